@@ -1,0 +1,86 @@
+/**
+ * The vocabulary everyone speaks: what an attachment is and the names that follow from it.
+ *
+ * Owns: the key, every name derived from it, the limits of names. Does not own: where things live (plan.ts), what they do
+ * (effects/). Imports nothing of ours and reads nothing of the machine.
+ *
+ * Invariants
+ *  A1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.
+ *  A2 Two different keys never share a journal name or a hash-derived name; they may share a port name, and that is refused
+ *     where it is seen (code 7).
+ */
+
+/** One network interface of one sandbox on one network: the identity of everything we make. */
+export interface AttachmentKey {
+  /** `name` of the network configuration. */
+  readonly network: string;
+  /** CNI_CONTAINERID, whole. */
+  readonly containerId: string;
+  /** CNI_IFNAME. */
+  readonly ifName: string;
+}
+
+/** sockaddr_un.sun_path holds 108 bytes with the NUL (unix(7)); DPDK truncates a longer one in silence. */
+export const socketPathBytesMax = 107;
+
+/** IFNAMSIZ less the NUL: a bridge's local port is a network device. */
+export const deviceNameBytesMax = 15;
+
+/** NAME_MAX of ext4 and XFS. */
+const fileNameBytesMax = 255;
+
+/** The value of external_ids:owner on every row we insert. */
+export const owner = 'userspace-cni';
+
+export const journalSuffix = '.journal';
+
+/** 64 bits of FNV-1a as 16 hex digits: it names things, it protects nothing (node:crypto costs 3.5 ms of start-up). */
+function hash(text: string): string {
+  let value = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    value = BigInt.asUintN(64, (value ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return value.toString(16).padStart(16, '0');
+}
+
+/** `network:container:interface`. None of the three may contain a colon (CNI SPEC, parameters), so it reads back. */
+export function keyText(key: AttachmentKey): string {
+  return `${key.network}:${key.containerId}:${key.ifName}`;
+}
+
+export function keyHash(key: AttachmentKey): string {
+  return hash(keyText(key));
+}
+
+/** The first 12 characters of the container id: what consumers of the predecessor's data compute (B26: an id may be shorter). */
+export function shortId(key: AttachmentKey): string {
+  return key.containerId.slice(0, 12);
+}
+
+/** Name of the OVS port and of the socket, unless `vhost.socketfile` gives one. */
+export function portName(key: AttachmentKey): string {
+  return `${shortId(key)}-${key.ifName}`;
+}
+
+/** The journal's file name: the full key where it fits into NAME_MAX, else its hash and what a person would look for. */
+export function journalName(key: AttachmentKey): string {
+  const whole = `${keyText(key)}${journalSuffix}`;
+  return new TextEncoder().encode(whole).length <= fileNameBytesMax
+    ? whole
+    : `${keyHash(key)}:${shortId(key)}:${key.ifName}${journalSuffix}`;
+}
+
+/** The file that keeps a directory shared with siblings from being removed under us. */
+export function holdFileName(key: AttachmentKey): string {
+  return `.${keyHash(key)}`;
+}
+
+/** Where consumers find the interface's configuration when there is no Kubernetes. */
+export function configDataName(key: AttachmentKey): string {
+  return `configData-${shortId(key)}-${key.ifName}.json`;
+}
+
+/** RFC 7047 4.1.8 lock id; Open vSwitch wants `[a-zA-Z_][a-zA-Z0-9_]*`. Per instance: instances share a switch, not keys. */
+export function fenceName(key: AttachmentKey, instance: string): string {
+  return `userspace_cni_${instance}_${keyHash(key)}`;
+}

@@ -1,0 +1,43 @@
+/**
+ * Every wait of the plugin, in one place, each with its reason. The configuration key `deadlines` overrides them.
+ */
+
+export interface Deadlines {
+  /** An ADD, its rollback included. Below CRI-O's and containerd's limits for a sandbox (4 min of the kubelet). */
+  readonly addMs: number;
+  /** What an ADD keeps back for taking its own work away again. */
+  readonly rollbackMs: number;
+  /** A DEL. CRI-O and containerd's clean-up give 60 s and do not come back. */
+  readonly delMs: number;
+  /** How long a call waits for the attachment's lock: a live holder sees the going mark well within it. */
+  readonly lockMs: number;
+  /** One run of an IPAM program: a DHCP or API-backed one is slow, a hung one must not eat the rollback. */
+  readonly ipamMs: number;
+  /** Until ovs-vswitchd has applied a change: 20 ms on a busy node, seconds while it loads flows. */
+  readonly switchMs: number;
+  /** A refused connection during a removal is tried again for so long: a restart of the database takes about a second. */
+  readonly reconnectMs: number;
+  /** One call into a pod's directory: a FIFO or a dead mount there must not hold us. */
+  readonly directoryMs: number;
+}
+
+export const defaultDeadlines: Deadlines = {
+  addMs: 60_000,
+  rollbackMs: 20_000,
+  delMs: 30_000,
+  lockMs: 20_000,
+  ipamMs: 20_000,
+  switchMs: 10_000,
+  reconnectMs: 2_000,
+  directoryMs: 5_000,
+};
+
+/** A moment on the monotonic clock (performance.now), in milliseconds. */
+export type Moment = number;
+
+export const now = (): Moment => performance.now();
+
+/** The earlier of a moment and `ms` from now: a step's own limit inside the call's. */
+export const within = (end: Moment, ms: number): Moment => Math.min(end, now() + ms);
+
+export const remainingMs = (end: Moment): number => Math.max(0, end - now());

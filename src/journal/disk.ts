@@ -1,0 +1,87 @@
+/**
+ * The system calls the journal and the lock are made of, and nothing more: the one seam between them and the machine, so that
+ * a test can put a disk there that loses what was not fsynced.
+ *
+ * All of them are synchronous, on the main thread, one system call each: a kill can be aimed at every one, and no other
+ * code of ours runs between two of them.
+ */
+import * as fs from 'node:fs';
+import { flock } from '../native.ts';
+
+export interface FileStat {
+  readonly ino: bigint;
+  readonly dev: bigint;
+  readonly nlink: bigint;
+  readonly mode: bigint;
+  readonly size: bigint;
+  readonly mtimeMs: bigint;
+}
+
+/** Every call throws an errno exception (`code: 'ENOSPC'` …) as node:fs does; paths are absolute. */
+export interface Disk {
+  /** open(2) with the flags' meaning of node:fs (`r`, `r+`, `a+`, `ax+` …); O_CLOEXEC always. */
+  open(path: string, flags: 'r' | 'r+' | 'a+' | 'ax', mode?: number): number;
+  close(fd: number): void;
+  /** One write(2). @returns the number of bytes written, which may be short. */
+  write(fd: number, bytes: Uint8Array): number;
+  /** The whole file from its start. */
+  read(fd: number): Uint8Array;
+  fsync(fd: number): void;
+  truncate(fd: number, bytes: number): void;
+  chmod(fd: number, mode: number): void;
+  stat(fd: number): FileStat;
+  /** The inode a path leads to now; undefined if there is none. */
+  inode(path: string): bigint | undefined;
+  /** Sets the modification time to now. */
+  touch(fd: number): void;
+  /** flock(2) LOCK_EX|LOCK_NB; released by close alone. */
+  tryLock(fd: number): boolean;
+  unlink(path: string): void;
+  list(directory: string): string[];
+  mkdir(directory: string, mode: number): void;
+  /** fsync of a directory: makes a created or unlinked name durable. */
+  fsyncDirectory(directory: string): void;
+}
+
+function read(fd: number): Uint8Array {
+  const bytes = new Uint8Array(Number(fs.fstatSync(fd).size));
+  let filled = 0;
+  while (filled < bytes.length) {
+    const count = fs.readSync(fd, bytes, filled, bytes.length - filled, filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return bytes.subarray(0, filled);
+}
+
+function fsyncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+export const realDisk: Disk = {
+  open: (path, flags, mode) => fs.openSync(path, flags, mode),
+  close: (fd) => fs.closeSync(fd),
+  write: (fd, bytes) => fs.writeSync(fd, bytes),
+  read,
+  fsync: (fd) => fs.fsyncSync(fd),
+  truncate: (fd, bytes) => fs.ftruncateSync(fd, bytes),
+  chmod: (fd, mode) => fs.fchmodSync(fd, mode),
+  stat: (fd) => fs.fstatSync(fd, { bigint: true }),
+  inode: (path) => fs.statSync(path, { bigint: true, throwIfNoEntry: false })?.ino,
+  touch: (fd) => fs.futimesSync(fd, new Date(), new Date()),
+  tryLock: flock,
+  unlink: (path) => fs.unlinkSync(path),
+  list: (directory) => fs.readdirSync(directory),
+  mkdir: (directory, mode) => fs.mkdirSync(directory, { mode }),
+  fsyncDirectory,
+};
+
+/** An expected failure of the operating system, told from a bug by its errno code. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException & { code: string } {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string';
+}

@@ -1,0 +1,159 @@
+/**
+ * The words between the machines, which decide, and the effects, which act. Types only.
+ *
+ * A plan is what one ADD intends, computed once from its request and written into the journal's header: whatever a later
+ * version would derive from the same request, this attachment is removed by the plan it was made with. Everything here is
+ * plain JSON data.
+ */
+import type { AttachmentKey } from '../attachment.ts';
+
+/** The steps of an attachment, in the order in which ADD makes them; removal is the exact reverse. */
+export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' | 'deviceInfo';
+
+/** ensure, remove and find: each safe to repeat. find changes nothing. */
+export type Verb = 'ensure' | 'remove' | 'find';
+
+/** One address in the shape of a CNI 1.0.0 result. */
+export interface IpConfig {
+  /** CIDR notation. */
+  readonly address: string;
+  readonly gateway?: string;
+  readonly interface?: number;
+}
+
+export interface Route {
+  readonly dst: string;
+  readonly gw?: string;
+  readonly [key: string]: unknown;
+}
+
+/** What an IPAM plugin answered, in the shape of CNI 1.0.0 whatever version it spoke. */
+export interface Addresses {
+  readonly ips: readonly IpConfig[];
+  readonly routes: readonly Route[];
+  readonly dns?: { readonly [key: string]: unknown };
+}
+
+/** The delegated IPAM plugin and exactly what it is told (CNI SPEC section 4). */
+export interface AddressPlan {
+  /** `ipam.type`: the program's file name. */
+  readonly program: string;
+  /** CNI_PATH, split. */
+  readonly path: readonly string[];
+  /** The network configuration, byte for byte as we got it. */
+  readonly stdin: string;
+  /** CNI_* of the call, without CNI_COMMAND. */
+  readonly env: { readonly [name: string]: string };
+}
+
+export interface SocketDirPlan {
+  /** The directory that the administrator or the pod named; created when missing, never removed. Absolute. */
+  readonly base: string;
+  /** The directory below it that is ours by name, removed when empty. */
+  readonly own: string;
+  /** The file that keeps siblings from removing `own` while we live in it. */
+  readonly hold: string;
+  readonly mode: number;
+  readonly gid?: number;
+}
+
+export interface BridgePlan {
+  readonly name: string;
+}
+
+/** The VLAN columns of table Port (ovs-vswitchd.conf.db(5)). */
+export interface VlanPlan {
+  readonly tag?: number;
+  readonly trunks?: readonly number[];
+  readonly mode?: 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
+}
+
+export interface PortPlan {
+  readonly bridge: string;
+  /** Port and Interface name. */
+  readonly name: string;
+  /** Of the switch: `client` connects to a socket that the application creates; `server` creates it. */
+  readonly mode: 'client' | 'server';
+  /** The socket as the application sees it on the host: directory and file name. */
+  readonly directory: string;
+  readonly file: string;
+  readonly vlan: VlanPlan;
+  readonly mtu?: number;
+  /** kbps and kb, as in table Interface. */
+  readonly policingRate?: number;
+  readonly policingBurst?: number;
+  /** external_ids beside the owner, the instance and the key. */
+  readonly marks: { readonly [name: string]: string };
+}
+
+export interface PublicationPlan {
+  /** The predecessor's data, to be completed with the IPAM result. */
+  readonly file: string;
+  readonly data: { readonly [key: string]: unknown };
+}
+
+/** Device Information Specification 1.1.0. */
+export interface DeviceInfoPlan {
+  /** runtimeConfig.CNIDeviceInfoFile. */
+  readonly path: string;
+  /** Of the container: the inverse of the port's. */
+  readonly mode: 'client' | 'server';
+  readonly socket: string;
+}
+
+/** What one ADD intends. A step without a plan is not taken. */
+export interface Plan {
+  readonly key: AttachmentKey;
+  /** The OVSDB socket: `unix:` and an absolute path. */
+  readonly ovsdb: string;
+  readonly address?: AddressPlan;
+  readonly socketDir?: SocketDirPlan;
+  readonly bridge?: BridgePlan;
+  readonly port?: PortPlan;
+  readonly publication?: PublicationPlan;
+  readonly deviceInfo?: DeviceInfoPlan;
+}
+
+/** What a step left behind and a later one, the result or a removal needs. */
+export interface Facts {
+  readonly address?: Addresses;
+  readonly socketDir?: { readonly path: string };
+  readonly bridge?: { readonly created: boolean };
+  readonly port?: {
+    readonly uuid: string;
+    readonly ofport: number;
+    /** Server mode: where the switch created the socket before it was moved. */
+    readonly switchSocket?: string;
+  };
+  readonly publication?: { readonly path: string };
+  readonly deviceInfo?: { readonly path: string };
+}
+
+/** An expected failure, in the words of the CNI error object. */
+export interface Trouble {
+  /** CNI error code. */
+  readonly code: number;
+  /** Names the thing and the remedy. */
+  readonly message: string;
+  readonly details?: string;
+}
+
+/** One effect asked for: plain data, nothing remembered elsewhere. */
+export interface Request {
+  readonly step: Step;
+  readonly verb: Verb;
+  readonly plan: Plan;
+  readonly facts: Facts;
+}
+
+/**
+ * What an effect answered. `displaced`: the port's bridge went away between the two steps, nothing was made.
+ * Of find: `ok` means that the world is as the plan and the facts say; the troubles are the drift.
+ */
+export type Outcome =
+  | { readonly kind: 'ok'; readonly facts?: Facts[Step] }
+  | { readonly kind: 'displaced'; readonly trouble: Trouble }
+  | { readonly kind: 'failed'; readonly trouble: Trouble };
+
+/** The effects, as the loop is handed them. Total: an expected failure is an outcome, a throw is a bug. */
+export type Perform = (request: Request, end: number) => Promise<Outcome>;

@@ -1,0 +1,94 @@
+/**
+ * What the machines share: their context, the events they hear, the one action they know.
+ *
+ * A machine never acts. Entering a step's state gives one `request` action, which the pure `transition` of xstate returns as
+ * plain data; drive.ts performs it and answers with the step's event.
+ *
+ * Invariants
+ *  M1 At rest or waiting for exactly one request: no state has two.
+ *  M2 Every failure of a step that makes something leads into `removing`, and nowhere else.
+ */
+import { assign, setup } from 'xstate';
+import type { Facts, Outcome, Plan, Request, Step, Trouble, Verb } from './protocol.ts';
+
+export interface Context {
+  readonly plan: Plan;
+  readonly facts: Facts;
+  /** Why an ADD does not attach. */
+  readonly failure: Trouble | undefined;
+  /** What this removal could not take away, and why. */
+  readonly owed: readonly Owed[];
+  /** How often the bridge went away between its step and the port's. */
+  readonly displacements: number;
+}
+
+export interface Owed {
+  readonly step: Step;
+  readonly trouble: Trouble;
+}
+
+export type AttachmentEvent =
+  | { readonly type: 'begin'; readonly plan: Plan; readonly facts?: Facts }
+  | { readonly type: `${Step}.ensured`; readonly facts?: Facts[Step] }
+  | { readonly type: `${Step}.refused`; readonly trouble: Trouble }
+  | { readonly type: `${Step}.displaced`; readonly trouble: Trouble }
+  | { readonly type: `${Step}.removed` }
+  | { readonly type: `${Step}.owed`; readonly trouble: Trouble }
+  /** An ADD must not go on: it is going, its disk failed, its time is up. */
+  | { readonly type: 'abandon'; readonly trouble: Trouble };
+
+/** A bridge that goes away this often is being fought over (code 11: try again later). */
+const displacementsMax = 3;
+
+export const nothingYet: Context = {
+  plan: { key: { network: '', containerId: '', ifName: '' }, ovsdb: '' },
+  facts: {},
+  failure: undefined,
+  owed: [],
+  displacements: 0,
+};
+
+const stepOf = (event: AttachmentEvent): Step => event.type.split('.')[0] as Step;
+
+export const attachment = setup({
+  types: {} as { context: Context; events: AttachmentEvent },
+  actions: {
+    /** Returned by `transition`, never run. */
+    request: (_, _request: Request) => {
+      throw new Error('a machine does not act');
+    },
+    takePlan: assign(({ event }) => (event.type === 'begin' ? { plan: event.plan, facts: event.facts ?? {} } : {})),
+    learn: assign(({ context, event }) =>
+      'facts' in event && event.facts ? { facts: { ...context.facts, [stepOf(event)]: event.facts } } : {},
+    ),
+    fail: assign(({ event }) => ('trouble' in event ? { failure: event.trouble } : {})),
+    owe: assign(({ context, event }) =>
+      'trouble' in event ? { owed: [...context.owed, { step: stepOf(event), trouble: event.trouble }] } : {},
+    ),
+    countDisplacement: assign(({ context }) => ({ displacements: context.displacements + 1 })),
+  },
+  guards: {
+    planned: ({ context, event }, step: Step) =>
+      (event.type === 'begin' ? event.plan : context.plan)[step] !== undefined,
+    bridgeMayReturn: ({ context }) => context.displacements < displacementsMax,
+    /** An address is held until nothing can use it any more (A32). */
+    addressMayGo: ({ context }) => context.plan.address !== undefined && !context.owed.some((o) => o.step === 'port'),
+    nothingOwed: ({ context }) => context.owed.length === 0,
+  },
+});
+
+/** The entry action of a step's state. */
+export const request = (step: Step, verb: Verb) =>
+  ({
+    type: 'request',
+    params: ({ context }: { context: Context }): Request => ({ step, verb, plan: context.plan, facts: context.facts }),
+  }) as const;
+
+/** What a machine hears of an effect's outcome. */
+export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {
+  if (verb === 'remove') {
+    return outcome.kind === 'ok' ? { type: `${step}.removed` } : { type: `${step}.owed`, trouble: outcome.trouble };
+  }
+  if (outcome.kind === 'ok') return { type: `${step}.ensured`, ...(outcome.facts && { facts: outcome.facts }) };
+  return { type: `${step}.${outcome.kind === 'failed' ? 'refused' : 'displaced'}`, trouble: outcome.trouble };
+}

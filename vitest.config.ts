@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+// One project per lane, so that a lane can be asked for by name.
+const lane = (name: string, include: string[], timeoutMs: number, more: object = {}) => ({
+  test: { name, include, testTimeout: timeoutMs, hookTimeout: 120_000, ...more },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      lane('unit', ['test/{cni,machines,effects,journal,recovery,cli}/**/*.test.ts', 'test/*.test.ts'], 10_000),
+      lane('property', ['test/property/**/*.test.ts'], 60_000),
+      lane('fault', ['test/fault/**/*.test.ts'], 120_000),
+      lane('system', ['test/system/**/*.test.ts'], 120_000, { fileParallelism: false }),
+    ],
+  },
+});
