@@ -1,8 +1,8 @@
 /**
  * The vocabulary everyone speaks: what an attachment is and the names that follow from it.
  *
- * Owns: the key, every name derived from it, the limits of names. Does not own: where things live (plan.ts), what they do
- * (effects/). Imports nothing of ours and reads nothing of the machine.
+ * Owns: the key, every name derived from it, the limits of names, and the two shapes that cross every layer: addresses and
+ * troubles. Does not own: where things live (plan.ts), what they do (effects/). Imports nothing, reads nothing.
  *
  * Invariants
  *  A1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.
@@ -18,6 +18,36 @@ export interface AttachmentKey {
   readonly containerId: string;
   /** CNI_IFNAME. */
   readonly ifName: string;
+}
+
+/** One address in the shape of a CNI 1.0.0 result. */
+export interface IpConfig {
+  /** CIDR notation. */
+  readonly address: string;
+  readonly gateway?: string;
+  readonly interface?: number;
+}
+
+export interface Route {
+  readonly dst: string;
+  readonly gw?: string;
+  readonly [key: string]: unknown;
+}
+
+/** What an IPAM plugin answered, in the shape of CNI 1.0.0 whatever version it spoke. */
+export interface Addresses {
+  readonly ips: readonly IpConfig[];
+  readonly routes: readonly Route[];
+  readonly dns?: { readonly [key: string]: unknown };
+}
+
+/** An expected failure, in the words of the CNI error object. */
+export interface Trouble {
+  /** CNI error code. */
+  readonly code: number;
+  /** Names the thing and the remedy. */
+  readonly message: string;
+  readonly details?: string;
 }
 
 /** sockaddr_un.sun_path holds 108 bytes with the NUL (unix(7)); DPDK truncates a longer one in silence. */
@@ -68,6 +98,14 @@ export function journalName(key: AttachmentKey): string {
   return new TextEncoder().encode(whole).length <= fileNameBytesMax
     ? whole
     : `${keyHash(key)}:${shortId(key)}:${key.ifName}${journalSuffix}`;
+}
+
+/** The key that a journal's name spells out; undefined if it holds only the key's hash. */
+export function keyOfJournalName(name: string): AttachmentKey | undefined {
+  const [network, containerId, ifName, ...rest] = name.slice(0, -journalSuffix.length).split(':');
+  if (!network || !containerId || !ifName || rest.length > 0) return undefined;
+  const key = { network, containerId, ifName };
+  return journalName(key) === name ? key : undefined;
 }
 
 /** The file that keeps a directory shared with siblings from being removed under us. */

@@ -92,6 +92,17 @@ export class Journal<R extends object> {
     }
   }
 
+  /** What the file says right now, for people: no lock, no repair. @returns undefined if there is none. @throws JournalError */
+  static peek<R extends object>(disk: Disk, path: string): { records: (R & Stamped)[]; going: boolean } | undefined {
+    const journal = Journal.#openReadOnly<R>(disk, path, () => new Date(0));
+    if (!journal) return undefined;
+    try {
+      return { records: decode<R>(disk.read(journal.fd)).records, going: journal.going };
+    } finally {
+      journal.close();
+    }
+  }
+
   /** Waits for the lock; once it is held, reads the file and repairs its tail. */
   async lock(end: Moment): Promise<LockOutcome> {
     const outcome = await lock(this.#disk, this.fd, this.#path, end);

@@ -1,10 +1,8 @@
 /**
- * ADD, as a recipe. A step that is refused leads into the removal of everything; nothing resumes halfway.
+ * ADD, as a recipe. A step that is refused leads into the removal of what was begun; nothing resumes halfway.
  */
 import { removal } from './removal.ts';
-import { attachment, nothingYet, request } from './steps.ts';
-
-const giveUp = { target: 'removing', actions: 'fail' } as const;
+import { attachment, giveUp, making, nothingYet } from './steps.ts';
 
 export const addMachine = attachment.createMachine({
   id: 'add',
@@ -19,47 +17,18 @@ export const addMachine = attachment.createMachine({
         ],
       },
     },
-    address: {
-      entry: request('address', 'ensure'),
-      on: { 'address.ensured': { target: 'socketDir', actions: 'learn' }, 'address.refused': giveUp, abandon: giveUp },
-    },
-    socketDir: {
-      entry: request('socketDir', 'ensure'),
-      on: { 'socketDir.ensured': { target: 'bridge', actions: 'learn' }, 'socketDir.refused': giveUp, abandon: giveUp },
-    },
-    bridge: {
-      entry: request('bridge', 'ensure'),
-      on: { 'bridge.ensured': { target: 'port', actions: 'learn' }, 'bridge.refused': giveUp, abandon: giveUp },
-    },
-    port: {
-      entry: request('port', 'ensure'),
-      on: {
-        'port.ensured': { target: 'publication', actions: 'learn' },
-        // The last sibling's DEL took the bridge away between the two steps: make it again.
-        'port.displaced': [{ guard: 'bridgeMayReturn', target: 'bridge', actions: 'countDisplacement' }, giveUp],
-        'port.refused': giveUp,
-        abandon: giveUp,
-      },
-    },
-    publication: {
-      entry: request('publication', 'ensure'),
-      on: {
-        'publication.ensured': [
-          { guard: { type: 'planned', params: 'deviceInfo' }, target: 'deviceInfo', actions: 'learn' },
-          { target: 'ready', actions: 'learn' },
-        ],
-        'publication.refused': giveUp,
-        abandon: giveUp,
-      },
-    },
-    deviceInfo: {
-      entry: request('deviceInfo', 'ensure'),
-      on: {
-        'deviceInfo.ensured': { target: 'ready', actions: 'learn' },
-        'deviceInfo.refused': giveUp,
-        abandon: giveUp,
-      },
-    },
+    address: making('address', [{ target: 'socketDir', actions: 'learn' }]),
+    socketDir: making('socketDir', [{ target: 'bridge', actions: 'learn' }]),
+    bridge: making('bridge', [{ target: 'port', actions: 'learn' }]),
+    port: making('port', [{ target: 'publication', actions: 'learn' }], {
+      // The last sibling's DEL took the bridge away between the two steps: make it again.
+      'port.displaced': [{ guard: 'bridgeMayReturn', target: 'bridge', actions: 'countDisplacement' }, giveUp],
+    }),
+    publication: making('publication', [
+      { guard: { type: 'planned', params: 'deviceInfo' }, target: 'deviceInfo', actions: 'learn' },
+      { target: 'ready', actions: 'learn' },
+    ]),
+    deviceInfo: making('deviceInfo', [{ target: 'ready', actions: 'learn' }]),
     // Everything is made; until the answer has been given, the ADD may still be told to take it back.
     ready: { on: { abandon: giveUp } },
     removing: { ...removal, onDone: 'failed' },

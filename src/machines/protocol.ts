@@ -5,7 +5,7 @@
  * version would derive from the same request, this attachment is removed by the plan it was made with. Everything here is
  * plain JSON data.
  */
-import type { AttachmentKey } from '../attachment.ts';
+import type { Addresses, AttachmentKey, Trouble } from '../attachment.ts';
 
 /** The steps of an attachment, in the order in which ADD makes them; removal is the exact reverse. */
 export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' | 'deviceInfo';
@@ -13,33 +13,16 @@ export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' |
 /** ensure, remove and find: each safe to repeat. find changes nothing. */
 export type Verb = 'ensure' | 'remove' | 'find';
 
-/** One address in the shape of a CNI 1.0.0 result. */
-export interface IpConfig {
-  /** CIDR notation. */
-  readonly address: string;
-  readonly gateway?: string;
-  readonly interface?: number;
-}
-
-export interface Route {
-  readonly dst: string;
-  readonly gw?: string;
-  readonly [key: string]: unknown;
-}
-
-/** What an IPAM plugin answered, in the shape of CNI 1.0.0 whatever version it spoke. */
-export interface Addresses {
-  readonly ips: readonly IpConfig[];
-  readonly routes: readonly Route[];
-  readonly dns?: { readonly [key: string]: unknown };
-}
-
-/** The delegated IPAM plugin and exactly what it is told (CNI SPEC section 4). */
+/** The delegated IPAM plugin. */
 export interface AddressPlan {
   /** `ipam.type`: the program's file name. */
   readonly program: string;
   /** CNI_PATH, split. */
   readonly path: readonly string[];
+}
+
+/** The call that made the attachment, as an IPAM plugin is told it (CNI SPEC section 4). */
+export interface CallText {
   /** The network configuration, byte for byte as we got it. */
   readonly stdin: string;
   /** CNI_* of the call, without CNI_COMMAND. */
@@ -53,8 +36,8 @@ export interface SocketDirPlan {
   readonly own: string;
   /** The file that keeps siblings from removing `own` while we live in it. */
   readonly hold: string;
-  readonly mode: number;
-  readonly gid?: number;
+  /** `vhost.group`: it owns the directory and may create sockets there. */
+  readonly group?: string;
 }
 
 export interface BridgePlan {
@@ -82,13 +65,16 @@ export interface PortPlan {
   /** kbps and kb, as in table Interface. */
   readonly policingRate?: number;
   readonly policingBurst?: number;
-  /** external_ids beside the owner, the instance and the key. */
+  /** `vhost.group`, for the socket of server mode. */
+  readonly group?: string;
+  /** external_ids for people, beside those that removal needs. */
   readonly marks: { readonly [name: string]: string };
 }
 
 export interface PublicationPlan {
-  /** The predecessor's data, to be completed with the IPAM result. */
+  readonly directory: string;
   readonly file: string;
+  /** The predecessor's data, to be completed with the IPAM result. */
   readonly data: { readonly [key: string]: unknown };
 }
 
@@ -106,6 +92,7 @@ export interface Plan {
   readonly key: AttachmentKey;
   /** The OVSDB socket: `unix:` and an absolute path. */
   readonly ovsdb: string;
+  readonly request: CallText;
   readonly address?: AddressPlan;
   readonly socketDir?: SocketDirPlan;
   readonly bridge?: BridgePlan;
@@ -117,7 +104,6 @@ export interface Plan {
 /** What a step left behind and a later one, the result or a removal needs. */
 export interface Facts {
   readonly address?: Addresses;
-  readonly socketDir?: { readonly path: string };
   readonly bridge?: { readonly created: boolean };
   readonly port?: {
     readonly uuid: string;
@@ -125,17 +111,6 @@ export interface Facts {
     /** Server mode: where the switch created the socket before it was moved. */
     readonly switchSocket?: string;
   };
-  readonly publication?: { readonly path: string };
-  readonly deviceInfo?: { readonly path: string };
-}
-
-/** An expected failure, in the words of the CNI error object. */
-export interface Trouble {
-  /** CNI error code. */
-  readonly code: number;
-  /** Names the thing and the remedy. */
-  readonly message: string;
-  readonly details?: string;
 }
 
 /** One effect asked for: plain data, nothing remembered elsewhere. */
@@ -151,9 +126,19 @@ export interface Request {
  * Of find: `ok` means that the world is as the plan and the facts say; the troubles are the drift.
  */
 export type Outcome =
-  | { readonly kind: 'ok'; readonly facts?: Facts[Step] }
+  | { readonly kind: 'ok'; readonly facts?: Facts[keyof Facts] }
   | { readonly kind: 'displaced'; readonly trouble: Trouble }
   | { readonly kind: 'failed'; readonly trouble: Trouble };
 
+/** What an effect needs beside its request: on whose behalf it acts, and for how long. */
+export interface Call {
+  /** Instance id of the data directory: a part of every mark. */
+  readonly instance: string;
+  /** The locked journal, handed to every child process; absent where there could be none. */
+  readonly lockFd?: number;
+  /** Moment (deadlines.ts) at which the effect must have answered. */
+  readonly end: number;
+}
+
 /** The effects, as the loop is handed them. Total: an expected failure is an outcome, a throw is a bug. */
-export type Perform = (request: Request, end: number) => Promise<Outcome>;
+export type Perform = (request: Request, call: Call) => Promise<Outcome>;

@@ -4,7 +4,7 @@
  * It continues past a step that fails and remembers what is owed; only what must wait for the port (its bridge, its address)
  * waits. It ends in `done`; the machine around it says what that means.
  */
-import { attachment, request } from './steps.ts';
+import { attachment, taking } from './steps.ts';
 
 export const removal = attachment.createStateConfig({
   initial: 'start',
@@ -12,31 +12,13 @@ export const removal = attachment.createStateConfig({
     start: {
       always: [{ guard: { type: 'planned', params: 'deviceInfo' }, target: 'deviceInfo' }, { target: 'publication' }],
     },
-    deviceInfo: {
-      entry: request('deviceInfo', 'remove'),
-      on: { 'deviceInfo.removed': 'publication', 'deviceInfo.owed': { target: 'publication', actions: 'owe' } },
-    },
-    publication: {
-      entry: request('publication', 'remove'),
-      on: { 'publication.removed': 'port', 'publication.owed': { target: 'port', actions: 'owe' } },
-    },
-    port: {
-      entry: request('port', 'remove'),
-      on: { 'port.removed': 'bridge', 'port.owed': { target: 'socketDir', actions: 'owe' } },
-    },
-    bridge: {
-      entry: request('bridge', 'remove'),
-      on: { 'bridge.removed': 'socketDir', 'bridge.owed': { target: 'socketDir', actions: 'owe' } },
-    },
-    socketDir: {
-      entry: request('socketDir', 'remove'),
-      on: { 'socketDir.removed': 'afterPort', 'socketDir.owed': { target: 'afterPort', actions: 'owe' } },
-    },
+    deviceInfo: taking('deviceInfo', 'publication', 'publication'),
+    publication: taking('publication', 'port', 'port'),
+    port: taking('port', 'bridge', 'socketDir'),
+    bridge: taking('bridge', 'socketDir', 'socketDir'),
+    socketDir: taking('socketDir', 'afterPort', 'afterPort'),
     afterPort: { always: [{ guard: 'addressMayGo', target: 'address' }, { target: 'done' }] },
-    address: {
-      entry: request('address', 'remove'),
-      on: { 'address.removed': 'done', 'address.owed': { target: 'done', actions: 'owe' } },
-    },
+    address: taking('address', 'done', 'done'),
     done: { type: 'final' },
   },
 });

@@ -7,13 +7,17 @@
  * Invariants
  *  M1 At rest or waiting for exactly one request: no state has two.
  *  M2 Every failure of a step that makes something leads into `removing`, and nowhere else.
+ *  M3 A removal is told of a step only if the step was begun: what was planned and never tried may be somebody else's.
  */
 import { assign, setup } from 'xstate';
-import type { Facts, Outcome, Plan, Request, Step, Trouble, Verb } from './protocol.ts';
+import type { Trouble } from '../attachment.ts';
+import type { Facts, Outcome, Plan, Request, Step, Verb } from './protocol.ts';
 
 export interface Context {
   readonly plan: Plan;
   readonly facts: Facts;
+  /** The steps whose effect may have happened: their intent was recorded. */
+  readonly begun: readonly Step[];
   /** Why an ADD does not attach. */
   readonly failure: Trouble | undefined;
   /** What this removal could not take away, and why. */
@@ -29,7 +33,9 @@ export interface Owed {
 
 export type AttachmentEvent =
   | { readonly type: 'begin'; readonly plan: Plan; readonly facts?: Facts }
-  | { readonly type: `${Step}.ensured`; readonly facts?: Facts[Step] }
+  /** The step's intent is recorded; its effect may happen from now on. */
+  | { readonly type: `${Step}.begun` }
+  | { readonly type: `${Step}.ensured`; readonly facts?: Facts[keyof Facts] }
   | { readonly type: `${Step}.refused`; readonly trouble: Trouble }
   | { readonly type: `${Step}.displaced`; readonly trouble: Trouble }
   | { readonly type: `${Step}.removed` }
@@ -41,8 +47,9 @@ export type AttachmentEvent =
 const displacementsMax = 3;
 
 export const nothingYet: Context = {
-  plan: { key: { network: '', containerId: '', ifName: '' }, ovsdb: '' },
+  plan: { key: { network: '', containerId: '', ifName: '' }, ovsdb: '', request: { stdin: '', env: {} } },
   facts: {},
+  begun: [],
   failure: undefined,
   owed: [],
   displacements: 0,
@@ -58,6 +65,7 @@ export const attachment = setup({
       throw new Error('a machine does not act');
     },
     takePlan: assign(({ event }) => (event.type === 'begin' ? { plan: event.plan, facts: event.facts ?? {} } : {})),
+    noteBegun: assign(({ context, event }) => ({ begun: [...new Set([...context.begun, stepOf(event)])] })),
     learn: assign(({ context, event }) =>
       'facts' in event && event.facts ? { facts: { ...context.facts, [stepOf(event)]: event.facts } } : {},
     ),
@@ -65,6 +73,7 @@ export const attachment = setup({
     owe: assign(({ context, event }) =>
       'trouble' in event ? { owed: [...context.owed, { step: stepOf(event), trouble: event.trouble }] } : {},
     ),
+    keepBegun: assign(({ context }) => ({ plan: begunPlan(context) })),
     countDisplacement: assign(({ context }) => ({ displacements: context.displacements + 1 })),
   },
   guards: {
@@ -78,11 +87,37 @@ export const attachment = setup({
 });
 
 /** The entry action of a step's state. */
-export const request = (step: Step, verb: Verb) =>
+const ask = (step: Step, verb: Verb, plan: (context: Context) => Plan) =>
   ({
     type: 'request',
-    params: ({ context }: { context: Context }): Request => ({ step, verb, plan: context.plan, facts: context.facts }),
+    params: ({ context }: { context: Context }): Request => ({ step, verb, plan: plan(context), facts: context.facts }),
   }) as const;
+
+/** What an ADD that gives up has to take away (M3). What a DEL begins with is all meant to go. */
+export function begunPlan({ plan, begun }: Pick<Context, 'plan' | 'begun'>): Plan {
+  const isBegun = (name: string) => ['key', 'ovsdb', 'request'].includes(name) || begun.includes(name as Step);
+  return Object.fromEntries(Object.entries(plan).filter(([name]) => isBegun(name))) as unknown as Plan;
+}
+
+export const giveUp = { target: 'removing', actions: ['fail', 'keepBegun'] } as const;
+
+/** A state that makes one thing and goes on to `next`. */
+export const making = <N extends object, M extends object>(step: Step, next: N, more?: M) => ({
+  entry: ask(step, 'ensure', (context) => context.plan),
+  on: {
+    [`${step}.begun`]: { actions: 'noteBegun' },
+    [`${step}.ensured`]: next,
+    [`${step}.refused`]: giveUp,
+    abandon: giveUp,
+    ...more,
+  },
+});
+
+/** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. */
+export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
+  entry: ask(step, 'remove', (context) => context.plan),
+  on: { [`${step}.removed`]: next, [`${step}.owed`]: { target: owing, actions: 'owe' } },
+});
 
 /** What a machine hears of an effect's outcome. */
 export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {

@@ -1,0 +1,95 @@
+/**
+ * Attachments as their journals tell them: what `list` and `show` print. Reads without the lock and changes nothing.
+ */
+import { join } from 'node:path';
+import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
+import { type Entry, fold } from '../drive.ts';
+import type { Disk } from '../journal/disk.ts';
+import { type Holder, whoHolds } from '../journal/holder.ts';
+import { Journal } from '../journal/journal.ts';
+import type { Stamped } from '../journal/record.ts';
+import { listJournals } from '../journal/store.ts';
+
+export type State = 'attached' | 'adding' | 'removing' | 'owed' | 'empty' | 'unreadable';
+
+export interface Attachment {
+  readonly key: string;
+  readonly network: string;
+  readonly containerId: string;
+  readonly ifName: string;
+  readonly state: State;
+  /** Of the last record, ISO 8601. */
+  readonly since: string;
+  readonly bridge?: string;
+  readonly port?: string;
+  readonly socket?: string;
+  readonly addresses: readonly string[];
+  readonly owed: readonly { readonly step: string; readonly message: string }[];
+  readonly holder?: Holder;
+}
+
+export interface Reading {
+  readonly attachment: Attachment;
+  readonly records: readonly (Entry & Stamped)[];
+}
+
+/** Every attachment of a data directory, oldest name first. @throws JournalError if it can not be read. */
+export function readAttachments(disk: Disk, dataDir: string): Reading[] {
+  return listJournals(disk, dataDir, journalSuffix)
+    .sort()
+    .flatMap((name) => read(disk, dataDir, name) ?? []);
+}
+
+function read(disk: Disk, dataDir: string, name: string): Reading | undefined {
+  const journal = Journal.peek<Entry>(disk, join(dataDir, name));
+  if (!journal) return undefined;
+  const { records, going } = journal;
+  const past = fold(records);
+  const [header] = records;
+  const key = header?.kind === 'begin' ? header.plan.key : keyOfJournalName(name);
+  const holder = whoHolds(join(dataDir, name));
+  const owed = owedOf(records);
+  const state = stateOf({ going, empty: records.length === 0, past: past?.state, held: holder !== undefined });
+  const port = header?.kind === 'begin' ? header.plan.port : undefined;
+  return {
+    records,
+    attachment: {
+      ...(key ?? { network: '', containerId: '', ifName: '' }),
+      key: key ? keyText(key) : name.slice(0, -journalSuffix.length),
+      state,
+      since: records.at(-1)?.at ?? '',
+      ...(port && { bridge: port.bridge, port: port.name, socket: join(port.directory, port.file) }),
+      addresses: past?.facts.address?.ips.map(({ address }) => address) ?? [],
+      owed: state === 'owed' ? owed : [],
+      ...(holder && { holder }),
+    },
+  };
+}
+
+function stateOf(seen: { going: boolean; empty: boolean; past: string | undefined; held: boolean }): State {
+  const { going, empty, past, held } = seen;
+  if (going || past === 'going') return held ? 'removing' : 'owed';
+  if (empty) return 'empty';
+  if (past === undefined) return 'unreadable';
+  return past === 'attached' ? 'attached' : 'adding';
+}
+
+/** Of the last removal that was tried. */
+function owedOf(records: readonly Entry[]): Attachment['owed'] {
+  const begun = records.findLastIndex(({ kind }) => kind === 'going');
+  return records
+    .slice(begun + 1)
+    .flatMap((entry) =>
+      entry.kind === 'outcome' && entry.verb === 'remove' && entry.outcome.kind !== 'ok'
+        ? [{ step: entry.step, message: entry.outcome.trouble.message }]
+        : [],
+    );
+}
+
+/** What a person means by an id: the container's, whole or its beginning, or the whole key. */
+export function matching(readings: readonly Reading[], id: string, ifName: string | undefined): Reading[] {
+  return readings.filter(
+    ({ attachment }) =>
+      attachment.key === id || (attachment.containerId.startsWith(id) && (!ifName || attachment.ifName === ifName)),
+  );
+}

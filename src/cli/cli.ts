@@ -1,0 +1,132 @@
+/**
+ * The commands for people: list, show, recover. A table or a timeline on a terminal, one JSON document with --json.
+ *
+ * Exit codes: 0 done and nothing left to do, 1 it failed, 2 the words were wrong, 3 something is owed.
+ */
+import { parseArgs } from 'node:util';
+import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
+import { defaultDeadlines } from '../deadlines.ts';
+import type { Host } from '../effects/host.ts';
+import type { Disk } from '../journal/disk.ts';
+import { type Recovered, recover } from '../recovery/recover.ts';
+import { matching, readAttachments } from './attachments.ts';
+import { help } from './help.ts';
+import { paint, recoveredLine, summary, table, timeline } from './print.ts';
+
+export interface Terminal {
+  readonly args: readonly string[];
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** Colours and progress are for a terminal alone. */
+  readonly interactive: boolean;
+  readonly version: string;
+}
+
+export interface Machine {
+  readonly disk: Disk;
+  readonly host: () => Host;
+  readonly clock: () => Date;
+}
+
+const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
+
+const options = {
+  json: { type: 'boolean', default: false },
+  'data-dir': { type: 'string', default: defaultDataDir },
+  ovsdb: { type: 'string', default: defaultOvsdb },
+  help: { type: 'boolean', short: 'h', default: false },
+  version: { type: 'boolean', default: false },
+} as const;
+
+type Words = ReturnType<typeof parse>;
+
+const parse = (args: readonly string[]) => parseArgs({ args: [...args], options, allowPositionals: true });
+
+/** @returns the exit code. */
+export async function runCli(terminal: Terminal, machine: Machine): Promise<number> {
+  let words: Words;
+  try {
+    words = parse(terminal.args);
+  } catch (error) {
+    return misused(terminal, error instanceof Error ? error.message : String(error));
+  }
+  const [command] = words.positionals;
+  if (words.values.version) return said(terminal, `${terminal.version}\n`);
+  if (words.values.help || command === undefined || command === 'help') return said(terminal, help(terminal.version));
+  try {
+    return await run(command, words, terminal, machine);
+  } catch (error) {
+    terminal.stderr(`userspace ${command}: ${error instanceof Error ? error.message : error}\n`);
+    return exit.failed;
+  }
+}
+
+async function run(command: string, words: Words, terminal: Terminal, machine: Machine): Promise<number> {
+  switch (command) {
+    case 'list':
+      return list(words, terminal, machine);
+    case 'show':
+      return show(words, terminal, machine);
+    case 'recover':
+      return await recoverAll(words, terminal, machine);
+    default:
+      return misused(terminal, `there is no command "${command}"`);
+  }
+}
+
+function said({ stdout }: Terminal, text: string): number {
+  stdout(text);
+  return exit.done;
+}
+
+function misused({ stderr }: Terminal, message: string): number {
+  stderr(`userspace: ${message}; see userspace --help\n`);
+  return exit.usage;
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+function list({ values }: Words, terminal: Terminal, { disk }: Machine): number {
+  const attachments = readAttachments(disk, values['data-dir']).map(({ attachment }) => attachment);
+  return said(terminal, values.json ? json({ attachments }) : table(attachments, paint(terminal.interactive)));
+}
+
+function show({ values, positionals }: Words, terminal: Terminal, { disk }: Machine): number {
+  const [, id, ifName] = positionals;
+  if (!id) return misused(terminal, 'show needs a container id');
+  const found = matching(readAttachments(disk, values['data-dir']), id, ifName);
+  if (found.length === 0) {
+    terminal.stderr(`userspace show: no attachment of "${id}${ifName ? ` ${ifName}` : ''}" in ${values['data-dir']}\n`);
+    return exit.failed;
+  }
+  if (values.json) {
+    const documents = found.map(({ attachment, records }) => ({ ...attachment, records }));
+    return said(terminal, json(documents.length === 1 ? documents[0] : documents));
+  }
+  return said(terminal, found.map((reading) => timeline(reading, paint(terminal.interactive))).join('\n'));
+}
+
+async function recoverAll({ values }: Words, terminal: Terminal, machine: Machine): Promise<number> {
+  const host = machine.host();
+  const colours = paint(terminal.interactive);
+  try {
+    const attachments = await recover({
+      ...machine,
+      host,
+      dataDir: values['data-dir'],
+      ovsdb: values.ovsdb,
+      removeMs: defaultDeadlines.delMs,
+      progress: (one) => !values.json && terminal.stdout(recoveredLine(one, colours)),
+    });
+    const counts = countsOf(attachments);
+    terminal.stdout(values.json ? json({ attachments, ...counts }) : summary(counts));
+    return counts.owed > 0 ? exit.owed : exit.done;
+  } finally {
+    host.close();
+  }
+}
+
+function countsOf(attachments: readonly Recovered[]) {
+  const count = (result: Recovered['result']) => attachments.filter((one) => one.result === result).length;
+  return { removed: count('removed'), owed: count('owed'), kept: count('kept'), held: count('held') };
+}

@@ -1,0 +1,22 @@
+/** The help text: what the executable is, for a runtime and for a person. */
+export const help = (
+  version: string,
+): string => `userspace ${version}: a CNI plugin for vhost-user interfaces on Open vSwitch with DPDK
+
+A container runtime calls it with CNI_COMMAND (ADD, CHECK, DEL, VERSION) in its environment and a network
+configuration of type "userspace" on stdin. For people:
+
+  userspace list                     every attachment: its state, port, addresses, and what is owed
+  userspace show ID [IFNAME]         the journal of an attachment as a timeline; ID may be the beginning of one
+  userspace recover                  finish what was interrupted: complete removals, roll back dead ADDs
+  userspace help
+
+  --json             one JSON document instead of text
+  --data-dir DIR     where the journals are (default /var/lib/cni/userspace)
+  --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock); recover takes the
+                     address of each journal, and this one only where a journal is unreadable
+  --version          the version of this executable
+
+Exit codes: 0 done, nothing left to do; 1 it failed; 2 wrong words; 3 something is owed (try recover again once
+what its reason names works).
+`;

@@ -1,0 +1,96 @@
+/**
+ * Journals and their states as text: tables, timelines, colours where they are wanted.
+ */
+import type { Entry } from '../drive.ts';
+import type { Stamped } from '../journal/record.ts';
+import type { Recovered } from '../recovery/recover.ts';
+import type { Attachment, Reading } from './attachments.ts';
+
+type Colour = 'green' | 'yellow' | 'red' | 'dim';
+export type Paint = (colour: Colour, text: string) => string;
+
+const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
+
+export const paint = (wanted: boolean): Paint =>
+  wanted ? (colour, text) => `\u001b[${codes[colour]}m${text}\u001b[0m` : (_, text) => text;
+
+const stateColour: Record<Attachment['state'], Colour> = {
+  attached: 'green',
+  adding: 'yellow',
+  removing: 'yellow',
+  owed: 'red',
+  empty: 'dim',
+  unreadable: 'red',
+};
+
+export function table(attachments: readonly Attachment[], colours: Paint): string {
+  if (attachments.length === 0) return 'no attachments\n';
+  const heads = ['NETWORK', 'CONTAINER', 'IFNAME', 'STATE', 'BRIDGE', 'PORT', 'ADDRESSES', 'SINCE'];
+  const rows = attachments.map((one) => [
+    one.network || one.key,
+    one.containerId.slice(0, 13),
+    one.ifName,
+    one.state,
+    one.bridge ?? '',
+    one.port ?? '',
+    one.addresses.join(','),
+    one.since,
+  ]);
+  const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  const body = attachments.map((one, index) => {
+    const text = line(rows[index] ?? []).replace(one.state, colours(stateColour[one.state], one.state));
+    return [text, ...notes(one).map((note) => `    ${note}`)].join('\n');
+  });
+  return `${[colours('dim', line(heads)), ...body].join('\n')}\n`;
+}
+
+function notes({ owed, holder }: Attachment): string[] {
+  return [
+    ...owed.map(({ step, message }) => `owed: ${step}: ${message}`),
+    ...(holder ? [`held by process ${holder.pid} (${holder.command})`] : []),
+  ];
+}
+
+export function timeline({ attachment, records }: Reading, colours: Paint): string {
+  const head = `${attachment.key}  ${colours(stateColour[attachment.state], attachment.state)}`;
+  const lines = records.map((record) => `  ${record.at}  ${told(record, colours)}`);
+  return `${[head, ...lines, ...notes(attachment).map((note) => `  ${note}`)].join('\n')}\n`;
+}
+
+function told(entry: Entry & Stamped, colours: Paint): string {
+  const verb = (word: string, step: string) => `${word.padEnd(8)}${step.padEnd(12)}`;
+  switch (entry.kind) {
+    case 'begin':
+      return `begin   bridge ${entry.plan.bridge?.name ?? '-'}, port ${entry.plan.port?.name ?? '-'} (${entry.plan.port?.mode ?? '-'}), netns ${entry.netns.path}`;
+    case 'intent':
+      return colours('dim', verb('intent', entry.step));
+    case 'outcome': {
+      const { outcome } = entry;
+      const result =
+        outcome.kind === 'ok' ? colours('green', 'ok') : colours('red', `${outcome.kind}: ${outcome.trouble.message}`);
+      return `${verb(entry.verb, entry.step)}${`${entry.ms} ms`.padStart(10)}  ${result}`;
+    }
+    case 'abandon':
+      return `${colours('red', 'abandon')} ${entry.trouble.message}`;
+    case 'attached':
+      return colours('green', 'attached');
+    case 'going':
+      return `going   by ${entry.by}`;
+  }
+}
+
+export function recoveredLine({ key, found, result, owed }: Recovered, colours: Paint): string {
+  const colour: Colour = result === 'owed' ? 'red' : result === 'removed' ? 'green' : 'dim';
+  const why = owed.map(({ step, message }) => `; ${step}: ${message}`).join('');
+  return `${key}: ${found}, ${colours(colour, result)}${why}\n`;
+}
+
+export const summary = (counts: { readonly [name: string]: number }): string =>
+  `${Object.entries(counts)
+    .map(([name, count]) => `${count} ${name}`)
+    .join(', ')}\n`;

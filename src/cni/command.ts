@@ -1,0 +1,80 @@
+/**
+ * CNI_COMMAND -> handler -> exactly one JSON document on stdout, or none (I9). The only writer of stdout on a CNI call.
+ */
+import { CniError, code, toCniError } from './error.ts';
+import { type AddRequest, type DelRequest, type Environment, parseAdd, parseCheck, parseDel } from './request.ts';
+import { formatResult, type Result, supportedVersions } from './result.ts';
+
+export interface Handlers {
+  add(request: AddRequest): Promise<Result>;
+  check(request: AddRequest): Promise<void>;
+  del(request: DelRequest): Promise<void>;
+}
+
+export interface Streams {
+  readonly env: Environment;
+  /** Standard input to its end. @throws if it cannot be read. */
+  readonly stdin: () => string;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+}
+
+/** @returns the exit code: 0, or 1 with an error object on stdout. */
+export async function runCniCommand(streams: Streams, handlers: Handlers): Promise<number> {
+  let version = supportedVersions.at(-1) as string;
+  try {
+    const stdin = readStdin(streams);
+    version = versionOf(stdin) ?? version;
+    const answer = await dispatch(streams.env, stdin, handlers);
+    if (answer) streams.stdout(`${JSON.stringify(answer, null, 2)}\n`);
+    return 0;
+  } catch (thrown) {
+    const error = toCniError(thrown);
+    streams.stderr(`userspace: ${streams.env.CNI_COMMAND}: ${error.message}\n`);
+    streams.stdout(`${JSON.stringify(errorObject(error, version), null, 2)}\n`);
+    return 1;
+  }
+}
+
+async function dispatch(env: Environment, stdin: string, handlers: Handlers): Promise<object | undefined> {
+  switch (env.CNI_COMMAND) {
+    case 'ADD': {
+      const request = parseAdd(env, stdin);
+      return formatResult(await handlers.add(request), request.config.cniVersion);
+    }
+    case 'CHECK':
+      await handlers.check(parseCheck(env, stdin));
+      return undefined;
+    case 'DEL':
+      await handlers.del(parseDel(env, stdin));
+      return undefined;
+    case 'VERSION':
+      return { cniVersion: versionOf(stdin) ?? supportedVersions.at(-1), supportedVersions };
+    default:
+      throw new CniError(code.invalidEnvironment, `unknown CNI_COMMAND: ${env.CNI_COMMAND}`);
+  }
+}
+
+function readStdin({ stdin }: Streams): string {
+  try {
+    return stdin();
+  } catch (error) {
+    throw new CniError(code.io, `cannot read stdin: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function versionOf(stdin: string): string | undefined {
+  try {
+    const { cniVersion } = JSON.parse(stdin);
+    return typeof cniVersion === 'string' && cniVersion !== '' ? cniVersion : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const errorObject = (error: CniError, cniVersion: string) => ({
+  cniVersion,
+  code: error.code,
+  msg: error.message,
+  ...(error.details && { details: error.details }),
+});

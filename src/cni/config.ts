@@ -1,0 +1,314 @@
+/**
+ * The network configuration: the predecessor's, unchanged, and our optional keys (design: small decisions).
+ *
+ * Owns: shape, defaults, limits of every key. Two readings of the same bytes: `parseConfig` for ADD and CHECK refuses with every
+ * fault named; `salvageConfig` for DEL takes what it can use and refuses nothing, because a pod must be able to go.
+ */
+import * as v from 'valibot';
+import { deviceNameBytesMax, type Trouble } from '../attachment.ts';
+import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
+import { code } from './error.ts';
+
+export const defaultDataDir = '/var/lib/cni/userspace';
+export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';
+/** The predecessor's, where neither the configuration nor the pod names a directory. */
+const defaultSharedDir = '/usr/local/var/run/openvswitch';
+const defaultBridge = 'br0';
+
+/** No separators, no spaces, no `=` (consumers split on it), nothing an option parser could take for its own. */
+const fileName = /^[A-Za-z0-9_][A-Za-z0-9_.:@+-]*$/;
+const bridgeName = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+/** A NUL ends a path for the kernel, a newline a log line. */
+const printable = /^[^\p{Cc}]*$/u;
+const fileNameBytesMax = 100;
+const deadlineMsMax = 600_000;
+
+const zeroOr = (least: number, most: number) =>
+  v.optional(v.union([v.literal(0), v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))]));
+const text = v.optional(v.string());
+const oneOf = <const T extends string[]>(...words: T) => v.optional(v.picklist(['', ...words]));
+const path = v.pipe(
+  v.string(),
+  v.regex(/^\//, 'an absolute path'),
+  v.regex(/^(?!.*\/\.\.(\/|$))/s, 'a path without ".."'),
+  v.regex(printable, 'a printable path'),
+);
+
+const Mac = v.pipe(
+  v.string(),
+  v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, 'a MAC address such as "02:00:00:00:00:01"'),
+);
+
+const Vhost = v.strictObject({
+  mode: oneOf('client', 'server'),
+  group: text,
+  socketfile: v.optional(
+    v.union([
+      v.literal(''),
+      v.pipe(v.string(), v.regex(fileName, 'a file name of letters, digits, "_.:@+-"'), v.maxBytes(fileNameBytesMax)),
+    ]),
+  ),
+  ingressPolicingRate: zeroOr(1, 0xffffffff),
+  ingressPolicingBurst: zeroOr(1, 0xffffffff),
+  enableGso: v.optional(v.boolean()),
+  enablePacked: v.optional(v.boolean()),
+  enableEventIdx: v.optional(v.boolean()),
+});
+
+const Bridge = v.strictObject({
+  bridgeName: v.optional(
+    v.union([
+      v.literal(''),
+      v.pipe(
+        v.string(),
+        v.regex(bridgeName, 'a bridge name of letters, digits, "_.-"'),
+        v.maxBytes(deviceNameBytesMax, `at most ${deviceNameBytesMax} bytes`),
+      ),
+    ]),
+  ),
+  bridgeId: v.optional(v.pipe(v.number(), v.integer())),
+  vlanId: zeroOr(1, 4094),
+  trunks: v.optional(v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(4095)))),
+  vlanMode: oneOf('access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'),
+});
+
+const Memif = v.record(v.string(), v.unknown());
+
+const Side = v.strictObject({
+  engine: text,
+  iftype: text,
+  netType: text,
+  mtu: zeroOr(68, 65535),
+  mac: v.optional(v.union([v.literal(''), Mac])),
+  memif: v.optional(Memif),
+  vhost: v.optional(Vhost),
+  bridge: v.optional(Bridge),
+});
+
+const milliseconds = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(deadlineMsMax)));
+
+const DeadlineKeys = v.strictObject(
+  Object.fromEntries(Object.keys(defaultDeadlines).map((key) => [key, milliseconds])) as {
+    [K in keyof Deadlines]: typeof milliseconds;
+  },
+);
+
+const Ipam = v.looseObject({ type: v.optional(v.pipe(v.string(), v.regex(/^[^/]*$/, 'a program name without "/"'))) });
+
+const Network = v.looseObject({
+  cniVersion: text,
+  type: text,
+  kubeconfig: text,
+  sharedDir: v.optional(v.union([v.literal(''), path])),
+  logFile: text,
+  logLevel: oneOf('panic', 'error', 'warning', 'info', 'debug', 'verbose'),
+  dataDir: v.optional(path),
+  ovsdb: v.optional(v.pipe(v.string(), v.regex(/^unix:\/[^\p{Cc}]*$/u, '"unix:" and an absolute path'))),
+  deadlines: v.optional(DeadlineKeys),
+  mtu: zeroOr(68, 65535),
+  host: v.optional(Side),
+  container: v.optional(Side),
+  ipam: v.optional(Ipam),
+  dns: v.optional(v.record(v.string(), v.unknown())),
+  prevResult: v.optional(v.record(v.string(), v.unknown())),
+  runtimeConfig: v.optional(v.looseObject({ mac: v.optional(Mac), CNIDeviceInfoFile: v.optional(path) })),
+  args: v.optional(v.looseObject({ cni: v.optional(v.looseObject({})) })),
+});
+
+export type VlanMode = 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
+export type LogLevel = 'panic' | 'error' | 'warning' | 'info' | 'debug' | 'verbose';
+
+/** The published half: the predecessor's `container` with its defaults filled in. */
+export type ContainerSide = v.InferOutput<typeof Side>;
+
+/** What DEL can do without: every key here may come from a stripped configuration. */
+export interface Basics {
+  readonly dataDir: string;
+  readonly ovsdb: string;
+  readonly deadlines: Deadlines;
+  readonly logFile?: string;
+  readonly logLevel: LogLevel;
+  readonly sharedDir: string;
+  readonly bridge: string;
+  /** `ipam.type`; undefined if addresses are nobody's business here. */
+  readonly ipam?: string;
+}
+
+export interface NetworkConfig extends Basics {
+  readonly cniVersion: string;
+  readonly mode: 'client' | 'server';
+  readonly group?: string;
+  readonly socketfile?: string;
+  readonly policingRate?: number;
+  readonly policingBurst?: number;
+  readonly tag?: number;
+  readonly trunks?: readonly number[];
+  readonly vlanMode?: VlanMode;
+  readonly mtu?: number;
+  readonly mac?: string;
+  readonly deviceInfoFile?: string;
+  readonly dns?: { readonly [key: string]: unknown };
+  readonly prevResult?: { readonly [key: string]: unknown };
+  readonly container: ContainerSide;
+  /** Accepted for the predecessor's sake and without effect: for the log. */
+  readonly warnings: readonly string[];
+}
+
+type Raw = v.InferOutput<typeof Network>;
+
+/** A value as a message shows it, never longer than a line. */
+const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
+
+/** Every fault of shape, of value and of combination; a configuration only if there is none. */
+export function parseConfig(
+  raw: { readonly [key: string]: unknown },
+  ownMac: string | undefined,
+): { config?: NetworkConfig; troubles: Trouble[] } {
+  const shape = v.safeParse(Network, raw);
+  if (!shape.success) return { troubles: [...shape.issues.map(shapeTrouble), ...unsupported(raw)] };
+  const network = shape.output;
+  const troubles = [...unsupported(raw), ...contradictions(network)];
+  return troubles.length > 0 ? { troubles } : { config: digest(network, ownMac), troubles };
+}
+
+/** The first leaf of a union's branches says more than "one of them". */
+function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
+  const name = v.getDotPath(issue) ?? 'configuration';
+  if (issue.type === 'strict_object') {
+    const value = shown(issue.path?.at(-1)?.value ?? issue.input);
+    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${value}` };
+  }
+  const leaf = issue.issues?.at(-1) ?? issue;
+  const wanted = leaf.type === 'regex' ? leaf.message : (leaf.expected ?? leaf.message);
+  return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
+}
+
+const at = (raw: unknown, key: string): unknown =>
+  typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
+
+/** What the predecessor or its fork can do and we can not (CNI code 2: key and value). */
+function unsupported(raw: { readonly [key: string]: unknown }): Trouble[] {
+  const no = (name: string, value: unknown, remedy: string): Trouble => ({
+    code: code.unsupportedField,
+    message: `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
+  });
+  const found: Trouble[] = [];
+  const { host, container, kubeconfig } = raw;
+  const engine = at(host, 'engine');
+  const iftype = at(host, 'iftype');
+  if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, 'only "ovs-dpdk" is built in'));
+  if (iftype !== 'vhostuser') found.push(no('host.iftype', iftype, 'only "vhostuser" is built in'));
+  const hostNet = at(host, 'netType');
+  if (![undefined, '', 'bridge'].includes(hostNet as string)) {
+    found.push(no('host.netType', hostNet, 'only "bridge" is built in'));
+  }
+  const containerType = at(container, 'iftype');
+  if (![undefined, '', 'vhostuser'].includes(containerType as string)) {
+    found.push(no('container.iftype', containerType, 'the host side is "vhostuser"'));
+  }
+  if (kubeconfig !== undefined && kubeconfig !== '') {
+    found.push(no('kubeconfig', kubeconfig, 'leave it out and name a "sharedDir"; pods are not looked up yet'));
+  }
+  return found;
+}
+
+function contradictions({ host, container, mtu }: Raw): Trouble[] {
+  const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
+  const found: Trouble[] = [];
+  const mode = host?.vhost?.mode || 'server';
+  if (container?.vhost?.mode === mode) {
+    found.push(bad(`"host.vhost.mode" and "container.vhost.mode" are both "${mode}": one of them must be the other`));
+  }
+  const { vlanId, trunks, vlanMode } = host?.bridge ?? {};
+  if ((vlanMode === 'access' || vlanMode === 'dot1q-tunnel') && !vlanId) {
+    found.push(bad(`"host.bridge.vlanMode" is "${vlanMode}": it needs "host.bridge.vlanId"`));
+  }
+  if (vlanMode === 'access' && trunks?.length)
+    found.push(bad('"host.bridge.trunks" does not go with "vlanMode" "access"'));
+  if (host?.vhost?.ingressPolicingBurst && !host.vhost.ingressPolicingRate) {
+    found.push(bad('"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"'));
+  }
+  if (host?.mtu && mtu && host.mtu !== mtu) found.push(bad(`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`));
+  return found;
+}
+
+const knownKeys = new Set([...Object.keys(Network.entries), 'name', 'capabilities', 'disableCheck', 'ipMasq']);
+
+function warningsOf(network: Raw): string[] {
+  const unused: [string, unknown][] = [
+    ['host.bridge.bridgeId', network.host?.bridge?.bridgeId],
+    ['host.memif', network.host?.memif && Object.keys(network.host.memif).length > 0 ? true : undefined],
+    ['container.vhost.socketfile', network.container?.vhost?.socketfile || undefined],
+  ];
+  const foreign = Object.keys(network).filter((key) => !knownKeys.has(key) && !key.startsWith('cni.dev/'));
+  return [
+    ...unused
+      .filter(([, value]) => value !== undefined)
+      .map(([key]) => `"${key}" has no effect with engine "ovs-dpdk"`),
+    ...foreign.map((key) => `unknown key "${key}" is ignored`),
+  ];
+}
+
+function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
+  const { host = {}, runtimeConfig, args, dns, prevResult } = network;
+  const { vhost = {}, bridge = {} } = host;
+  const argsMac = at(args?.cni, 'mac');
+  const mac = runtimeConfig?.mac ?? (typeof argsMac === 'string' ? argsMac : undefined) ?? ownMac ?? host.mac;
+  const mode = vhost.mode || 'server';
+  const optional = {
+    group: vhost.group,
+    socketfile: vhost.socketfile,
+    policingRate: vhost.ingressPolicingRate,
+    policingBurst: vhost.ingressPolicingBurst,
+    tag: bridge.vlanId,
+    trunks: bridge.trunks?.length ? bridge.trunks : undefined,
+    vlanMode: bridge.vlanMode,
+    mtu: host.mtu || network.mtu,
+    mac,
+    deviceInfoFile: runtimeConfig?.CNIDeviceInfoFile,
+    dns: dns && Object.keys(dns).length > 0 ? dns : undefined,
+    prevResult,
+  };
+  return {
+    ...salvageConfig(network),
+    cniVersion: network.cniVersion || '0.1.0',
+    mode,
+    ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value)) as Partial<NetworkConfig>),
+    container: containerSide(network, mode),
+    warnings: warningsOf(network),
+  };
+}
+
+/** The predecessor's defaults of the published half: what is not said is taken from the host's side, turned around. */
+function containerSide({ host, container = {} }: Raw, mode: 'client' | 'server'): ContainerSide {
+  const { socketfile: _, ...vhost } = container.vhost ?? {};
+  return {
+    ...container,
+    iftype: container.iftype || host?.iftype,
+    netType: container.netType || 'interface',
+    vhost: { ...vhost, mode: vhost.mode || (mode === 'client' ? 'server' : 'client') },
+  };
+}
+
+/** What DEL can use of a configuration, whatever state it is in. */
+export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics {
+  const take = <T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined => {
+    const parsed = v.safeParse(schema, value);
+    return parsed.success ? parsed.output : undefined;
+  };
+  const entries = Network.entries;
+  const bridge = take(Bridge.entries.bridgeName, at(at(raw.host, 'bridge'), 'bridgeName'));
+  const ipam = take(entries.ipam, raw.ipam)?.type;
+  const logFile = take(entries.logFile, raw.logFile);
+  const deadlines = take(entries.deadlines, raw.deadlines) ?? {};
+  return {
+    dataDir: take(entries.dataDir, raw.dataDir) ?? defaultDataDir,
+    ovsdb: take(entries.ovsdb, raw.ovsdb) ?? defaultOvsdb,
+    deadlines: { ...defaultDeadlines, ...(deadlines as Partial<Deadlines>) },
+    ...(logFile && { logFile }),
+    logLevel: take(entries.logLevel, raw.logLevel) || 'warning',
+    sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,
+    bridge: bridge || defaultBridge,
+    ...(ipam && { ipam }),
+  };
+}

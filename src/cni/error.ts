@@ -1,0 +1,50 @@
+/**
+ * CNI error codes and the one place where anything thrown becomes an error object (CNI SPEC section 5, "Error").
+ */
+import type { Trouble } from '../attachment.ts';
+
+export const code = {
+  incompatibleVersion: 1,
+  unsupportedField: 2,
+  invalidEnvironment: 4,
+  io: 5,
+  decoding: 6,
+  invalidConfig: 7,
+  invalidNetns: 8,
+  tryAgainLater: 11,
+  /** Ours: CHECK found that the world is not as ADD left it. */
+  drift: 100,
+  internal: 999,
+} as const;
+
+export class CniError extends Error {
+  override readonly name = 'CniError';
+  constructor(
+    readonly code: number,
+    message: string,
+    readonly details?: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Every fault in one error; its code is the first one's. */
+export function fromTroubles(troubles: readonly [Trouble, ...Trouble[]]): CniError {
+  const details = troubles.flatMap((t) => t.details ?? []).join('\n');
+  return new CniError(troubles[0].code, troubles.map((t) => t.message).join('; '), details || undefined);
+}
+
+/** Throws if there is anything to throw. */
+export function refuse(troubles: readonly Trouble[]): void {
+  const [first, ...rest] = troubles;
+  if (first) throw fromTroubles([first, ...rest]);
+}
+
+/** A throw that is no CniError is a bug or a disk that failed under us: 999 or 5, with its text. */
+export function toCniError(error: unknown): CniError {
+  if (error instanceof CniError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof Error && error.name === 'JournalError') return new CniError(code.io, message);
+  return new CniError(code.internal, message, error instanceof Error ? error.stack : undefined);
+}

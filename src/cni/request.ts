@@ -1,0 +1,175 @@
+/**
+ * Environment and standard input of one call -> a request, or every fault in them at once (CNI SPEC section 2).
+ *
+ * Owns: the rules for CNI_* variables and for the parts of a configuration that every verb needs. Touches nothing.
+ */
+import type { AttachmentKey, Trouble } from '../attachment.ts';
+import { deviceNameBytesMax } from '../attachment.ts';
+import { type Basics, type NetworkConfig, parseConfig, salvageConfig } from './config.ts';
+import { code, refuse } from './error.ts';
+import { cannotSay, supportedVersions } from './result.ts';
+
+export type Environment = { readonly [name: string]: string | undefined };
+
+/** What ADD, CHECK and DEL share. */
+interface Common {
+  readonly key: AttachmentKey;
+  /** CNI_NETNS; empty on a DEL after a reboot. */
+  readonly netns: string;
+  /** CNI_PATH, split. */
+  readonly path: readonly string[];
+  /** The configuration, byte for byte: an IPAM plugin must get the same. */
+  readonly stdin: string;
+  /** CNI_* without CNI_COMMAND, as an IPAM plugin gets them. */
+  readonly env: { readonly [name: string]: string };
+}
+
+export interface AddRequest extends Common {
+  readonly config: NetworkConfig;
+  /** K8S_POD_NAMESPACE/K8S_POD_NAME, if the runtime said it. */
+  readonly pod?: string;
+}
+
+export interface DelRequest extends Common {
+  readonly config: Basics;
+}
+
+/** A configuration is at most this long; the journal keeps all of it. */
+const stdinBytesMax = 1024 * 1024;
+
+/** CNI SPEC section 2: both the container id and the network's name. */
+const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+const knownArgs = new Set(
+  ['IgnoreUnknown', 'MAC', 'IP'].concat(['NAMESPACE', 'NAME', 'UID', 'INFRA_CONTAINER_ID'].map((n) => `K8S_POD_${n}`)),
+);
+
+/** @throws CniError 4, 6, 1, 2 or 7 naming every fault. */
+export function parseAdd(env: Environment, stdin: string): AddRequest {
+  const { args, troubles: argTroubles } = parseArgs(env.CNI_ARGS);
+  const { raw, troubles: bodyTroubles } = parseBody(stdin);
+  const { config, troubles: configTroubles } = raw ? parseConfig(raw, args.get('MAC')) : { troubles: [] };
+  const troubles = [
+    ...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME']),
+    ...argTroubles,
+    ...bodyTroubles,
+    ...(raw ? versionTroubles(raw) : []),
+    ...configTroubles,
+  ];
+  if (config?.ipam && !env.CNI_PATH) troubles.push(missing(['CNI_PATH']));
+  if (config && !config.ipam && isOld(config.cniVersion)) {
+    troubles.push({ code: code.incompatibleVersion, message: cannotSay(config.cniVersion) });
+  }
+  refuse(troubles);
+  if (!config || !raw) throw new Error('a configuration without a fault was not read');
+  const names = [args.get('K8S_POD_NAMESPACE'), args.get('K8S_POD_NAME')];
+  return { ...common(env, stdin, raw), config, ...(names.every(Boolean) && { pod: names.join('/') }) };
+}
+
+/** Strict in what it needs to know which attachment is meant, and in nothing else. @throws CniError 4, 6 or 7. */
+export function parseDel(env: Environment, stdin: string): DelRequest {
+  const { raw, troubles } = parseBody(stdin);
+  refuse([...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_IFNAME']), ...troubles]);
+  if (!raw) throw new Error('a configuration without a fault was not read');
+  return { ...common(env, stdin, raw), config: salvageConfig(raw) };
+}
+
+/** @throws CniError as parseAdd, and 1 for a version that knows no CHECK. */
+export function parseCheck(env: Environment, stdin: string): AddRequest {
+  const request = parseAdd(env, stdin);
+  const { cniVersion, prevResult } = request.config;
+  if (isOld(cniVersion) || cniVersion.startsWith('0.3.')) {
+    refuse([{ code: code.incompatibleVersion, message: `cniVersion "${cniVersion}" does not allow CHECK` }]);
+  }
+  if (!prevResult)
+    refuse([{ code: code.invalidConfig, message: '"prevResult" is missing: CHECK needs what ADD answered' }]);
+  return request;
+}
+
+const isOld = (version: string): boolean => version === '0.1.0' || version === '0.2.0';
+
+function common(env: Environment, stdin: string, raw: Raw): Common {
+  const cni = Object.entries(env).filter(([name]) => name.startsWith('CNI_') && name !== 'CNI_COMMAND');
+  return {
+    key: { network: String(raw.name), containerId: env.CNI_CONTAINERID ?? '', ifName: env.CNI_IFNAME ?? '' },
+    netns: env.CNI_NETNS ?? '',
+    path: (env.CNI_PATH ?? '').split(':').filter((directory) => directory.startsWith('/')),
+    stdin,
+    env: Object.fromEntries(cni) as Common['env'],
+  };
+}
+
+type Raw = { readonly [key: string]: unknown };
+
+/** What every verb needs of standard input: an object with the name of the network. */
+function parseBody(stdin: string): { raw?: Raw; troubles: Trouble[] } {
+  const undecodable = (message: string) => ({ troubles: [{ code: code.decoding, message }] });
+  if (stdin.length > stdinBytesMax) return undecodable(`the configuration is over ${stdinBytesMax} bytes`);
+  let raw: unknown;
+  try {
+    raw = JSON.parse(stdin);
+  } catch (error) {
+    return undecodable(`the configuration on stdin is no JSON: ${error instanceof Error ? error.message : error}`);
+  }
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+    return undecodable('the configuration on stdin is no JSON object');
+  }
+  const { name } = raw as Raw;
+  if (typeof name === 'string' && identifier.test(name)) return { raw: raw as Raw, troubles: [] };
+  const message =
+    name === undefined || name === ''
+      ? 'missing network name: "name"'
+      : `network name ${JSON.stringify(name)}: it must be letters, digits, "_.-" and begin with a letter or digit`;
+  return { raw: raw as Raw, troubles: [{ code: code.invalidConfig, message }] };
+}
+
+function versionTroubles({ cniVersion }: Raw): Trouble[] {
+  const known: readonly unknown[] = supportedVersions;
+  if (cniVersion === undefined || cniVersion === '' || known.includes(cniVersion)) return [];
+  const message = `incompatible CNI versions: config is ${JSON.stringify(cniVersion)}, plugin supports ${JSON.stringify(known)}`;
+  return [{ code: code.incompatibleVersion, message }];
+}
+
+const missing = (names: string[]): Trouble => ({
+  code: code.invalidEnvironment,
+  message: `required env variables [${names.join(',')}] missing`,
+});
+
+function environmentTroubles(env: Environment, required: string[]): Trouble[] {
+  const absent = required.filter((name) => !env[name]);
+  const bad = (message: string, details: string): Trouble => ({ code: code.invalidEnvironment, message, details });
+  const troubles = absent.length > 0 ? [missing(absent)] : [];
+  const { CNI_CONTAINERID: id, CNI_IFNAME: ifName } = env;
+  if (id && !identifier.test(id)) troubles.push(bad('invalid characters in CNI_CONTAINERID', id));
+  const fault = ifName ? interfaceNameFault(ifName) : undefined;
+  if (ifName && fault) troubles.push(bad(`CNI_IFNAME ${fault}`, ifName));
+  if (env.CNI_NETNS?.includes('\0')) troubles.push(bad('CNI_NETNS is no path', env.CNI_NETNS));
+  return troubles;
+}
+
+/** CNI SPEC section 2 and the kernel; a leading "-" because names end in port names that tools print and parse. */
+function interfaceNameFault(name: string): string | undefined {
+  if (new TextEncoder().encode(name).length > deviceNameBytesMax) return `is over ${deviceNameBytesMax} bytes`;
+  if (name === '.' || name === '..') return 'is no name';
+  if (name.startsWith('-')) return 'begins with "-"';
+  return /[/:\s\p{Cc}="\\]/u.test(name) ? 'holds a character that no interface name may hold' : undefined;
+}
+
+/** `K=V;K2=V2` (CONVENTIONS.md, CNI_ARGS). A value may hold commas: Multus joins addresses with them. */
+function parseArgs(text: string | undefined): { args: Map<string, string>; troubles: Trouble[] } {
+  const pairs = (text ?? '').split(';').filter((pair) => pair !== '');
+  const malformed = pairs.filter((pair) => pair.split('=').length !== 2);
+  const args = new Map(pairs.map((pair) => pair.split('=') as [string, string]));
+  const lenient = ['1', 'true'].includes(args.get('IgnoreUnknown')?.toLowerCase() ?? '');
+  const unknown = lenient ? [] : [...args.keys()].filter((name) => !knownArgs.has(name) && !malformed.includes(name));
+  const bad = (message: string): Trouble => ({ code: code.invalidEnvironment, message });
+  const mac = args.get('MAC');
+  return {
+    args,
+    troubles: [
+      ...malformed.map((pair) => bad(`CNI_ARGS: invalid pair "${pair}"`)),
+      ...(unknown.length > 0 ? [bad(`CNI_ARGS: unknown args ${JSON.stringify(unknown)}`)] : []),
+      ...(mac && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? [bad(`CNI_ARGS: MAC "${mac}" is no MAC address`)] : []),
+    ],
+  };
+}

@@ -1,0 +1,182 @@
+/**
+ * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on.
+ *
+ * Owns: the order of record and effect, and reading a journal back. Does not own: what to do next (machines/), how (perform), when
+ * to stop (the caller's `stop`).
+ *
+ * Invariants
+ *  I1 No creating effect without an fsynced intent.
+ *  I2 No decision of an ADD on an outcome that is not fsynced.
+ *  I3 A step that can not be recorded is taken back with everything before it.
+ */
+import { type AnyStateMachine, initialTransition, type SnapshotFrom, transition } from 'xstate';
+import type { Trouble } from './attachment.ts';
+import { type Moment, now } from './deadlines.ts';
+import { type Journal, JournalError } from './journal/journal.ts';
+import type { Stamped } from './journal/record.ts';
+import { addMachine } from './machines/add.ts';
+import type { delMachine } from './machines/del.ts';
+import type { Call, Facts, Outcome, Perform, Plan, Request, Step, Verb } from './machines/protocol.ts';
+import { type AttachmentEvent, begunPlan, eventOf } from './machines/steps.ts';
+
+export const formatVersion = 1;
+/** Of the add machine: a journal of another one is not folded. */
+export const machineVersion = 1;
+
+/** The first record of every journal. */
+export interface Begin {
+  readonly kind: 'begin';
+  readonly format: number;
+  readonly machine: number;
+  readonly instance: string;
+  readonly boot: string;
+  readonly netns: { readonly path: string; readonly file: string; readonly directory: string };
+  readonly plan: Plan;
+}
+
+export type Entry =
+  | Begin
+  | { readonly kind: 'intent'; readonly step: Step }
+  | {
+      readonly kind: 'outcome';
+      readonly step: Step;
+      readonly verb: Verb;
+      readonly outcome: Outcome;
+      readonly ms: number;
+    }
+  | { readonly kind: 'abandon'; readonly trouble: Trouble }
+  /** At rest: nothing left to do until DEL. */
+  | { readonly kind: 'attached' }
+  /** A removal begins. */
+  | { readonly kind: 'going'; readonly by: string };
+
+export interface Ways {
+  readonly journal: Pick<Journal<Entry>, 'append' | 'note'>;
+  readonly perform: Perform;
+  readonly call: Omit<Call, 'end'>;
+  /** Until when something may be made, and until when it may be taken away. */
+  readonly end: { readonly make: Moment; readonly remove: Moment };
+  /** Why nothing more may be made; asked before each intent. */
+  readonly stop: () => Trouble | undefined;
+}
+
+type Machine = typeof addMachine | typeof delMachine;
+
+export const start = <M extends Machine>(machine: M): SnapshotFrom<M> =>
+  initialTransition(machine as AnyStateMachine)[0] as SnapshotFrom<M>;
+
+/** Drives a machine from one event until it rests. */
+export async function drive<M extends Machine>(
+  machine: M,
+  from: SnapshotFrom<M>,
+  event: AttachmentEvent,
+  ways: Ways,
+): Promise<SnapshotFrom<M>> {
+  let [snapshot, request] = step(machine, from, event);
+  while (request) {
+    const stop = request.verb === 'ensure' ? announce(request, ways) : undefined;
+    if (request.verb === 'ensure' && !stop) [snapshot] = step(machine, snapshot, { type: `${request.step}.begun` });
+    const next: AttachmentEvent = stop ? abandon(stop, ways) : await act(request, ways);
+    [snapshot, request] = step(machine, snapshot, next);
+  }
+  return snapshot as SnapshotFrom<M>;
+}
+
+function step(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachine>, event: AttachmentEvent) {
+  if (!from.can(event)) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);
+  const [snapshot, actions] = transition(machine, from, event);
+  const asked = (actions as readonly { type: string; params?: unknown }[]).find(({ type }) => type === 'request');
+  return [snapshot, asked?.params as Request | undefined] as const;
+}
+
+/** @returns why the step may not be taken. */
+function announce({ step: name }: Request, { journal, stop }: Ways): Trouble | undefined {
+  const reason = stop();
+  return reason ?? recorded(() => journal.append({ kind: 'intent', step: name }));
+}
+
+function abandon(trouble: Trouble, { journal }: Ways): AttachmentEvent {
+  journal.note({ kind: 'abandon', trouble });
+  return { type: 'abandon', trouble };
+}
+
+async function act(request: Request, ways: Ways): Promise<AttachmentEvent> {
+  const { journal, perform, call, end } = ways;
+  const making = request.verb === 'ensure';
+  const began = now();
+  const outcome = await perform(request, { ...call, end: making ? end.make : end.remove });
+  const ms = Math.round((now() - began) * 10) / 10;
+  const entry: Entry = { kind: 'outcome', step: request.step, verb: request.verb, outcome, ms };
+  if (!making) journal.note(entry);
+  const lost = making ? recorded(() => journal.append(entry)) : undefined;
+  return lost ? abandon(lost, ways) : eventOf(request, outcome);
+}
+
+function recorded(append: () => void): Trouble | undefined {
+  try {
+    append();
+    return undefined;
+  } catch (error) {
+    if (error instanceof JournalError) return { code: 5, message: error.message };
+    throw error;
+  }
+}
+
+/** What a journal tells of its attachment. */
+export interface Past {
+  readonly header: Begin & Stamped;
+  /** `attached`: at rest. `adding`: an ADD that came to no end. `going`: a removal was begun. */
+  readonly state: 'attached' | 'adding' | 'going';
+  /** What may exist and so must be removed; of an attachment at rest, all of it. */
+  readonly undo: Plan;
+  readonly facts: Facts;
+}
+
+/** @returns undefined if the journal has no header, or one of another version, or events its machine does not know. */
+export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
+  const [header, ...rest] = entries;
+  if (header?.kind !== 'begin' || header.format !== formatVersion || header.machine !== machineVersion)
+    return undefined;
+  let [snapshot] = step(addMachine, start(addMachine), { type: 'begin', plan: header.plan });
+  let state: Past['state'] = 'adding';
+  for (const entry of rest) {
+    const event = replayed(entry);
+    if (event === 'removal') state = 'going';
+    if (event === 'removal' || event === undefined) continue;
+    if (state === 'going') continue;
+    if (!snapshot.can(event)) return undefined;
+    [snapshot] = step(addMachine, snapshot as never, event);
+  }
+  if (state === 'adding' && snapshot.matches('ready')) state = 'attached';
+  const { facts, plan } = snapshot.context;
+  const undo = snapshot.matches('removing') ? plan : begunPlan(snapshot.context);
+  return { header, state, undo, facts };
+}
+
+function replayed(entry: Entry): AttachmentEvent | 'removal' | undefined {
+  switch (entry.kind) {
+    case 'intent':
+      return { type: `${entry.step}.begun` };
+    case 'outcome':
+      return entry.verb === 'ensure' ? eventOf(entry, entry.outcome) : 'removal';
+    case 'abandon':
+      return { type: 'abandon', trouble: entry.trouble };
+    case 'going':
+      return 'removal';
+    case 'attached':
+    case 'begin':
+      return undefined;
+  }
+}
+
+/** Asks of every planned step whether the world still is as it was left: CHECK, and a repeated ADD. */
+export async function survey(plan: Plan, facts: Facts, perform: Perform, call: Call): Promise<Trouble[]> {
+  const steps: Step[] = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'];
+  const troubles: Trouble[] = [];
+  for (const name of steps) {
+    if (!plan[name]) continue;
+    const outcome = await perform({ step: name, verb: 'find', plan, facts }, call);
+    if (outcome.kind !== 'ok') troubles.push(outcome.trouble);
+  }
+  return troubles;
+}

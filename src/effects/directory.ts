@@ -1,0 +1,167 @@
+/**
+ * A directory that a pod can write to, and is therefore hostile: it may hold symlinks, FIFOs and directories at our names, and
+ * be swapped while we work (design: outside world).
+ *
+ * Invariants
+ *  H1 The directory is opened once, its last component is never followed, and everything happens below that descriptor.
+ *  H2 What is of the wrong type at a name of ours is not ours: it is neither used nor removed.
+ *  H3 No call here outlasts its moment, whatever the file system does.
+ */
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type Moment, remainingMs } from '../deadlines.ts';
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+
+/** The file system did not answer. */
+export class DirectoryTimeout extends Error {
+  override readonly name = 'DirectoryTimeout';
+}
+
+/** The world is not as an effect has to leave it, and no system call said so. */
+export class Mismatch extends Error {
+  override readonly name = 'Mismatch';
+}
+
+/** Races a file-system call against its moment: a thread may stay stuck, the call does not (H3). */
+export async function inTime<T>(promise: Promise<T>, end: Moment, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DirectoryTimeout(`${what} did not answer in time`)), remainingMs(end));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** errno codes that mean: somebody else's, not ours to touch. */
+const foreign = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EISDIR', 'ENXIO']);
+
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+/** The file type that a name of ours must have. */
+type Kind = 'file' | 'socket';
+
+const isOf = (kind: Kind, stats: Stats): boolean => (kind === 'file' ? stats.isFile() : stats.isSocket());
+
+export class Directory {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  readonly #end: Moment;
+
+  private constructor(path: string, handle: FileHandle, end: Moment) {
+    this.path = path;
+    this.#handle = handle;
+    this.#end = end;
+  }
+
+  /** @throws errno exceptions; ELOOP or ENOTDIR if the last component is no directory. */
+  static async open(path: string, end: Moment): Promise<Directory> {
+    const above = await inTime(realpath(dirname(path)), end, `"${path}"`);
+    const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
+    return new Directory(path, await inTime(open(join(above, basename(path)), flags), end, `"${path}"`), end);
+  }
+
+  /** @returns undefined if there is none, or something else at its place. */
+  static async find(path: string, end: Moment): Promise<Directory | undefined> {
+    return await Directory.open(path, end).catch((error) => {
+      if (foreign.has(codeOf(error))) return undefined;
+      throw error;
+    });
+  }
+
+  /** The path of a name in this very directory, wherever it is by now. */
+  at(name: string): string {
+    return `/proc/self/fd/${this.#handle.fd}/${name}`;
+  }
+
+  async stat(name: string): Promise<Stats | undefined> {
+    return await this.#try(lstat(this.at(name))).catch((error) => {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+  }
+
+  /** Creates a file that was not there. @throws EEXIST, ENOENT if the directory itself was removed. */
+  async create(name: string, mode: number, bytes?: Uint8Array): Promise<void> {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK;
+    const file = await this.#try(open(this.at(name), flags, mode));
+    try {
+      if (bytes) await this.#try(file.writeFile(bytes));
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Puts a whole file at `name`, through `temporary`: two names of ours. @throws errno exceptions */
+  async replace(name: string, temporary: string, bytes: Uint8Array, mode: number): Promise<void> {
+    await this.remove(temporary, 'file');
+    await this.create(temporary, mode, bytes);
+    await this.#try(rename(this.at(temporary), this.at(name)));
+  }
+
+  async read(name: string): Promise<string | undefined> {
+    try {
+      const file = await this.#try(open(this.at(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+      try {
+        return (await file.stat()).isFile() ? await this.#try(file.readFile('utf8')) : undefined;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (foreign.has(codeOf(error))) return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes what bears our name and is of our kind (H2). */
+  async remove(name: string, kind: Kind): Promise<void> {
+    const stats = await this.stat(name);
+    if (!stats || !isOf(kind, stats)) return;
+    await this.#try(unlink(this.at(name))).catch((error) => {
+      if (!foreign.has(codeOf(error))) throw error;
+    });
+  }
+
+  /** Moves a file from outside to a name in here. @throws EXDEV, EISDIR, … */
+  async adopt(from: string, name: string): Promise<void> {
+    await this.#try(rename(from, this.at(name)));
+  }
+
+  /** Hands the directory to a group that may create sockets in it. */
+  async share(gid: number, mode: number): Promise<void> {
+    const { uid } = await this.#try(this.#handle.stat());
+    await this.#try(this.#handle.chown(uid, gid));
+    await this.#try(this.#handle.chmod(mode));
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  #try<T>(promise: Promise<T>): Promise<T> {
+    return inTime(promise, this.#end, `"${this.path}"`);
+  }
+}
+
+/** mkdir of a name that is ours. @returns false if something is there already. */
+export async function make(path: string, mode: number, end: Moment): Promise<boolean> {
+  try {
+    await inTime(mkdir(path, { mode }), end, `"${path}"`);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** rmdir of a name that is ours: somebody's content in it, or something else at its place, is done. */
+export async function removeEmpty(path: string, end: Moment): Promise<void> {
+  await inTime(rmdir(path), end, `"${path}"`).catch((error) => {
+    if (!foreign.has(codeOf(error)) && !['ENOTEMPTY', 'EEXIST'].includes(codeOf(error))) throw error;
+  });
+}

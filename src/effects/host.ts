@@ -1,0 +1,118 @@
+/**
+ * The effects of a real node behind one function: request -> outcome. The only place where an exception becomes an outcome.
+ */
+
+import type { Trouble } from '../attachment.ts';
+import { code } from '../cni/error.ts';
+import { type Deadlines, within } from '../deadlines.ts';
+import type { Call, Outcome, Perform, Plan, Request } from '../machines/protocol.ts';
+import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
+import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
+import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
+import { checkAddress, ensureAddress, removeAddress } from './ipam.ts';
+import { bootId, type Netns, netnsTroubles, readNetns } from './netns.ts';
+import { TransactionError, Unreachable } from './ovsdb.ts';
+import { ensurePort } from './port.ts';
+import { removePort } from './port-removal.ts';
+import { findPort, recallPort } from './port-view.ts';
+import { preflight } from './preflight.ts';
+import { ensurePublication, findPublication, removePublication } from './publication.ts';
+import { ensureSocketDir, findSocketDir, removeSocketDir } from './socket-dir.ts';
+import { Switch } from './switch.ts';
+
+/** A node, as the handlers of the verbs are handed it. */
+export interface Host {
+  readonly perform: Perform;
+  /** Everything that forbids this plan, known without an effect. */
+  preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
+  /** The marks of our port, if the switch has one; undefined too if it can not be asked. */
+  recall(plan: Plan, call: Call): Promise<{ readonly [name: string]: string } | undefined>;
+  readNetns(path: string): Netns | undefined;
+  netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
+  bootId(): string;
+  close(): void;
+}
+
+export function createHost(deadlines: Deadlines): Host {
+  const ovs = new Switch(deadlines);
+  return {
+    perform: (request, call) => outcomeOf(request, () => act(ovs, request, call, deadlines)),
+    preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
+    recall: (plan, call) =>
+      recallPort(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) }).catch(() => undefined),
+    readNetns,
+    netnsTroubles,
+    bootId,
+    close: () => ovs.close(),
+  };
+}
+
+const nothingToDo: Outcome = { kind: 'ok' };
+
+async function act(ovs: Switch, request: Request, call: Call, deadlines: Deadlines): Promise<Outcome> {
+  const { step, verb, plan, facts } = request;
+  const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
+  const nearby = within(call.end, deadlines.directoryMs);
+  const one = <T>(part: T | undefined, ways: Record<typeof verb, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
+    part === undefined ? Promise.resolve(nothingToDo) : ways[verb](part);
+  switch (step) {
+    case 'address':
+      return await one(address, {
+        ensure: (part) => ensureAddress(part, plan.request, call, deadlines),
+        remove: (part) => removeAddress(part, plan.request, call, deadlines),
+        find: (part) => checkAddress(part, plan.request, call, deadlines),
+      });
+    case 'socketDir':
+      return await one(socketDir, {
+        ensure: (part) => ensureSocketDir(part, nearby),
+        remove: (part) => removeSocketDir(part, nearby),
+        find: (part) => findSocketDir(part, nearby),
+      });
+    case 'bridge':
+      return await one(bridge, {
+        ensure: (part) => ensureBridge(ovs, plan, part, call),
+        remove: (part) => removeBridge(ovs, plan, part, call),
+        find: (part) => findBridge(ovs, plan, part, call),
+      });
+    case 'port':
+      // Marks say what there is to remove: no plan is needed.
+      if (verb === 'remove') return await removePort(ovs, plan, facts, call, deadlines);
+      return await one(port, {
+        ensure: (part) => ensurePort(ovs, plan, part, call, deadlines),
+        find: (part) => findPort(ovs, plan, part, call),
+        remove: () => Promise.resolve(nothingToDo),
+      });
+    case 'publication':
+      return await one(publication, {
+        ensure: (part) => ensurePublication(plan.key, part, facts.address, nearby),
+        remove: (part) => removePublication(plan.key, part, nearby),
+        find: (part) => findPublication(part, facts.address, nearby),
+      });
+    case 'deviceInfo':
+      return await one(deviceInfo, {
+        ensure: (part) => ensureDeviceInfo(part, nearby),
+        remove: (part) => removeDeviceInfo(part, nearby),
+        find: (part) => findDeviceInfo(part, nearby),
+      });
+  }
+}
+
+/** A bug becomes an outcome too: what was begun is then taken back like after any other failure. */
+async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await action();
+  } catch (error) {
+    const trouble = troubleOf(error);
+    return { kind: 'failed', trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` } };
+  }
+}
+
+function troubleOf(error: unknown): Trouble {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof Unreachable || error instanceof DirectoryTimeout) return { code: code.tryAgainLater, message };
+  if (error instanceof TransactionError) {
+    return { code: code.tryAgainLater, message: `Open vSwitch refused the change: ${message}` };
+  }
+  if (error instanceof Mismatch || codeOf(error)) return { code: code.io, message };
+  return { code: code.internal, message, details: (error instanceof Error && error.stack) || '' };
+}

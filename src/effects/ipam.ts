@@ -1,0 +1,158 @@
+/**
+ * The delegated IPAM plugin (CNI SPEC section 4): same environment, same standard input, its error passed on as it is.
+ *
+ * A delegated ADD is the one effect that can not be repeated: host-local refuses a second one. Nothing here tries: an ADD that was
+ * interrupted is taken back by DEL, which every IPAM plugin must be able to repeat.
+ */
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Addresses, Trouble } from '../attachment.ts';
+import { code } from '../cni/error.ts';
+import { parseResult } from '../cni/result.ts';
+import { type Deadlines, within } from '../deadlines.ts';
+import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';
+import { type Finished, run } from './subprocess.ts';
+
+/** The plugin is being replaced on disk: the kernel refuses to run a file that is open for writing (libcni tries again too). */
+const busyTriesMax = 5;
+const busyPauseMs = 200;
+
+/** What plugins say on a DEL of an address they do not hold (A13). The specification wants success. */
+const alreadyReleased =
+  /did not find reserved ip|(address|allocation|lease|reservation|\bip\b)[^.;]*not found|no (address|allocation|lease|reservation)/i;
+
+/** The first regular file of that name in CNI_PATH. */
+export async function findProgram({ program, path }: AddressPlan): Promise<string | undefined> {
+  for (const directory of path) {
+    const file = join(directory, program);
+    if (await isProgram(file)) return file;
+  }
+  return undefined;
+}
+
+async function isProgram(file: string): Promise<boolean> {
+  try {
+    await access(file, constants.X_OK);
+    return (await stat(file)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+export async function programTroubles(plan: AddressPlan): Promise<Trouble[]> {
+  if (await findProgram(plan)) return [];
+  return [{ code: code.invalidConfig, message: notFound(plan) }];
+}
+
+const notFound = ({ program, path }: AddressPlan): string =>
+  `IPAM plugin "${program}" is in none of CNI_PATH's directories ${JSON.stringify(path)}: install it or correct "ipam.type"`;
+
+export async function ensureAddress(
+  plan: AddressPlan,
+  text: CallText,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Outcome> {
+  const finished = await delegate('ADD', plan, text, call, deadlines);
+  const trouble = troubleOf('ADD', plan, finished);
+  if (trouble) return { kind: 'failed', trouble };
+  const addresses = readAddresses(finished.stdout);
+  if (addresses) return { kind: 'ok', facts: addresses };
+  const message = `IPAM plugin "${plan.program}" answered ADD without an address`;
+  return { kind: 'failed', trouble: { code: code.invalidConfig, message, details: finished.stdout.slice(0, 500) } };
+}
+
+export async function removeAddress(
+  plan: AddressPlan,
+  text: CallText,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Outcome> {
+  const trouble = troubleOf('DEL', plan, await delegate('DEL', plan, text, call, deadlines));
+  if (!trouble || alreadyReleased.test(trouble.message)) return { kind: 'ok' };
+  return { kind: 'failed', trouble };
+}
+
+export async function checkAddress(
+  plan: AddressPlan,
+  text: CallText,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Outcome> {
+  const trouble = troubleOf('CHECK', plan, await delegate('CHECK', plan, text, call, deadlines));
+  return trouble ? { kind: 'failed', trouble } : { kind: 'ok' };
+}
+
+async function delegate(
+  command: string,
+  plan: AddressPlan,
+  text: CallText,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Finished> {
+  const file = await findProgram(plan);
+  const nothing: Finished = {
+    exitCode: null,
+    signal: null,
+    timedOut: false,
+    stdout: '',
+    stderr: '',
+    spawnError: 'ENOENT',
+  };
+  for (let attempt = 1; file; attempt++) {
+    const finished = await run({
+      file,
+      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...text.env, CNI_COMMAND: command },
+      stdin: text.stdin,
+      end: within(call.end, deadlines.ipamMs),
+      ...(call.lockFd !== undefined && { lockFd: call.lockFd }),
+    });
+    if (finished.spawnError !== 'ETXTBSY' || attempt >= busyTriesMax) return finished;
+    await new Promise((resolve) => setTimeout(resolve, busyPauseMs));
+  }
+  return nothing;
+}
+
+/** The plugin's own error object where it gave one, else what is known of how it ended. */
+function troubleOf(command: string, plan: AddressPlan, finished: Finished): Trouble | undefined {
+  const { exitCode, signal, timedOut, spawnError, stdout, stderr } = finished;
+  const what = `IPAM plugin "${plan.program}" ${command}`;
+  if (spawnError === 'ENOENT') return { code: code.invalidConfig, message: notFound(plan) };
+  if (spawnError) return { code: code.tryAgainLater, message: `${what}: cannot be run: ${spawnError}` };
+  if (timedOut) return { code: code.tryAgainLater, message: `${what}: no answer in time; it was killed` };
+  if (exitCode === 0) return undefined;
+  const own = readError(stdout);
+  const how = signal ? `killed by ${signal}` : `exit status ${exitCode}`;
+  return {
+    code: own?.code ?? code.internal,
+    message: `${what}: ${own?.message ?? (stderr.trim() || how)}`,
+    ...(own?.details && { details: own.details }),
+  };
+}
+
+function readError(stdout: string): { code: number; message: string; details?: string } | undefined {
+  try {
+    const { code: number, msg, details } = JSON.parse(stdout);
+    // 3 would tell the runtime that no DEL is needed: that is ours to say, never a delegate's.
+    if (typeof number !== 'number' || typeof msg !== 'string') return undefined;
+    return {
+      code: number === 3 ? code.internal : number,
+      message: msg,
+      ...(typeof details === 'string' && { details }),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function readAddresses(stdout: string): Addresses | undefined {
+  try {
+    const result = parseResult(JSON.parse(stdout));
+    if (!result || result.ips.length === 0) return undefined;
+    const ips = result.ips.map(({ interface: _, ...ip }) => ip);
+    return { ips, routes: result.routes, ...(result.dns && { dns: result.dns }) };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Network namespaces and boots: is the sandbox that a journal speaks of still the one that is there?
+ */
+import { readFileSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Trouble } from '../attachment.ts';
+import { code } from '../cni/error.ts';
+
+/** What tells one netns from another as far as anything does: numbers are reused, so equality alone proves nothing. */
+export interface Netns {
+  readonly path: string;
+  /** dev:inode of the netns file and of its directory. */
+  readonly file: string;
+  readonly directory: string;
+}
+
+/** nsfs (magic.h). */
+const NSFS_MAGIC = 0x6e736673;
+
+const identity = (path: string): string => {
+  const { dev, ino } = statSync(path, { bigint: true });
+  return `${dev}:${ino}`;
+};
+
+/** @returns undefined unless the path leads to a live network namespace. */
+export function readNetns(path: string): Netns | undefined {
+  try {
+    if (Number(statfsSync(path).type) !== NSFS_MAGIC) return undefined;
+    return { path, file: identity(path), directory: identity(dirname(path)) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** An ADD needs a live namespace that is not the host's (CNI code 8). */
+export function netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[] {
+  const netns = readNetns(path);
+  if (!netns) {
+    return [{ code: code.invalidNetns, message: `CNI_NETNS "${path}" is no live network namespace` }];
+  }
+  const override = ['1', 'true'].includes(env.CNI_NETNS_OVERRIDE?.toLowerCase() ?? '');
+  if (override || netns.file !== identity('/proc/self/ns/net')) return [];
+  return [{ code: code.invalidNetns, message: `CNI_NETNS "${path}" is the plugin's own network namespace` }];
+}
+
+/** boot_id of proc(5): another one means that every sandbox of a journal is gone. */
+export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

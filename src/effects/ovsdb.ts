@@ -1,0 +1,276 @@
+/**
+ * An OVSDB session: JSON-RPC 1.0 over a unix socket (RFC 7047), as much of it as one call of ours needs.
+ *
+ * Owns: framing, replies, the fence. Does not own: what a transaction means (bridge.ts, port.ts).
+ *
+ * Invariants
+ *  D1 Every mutating transaction of `mutate` begins with `assert` of the attachment's lock: what a killed process had sent cannot
+ *     land after its successor holds the lock. The lock is never stolen.
+ *  D2 Every wait ends at its moment, or with the connection.
+ */
+import { connect, type Socket } from 'node:net';
+import { type Moment, now, remainingMs } from '../deadlines.ts';
+
+/** RFC 7047 5.1 <value> and 5.2 <operation>, as far as we build them. */
+export type Operation = { readonly op: string; readonly [member: string]: unknown };
+export type Row = { readonly [column: string]: unknown };
+
+/** The answer to one operation: rows of a select, the uuid of an insert, the count of a mutate. */
+export interface OperationResult {
+  readonly rows?: readonly Row[];
+  readonly uuid?: readonly ['uuid', string];
+  readonly count?: number;
+  readonly error?: string;
+  readonly details?: string;
+}
+
+/** The switch could not be asked, or did not answer: nothing is known of what became of the last transaction. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+  constructor(
+    message: string,
+    /** The server was not there at all: it may be restarting. */
+    readonly refused = false,
+  ) {
+    super(message);
+  }
+}
+
+/** The database answered that the transaction fails. `operation` is the index of the failing one. */
+export class TransactionError extends Error {
+  override readonly name = 'TransactionError';
+  constructor(
+    /** RFC 7047 error string: "timed out" for a `wait`, "constraint violation", … */
+    readonly error: string,
+    readonly operation: number,
+    readonly details: string,
+  ) {
+    super(`${error}${details ? `: ${details}` : ''}`);
+  }
+}
+
+export const map = (entries: { readonly [key: string]: string }): unknown => ['map', Object.entries(entries)];
+export const set = (values: readonly unknown[]): unknown => ['set', values];
+export const uuid = (id: string): unknown => ['uuid', id];
+export const named = (name: string): unknown => ['named-uuid', name];
+
+/** A column of kind map as an object; anything else is empty. */
+export function readMap(value: unknown): { readonly [key: string]: string } {
+  return Array.isArray(value) && value[0] === 'map' ? Object.fromEntries(value[1] as [string, string][]) : {};
+}
+
+/** A column that is a set: OVSDB writes one element without the `set`. */
+export function readSet(value: unknown): readonly unknown[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) && value[0] === 'set' ? (value[1] as unknown[]) : [value];
+}
+
+export const readUuid = (value: unknown): string =>
+  Array.isArray(value) && value[0] === 'uuid' ? String(value[1]) : '';
+
+export const readUuids = (value: unknown): string[] => readSet(value).map(readUuid);
+
+interface Pending {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+/** One reply may hold this much; ours are a few kilobytes. */
+const messageBytesMax = 16 * 1024 * 1024;
+
+export class Session {
+  readonly #socket: Socket;
+  readonly #address: string;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+  readonly #framer = new Framer((message) => this.#receive(message));
+  #closed: Unreachable | undefined;
+  #lock: { name: string; owned: boolean; waiters: (() => void)[] } | undefined;
+
+  private constructor(socket: Socket, address: string) {
+    this.#socket = socket;
+    this.#address = address;
+    socket.on('data', (chunk) => {
+      try {
+        this.#framer.feed(Buffer.from(chunk));
+      } catch (error) {
+        this.#end(
+          new Unreachable(`${address} does not speak OVSDB: ${error instanceof Error ? error.message : error}`),
+        );
+      }
+    });
+    socket.on('error', (error) => this.#end(new Unreachable(`${address}: ${error.message}`)));
+    socket.on('close', () => this.#end(new Unreachable(`${address} closed the connection`)));
+  }
+
+  /** @param address `unix:` and an absolute path. @throws Unreachable */
+  static async open(address: string, end: Moment): Promise<Session> {
+    const path = address.replace(/^unix:/, '');
+    return await new Promise((resolve, reject) => {
+      const socket = connect(path);
+      const timer = setTimeout(() => fail(new Error('no answer in time')), remainingMs(end));
+      const fail = (error: Error & { code?: string }) => {
+        clearTimeout(timer);
+        socket.destroy();
+        const refused = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
+        const why = error.code === 'ENOENT' ? 'there is no such socket' : error.message;
+        reject(
+          new Unreachable(`cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`, refused),
+        );
+      };
+      socket.once('error', fail);
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.off('error', fail);
+        resolve(new Session(socket, address));
+      });
+    });
+  }
+
+  get alive(): boolean {
+    return this.#closed === undefined;
+  }
+
+  /** One atomic transaction. @throws Unreachable, TransactionError */
+  async transact(operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
+    const reply = await this.#call('transact', ['Open_vSwitch', ...operations], end);
+    if (!Array.isArray(reply)) throw new Unreachable(`${this.#address} answered a transaction with no list`);
+    const results = reply as (OperationResult | null)[];
+    const failing = results.findIndex((result) => result?.error !== undefined);
+    if (failing >= 0) {
+      const { error = '', details = '' } = results[failing] ?? {};
+      throw new TransactionError(error, failing, details);
+    }
+    return results.map((result) => result ?? {});
+  }
+
+  /**
+   * A transaction that changes something, fenced (D1). The request for the lock travels ahead of it on the same connection, so
+   * that the usual case, where nobody holds it, costs no round trip.
+   */
+  async mutate(fence: string, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
+    this.#request(fence, end);
+    for (;;) {
+      try {
+        const results = await this.transact([{ op: 'assert', lock: fence }, ...operations], end);
+        return results.slice(1);
+      } catch (error) {
+        if (!(error instanceof TransactionError)) throw error;
+        if (error.operation !== 0) throw new TransactionError(error.error, error.operation - 1, error.details);
+        await this.#owned(end);
+        if (now() >= end) throw new Unreachable(`another process works on this attachment at ${this.#address}`);
+      }
+    }
+  }
+
+  close(): void {
+    this.#end(new Unreachable('the session was closed'));
+  }
+
+  #request(name: string, end: Moment): void {
+    if (this.#lock) return;
+    const lock = { name, owned: false, waiters: [] as (() => void)[] };
+    this.#lock = lock;
+    this.#call('lock', [name], end).then(
+      (reply) => (reply as { locked?: boolean }).locked === true && this.#own(),
+      () => undefined,
+    );
+  }
+
+  #own(): void {
+    if (!this.#lock) return;
+    this.#lock.owned = true;
+    for (const wake of this.#lock.waiters.splice(0)) wake();
+  }
+
+  async #owned(end: Moment): Promise<void> {
+    const lock = this.#lock;
+    if (!lock || lock.owned) return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Unreachable(`another process works on this attachment at ${this.#address}`)),
+        remainingMs(end),
+      );
+      lock.waiters.push(() => {
+        clearTimeout(timer);
+        if (this.#closed) reject(this.#closed);
+        else resolve();
+      });
+    });
+  }
+
+  async #call(method: string, params: unknown, end: Moment): Promise<unknown> {
+    if (this.#closed) throw this.#closed;
+    const id = this.#nextId++;
+    return await new Promise((resolve, reject) => {
+      const late = `${this.#address} did not answer "${method}" in time`;
+      const timer = setTimeout(() => settle(() => reject(new Unreachable(late))), remainingMs(end));
+      const settle = (how: () => void) => {
+        clearTimeout(timer);
+        this.#pending.delete(id);
+        how();
+      };
+      this.#pending.set(id, {
+        resolve: (result) => settle(() => resolve(result)),
+        reject: (error) => settle(() => reject(error)),
+      });
+      this.#socket.write(JSON.stringify({ method, params, id }));
+    });
+  }
+
+  #receive(message: { id?: unknown; method?: unknown; params?: unknown; result?: unknown; error?: unknown }): void {
+    if (message.method === 'echo') {
+      this.#socket.write(JSON.stringify({ id: message.id, result: message.params, error: null }));
+    } else if (message.method === 'locked') {
+      this.#own();
+    } else if (typeof message.id === 'number') {
+      const pending = this.#pending.get(message.id);
+      if (message.error) pending?.reject(new Unreachable(`${this.#address}: ${JSON.stringify(message.error)}`));
+      else pending?.resolve(message.result);
+    }
+  }
+
+  #end(why: Unreachable): void {
+    if (this.#closed) return;
+    this.#closed = why;
+    for (const pending of [...this.#pending.values()]) pending.reject(why);
+    for (const wake of this.#lock?.waiters.splice(0) ?? []) wake();
+    this.#socket.destroy();
+  }
+}
+
+/** Cuts a stream into JSON objects: they follow each other without a separator (RFC 7047 4). */
+class Framer {
+  readonly #emit: (message: object) => void;
+  readonly #decoder = new TextDecoder();
+  #text = '';
+  #scanned = 0;
+  #depth = 0;
+  #inString = false;
+
+  constructor(emit: (message: object) => void) {
+    this.#emit = emit;
+  }
+
+  /** @throws on what is no sequence of JSON objects. */
+  feed(chunk: Uint8Array): void {
+    this.#text += this.#decoder.decode(chunk, { stream: true });
+    for (; this.#scanned < this.#text.length; this.#scanned++) {
+      const character = this.#text[this.#scanned];
+      if (this.#inString) {
+        if (character === '\\') this.#scanned++;
+        else if (character === '"') this.#inString = false;
+      } else if (character === '"') this.#inString = true;
+      else if (character === '{') this.#depth++;
+      else if (character === '}' && --this.#depth === 0) this.#cut();
+    }
+    if (this.#text.length > messageBytesMax) throw new Error(`a message of over ${messageBytesMax} bytes`);
+  }
+
+  #cut(): void {
+    const message = JSON.parse(this.#text.slice(0, this.#scanned + 1));
+    this.#text = this.#text.slice(this.#scanned + 1);
+    this.#scanned = -1;
+    this.#emit(message);
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * Taking an attachment's port away: found by its marks and by nothing else, removed by its row's _uuid; a socket file goes only if
+ * this key's journal or row named it and no other row does (B13, B14, A22, A40).
+ */
+import { unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { code } from '../cni/error.ts';
+import { type Deadlines, type Moment, now, remainingMs, within } from '../deadlines.ts';
+import type { Call, Facts, Outcome, Plan } from '../machines/protocol.ts';
+import { codeOf, Directory, inTime } from './directory.ts';
+import { map, type Operation, type Row, readMap, readSet, readUuid, uuid } from './ovsdb.ts';
+import {
+  failed,
+  guarded,
+  keyMarks,
+  marked,
+  type Switch,
+  select,
+  selectSwitch,
+  socketOf,
+  switchSocketDirectory,
+  unless,
+} from './switch.ts';
+
+interface Found {
+  readonly id: string;
+  readonly marks: { readonly [key: string]: string };
+  readonly name: string;
+  /** ovs-vswitchd has taken it: it must be seen letting go. */
+  readonly applied: boolean;
+}
+
+export async function removePort(
+  ovs: Switch,
+  plan: Plan,
+  facts: Facts,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Outcome> {
+  return await ovs.patiently(async () => {
+    const seen = await look(ovs, plan, call);
+    await takeAway(ovs, plan, seen, call);
+    const wasApplied =
+      seen.ports.some(({ applied }) => applied) || (seen.ports.length === 0 && facts.port !== undefined);
+    if (!wasApplied || (await settled(ovs, plan, within(call.end, deadlines.switchMs)))) return { kind: 'ok' };
+    return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port: is it running?');
+  }, call.end);
+}
+
+/** Sockets before rows: while our row stands, nobody else can have the socket's name. */
+async function takeAway(ovs: Switch, plan: Plan, { ports, root, claims }: Seen, call: Call): Promise<void> {
+  const sockets = new Set(ports.flatMap(({ marks }) => marks.socket ?? []));
+  if (plan.port) sockets.add(socketOf(plan.port));
+  for (const socket of sockets) if (!claims.has(socket)) await removeSocket(socket, call.end);
+  for (const { id, name, marks } of ports) {
+    if (marks.mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
+    await deleteRow(ovs, plan, id, call);
+  }
+}
+
+interface Seen {
+  readonly ports: readonly Found[];
+  readonly root: Row | undefined;
+  /** Sockets that rows of others name. */
+  readonly claims: ReadonlySet<string>;
+}
+
+async function look(ovs: Switch, plan: Plan, call: Call): Promise<Seen> {
+  const columns = ['_uuid', 'name', 'interfaces', 'external_ids'];
+  const socket = plan.port && socketOf(plan.port);
+  const operations = [selectSwitch, select('Port', [marked(keyMarks(plan, call))], columns)];
+  const [root, own] = await ovs.read(plan, operations, call.end);
+  const rows = own?.rows ?? [];
+  const sockets = [
+    ...new Set([...rows.flatMap((row) => readMap(row.external_ids).socket ?? []), ...(socket ? [socket] : [])]),
+  ];
+  const details = await ovs.read(
+    plan,
+    [
+      ...rows.map((row) => select('Interface', [['_uuid', '==', row.interfaces]], ['ofport'])),
+      ...sockets.flatMap((path) => [
+        select('Interface', [['options', 'includes', map({ 'vhost-server-path': path })]], ['_uuid']),
+        select('Port', [marked({ socket: path })], ['_uuid', 'interfaces']),
+      ]),
+    ],
+    call.end,
+  );
+  const mine = new Set(rows.flatMap((row) => [readUuid(row._uuid), readUuid(row.interfaces)]));
+  const claims = new Set(
+    sockets.filter((_, index) => {
+      const claimants = details.slice(rows.length + 2 * index, rows.length + 2 * index + 2);
+      return claimants.some(({ rows: others }) => others?.some((row) => !mine.has(readUuid(row._uuid))));
+    }),
+  );
+  const ports = rows.map((row, index): Found => {
+    const ofport = readSet(details[index]?.rows?.[0]?.ofport);
+    return {
+      id: readUuid(row._uuid),
+      marks: readMap(row.external_ids),
+      name: String(row.name),
+      applied: ofport.length > 0,
+    };
+  });
+  return { ports, root: root?.rows?.[0], claims };
+}
+
+/** By _uuid, and only while it still bears our mark (A40). */
+async function deleteRow(ovs: Switch, plan: Plan, id: string, call: Call): Promise<void> {
+  const operations: Operation[] = [
+    unless('Port', [['_uuid', '==', uuid(id)], marked(keyMarks(plan, call))], [{ _uuid: uuid(id) }]),
+    {
+      op: 'mutate',
+      table: 'Bridge',
+      where: [['ports', 'includes', uuid(id)]],
+      mutations: [['ports', 'delete', uuid(id)]],
+    },
+    { op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['next_cfg', '+=', 1]] },
+  ];
+  await ovs.mutate(plan, operations, call).catch((error) => {
+    if (!guarded(error)) throw error;
+  });
+}
+
+/** Waits until ovs-vswitchd has caught up with the database: what was deleted then forwards no packet any more (A32). */
+async function settled(ovs: Switch, plan: Plan, end: Moment): Promise<boolean> {
+  const [first] = await ovs.read(plan, [selectSwitch], end);
+  const wanted = Number(first?.rows?.[0]?.next_cfg ?? 0);
+  let seen = Number(first?.rows?.[0]?.cur_cfg ?? 0);
+  while (seen < wanted && now() < end) {
+    const wait = {
+      op: 'wait',
+      table: 'Open_vSwitch',
+      where: [],
+      columns: ['cur_cfg'],
+      until: '!=',
+      rows: [{ cur_cfg: seen }],
+      timeout: Math.floor(remainingMs(end) * 0.9),
+    };
+    try {
+      const results = await ovs.read(plan, [wait, selectSwitch], end);
+      seen = Number(results[1]?.rows?.[0]?.cur_cfg ?? 0);
+    } catch (error) {
+      if (!guarded(error)) throw error;
+      return false;
+    }
+  }
+  return seen >= wanted;
+}
+
+async function removeSocket(socket: string, end: Moment): Promise<void> {
+  const directory = await Directory.find(dirname(socket), end);
+  if (!directory) return;
+  try {
+    await directory.remove(basename(socket), 'socket');
+  } finally {
+    await directory.close();
+  }
+}
+
+/** In the switch's own directory: left there only by an ADD that ended before it moved it, or by a switch that died. */
+async function unlinkSocket(path: string, end: Moment): Promise<void> {
+  await inTime(unlink(path), end, `"${path}"`).catch((error) => {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  });
+}

@@ -1,0 +1,105 @@
+/**
+ * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
+ */
+import { keyText, owner, type Trouble } from '../attachment.ts';
+import { code } from '../cni/error.ts';
+import type { Moment } from '../deadlines.ts';
+import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
+import { Directory } from './directory.ts';
+import { map, type Row, readMap, readSet } from './ovsdb.ts';
+import { failed, interfaceType, keyMarks, marked, type Switch, select, socketOf } from './switch.ts';
+
+export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Outcome> {
+  const columns = ['_uuid', 'name', 'interfaces', 'tag', 'trunks', 'vlan_mode'];
+  const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], columns)], call.end);
+  const row = ports?.rows?.[0];
+  if (!row) return failed(code.drift, `port "${port.name}" is gone`);
+  const [interfaces, bridges] = await ovs.read(
+    plan,
+    [
+      select(
+        'Interface',
+        [['_uuid', '==', row.interfaces]],
+        ['type', 'options', 'mtu_request', 'ingress_policing_rate', 'ingress_policing_burst', 'ofport', 'error'],
+      ),
+      select('Bridge', [['ports', 'includes', row._uuid]], ['name']),
+    ],
+    call.end,
+  );
+  const drift = [
+    ...differences(port, row, interfaces?.rows?.[0] ?? {}, String(bridges?.rows?.[0]?.name ?? '')),
+    ...(port.mode === 'server' ? await socketDrift(port, call.end) : []),
+  ];
+  return drift.length > 0 ? failed(code.drift, `port "${port.name}": ${drift.join(', ')}`) : { kind: 'ok' };
+}
+
+/** A link that is down is none: the application may not have come yet (A3). */
+function differences(port: PortPlan, row: Row, iface: Row, bridge: string): string[] {
+  const one = (value: unknown): unknown => readSet(value)[0];
+  const trunks = (values: readonly unknown[]) =>
+    [...values]
+      .map(Number)
+      .sort((a, b) => a - b)
+      .join(' ');
+  const path = port.mode === 'client' ? socketOf(port) : undefined;
+  const compared: [string, unknown, unknown][] = [
+    ['bridge', port.bridge, bridge],
+    ['type', interfaceType[port.mode], iface.type],
+    ['vhost-server-path', path, readMap(iface.options)['vhost-server-path']],
+    ['tag', port.vlan.tag, one(row.tag)],
+    ['trunks', trunks(port.vlan.trunks ?? []), trunks(readSet(row.trunks))],
+    ['vlan_mode', port.vlan.mode, one(row.vlan_mode)],
+    ['mtu_request', port.mtu, one(iface.mtu_request)],
+    ['ingress_policing_rate', port.policingRate ?? 0, iface.ingress_policing_rate],
+    ['ingress_policing_burst', port.policingBurst ?? 0, iface.ingress_policing_burst],
+  ];
+  const [trouble] = readSet(iface.error);
+  return [
+    ...compared
+      .filter(([, wanted, seen]) => wanted !== seen)
+      .map(([name, wanted, seen]) => `${name} is "${seen ?? ''}" instead of "${wanted ?? ''}"`),
+    ...(trouble ? [`error is "${trouble}"`] : []),
+    ...(Number(one(iface.ofport) ?? -1) < 0 ? ['it has no ofport'] : []),
+  ];
+}
+
+async function socketDrift(port: PortPlan, end: Moment): Promise<string[]> {
+  const directory = await Directory.find(port.directory, end);
+  try {
+    return (await directory?.stat(port.file))?.isSocket() ? [] : [`socket "${socketOf(port)}" is gone`];
+  } finally {
+    await directory?.close();
+  }
+}
+
+/** Names and sockets that somebody else holds (B28): code 7 naming the holder. */
+export async function portTroubles(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Trouble[]> {
+  const socket = socketOf(port);
+  const [byName, interfaces, bySocket, byPath] = await ovs.read(
+    plan,
+    [
+      select('Port', [['name', '==', port.name]], ['external_ids']),
+      select('Interface', [['name', '==', port.name]], ['external_ids']),
+      select('Port', [marked({ owner, socket })], ['external_ids']),
+      select('Interface', [['options', 'includes', map({ 'vhost-server-path': socket })]], ['name']),
+    ],
+    call.end,
+  );
+  const own = keyText(plan.key);
+  const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
+  const taken = holders.find((marks) => marks.key !== own || marks.instance !== call.instance);
+  if (taken) {
+    const by = taken.owner === owner ? `attachment "${taken.key}"` : 'a port that is not ours';
+    return [{ code: code.invalidConfig, message: `port name "${port.name}" or socket "${socket}" is held by ${by}` }];
+  }
+  const strangers = holders.length === 0 && [...(interfaces?.rows ?? []), ...(byPath?.rows ?? [])].length > 0;
+  const message = `port name "${port.name}" or socket "${socket}" is held by an interface that is not ours`;
+  return strangers ? [{ code: code.invalidConfig, message }] : [];
+}
+
+/** What the marks of a port say of an attachment whose journal is lost. */
+export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<{ [key: string]: string } | undefined> {
+  const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['external_ids'])], call.end);
+  const row = ports?.rows?.[0];
+  return row && { ...readMap(row.external_ids) };
+}

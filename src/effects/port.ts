@@ -1,0 +1,173 @@
+/**
+ * The vhost-user port of an attachment: making it. (Taking it away: port-removal.ts; looking at it: port-view.ts.)
+ *
+ * Owns: the rows Port and Interface with their marks, and the socket's way into the shared directory in server mode.
+ */
+import { chmod, chown, lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { owner } from '../attachment.ts';
+import { code } from '../cni/error.ts';
+import { type Deadlines, type Moment, remainingMs, within } from '../deadlines.ts';
+import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
+import { Directory, inTime, Mismatch } from './directory.ts';
+import {
+  map,
+  named,
+  type Operation,
+  type OperationResult,
+  readSet,
+  readUuid,
+  set,
+  TransactionError,
+  uuid,
+} from './ovsdb.ts';
+import { portTroubles } from './port-view.ts';
+import { groupId } from './socket-dir.ts';
+import {
+  failed,
+  guarded,
+  interfaceType,
+  keyMarks,
+  marked,
+  type Switch,
+  select,
+  selectSwitch,
+  socketOf,
+  switchSocketDirectory,
+  unless,
+} from './switch.ts';
+
+/** The marks that let a removal do without a journal. */
+const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({
+  ...port.marks,
+  ...keyMarks(plan, call),
+  bridge: port.bridge,
+  mode: port.mode,
+  directory: port.directory,
+  socket: socketOf(port),
+});
+
+export async function ensurePort(
+  ovs: Switch,
+  plan: Plan,
+  port: PortPlan,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Outcome> {
+  let results: readonly OperationResult[];
+  try {
+    results = await ovs.mutate(plan, insertion(plan, port, call), call);
+  } catch (error) {
+    return await refusal(ovs, plan, port, call, error);
+  }
+  if (results[4]?.count !== 1) {
+    const message = `bridge "${port.bridge}" went away`;
+    return { kind: 'displaced', trouble: { code: code.tryAgainLater, message } };
+  }
+  const [inserted, row] = [readUuid(results[2]?.uuid), readUuid(results[3]?.uuid)];
+  const applied = await whenApplied(ovs, plan, inserted, within(call.end, deadlines.switchMs));
+  if ('kind' in applied) return applied;
+  if (port.mode === 'client') return { kind: 'ok', facts: { uuid: row, ofport: applied.ofport } };
+  const switchSocket = join(applied.directory, port.name);
+  await moveSocket(port, switchSocket, call.end);
+  return { kind: 'ok', facts: { uuid: row, ofport: applied.ofport, switchSocket } };
+}
+
+/** Two guards, because the switch itself accepts two ports on one socket; then the rows, then the bridge. */
+function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
+  const socket = socketOf(port);
+  const { tag, trunks, mode } = port.vlan;
+  return [
+    unless('Interface', [['options', 'includes', map({ 'vhost-server-path': socket })]], []),
+    unless('Port', [marked({ owner, socket })], []),
+    {
+      op: 'insert',
+      table: 'Interface',
+      row: {
+        name: port.name,
+        type: interfaceType[port.mode],
+        ...(port.mode === 'client' && { options: map({ 'vhost-server-path': socket }) }),
+        ...(port.mtu && { mtu_request: port.mtu }),
+        ...(port.policingRate && { ingress_policing_rate: port.policingRate }),
+        ...(port.policingBurst && { ingress_policing_burst: port.policingBurst }),
+      },
+      'uuid-name': 'interface',
+    },
+    {
+      op: 'insert',
+      table: 'Port',
+      row: {
+        name: port.name,
+        interfaces: named('interface'),
+        external_ids: map(marksOf(plan, port, call)),
+        ...(tag && { tag }),
+        ...(trunks && { trunks: set(trunks) }),
+        ...(mode && { vlan_mode: mode }),
+      },
+      'uuid-name': 'port',
+    },
+    {
+      op: 'mutate',
+      table: 'Bridge',
+      where: [['name', '==', port.bridge]],
+      mutations: [['ports', 'insert', named('port')]],
+    },
+  ];
+}
+
+async function refusal(ovs: Switch, plan: Plan, port: PortPlan, call: Call, error: unknown): Promise<Outcome> {
+  if (!(error instanceof TransactionError)) throw error;
+  if (guarded(error)) return failed(code.invalidConfig, `socket "${socketOf(port)}" belongs to another port`);
+  if (error.error !== 'constraint violation') throw error;
+  const [holder] = await portTroubles(ovs, plan, port, call);
+  return { kind: 'failed', trouble: holder ?? { code: code.tryAgainLater, message: `port "${port.name}": ${error}` } };
+}
+
+/** Until ovs-vswitchd has taken the interface: it answers in the columns ofport and error, never in the transaction. */
+async function whenApplied(
+  ovs: Switch,
+  plan: Plan,
+  id: string,
+  end: Moment,
+): Promise<{ ofport: number; directory: string } | Outcome> {
+  const where = [['_uuid', '==', uuid(id)]];
+  const wait = {
+    op: 'wait',
+    table: 'Interface',
+    where,
+    columns: ['ofport'],
+    until: '!=',
+    rows: [{ ofport: set([]) }],
+    // The server's own timeout ends before ours: its answer says which of the two is stuck.
+    timeout: Math.floor(remainingMs(end) * 0.9),
+  };
+  try {
+    const results = await ovs.read(plan, [wait, select('Interface', where, ['ofport', 'error']), selectSwitch], end);
+    const row = results[1]?.rows?.[0];
+    const ofport = Number(readSet(row?.ofport)[0] ?? -1);
+    const [trouble] = readSet(row?.error);
+    if (ofport >= 0 && !trouble) return { ofport, directory: switchSocketDirectory(plan.ovsdb, results[2]?.rows?.[0]) };
+    return failed(code.tryAgainLater, `Open vSwitch could not open the port: ${trouble ?? 'it gave no ofport'}`);
+  } catch (error) {
+    if (!guarded(error)) throw error;
+    return failed(code.tryAgainLater, 'ovs-vswitchd did not take the port in time: is it running?');
+  }
+}
+
+/** Verified at its new place: an ADD that answers success has a socket the pod can see (B9). */
+async function moveSocket(port: PortPlan, from: string, end: Moment): Promise<void> {
+  const directory = await Directory.open(port.directory, end);
+  try {
+    const made = await inTime(lstat(from), end, `"${from}"`);
+    if (port.group) {
+      await chown(from, made.uid, groupId(port.group));
+      await chmod(from, 0o660);
+    }
+    await directory.adopt(from, port.file);
+    const moved = await directory.stat(port.file);
+    if (!moved?.isSocket() || moved.ino !== made.ino)
+      throw new Mismatch(`"${socketOf(port)}" is not the socket of the port`);
+  } finally {
+    await directory.close();
+  }
+}

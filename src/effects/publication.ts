@@ -1,0 +1,63 @@
+/**
+ * What the application reads to find its interface: the predecessor's configuration data, here as a file beside the socket
+ * (contracts 2.3). Written whole or not at all; a stale one of the same interface is replaced.
+ */
+import { type Addresses, type AttachmentKey, keyHash } from '../attachment.ts';
+import { code } from '../cni/error.ts';
+import { formatResult } from '../cni/result.ts';
+import type { Moment } from '../deadlines.ts';
+import type { Outcome, PublicationPlan } from '../machines/protocol.ts';
+import { Directory } from './directory.ts';
+
+/** Consumers read addresses in the shape of 0.4.0 only (contracts 2.4). */
+const publishedVersion = '0.4.0';
+
+const temporaryName = (key: AttachmentKey): string => `.${keyHash(key)}.tmp`;
+
+function contents({ data }: PublicationPlan, addresses: Addresses | undefined): string {
+  const ipResult = formatResult({ interfaces: [], ips: [], routes: [], ...addresses }, publishedVersion);
+  return `${JSON.stringify({ ...data, ipResult }, null, 4)}\n`;
+}
+
+export async function ensurePublication(
+  key: AttachmentKey,
+  plan: PublicationPlan,
+  addresses: Addresses | undefined,
+  end: Moment,
+): Promise<Outcome> {
+  const directory = await Directory.open(plan.directory, end);
+  try {
+    const bytes = new TextEncoder().encode(contents(plan, addresses));
+    await directory.replace(plan.file, temporaryName(key), bytes, 0o644);
+    return { kind: 'ok' };
+  } finally {
+    await directory.close();
+  }
+}
+
+export async function removePublication(key: AttachmentKey, plan: PublicationPlan, end: Moment): Promise<Outcome> {
+  const directory = await Directory.find(plan.directory, end);
+  if (!directory) return { kind: 'ok' };
+  try {
+    for (const name of [plan.file, temporaryName(key)]) await directory.remove(name, 'file');
+    return { kind: 'ok' };
+  } finally {
+    await directory.close();
+  }
+}
+
+export async function findPublication(
+  plan: PublicationPlan,
+  addresses: Addresses | undefined,
+  end: Moment,
+): Promise<Outcome> {
+  const directory = await Directory.find(plan.directory, end);
+  try {
+    const text = await directory?.read(plan.file);
+    if (text === contents(plan, addresses)) return { kind: 'ok' };
+    const message = `"${plan.directory}/${plan.file}" ${text === undefined ? 'is gone' : 'is not as it was written'}`;
+    return { kind: 'failed', trouble: { code: code.drift, message } };
+  } finally {
+    await directory?.close();
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * The switch as one call sees it: one session, opened when first needed, opened again when it broke.
+ *
+ * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
+ */
+import { dirname, join } from 'node:path';
+import { fenceName, keyText, owner } from '../attachment.ts';
+import { type Deadlines, type Moment, now, within } from '../deadlines.ts';
+import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
+import {
+  map,
+  type Operation,
+  type OperationResult,
+  type Row,
+  readMap,
+  Session,
+  TransactionError,
+  Unreachable,
+} from './ovsdb.ts';
+
+/** A restart of the database takes about a second: look again this often. */
+const reconnectPauseMs = 50;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class Switch {
+  readonly #deadlines: Deadlines;
+  #session: Session | undefined;
+
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines;
+  }
+
+  /** Reads. @throws Unreachable, TransactionError */
+  async read(plan: Plan, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
+    return await (await this.#open(plan.ovsdb, end)).transact(operations, end);
+  }
+
+  /** Changes something, fenced. @throws Unreachable, TransactionError */
+  async mutate(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
+    const session = await this.#open(plan.ovsdb, call.end);
+    return await session.mutate(fenceName(plan.key, call.instance), operations, call.end);
+  }
+
+  /** A removal is tried again while the database is away for a moment. */
+  async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
+    const patience = within(end, this.#deadlines.reconnectMs);
+    for (;;) {
+      try {
+        return await action();
+      } catch (error) {
+        const broken = error instanceof Unreachable && (error.refused || this.#session?.alive === false);
+        if (!broken || now() >= patience) throw error;
+        await sleep(reconnectPauseMs);
+      }
+    }
+  }
+
+  close(): void {
+    this.#session?.close();
+  }
+
+  async #open(ovsdb: string, end: Moment): Promise<Session> {
+    if (!this.#session?.alive) this.#session = await Session.open(ovsdb, end);
+    return this.#session;
+  }
+}
+
+/** What every row of ours bears in external_ids. */
+export const instanceMarks = (call: Pick<Call, 'instance'>) => ({ owner, instance: call.instance });
+
+export const keyMarks = (plan: Plan, call: Pick<Call, 'instance'>) => ({
+  ...instanceMarks(call),
+  key: keyText(plan.key),
+});
+
+/** Of table Interface (ovs-vswitchd.conf.db(5)), by the switch's side of the socket. */
+export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhostuser' } as const;
+
+export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => join(port.directory, port.file);
+
+export const failed = (code: number, message: string): Outcome => ({ kind: 'failed', trouble: { code, message } });
+
+export const select = (table: string, where: readonly unknown[], columns: readonly string[]): Operation => ({
+  op: 'select',
+  table,
+  where,
+  columns,
+});
+
+/** Fails the transaction at once unless the rows are just these (RFC 7047 5.2.6). */
+export const unless = (table: string, where: readonly unknown[], rows: readonly Row[]): Operation => ({
+  op: 'wait',
+  table,
+  where,
+  columns: Object.keys(rows[0] ?? { name: '' }),
+  until: '==',
+  rows,
+  timeout: 0,
+});
+
+export const marked = (marks: { readonly [key: string]: string }): unknown => ['external_ids', 'includes', map(marks)];
+
+/** The guard of a transaction did not hold. */
+export const guarded = (error: unknown): boolean => error instanceof TransactionError && error.error === 'timed out';
+
+export const selectSwitch = select(
+  'Open_vSwitch',
+  [],
+  ['external_ids', 'other_config', 'dpdk_initialized', 'next_cfg', 'cur_cfg'],
+);
+
+/** Where server-mode sockets are created: rundir plus vhost-sock-dir, else beside the database's socket. */
+export function switchSocketDirectory(ovsdb: string, root: Row | undefined): string {
+  const rundir = readMap(root?.external_ids).rundir ?? dirname(ovsdb.replace(/^unix:/, ''));
+  return join(rundir, readMap(root?.other_config)['vhost-sock-dir'] ?? '');
+}

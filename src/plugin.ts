@@ -1,0 +1,351 @@
+/**
+ * The handlers of ADD, CHECK and DEL: lock, open the journal, drive, answer.
+ *
+ * Owns: what a verb means for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
+ * (machines/), effects (host).
+ */
+import { join } from 'node:path';
+import { journalName, keyText, type Trouble } from './attachment.ts';
+import type { Handlers } from './cni/command.ts';
+import { CniError, code, refuse } from './cni/error.ts';
+import type { AddRequest, DelRequest } from './cni/request.ts';
+import { type Interface, parseResult, type Result } from './cni/result.ts';
+import { type Moment, now, within } from './deadlines.ts';
+import {
+  type Begin,
+  drive,
+  type Entry,
+  fold,
+  formatVersion,
+  machineVersion,
+  type Past,
+  start,
+  survey,
+  type Ways,
+} from './drive.ts';
+import type { Host } from './effects/host.ts';
+import type { Disk } from './journal/disk.ts';
+import { whoHolds } from './journal/holder.ts';
+import { Journal, JournalError } from './journal/journal.ts';
+import { ensureInstance, readInstance } from './journal/store.ts';
+import type { Log } from './log.ts';
+import { addMachine } from './machines/add.ts';
+import type { Call, Facts, Plan } from './machines/protocol.ts';
+import type { Owed } from './machines/steps.ts';
+import { planOf, removalPlan } from './plan.ts';
+import { takeAway } from './recovery/removal.ts';
+
+/** What the handlers are given of the machine they run on. */
+export interface Node {
+  readonly disk: Disk;
+  readonly host: Host;
+  readonly log: Log;
+  readonly clock: () => Date;
+  /** 64 random bits as 16 hex digits. */
+  readonly random: () => string;
+}
+
+const going: Trouble = { code: code.tryAgainLater, message: 'the attachment is being removed' };
+
+export function handlers(nodeFor: (request: AddRequest | DelRequest) => Node): Handlers {
+  const using = async <R extends AddRequest | DelRequest, T>(
+    request: R,
+    action: (request: R, node: Node) => Promise<T>,
+  ) => {
+    const node = nodeFor(request);
+    try {
+      return await action(request, node);
+    } finally {
+      node.host.close();
+    }
+  };
+  return {
+    add: (request) => using(request, add),
+    check: (request) => using(request, check),
+    del: (request) => using(request, del),
+  };
+}
+
+// ---- ADD
+
+async function add(request: AddRequest, node: Node): Promise<Result> {
+  const { key, config, netns, env } = request;
+  const { host, disk, log } = node;
+  const end = now() + config.deadlines.addMs;
+  for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
+  const plan = planOf(request);
+  const known = readInstance(disk, config.dataDir) ?? '';
+  refuse([
+    ...host.netnsTroubles(netns, env),
+    ...(await host.preflight(plan, config.dataDir, { instance: known, end })),
+  ]);
+  const instance = await ensureInstance(disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
+  const journal = openJournal(request, node);
+  try {
+    await hold(journal, request, end);
+    const call = { instance, lockFd: journal.fd, end };
+    const repeated = await startOver(journal, request, plan, node, call);
+    const facts = repeated ?? (await attach(journal, request, plan, node, call));
+    log.info(`ADD ${keyText(key)}: attached`);
+    return resultOf(request, facts);
+  } finally {
+    journal.close();
+  }
+}
+
+/** Waits for the lock; an ADD that finds the attachment gone or locked has to come again (code 11). */
+async function hold(journal: Journal<Entry>, { config, key }: AddRequest, end: Moment): Promise<void> {
+  const outcome = await journal.lock(within(end, config.deadlines.lockMs));
+  if (outcome === 'gone') throw new CniError(code.tryAgainLater, `${keyText(key)} was removed while ADD waited for it`);
+  if (outcome === 'busy') throw busy(key, config.dataDir);
+  if (journal.readOnly) throw new CniError(code.io, `"${config.dataDir}" is read-only`);
+}
+
+const pathOf = (dataDir: string, key: AddRequest['key']): string => join(dataDir, journalName(key));
+
+function busy(key: AddRequest['key'], dataDir: string): CniError {
+  const holder = whoHolds(pathOf(dataDir, key));
+  const by = holder ? ` by process ${holder.pid} (${holder.command})` : '';
+  return new CniError(code.tryAgainLater, `another call works on ${keyText(key)}: its journal is locked${by}`);
+}
+
+/**
+ * What to do about an attachment that is there already (ADR 0004).
+ * @returns the facts to answer again with; undefined once nothing is left of it.
+ */
+async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Plan, node: Node, call: Call) {
+  if (!journal.going && journal.records.length === 0 && !journal.damaged) return undefined;
+  const past = journal.damaged ? undefined : fold(journal.records);
+  if (!journal.going && past && (await standsAsAsked(past, request, plan, node, call))) return past.facts;
+  const owed = await takeAway({ host: node.host, journal, by: 'ADD', known: plan, call });
+  if (owed.length > 0) {
+    journal.markGoing();
+    throw new CniError(code.tryAgainLater, `what an earlier ADD left could not be removed: ${described(owed)}`);
+  }
+  if (journal.going) {
+    journal.unlink();
+    throw new CniError(going.code, going.message);
+  }
+  journal.restart();
+  return undefined;
+}
+
+/** Same boot, same sandbox, same request, and the world agrees. */
+async function standsAsAsked(past: Past, request: AddRequest, plan: Plan, node: Node, call: Call): Promise<boolean> {
+  const { header, state, facts } = past;
+  const same =
+    state === 'attached' &&
+    header.boot === node.host.bootId() &&
+    JSON.stringify(header.netns) === JSON.stringify(node.host.readNetns(request.netns)) &&
+    JSON.stringify(header.plan) === JSON.stringify(plan);
+  if (!same) return false;
+  const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, facts) } };
+  return (await survey(asChecked, facts, node.host.perform, call)).length === 0;
+}
+
+/** An IPAM plugin's CHECK wants to see what ADD answered. */
+function withPrevResult(request: AddRequest, facts: Facts): string {
+  return JSON.stringify({ ...JSON.parse(request.stdin), prevResult: resultOf(request, facts) });
+}
+
+async function attach(
+  journal: Journal<Entry>,
+  request: AddRequest,
+  plan: Plan,
+  node: Node,
+  call: Call,
+): Promise<Facts> {
+  const { deadlines } = request.config;
+  const begin = beginning(request, plan, node, call);
+  try {
+    journal.append(begin);
+    journal.fsyncName();
+  } catch (error) {
+    // Nothing was made yet: nothing needs to be remembered.
+    forget(journal, node.log);
+    throw error;
+  }
+  const stop = (): Trouble | undefined => (journal.going ? going : undefined);
+  const { end } = call;
+  const ways: Ways = {
+    journal,
+    perform: node.host.perform,
+    call,
+    end: { make: Math.max(now(), end - deadlines.rollbackMs), remove: end },
+    stop: () => stop() ?? (now() >= end - deadlines.rollbackMs ? late : undefined),
+  };
+  let snapshot = await drive(addMachine, start(addMachine), { type: 'begin', plan }, ways);
+  if (snapshot.matches('ready')) {
+    // The sandbox may have gone, or a DEL come, while we worked: look once more before the answer.
+    const trouble = stop() ?? node.host.netnsTroubles(request.netns, request.env)[0];
+    if (!trouble) {
+      journal.note({ kind: 'attached' });
+      return snapshot.context.facts;
+    }
+    snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, ways);
+  }
+  const { failure, owed } = snapshot.context;
+  if (owed.length > 0) remember(journal, node.log, owed);
+  else forget(journal, node.log);
+  throw new CniError(failure?.code ?? code.internal, failure?.message ?? 'ADD failed', failure?.details);
+}
+
+const late: Trouble = { code: code.tryAgainLater, message: 'the time for an ADD is up' };
+
+function beginning(request: AddRequest, plan: Plan, node: Node, call: Call): Begin {
+  const netns = node.host.readNetns(request.netns);
+  if (!netns) throw new CniError(code.invalidNetns, `CNI_NETNS "${request.netns}" went away`);
+  return {
+    kind: 'begin',
+    format: formatVersion,
+    machine: machineVersion,
+    instance: call.instance,
+    boot: node.host.bootId(),
+    netns,
+    plan,
+  };
+}
+
+/** A failed ADD that left something behind: DEL and recovery will find it. */
+function remember(journal: Journal<Entry>, log: Log, owed: readonly Owed[]): void {
+  log.error(`a failed ADD left something to be removed: ${described(owed)}`);
+  tolerate(log, () => journal.markGoing());
+}
+
+/** The end of a removal. A journal that stays is found by recovery, and removed with nothing to do. */
+function forget(journal: Journal<Entry>, log: Log): boolean {
+  return tolerate(log, () => journal.unlink());
+}
+
+function tolerate(log: Log, action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    log.error(error.message);
+    return false;
+  }
+}
+
+const described = (owed: readonly Owed[]): string => owed.map(({ trouble }) => trouble.message).join('; ');
+
+function openJournal({ key, config }: AddRequest | DelRequest, node: Node): Journal<Entry> {
+  const options = { create: true, clock: node.clock };
+  const journal = Journal.open<Entry>(node.disk, pathOf(config.dataDir, key), options);
+  if (!journal) throw new JournalError('ENOENT', `there is no journal for ${keyText(key)}, and none can be created`);
+  return journal;
+}
+
+/** What earlier plugins of a chain made comes first (CNI SPEC: prevResult must be passed on). */
+function resultOf({ key, netns, config }: AddRequest, facts: Facts): Result {
+  const before = parseResult(config.prevResult) ?? { interfaces: [], ips: [], routes: [] };
+  const own: Interface = { name: key.ifName, ...(config.mac && { mac: config.mac }), sandbox: netns };
+  const index = before.interfaces.length;
+  const dns = facts.address?.dns ?? config.dns ?? before.dns;
+  return {
+    interfaces: [...before.interfaces, own],
+    ips: [...before.ips, ...(facts.address?.ips ?? []).map((ip) => ({ interface: index, ...ip }))],
+    routes: [...before.routes, ...(facts.address?.routes ?? [])],
+    ...(dns && { dns }),
+  };
+}
+
+// ---- CHECK
+
+async function check(request: AddRequest, node: Node): Promise<void> {
+  const { key, config, netns, env } = request;
+  const end = now() + config.deadlines.delMs;
+  const absent = new CniError(code.drift, `${keyText(key)} is not attached`);
+  const instance = readInstance(node.disk, config.dataDir);
+  const journal = Journal.open<Entry>(node.disk, pathOf(config.dataDir, key), { create: false, clock: node.clock });
+  if (!journal || !instance) throw absent;
+  try {
+    const outcome = await journal.lock(within(end, config.deadlines.lockMs));
+    if (outcome === 'busy') throw busy(key, config.dataDir);
+    const past = fold(journal.records);
+    if (outcome === 'gone' || journal.going || past?.state !== 'attached') throw absent;
+    const plan: Plan = { ...past.header.plan, request: { stdin: request.stdin, env } };
+    refuse([
+      ...node.host.netnsTroubles(netns, env),
+      ...contradictions(request, past.facts),
+      ...(await survey(plan, past.facts, node.host.perform, { instance, lockFd: journal.fd, end })),
+    ]);
+  } finally {
+    journal.close();
+  }
+}
+
+/** prevResult must hold what we made; what later plugins of a chain added is theirs. */
+function contradictions({ key, netns, config }: AddRequest, facts: Facts): Trouble[] {
+  const before = parseResult(config.prevResult);
+  const drift = (message: string): Trouble => ({ code: code.drift, message: `prevResult ${message}` });
+  if (!before) return [drift('is no CNI result')];
+  const ours = before.interfaces.some(({ name, sandbox }) => name === key.ifName && sandbox === netns);
+  const missing = (facts.address?.ips ?? []).filter(({ address }) => !before.ips.some((ip) => ip.address === address));
+  return [
+    ...(ours ? [] : [drift(`has no interface "${key.ifName}" in "${netns}"`)]),
+    ...missing.map(({ address }) => drift(`has no address ${address}`)),
+  ];
+}
+
+// ---- DEL
+
+async function del(request: DelRequest, node: Node): Promise<void> {
+  const { key, config } = request;
+  const end = now() + config.deadlines.delMs;
+  let instance: string;
+  let journal: Journal<Entry>;
+  try {
+    instance = await ensureInstance(node.disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
+    journal = openJournal(request, node);
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    node.log.error(`DEL ${keyText(key)} without a journal: ${error.message}`);
+    return await delWithoutJournal(request, node, end);
+  }
+  try {
+    await delUnderLock(journal, request, node, { instance, lockFd: journal.fd, end });
+  } finally {
+    journal.close();
+  }
+}
+
+async function delUnderLock(journal: Journal<Entry>, request: DelRequest, node: Node, call: Call): Promise<void> {
+  const { key, config } = request;
+  // Before the lock is waited for: its holder sees the mark before its next step and takes itself back.
+  const marked = tolerate(node.log, () => journal.markGoing());
+  const outcome = await journal.lock(within(call.end, config.deadlines.lockMs));
+  if (outcome === 'gone') return;
+  if (outcome === 'busy') {
+    if (!marked || !tolerate(node.log, () => journal.fsyncName())) throw busy(key, config.dataDir);
+    return node.log.warning(`DEL ${keyText(key)}: ${busy(key, config.dataDir).message}; it is marked and will go`);
+  }
+  const owed = await takeAway({ host: node.host, journal, by: 'DEL', known: removalPlan(request), call });
+  if (owed.length === 0) {
+    const unlinked = forget(journal, node.log);
+    node.log.info(`DEL ${keyText(key)}: removed`);
+    if (!unlinked && !marked) node.log.error(`the journal of ${keyText(key)} stays, and nothing it speaks of`);
+    return;
+  }
+  journal.touch();
+  node.log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
+  if (marked && tolerate(node.log, () => journal.fsyncName())) return;
+  const [first] = owed;
+  throw new CniError(first?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
+}
+
+/** The disk takes no journal, so there is no ADD that could be at work: remove by marks, and say what fails. */
+async function delWithoutJournal(request: DelRequest, node: Node, end: Moment): Promise<void> {
+  const instance = readInstance(node.disk, request.config.dataDir) ?? '';
+  const journal = { records: [], damaged: false, append: () => undefined, note: () => undefined };
+  const owed = await takeAway({
+    host: node.host,
+    journal,
+    by: 'DEL',
+    known: removalPlan(request),
+    call: { instance, end },
+  });
+  const [first] = owed;
+  if (first) throw new CniError(first.trouble.code, described(owed));
+}

@@ -1,0 +1,126 @@
+/**
+ * `userspace recover`: finishes what was interrupted. A removal that was begun is completed, an ADD whose process is dead is rolled
+ * back, what is attached is left alone; what somebody works on right now is his.
+ */
+import { join } from 'node:path';
+import { type AttachmentKey, journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
+import { now } from '../deadlines.ts';
+import { type Entry, fold } from '../drive.ts';
+import type { Disk } from '../journal/disk.ts';
+import { Journal, JournalError } from '../journal/journal.ts';
+import { listJournals, readInstance } from '../journal/store.ts';
+import type { Plan } from '../machines/protocol.ts';
+import { type RemovalHost, takeAway } from './removal.ts';
+
+export type Found = 'interrupted' | 'going' | 'attached' | 'empty';
+export type Fate = 'removed' | 'owed' | 'kept' | 'held';
+
+export interface Recovered {
+  readonly key: string;
+  readonly found: Found;
+  readonly result: Fate;
+  readonly owed: readonly { readonly step: string; readonly message: string }[];
+}
+
+export interface RecoverOptions {
+  readonly disk: Disk;
+  readonly host: RemovalHost;
+  readonly clock: () => Date;
+  readonly dataDir: string;
+  readonly ovsdb: string;
+  /** For each attachment: as long as a DEL has. */
+  readonly removeMs: number;
+  readonly progress: (one: Recovered) => void;
+}
+
+/** An ADD locks the journal right after creating it: an empty one that is older than this belongs to nobody. */
+const secondLookMs = 1000;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** @throws JournalError if the data directory can not be read. */
+export async function recover(options: RecoverOptions): Promise<readonly Recovered[]> {
+  const { disk, dataDir, progress } = options;
+  const instance = readInstance(disk, dataDir);
+  const recovered: Recovered[] = [];
+  for (const name of listJournals(disk, dataDir, journalSuffix).sort()) {
+    const one = instance === undefined ? undefined : await recoverOne(name, instance, options);
+    if (!one) continue;
+    progress(one);
+    recovered.push(one);
+  }
+  return recovered;
+}
+
+/** @returns undefined if the journal went away meanwhile. */
+async function recoverOne(
+  name: string,
+  instance: string,
+  options: RecoverOptions,
+  looks = 1,
+): Promise<Recovered | undefined> {
+  const { disk, clock, dataDir } = options;
+  const journal = Journal.open<Entry>(disk, join(dataDir, name), { create: false, clock });
+  if (!journal) return undefined;
+  try {
+    const outcome = await journal.lock(now());
+    if (outcome === 'gone') return undefined;
+    const label = name.slice(0, -journalSuffix.length);
+    if (outcome === 'busy') return { key: label, found: 'interrupted', result: 'held', owed: [] };
+    const found = stateOf(journal);
+    const key = keyOf(name, journal);
+    if (found === 'attached') return { key: label, found, result: 'kept', owed: [] };
+    if (found !== 'empty' || looks > 1) return await finish(journal, key, label, found, instance, options);
+  } finally {
+    journal.close();
+  }
+  await sleep(secondLookMs);
+  return await recoverOne(name, instance, options, looks + 1);
+}
+
+function stateOf(journal: Journal<Entry>): Found {
+  if (journal.going) return 'going';
+  if (journal.records.length === 0 && !journal.damaged) return 'empty';
+  const past = journal.damaged ? undefined : fold(journal.records);
+  if (past?.state === 'attached') return 'attached';
+  return past?.state === 'going' ? 'going' : 'interrupted';
+}
+
+function keyOf(name: string, journal: Journal<Entry>): AttachmentKey | undefined {
+  const [header] = journal.records;
+  return header?.kind === 'begin' ? header.plan.key : keyOfJournalName(name);
+}
+
+async function finish(
+  journal: Journal<Entry>,
+  key: AttachmentKey | undefined,
+  label: string,
+  found: Found,
+  instance: string,
+  { host, ovsdb, removeMs }: RecoverOptions,
+): Promise<Recovered> {
+  const owe = (step: string, message: string): Recovered => ({
+    key: label,
+    found,
+    result: 'owed',
+    owed: [{ step, message }],
+  });
+  try {
+    if (key) {
+      const known: Plan = { key, ovsdb, request: { stdin: '', env: {} } };
+      const call = { instance, lockFd: journal.fd, end: now() + removeMs };
+      const owed = await takeAway({ host, journal, by: 'recover', known, call });
+      if (owed.length > 0) {
+        journal.touch();
+        journal.markGoing();
+        const reasons = owed.map(({ step, trouble }) => ({ step, message: trouble.message }));
+        return { key: keyText(key), found, result: 'owed', owed: reasons };
+      }
+    }
+    journal.unlink();
+    return { key: key ? keyText(key) : label, found, result: 'removed', owed: [] };
+  } catch (error) {
+    if (error instanceof JournalError) return owe('journal', error.message);
+    throw error;
+  }
+}
