@@ -45,15 +45,34 @@ module.exports = {
     only(
       'effects-speak-protocol',
       '^src/effects/',
-      `^src/effects/|^src/native\\.ts$|^src/machines/protocol\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(execa|write-file-atomic)`,
-      'Effects hear requests and give outcomes.',
+      `^src/effects/|^src/native\\.ts$|^src/machines/protocol\\.ts$|^src/cni/result\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic`,
+      'Effects hear requests and give outcomes; results are the language of IPAM plugins and of the publication.',
     ),
     only(
       'drive-receives-perform',
       '^src/drive\\.ts$',
-      `^src/(machines|journal)/|${vocabulary}`,
+      `^src/(machines|journal)/|${vocabulary}|node_modules/xstate`,
       'The loop is handed its effects as an argument.',
     ),
+    only(
+      'recovery-drives',
+      '^src/recovery/',
+      `^src/(recovery|machines|journal)/|^src/drive\\.ts$|${vocabulary}|^(node:)?path$`,
+      'Recovery is handed its effects, like the loop.',
+    ),
+    only(
+      'plan-is-pure',
+      '^src/plan\\.ts$',
+      `^src/cni/|^src/machines/protocol\\.ts$|${vocabulary}|^(node:)?path$`,
+      'Names and places only.',
+    ),
+    {
+      name: 'main-alone-is-the-root',
+      severity: 'error',
+      comment: 'Nothing of ours may need the executable.',
+      from: {},
+      to: { path: '^src/main\\.ts$' },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

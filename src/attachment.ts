@@ -2,7 +2,7 @@
  * The vocabulary everyone speaks: what an attachment is and the names that follow from it.
  *
  * Owns: the key, every name derived from it, the limits of names, and the two shapes that cross every layer: addresses and
- * troubles. Does not own: where things live (plan.ts), what they do (effects/). Imports nothing, reads nothing.
+ * troubles with their codes. Does not own: where things live (plan.ts), what they do (effects/). Imports nothing, reads nothing.
  *
  * Invariants
  *  A1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.
@@ -40,6 +40,21 @@ export interface Addresses {
   readonly routes: readonly Route[];
   readonly dns?: { readonly [key: string]: unknown };
 }
+
+/** CNI error codes (CNI SPEC section 5, "Error"; 8 and 999 are those of its Go library). */
+export const code = {
+  incompatibleVersion: 1,
+  unsupportedField: 2,
+  invalidEnvironment: 4,
+  io: 5,
+  decoding: 6,
+  invalidConfig: 7,
+  invalidNetns: 8,
+  tryAgainLater: 11,
+  /** Ours: CHECK found that the world is not as ADD left it. */
+  drift: 100,
+  internal: 999,
+} as const;
 
 /** An expected failure, in the words of the CNI error object. */
 export interface Trouble {

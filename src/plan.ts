@@ -5,7 +5,7 @@
  * remove by its name or by its mark alone. The port is not among them: its marks say what it is (design: never from stdin).
  */
 import { join } from 'node:path';
-import { type AttachmentKey, configDataName, holdFileName, keyText, portName, shortId } from './attachment.ts';
+import { type AttachmentKey, configDataName, holdFileName, portName, shortId } from './attachment.ts';
 import type { Basics, NetworkConfig } from './cni/config.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
 import type { Plan, PortPlan, PublicationPlan, SocketDirPlan } from './machines/protocol.ts';
@@ -92,6 +92,3 @@ function publishedData(key: AttachmentKey, { container }: NetworkConfig, socketf
     },
   };
 }
-
-/** What a person calls an attachment. */
-export const described = (key: AttachmentKey): string => `attachment "${keyText(key)}"`;

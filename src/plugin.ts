@@ -5,9 +5,9 @@
  * (machines/), effects (host).
  */
 import { join } from 'node:path';
-import { journalName, keyText, type Trouble } from './attachment.ts';
+import { code, journalName, keyText, type Trouble } from './attachment.ts';
 import type { Handlers } from './cni/command.ts';
-import { CniError, code, refuse } from './cni/error.ts';
+import { CniError, refuse } from './cni/error.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
 import { type Interface, parseResult, type Result } from './cni/result.ts';
 import { type Moment, now, within } from './deadlines.ts';
@@ -156,9 +156,8 @@ async function attach(
   call: Call,
 ): Promise<Facts> {
   const { deadlines } = request.config;
-  const begin = beginning(request, plan, node, call);
   try {
-    journal.append(begin);
+    journal.append(beginning(request, plan, node, call));
     journal.fsyncName();
   } catch (error) {
     // Nothing was made yet: nothing needs to be remembered.

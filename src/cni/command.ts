@@ -1,7 +1,8 @@
 /**
  * CNI_COMMAND -> handler -> exactly one JSON document on stdout, or none (I9). The only writer of stdout on a CNI call.
  */
-import { CniError, code, toCniError } from './error.ts';
+import { code } from '../attachment.ts';
+import { CniError, toCniError } from './error.ts';
 import { type AddRequest, type DelRequest, type Environment, parseAdd, parseCheck, parseDel } from './request.ts';
 import { formatResult, type Result, supportedVersions } from './result.ts';
 

@@ -5,9 +5,8 @@
  * fault named; `salvageConfig` for DEL takes what it can use and refuses nothing, because a pod must be able to go.
  */
 import * as v from 'valibot';
-import { deviceNameBytesMax, type Trouble } from '../attachment.ts';
+import { code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
-import { code } from './error.ts';
 
 export const defaultDataDir = '/var/lib/cni/userspace';
 export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';

@@ -1,21 +1,7 @@
 /**
- * CNI error codes and the one place where anything thrown becomes an error object (CNI SPEC section 5, "Error").
+ * The one place where anything thrown becomes a CNI error object (CNI SPEC section 5, "Error").
  */
-import type { Trouble } from '../attachment.ts';
-
-export const code = {
-  incompatibleVersion: 1,
-  unsupportedField: 2,
-  invalidEnvironment: 4,
-  io: 5,
-  decoding: 6,
-  invalidConfig: 7,
-  invalidNetns: 8,
-  tryAgainLater: 11,
-  /** Ours: CHECK found that the world is not as ADD left it. */
-  drift: 100,
-  internal: 999,
-} as const;
+import { code, type Trouble } from '../attachment.ts';
 
 export class CniError extends Error {
   override readonly name = 'CniError';

@@ -3,10 +3,9 @@
  *
  * Owns: the rules for CNI_* variables and for the parts of a configuration that every verb needs. Touches nothing.
  */
-import type { AttachmentKey, Trouble } from '../attachment.ts';
-import { deviceNameBytesMax } from '../attachment.ts';
+import { type AttachmentKey, code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
 import { type Basics, type NetworkConfig, parseConfig, salvageConfig } from './config.ts';
-import { code, refuse } from './error.ts';
+import { refuse } from './error.ts';
 import { cannotSay, supportedVersions } from './result.ts';
 
 export type Environment = { readonly [name: string]: string | undefined };

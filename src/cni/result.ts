@@ -3,8 +3,8 @@
  *
  * Pure. The one shape inside is that of 1.0.0: an address has no `version`, everything else is a subset.
  */
-import type { Addresses, IpConfig, Route } from '../attachment.ts';
-import { CniError, code } from './error.ts';
+import { type Addresses, code, type IpConfig, type Route } from '../attachment.ts';
+import { CniError } from './error.ts';
 
 export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0'] as const;
 

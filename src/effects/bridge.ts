@@ -2,7 +2,7 @@
  * The bridge of an attachment. Several attachments share one: the first makes it, the last takes it away, an administrator's is
  * never touched (I6). Each is one guarded transaction, so that no ADD and DEL can meet in the middle (B20, B21, B42).
  */
-import { code } from '../cni/error.ts';
+import { code } from '../attachment.ts';
 import type { BridgePlan, Call, Outcome, Plan } from '../machines/protocol.ts';
 import { map, named, readUuid, readUuids, set, uuid } from './ovsdb.ts';
 import { guarded, instanceMarks, marked, type Switch, select, unless } from './switch.ts';

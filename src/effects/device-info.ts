@@ -4,9 +4,10 @@
  * write-file-atomic writes it; what that leaves to its caller is done here: the size is looked at, the directory is fsynced, and
  * the temporary file of a killed call is found again.
  */
+
 import { mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { code } from '../cni/error.ts';
+import { code } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { DeviceInfoPlan, Outcome } from '../machines/protocol.ts';
 import { codeOf, inTime, Mismatch } from './directory.ts';

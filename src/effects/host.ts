@@ -2,8 +2,7 @@
  * The effects of a real node behind one function: request -> outcome. The only place where an exception becomes an outcome.
  */
 
-import type { Trouble } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { code, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
 import type { Call, Outcome, Perform, Plan, Request } from '../machines/protocol.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';

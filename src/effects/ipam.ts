@@ -7,8 +7,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Addresses, Trouble } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { type Addresses, code, type Trouble } from '../attachment.ts';
 import { parseResult } from '../cni/result.ts';
 import { type Deadlines, within } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';

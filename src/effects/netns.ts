@@ -3,8 +3,7 @@
  */
 import { readFileSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Trouble } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { code, type Trouble } from '../attachment.ts';
 
 /** What tells one netns from another as far as anything does: numbers are reused, so equality alone proves nothing. */
 export interface Netns {

@@ -2,9 +2,10 @@
  * Taking an attachment's port away: found by its marks and by nothing else, removed by its row's _uuid; a socket file goes only if
  * this key's journal or row named it and no other row does (B13, B14, A22, A40).
  */
+
 import { unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { code } from '../cni/error.ts';
+import { code } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, within } from '../deadlines.ts';
 import type { Call, Facts, Outcome, Plan } from '../machines/protocol.ts';
 import { codeOf, Directory, inTime } from './directory.ts';

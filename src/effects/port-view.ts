@@ -1,8 +1,7 @@
 /**
  * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
  */
-import { keyText, owner, type Trouble } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { code, keyText, owner, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
 import { Directory } from './directory.ts';

@@ -5,8 +5,7 @@
  */
 import { chmod, chown, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { owner } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { code, owner } from '../attachment.ts';
 import { type Deadlines, type Moment, remainingMs, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
 import { Directory, inTime, Mismatch } from './directory.ts';

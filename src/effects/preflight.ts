@@ -3,8 +3,7 @@
  */
 import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { socketPathBytesMax, type Trouble } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
 import type { Call, Plan, PortPlan } from '../machines/protocol.ts';
 import { programTroubles } from './ipam.ts';

@@ -2,8 +2,7 @@
  * What the application reads to find its interface: the predecessor's configuration data, here as a file beside the socket
  * (contracts 2.3). Written whole or not at all; a stale one of the same interface is replaced.
  */
-import { type Addresses, type AttachmentKey, keyHash } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { type Addresses, type AttachmentKey, code, keyHash } from '../attachment.ts';
 import { formatResult } from '../cni/result.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Outcome, PublicationPlan } from '../machines/protocol.ts';

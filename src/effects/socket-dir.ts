@@ -6,8 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import type { Trouble } from '../attachment.ts';
-import { code } from '../cni/error.ts';
+import { code, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Outcome, SocketDirPlan } from '../machines/protocol.ts';
 import { codeOf, Directory, inTime, Mismatch, make, removeEmpty } from './directory.ts';

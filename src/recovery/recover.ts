@@ -105,6 +105,8 @@ async function finish(
     result: 'owed',
     owed: [{ step, message }],
   });
+  if (!key && journal.damaged)
+    return owe('journal', "it cannot be read, nor its name: the runtime's DEL will remove it");
   try {
     if (key) {
       const known: Plan = { key, ovsdb, request: { stdin: '', env: {} } };

@@ -56,7 +56,7 @@ async function withoutJournal(
 ): Promise<{ plan: Plan; facts: Facts }> {
   const [header] = journal.records;
   const written = header?.kind === 'begin' && isPlan(header.plan) ? header.plan : undefined;
-  const base: Plan = { ...known, ...written };
+  const base: Plan = { ...known, ...written, key: known.key };
   const marks = await host.recall(base, call);
   return { plan: marks ? { ...base, ...planOfMarks(base.key, marks) } : base, facts: {} };
 }
