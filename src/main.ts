@@ -4,11 +4,6 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { version } from '../package.json' with { type: 'json' };
 import { runCniCommand } from './cni/command.ts';
-import { defaultDeadlines } from './deadlines.ts';
-import { createHost } from './effects/host.ts';
-import { realDisk } from './journal/disk.ts';
-import { openLog } from './log.ts';
-import { handlers } from './plugin.ts';
 
 const stdout = (text: string): void => void writeSync(1, text);
 const stderr = (text: string): void => void writeSync(2, text);
@@ -16,17 +11,18 @@ const clock = (): Date => new Date();
 const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16);
 const stdin = (): string => readFileSync(0, 'utf8');
 
+async function verbs() {
+  const { createNode, handlers } = await import('./node.ts');
+  return handlers(({ config }) => createNode(config, { clock, random, stderr }));
+}
+
 async function main(): Promise<number> {
-  if (process.env.CNI_COMMAND) {
-    const verbs = handlers(({ config }) => {
-      return { disk: realDisk, host: createHost(config.deadlines), log: openLog(config, stderr, clock), clock, random };
-    });
-    return await runCniCommand({ env: process.env, stdin, stdout, stderr }, verbs);
-  }
+  if (process.env.CNI_COMMAND) return await runCniCommand({ env: process.env, stdin, stdout, stderr }, verbs);
   const { runCli } = await import('./cli/cli.ts');
+  const { machineForPeople } = await import('./node.ts');
   const interactive = process.stdout.isTTY === true && !process.env.NO_COLOR;
   const terminal = { args: process.argv.slice(2), stdout, stderr, interactive, version };
-  return await runCli(terminal, { disk: realDisk, host: () => createHost(defaultDeadlines), clock });
+  return await runCli(terminal, machineForPeople(clock));
 }
 
 process.exit(await main());

@@ -3,7 +3,7 @@
  */
 import { code } from '../attachment.ts';
 import { CniError, toCniError } from './error.ts';
-import { type AddRequest, type DelRequest, type Environment, parseAdd, parseCheck, parseDel } from './request.ts';
+import type { AddRequest, DelRequest, Environment } from './request.ts';
 import { formatResult, type Result, supportedVersions } from './result.ts';
 
 export interface Handlers {
@@ -20,8 +20,11 @@ export interface Streams {
   readonly stderr: (text: string) => void;
 }
 
-/** @returns the exit code: 0, or 1 with an error object on stdout. */
-export async function runCniCommand(streams: Streams, handlers: Handlers): Promise<number> {
+/**
+ * @param handlers loads them: VERSION needs none, and a call is a process start.
+ * @returns the exit code: 0, or 1 with an error object on stdout.
+ */
+export async function runCniCommand(streams: Streams, handlers: () => Promise<Handlers>): Promise<number> {
   let version = supportedVersions.at(-1) as string;
   try {
     const stdin = readStdin(streams);
@@ -37,23 +40,29 @@ export async function runCniCommand(streams: Streams, handlers: Handlers): Promi
   }
 }
 
-async function dispatch(env: Environment, stdin: string, handlers: Handlers): Promise<object | undefined> {
-  switch (env.CNI_COMMAND) {
-    case 'ADD': {
-      const request = parseAdd(env, stdin);
-      return formatResult(await handlers.add(request), request.config.cniVersion);
-    }
-    case 'CHECK':
-      await handlers.check(parseCheck(env, stdin));
-      return undefined;
-    case 'DEL':
-      await handlers.del(parseDel(env, stdin));
-      return undefined;
-    case 'VERSION':
-      return { cniVersion: versionOf(stdin) ?? supportedVersions.at(-1), supportedVersions };
-    default:
-      throw new CniError(code.invalidEnvironment, `unknown CNI_COMMAND: ${env.CNI_COMMAND}`);
+async function dispatch(
+  env: Environment,
+  stdin: string,
+  handlers: () => Promise<Handlers>,
+): Promise<object | undefined> {
+  const command = env.CNI_COMMAND ?? '';
+  if (command === 'VERSION') return { cniVersion: versionOf(stdin) ?? supportedVersions.at(-1), supportedVersions };
+  if (!['ADD', 'CHECK', 'DEL'].includes(command)) {
+    throw new CniError(code.invalidEnvironment, `unknown CNI_COMMAND: ${command}`);
   }
+  const { parseAdd, parseCheck, parseDel } = await import('./request.ts');
+  if (command === 'DEL') {
+    const request = parseDel(env, stdin);
+    await (await handlers()).del(request);
+    return undefined;
+  }
+  if (command === 'CHECK') {
+    const request = parseCheck(env, stdin);
+    await (await handlers()).check(request);
+    return undefined;
+  }
+  const request = parseAdd(env, stdin);
+  return formatResult(await (await handlers()).add(request), request.config.cniVersion);
 }
 
 function readStdin({ stdin }: Streams): string {
