@@ -33,6 +33,7 @@ import { addMachine } from './machines/add.ts';
 import type { Call, Facts, Plan } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
 import { planOf, removalPlan } from './plan.ts';
+import { payOwed, type Recovered } from './recovery/recover.ts';
 import { takeAway } from './recovery/removal.ts';
 
 /** What the handlers are given of the machine they run on. */
@@ -303,33 +304,51 @@ async function del(request: DelRequest, node: Node): Promise<void> {
     node.log.error(`DEL ${keyText(key)} without a journal: ${error.message}`);
     return await delWithoutJournal(request, node, end);
   }
+  let owing = true;
   try {
-    await delUnderLock(journal, request, node, { instance, lockFd: journal.fd, end });
+    owing = await delUnderLock(journal, request, node, { instance, lockFd: journal.fd, end });
   } finally {
     journal.close();
   }
+  // Who could not remove his own has no better luck with others'.
+  if (!owing) await payForOthers(request, node, instance);
 }
 
-async function delUnderLock(journal: Journal<Entry>, request: DelRequest, node: Node, call: Call): Promise<void> {
+async function payForOthers({ config }: DelRequest, node: Node, instance: string): Promise<void> {
+  const { dataDir, ovsdb } = config;
+  const { host, log } = node;
+  host.close();
+  try {
+    const progress = ({ key, result }: Recovered) => log.info(`DEL: owed by an earlier one: ${key}: ${result}`);
+    await payOwed({ ...node, dataDir, ovsdb, progress }, instance);
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    log.error(error.message);
+  }
+}
+
+/** @returns whether something is owed. */
+async function delUnderLock(journal: Journal<Entry>, request: DelRequest, node: Node, call: Call): Promise<boolean> {
   const { key, config } = request;
   // Before the lock is waited for: its holder sees the mark before its next step and takes itself back.
   const marked = tolerate(node.log, () => journal.markGoing());
   const outcome = await journal.lock(within(call.end, config.deadlines.lockMs));
-  if (outcome === 'gone') return;
+  if (outcome === 'gone') return false;
   if (outcome === 'busy') {
     if (!marked || !tolerate(node.log, () => journal.fsyncName())) throw busy(key, config.dataDir);
-    return node.log.warning(`DEL ${keyText(key)}: ${busy(key, config.dataDir).message}; it is marked and will go`);
+    node.log.warning(`DEL ${keyText(key)}: ${busy(key, config.dataDir).message}; it is marked and will go`);
+    return true;
   }
   const owed = await takeAway({ host: node.host, journal, by: 'DEL', known: removalPlan(request), call });
   if (owed.length === 0) {
     const unlinked = forget(journal, node.log);
     node.log.info(`DEL ${keyText(key)}: removed`);
     if (!unlinked && !marked) node.log.error(`the journal of ${keyText(key)} stays, and nothing it speaks of`);
-    return;
+    return false;
   }
   journal.touch();
   node.log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
-  if (marked && tolerate(node.log, () => journal.fsyncName())) return;
+  if (marked && tolerate(node.log, () => journal.fsyncName())) return true;
   const [first] = owed;
   throw new CniError(first?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
 }

@@ -38,6 +38,12 @@ const Mac = v.pipe(
   v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, 'a MAC address such as "02:00:00:00:00:01"'),
 );
 
+/** To valibot a list is an object too. */
+const object = v.custom<Record<string, unknown>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'an object',
+);
+
 const Vhost = v.strictObject({
   mode: oneOf('client', 'server'),
   group: text,
@@ -79,9 +85,9 @@ const Side = v.strictObject({
   netType: text,
   mtu: zeroOr(68, 65535),
   mac: v.optional(v.union([v.literal(''), Mac])),
-  memif: v.optional(Memif),
-  vhost: v.optional(Vhost),
-  bridge: v.optional(Bridge),
+  memif: v.optional(v.pipe(object, Memif)),
+  vhost: v.optional(v.pipe(object, Vhost)),
+  bridge: v.optional(v.pipe(object, Bridge)),
 });
 
 const milliseconds = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(deadlineMsMax)));
@@ -103,13 +109,13 @@ const Network = v.looseObject({
   logLevel: oneOf('panic', 'error', 'warning', 'info', 'debug', 'verbose'),
   dataDir: v.optional(path),
   ovsdb: v.optional(v.pipe(v.string(), v.regex(/^unix:\/[^\p{Cc}]*$/u, '"unix:" and an absolute path'))),
-  deadlines: v.optional(DeadlineKeys),
+  deadlines: v.optional(v.pipe(object, DeadlineKeys)),
   mtu: zeroOr(68, 65535),
-  host: v.optional(Side),
-  container: v.optional(Side),
-  ipam: v.optional(Ipam),
-  dns: v.optional(v.record(v.string(), v.unknown())),
-  prevResult: v.optional(v.record(v.string(), v.unknown())),
+  host: v.optional(v.pipe(object, Side)),
+  container: v.optional(v.pipe(object, Side)),
+  ipam: v.optional(v.pipe(object, Ipam)),
+  dns: v.optional(object),
+  prevResult: v.optional(object),
   runtimeConfig: v.optional(v.looseObject({ mac: v.optional(Mac), CNIDeviceInfoFile: v.optional(path) })),
   args: v.optional(v.looseObject({ cni: v.optional(v.looseObject({})) })),
 });
@@ -178,7 +184,7 @@ function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
     return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${value}` };
   }
   const leaf = issue.issues?.at(-1) ?? issue;
-  const wanted = leaf.type === 'regex' ? leaf.message : (leaf.expected ?? leaf.message);
+  const wanted = leaf.type === 'regex' || leaf.type === 'custom' ? leaf.message : (leaf.expected ?? leaf.message);
   return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
 }
 

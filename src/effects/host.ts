@@ -8,7 +8,7 @@ import type { Call, Outcome, Perform, Plan, Request } from '../machines/protocol
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
-import { checkAddress, ensureAddress, removeAddress } from './ipam.ts';
+import { checkAddress, ensureAddress, findProgram, removeAddress } from './ipam.ts';
 import { bootId, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort } from './port.ts';
@@ -24,8 +24,8 @@ export interface Host {
   readonly perform: Perform;
   /** Everything that forbids this plan, known without an effect. */
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
-  /** The marks of our port, if the switch has one; undefined too if it can not be asked. */
-  recall(plan: Plan, call: Call): Promise<{ readonly [name: string]: string } | undefined>;
+  /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
+  recall(known: Plan, call: Call): Promise<Plan>;
   readNetns(path: string): Netns | undefined;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
@@ -37,13 +37,22 @@ export function createHost(deadlines: Deadlines): Host {
   return {
     perform: (request, call) => outcomeOf(request, () => act(ovs, request, call, deadlines)),
     preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
-    recall: (plan, call) =>
-      recallPort(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) }).catch(() => undefined),
+    recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
     readNetns,
     netnsTroubles,
     bootId,
     close: () => ovs.close(),
   };
+}
+
+/** Nobody was given an address by a program that is not there; a switch that can not be asked corrects nothing. */
+async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
+  const { address, ...rest } = known;
+  const [program, marks] = await Promise.all([
+    address && findProgram(address),
+    recallPort(ovs, known, call).catch(() => undefined),
+  ]);
+  return { ...rest, ...(address && program && { address }), ...marks };
 }
 
 const nothingToDo: Outcome = { kind: 'ok' };

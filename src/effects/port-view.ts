@@ -1,7 +1,8 @@
 /**
  * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
  */
-import { code, keyText, owner, type Trouble } from '../attachment.ts';
+import { dirname } from 'node:path';
+import { code, configDataName, holdFileName, keyText, owner, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
 import { Directory } from './directory.ts';
@@ -96,9 +97,17 @@ export async function portTroubles(ovs: Switch, plan: Plan, port: PortPlan, call
   return strangers ? [{ code: code.invalidConfig, message }] : [];
 }
 
-/** What the marks of a port say of an attachment whose journal is lost. */
-export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<{ [key: string]: string } | undefined> {
+/** Whether the switch has a port of ours, and what its marks say of the rest of the attachment. */
+export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<Partial<Plan> | undefined> {
   const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['external_ids'])], call.end);
   const row = ports?.rows?.[0];
-  return row && { ...readMap(row.external_ids) };
+  if (!row) return undefined;
+  const { directory, bridge } = readMap(row.external_ids);
+  return {
+    ...(bridge && { bridge: { name: bridge } }),
+    ...(directory && {
+      socketDir: { base: dirname(directory), own: directory, hold: holdFileName(plan.key) },
+      publication: { directory, file: configDataName(plan.key), data: {} },
+    }),
+  };
 }

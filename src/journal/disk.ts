@@ -8,6 +8,8 @@
 import * as fs from 'node:fs';
 import { flock } from '../native.ts';
 
+const { O_APPEND, O_RDWR } = fs.constants;
+
 export interface FileStat {
   readonly ino: bigint;
   readonly dev: bigint;
@@ -19,7 +21,7 @@ export interface FileStat {
 
 /** Every call throws an errno exception (`code: 'ENOSPC'` …) as node:fs does; paths are absolute. */
 export interface Disk {
-  /** open(2) with the flags' meaning of node:fs (`r`, `r+`, `a+`, `ax+` …); O_CLOEXEC always. */
+  /** open(2): `r` reads, `r+` reads and appends to what is there, `a+` creates it too, `ax` alone; O_CLOEXEC always. */
   open(path: string, flags: 'r' | 'r+' | 'a+' | 'ax', mode?: number): number;
   close(fd: number): void;
   /** One write(2). @returns the number of bytes written, which may be short. */
@@ -30,8 +32,8 @@ export interface Disk {
   truncate(fd: number, bytes: number): void;
   chmod(fd: number, mode: number): void;
   stat(fd: number): FileStat;
-  /** The inode a path leads to now; undefined if there is none. */
-  inode(path: string): bigint | undefined;
+  /** stat(2) of a name as it is now; undefined if there is none. */
+  lookup(path: string): FileStat | undefined;
   /** Sets the modification time to now. */
   touch(fd: number): void;
   /** flock(2) LOCK_EX|LOCK_NB; released by close alone. */
@@ -64,7 +66,8 @@ function fsyncDirectory(directory: string): void {
 }
 
 export const realDisk: Disk = {
-  open: (path, flags, mode) => fs.openSync(path, flags, mode),
+  // node's own `r+` would write over the header.
+  open: (path, flags, mode) => fs.openSync(path, flags === 'r+' ? O_RDWR | O_APPEND : flags, mode),
   close: (fd) => fs.closeSync(fd),
   write: (fd, bytes) => fs.writeSync(fd, bytes),
   read,
@@ -72,7 +75,7 @@ export const realDisk: Disk = {
   truncate: (fd, bytes) => fs.ftruncateSync(fd, bytes),
   chmod: (fd, mode) => fs.fchmodSync(fd, mode),
   stat: (fd) => fs.fstatSync(fd, { bigint: true }),
-  inode: (path) => fs.statSync(path, { bigint: true, throwIfNoEntry: false })?.ino,
+  lookup: (path) => fs.statSync(path, { bigint: true, throwIfNoEntry: false }),
   touch: (fd) => fs.futimesSync(fd, new Date(), new Date()),
   tryLock: flock,
   unlink: (path) => fs.unlinkSync(path),

@@ -12,7 +12,7 @@
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
-import { type Disk, isSystemError } from './disk.ts';
+import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
 import { decode, encode, type Stamped } from './record.ts';
 
@@ -22,6 +22,8 @@ const ownerExecute = 0o100n;
 
 /** Best-effort records of a removal that is tried again and again stop here; a whole ADD takes about 8 KiB. */
 const notesBytesMax = 256 * 1024;
+
+export const isGoing = ({ mode }: Pick<FileStat, 'mode'>): boolean => (mode & ownerExecute) !== 0n;
 
 export const corruptSuffix = '.corrupt';
 
@@ -116,7 +118,7 @@ export class Journal<R extends object> {
 
   /** Somebody wants this attachment gone. Seen at once by every process that has the file open. */
   get going(): boolean {
-    return (this.#disk.stat(this.fd).mode & ownerExecute) !== 0n;
+    return isGoing(this.#disk.stat(this.fd));
   }
 
   /**
@@ -206,7 +208,7 @@ export class Journal<R extends object> {
     this.#records = records;
     this.#chain = chain;
     this.#bytes = goodBytes;
-    this.damaged = tail === 'corrupt' || this.#disk.inode(`${this.#path}${corruptSuffix}`) !== undefined;
+    this.damaged = tail === 'corrupt' || this.#disk.lookup(`${this.#path}${corruptSuffix}`) !== undefined;
     if (tail === 'clean') return;
     try {
       if (tail === 'corrupt') this.#copyAside(bytes);

@@ -24,5 +24,5 @@ export async function lock(disk: Disk, fd: number, path: string, end: Moment): P
     if (now() >= end) return 'busy';
     await sleep(Math.min(pollMs[attempt] ?? 25, remainingMs(end)));
   }
-  return disk.inode(path) === disk.stat(fd).ino ? 'held' : 'gone';
+  return disk.lookup(path)?.ino === disk.stat(fd).ino ? 'held' : 'gone';
 }

@@ -10,7 +10,7 @@
 import { dirname, join } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { type Disk, isSystemError } from './disk.ts';
-import { JournalError } from './journal.ts';
+import { isGoing, JournalError } from './journal.ts';
 import { lock } from './lock.ts';
 
 /** 64 random bits as 16 hex digits, a line. */
@@ -54,6 +54,15 @@ export function listJournals(disk: Disk, dataDir: string, suffix: string): strin
   }
 }
 
+/** The journals that bear the going mark, the one tried least recently first. @throws JournalError */
+export function listGoing(disk: Disk, dataDir: string, suffix: string): string[] {
+  return listJournals(disk, dataDir, suffix)
+    .map((name) => ({ name, stat: disk.lookup(join(dataDir, name)) }))
+    .filter(({ stat }) => stat && isGoing(stat))
+    .sort((a, b) => Number((a.stat?.mtimeMs ?? 0n) - (b.stat?.mtimeMs ?? 0n)))
+    .map(({ name }) => name);
+}
+
 function parseInstance(disk: Disk, fd: number): string | undefined {
   return instancePattern.exec(new TextDecoder().decode(disk.read(fd)))?.[1];
 }
@@ -70,7 +79,7 @@ function writeInstance(disk: Disk, fd: number, dataDir: string, id: string): str
 
 /** mkdir -p, each new name made durable in its parent. */
 function makeDirectory(disk: Disk, directory: string): void {
-  if (disk.inode(directory) !== undefined) return;
+  if (disk.lookup(directory) !== undefined) return;
   const parent = dirname(directory);
   makeDirectory(disk, parent);
   try {

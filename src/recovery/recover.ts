@@ -4,11 +4,11 @@
  */
 import { join } from 'node:path';
 import { type AttachmentKey, journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
-import { now } from '../deadlines.ts';
+import { now, remainingMs } from '../deadlines.ts';
 import { type Entry, fold } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
-import { listJournals, readInstance } from '../journal/store.ts';
+import { listGoing, listJournals, readInstance } from '../journal/store.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { type RemovalHost, takeAway } from './removal.ts';
 
@@ -24,7 +24,7 @@ export interface Recovered {
 
 export interface RecoverOptions {
   readonly disk: Disk;
-  readonly host: RemovalHost;
+  readonly host: RemovalHost & { close(): void };
   readonly clock: () => Date;
   readonly dataDir: string;
   readonly ovsdb: string;
@@ -50,6 +50,19 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
     recovered.push(one);
   }
   return recovered;
+}
+
+/** What a DEL may spend on what others owe: its own runtime is waiting. */
+const payMs = 2000;
+
+/** Works off owed removals, the one tried least recently first, for a moment. Held ones are somebody's work already. */
+export async function payOwed(options: Omit<RecoverOptions, 'removeMs'>, instance: string): Promise<void> {
+  const end = now() + payMs;
+  for (const name of listGoing(options.disk, options.dataDir, journalSuffix)) {
+    if (now() >= end) return;
+    const one = await recoverOne(name, instance, { ...options, removeMs: remainingMs(end) });
+    if (one && one.result !== 'held') options.progress(one);
+  }
 }
 
 /** @returns undefined if the journal went away meanwhile. */
@@ -124,5 +137,8 @@ async function finish(
   } catch (error) {
     if (error instanceof JournalError) return owe('journal', error.message);
     throw error;
+  } finally {
+    // With the session goes this attachment's fence.
+    host.close();
   }
 }

@@ -1,8 +1,6 @@
 /**
  * Taking one attachment away under its lock, whoever wants it: a repeated ADD, DEL, recovery. All by the same machine and loop.
  */
-import { join } from 'node:path';
-import { type AttachmentKey, configDataName, holdFileName } from '../attachment.ts';
 import { drive, type Entry, fold, start } from '../drive.ts';
 import type { Journal } from '../journal/journal.ts';
 import { delMachine } from '../machines/del.ts';
@@ -12,7 +10,8 @@ import type { Owed } from '../machines/steps.ts';
 /** What a removal needs of a node. */
 export interface RemovalHost {
   readonly perform: Perform;
-  recall(plan: Plan, call: Call): Promise<{ readonly [name: string]: string } | undefined>;
+  /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
+  recall(known: Plan, call: Call): Promise<Plan>;
 }
 
 export interface Removal {
@@ -47,7 +46,7 @@ export async function takeAway({ host, journal, by, known, call }: Removal): Pro
   return end.context.owed;
 }
 
-/** The header if it can be read, what the caller knows, and what the marks on the port say: the later one wins. */
+/** The header's plan if it can be read: it was made to be removed by. Else what the caller knows and the world tells. */
 async function withoutJournal(
   host: RemovalHost,
   journal: Removal['journal'],
@@ -56,22 +55,10 @@ async function withoutJournal(
 ): Promise<{ plan: Plan; facts: Facts }> {
   const [header] = journal.records;
   const written = header?.kind === 'begin' && isPlan(header.plan) ? header.plan : undefined;
-  const base: Plan = { ...known, ...written, key: known.key };
-  const marks = await host.recall(base, call);
-  return { plan: marks ? { ...base, ...planOfMarks(base.key, marks) } : base, facts: {} };
+  const recalled = await host.recall({ ...known, ...written, key: known.key }, call);
+  return { plan: { ...recalled, ...(written?.address && { address: written.address }) }, facts: {} };
 }
 
-/** A header of another version may hold anything; its key decides nothing, the caller's does. */
+/** A header of another version may hold anything. */
 const isPlan = (value: unknown): value is Plan =>
-  typeof value === 'object' && value !== null && 'key' in value && 'ovsdb' in value;
-
-function planOfMarks(key: AttachmentKey, marks: { readonly [name: string]: string }): Partial<Plan> {
-  const { directory, bridge } = marks;
-  return {
-    ...(bridge && { bridge: { name: bridge } }),
-    ...(directory && {
-      socketDir: { base: join(directory, '..'), own: directory, hold: holdFileName(key) },
-      publication: { directory, file: configDataName(key), data: {} },
-    }),
-  };
-}
+  typeof value === 'object' && value !== null && 'key' in value && 'ovsdb' in value && 'request' in value;
