@@ -48,11 +48,8 @@ export function createHost(deadlines: Deadlines): Host {
 /** Nobody was given an address by a program that is not there; a switch that can not be asked corrects nothing. */
 async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
   const { address, ...rest } = known;
-  const [program, marks] = await Promise.all([
-    address && findProgram(address),
-    recallPort(ovs, known, call).catch(() => undefined),
-  ]);
-  return { ...rest, ...(address && program && { address }), ...marks };
+  const marks = await recallPort(ovs, known, call).catch(() => undefined);
+  return { ...rest, ...(address && findProgram(address) && { address }), ...marks };
 }
 
 const nothingToDo: Outcome = { kind: 'ok' };

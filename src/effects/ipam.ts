@@ -4,8 +4,7 @@
  * A delegated ADD is the one effect that can not be repeated: host-local refuses a second one. Nothing here tries: an ADD that was
  * interrupted is taken back by DEL, which every IPAM plugin must be able to repeat.
  */
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Addresses, code, type Trouble } from '../attachment.ts';
 import { parseResult } from '../cni/result.ts';
@@ -21,27 +20,22 @@ const busyPauseMs = 200;
 const alreadyReleased =
   /did not find reserved ip|(address|allocation|lease|reservation|\bip\b)[^.;]*not found|no (address|allocation|lease|reservation)/i;
 
-/** The first regular file of that name in CNI_PATH. */
-export async function findProgram({ program, path }: AddressPlan): Promise<string | undefined> {
-  for (const directory of path) {
-    const file = join(directory, program);
-    if (await isProgram(file)) return file;
-  }
-  return undefined;
+/** The first regular file of that name in CNI_PATH: root's directories, so a synchronous look is safe. */
+export function findProgram({ program, path }: AddressPlan): string | undefined {
+  return path.map((directory) => join(directory, program)).find(isProgram);
 }
 
-async function isProgram(file: string): Promise<boolean> {
+function isProgram(file: string): boolean {
   try {
-    await access(file, constants.X_OK);
-    return (await stat(file)).isFile();
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
   } catch {
     return false;
   }
 }
 
-export async function programTroubles(plan: AddressPlan): Promise<Trouble[]> {
-  if (await findProgram(plan)) return [];
-  return [{ code: code.invalidConfig, message: notFound(plan) }];
+export function programTroubles(plan: AddressPlan): Trouble[] {
+  return findProgram(plan) ? [] : [{ code: code.invalidConfig, message: notFound(plan) }];
 }
 
 const notFound = ({ program, path }: AddressPlan): string =>
@@ -90,7 +84,7 @@ async function delegate(
   call: Call,
   deadlines: Deadlines,
 ): Promise<Finished> {
-  const file = await findProgram(plan);
+  const file = findProgram(plan);
   const nothing: Finished = {
     exitCode: null,
     signal: null,

@@ -8,8 +8,8 @@
  *     land after its successor holds the lock. The lock is never stolen.
  *  D2 Every wait ends at its moment, or with the connection.
  */
-import { connect, type Socket } from 'node:net';
 import { type Moment, now, remainingMs } from '../deadlines.ts';
+import { type Connection, connectUnix } from '../native.ts';
 
 /** RFC 7047 5.1 <value> and 5.2 <operation>, as far as we build them. */
 export type Operation = { readonly op: string; readonly [member: string]: unknown };
@@ -79,7 +79,7 @@ interface Pending {
 const messageBytesMax = 16 * 1024 * 1024;
 
 export class Session {
-  readonly #socket: Socket;
+  #connection: Connection | undefined;
   readonly #address: string;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
@@ -87,44 +87,44 @@ export class Session {
   #closed: Unreachable | undefined;
   #lock: { name: string; owned: boolean; waiters: (() => void)[] } | undefined;
 
-  private constructor(socket: Socket, address: string) {
-    this.#socket = socket;
+  private constructor(address: string) {
     this.#address = address;
-    socket.on('data', (chunk) => {
-      try {
-        this.#framer.feed(Buffer.from(chunk));
-      } catch (error) {
-        this.#end(
-          new Unreachable(`${address} does not speak OVSDB: ${error instanceof Error ? error.message : error}`),
-        );
-      }
-    });
-    socket.on('error', (error) => this.#end(new Unreachable(`${address}: ${error.message}`)));
-    socket.on('close', () => this.#end(new Unreachable(`${address} closed the connection`)));
   }
 
   /** @param address `unix:` and an absolute path. @throws Unreachable */
   static async open(address: string, end: Moment): Promise<Session> {
-    const path = address.replace(/^unix:/, '');
-    return await new Promise((resolve, reject) => {
-      const socket = connect(path);
-      const timer = setTimeout(() => fail(new Error('no answer in time')), remainingMs(end));
-      const fail = (error: Error & { code?: string }) => {
-        clearTimeout(timer);
-        socket.destroy();
-        const refused = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
-        const why = error.code === 'ENOENT' ? 'there is no such socket' : error.message;
-        reject(
-          new Unreachable(`cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`, refused),
-        );
-      };
-      socket.once('error', fail);
-      socket.once('connect', () => {
-        clearTimeout(timer);
-        socket.off('error', fail);
-        resolve(new Session(socket, address));
-      });
+    const session = new Session(address);
+    const connecting = connectUnix(address.replace(/^unix:/, ''), {
+      data: (chunk) => session.#feed(chunk),
+      closed: (error) =>
+        session.#end(new Unreachable(error ? `${address}: ${error.message}` : `${address} closed the connection`)),
     });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('no answer in time')), remainingMs(end));
+    });
+    try {
+      session.#connection = await Promise.race([connecting, late]);
+      return session;
+    } catch (error) {
+      connecting.then(
+        (connection) => connection.close(),
+        () => undefined,
+      );
+      throw unreachable(address, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #feed(chunk: Uint8Array): void {
+    try {
+      this.#framer.feed(chunk);
+    } catch (error) {
+      this.#end(
+        new Unreachable(`${this.#address} does not speak OVSDB: ${error instanceof Error ? error.message : error}`),
+      );
+    }
   }
 
   get alive(): boolean {
@@ -214,13 +214,13 @@ export class Session {
         resolve: (result) => settle(() => resolve(result)),
         reject: (error) => settle(() => reject(error)),
       });
-      this.#socket.write(JSON.stringify({ method, params, id }));
+      this.#connection?.write(JSON.stringify({ method, params, id }));
     });
   }
 
   #receive(message: { id?: unknown; method?: unknown; params?: unknown; result?: unknown; error?: unknown }): void {
     if (message.method === 'echo') {
-      this.#socket.write(JSON.stringify({ id: message.id, result: message.params, error: null }));
+      this.#connection?.write(JSON.stringify({ id: message.id, result: message.params, error: null }));
     } else if (message.method === 'locked') {
       this.#own();
     } else if (typeof message.id === 'number') {
@@ -235,8 +235,15 @@ export class Session {
     this.#closed = why;
     for (const pending of [...this.#pending.values()]) pending.reject(why);
     for (const wake of this.#lock?.waiters.splice(0) ?? []) wake();
-    this.#socket.destroy();
+    this.#connection?.close();
   }
+}
+
+function unreachable(address: string, error: unknown): Unreachable {
+  const errno = error instanceof Error && 'code' in error ? error.code : '';
+  const refused = errno === 'ECONNREFUSED' || errno === 'ENOENT';
+  const why = errno === 'ENOENT' ? 'there is no such socket' : error instanceof Error ? error.message : String(error);
+  return new Unreachable(`cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`, refused);
 }
 
 /** Cuts a stream into JSON objects: they follow each other without a separator (RFC 7047 4). */
@@ -256,15 +263,24 @@ class Framer {
   feed(chunk: Uint8Array): void {
     this.#text += this.#decoder.decode(chunk, { stream: true });
     for (; this.#scanned < this.#text.length; this.#scanned++) {
-      const character = this.#text[this.#scanned];
-      if (this.#inString) {
-        if (character === '\\') this.#scanned++;
-        else if (character === '"') this.#inString = false;
-      } else if (character === '"') this.#inString = true;
-      else if (character === '{') this.#depth++;
-      else if (character === '}' && --this.#depth === 0) this.#cut();
+      const character = this.#text[this.#scanned] ?? '';
+      if (this.#inString) this.#inside(character);
+      else this.#between(character);
     }
     if (this.#text.length > messageBytesMax) throw new Error(`a message of over ${messageBytesMax} bytes`);
+  }
+
+  /** A backslash and what it escapes are one. */
+  #inside(character: string): void {
+    if (character === '\\') this.#scanned++;
+    else if (character === '"') this.#inString = false;
+  }
+
+  #between(character: string): void {
+    if (this.#depth === 0 && character !== '{' && character.trim()) throw new Error('no JSON object');
+    if (character === '"') this.#inString = true;
+    else if (character === '{') this.#depth++;
+    else if (character === '}' && --this.#depth === 0) this.#cut();
   }
 
   #cut(): void {

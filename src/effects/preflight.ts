@@ -16,16 +16,12 @@ import { type Switch, select, selectSwitch, socketOf, switchSocketDirectory } fr
 const roomBytesMin = 256n * 1024n;
 
 export async function preflight(ovs: Switch, plan: Plan, dataDir: string, call: Call, deadlines: Deadlines) {
-  const [programs, database] = await Promise.all([
-    plan.address ? programTroubles(plan.address) : [],
-    switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) }),
-  ]);
   return [
     ...(plan.port ? pathTroubles(plan.port) : []),
     ...(plan.socketDir ? groupTroubles(plan.socketDir) : []),
-    ...programs,
+    ...(plan.address ? programTroubles(plan.address) : []),
     ...roomTroubles(dataDir),
-    ...database,
+    ...(await switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) })),
   ];
 }
 
