@@ -71,8 +71,8 @@ export const socketPathBytesMax = 107;
 /** IFNAMSIZ less the NUL: a bridge's local port is a network device. */
 export const deviceNameBytesMax = 15;
 
-/** NAME_MAX of ext4 and XFS. */
-const fileNameBytesMax = 255;
+/** NAME_MAX of ext4 and XFS, less what the copy of a corrupt journal has behind its name. */
+const fileNameBytesMax = 255 - '.corrupt'.length;
 
 /** The value of external_ids:owner on every row we insert. */
 export const owner = 'userspace-cni';
@@ -107,12 +107,12 @@ export function portName(key: AttachmentKey): string {
   return `${shortId(key)}-${key.ifName}`;
 }
 
-/** The journal's file name: the full key where it fits into NAME_MAX, else its hash and what a person would look for. */
+/** The journal's file name: the full key where it fits into NAME_MAX, else its hash and what a person would look for (two colons: no key reads so). */
 export function journalName(key: AttachmentKey): string {
   const whole = `${keyText(key)}${journalSuffix}`;
   return new TextEncoder().encode(whole).length <= fileNameBytesMax
     ? whole
-    : `${keyHash(key)}:${shortId(key)}:${key.ifName}${journalSuffix}`;
+    : `${keyHash(key)}::${shortId(key)}:${key.ifName}${journalSuffix}`;
 }
 
 /** The key that a journal's name spells out; undefined if it holds only the key's hash. */

@@ -5,7 +5,7 @@
 import { appendFileSync } from 'node:fs';
 
 const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
-export type LogLevel = (typeof levels)[number];
+type LogLevel = (typeof levels)[number];
 
 export interface Log {
   error(message: string): void;

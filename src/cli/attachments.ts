@@ -10,7 +10,7 @@ import { Journal } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
 
-export type State = 'attached' | 'adding' | 'removing' | 'owed' | 'empty' | 'unreadable';
+type State = 'attached' | 'adding' | 'removing' | 'owed' | 'empty' | 'unreadable';
 
 export interface Attachment {
   readonly key: string;

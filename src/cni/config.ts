@@ -120,11 +120,11 @@ const Network = v.looseObject({
   args: v.optional(v.looseObject({ cni: v.optional(v.looseObject({})) })),
 });
 
-export type VlanMode = 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
-export type LogLevel = 'panic' | 'error' | 'warning' | 'info' | 'debug' | 'verbose';
+type VlanMode = 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
+type LogLevel = 'panic' | 'error' | 'warning' | 'info' | 'debug' | 'verbose';
 
 /** The published half: the predecessor's `container` with its defaults filled in. */
-export type ContainerSide = v.InferOutput<typeof Side>;
+type ContainerSide = v.InferOutput<typeof Side>;
 
 /** What DEL can do without: every key here may come from a stripped configuration. */
 export interface Basics {

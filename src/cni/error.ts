@@ -16,7 +16,7 @@ export class CniError extends Error {
 }
 
 /** Every fault in one error; its code is the first one's. */
-export function fromTroubles(troubles: readonly [Trouble, ...Trouble[]]): CniError {
+function fromTroubles(troubles: readonly [Trouble, ...Trouble[]]): CniError {
   const details = troubles.flatMap((t) => t.details ?? []).join('\n');
   return new CniError(troubles[0].code, troubles.map((t) => t.message).join('; '), details || undefined);
 }

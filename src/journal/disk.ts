@@ -56,6 +56,15 @@ function read(fd: number): Uint8Array {
   return bytes.subarray(0, filled);
 }
 
+function lookup(path: string): FileStat | undefined {
+  try {
+    return fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
 function fsyncDirectory(directory: string): void {
   const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   try {
@@ -75,7 +84,7 @@ export const realDisk: Disk = {
   truncate: (fd, bytes) => fs.ftruncateSync(fd, bytes),
   chmod: (fd, mode) => fs.fchmodSync(fd, mode),
   stat: (fd) => fs.fstatSync(fd, { bigint: true }),
-  lookup: (path) => fs.statSync(path, { bigint: true, throwIfNoEntry: false }),
+  lookup,
   touch: (fd) => fs.futimesSync(fd, new Date(), new Date()),
   tryLock: flock,
   unlink: (path) => fs.unlinkSync(path),

@@ -98,11 +98,15 @@ export class Journal<R extends object> {
   static peek<R extends object>(disk: Disk, path: string): { records: (R & Stamped)[]; going: boolean } | undefined {
     const journal = Journal.#openReadOnly<R>(disk, path, () => new Date(0));
     if (!journal) return undefined;
+    let seen: { records: (R & Stamped)[]; going: boolean } | undefined;
     try {
-      return { records: decode<R>(disk.read(journal.fd)).records, going: journal.going };
+      journal.#guard('read', () => {
+        seen = { records: decode<R>(disk.read(journal.fd)).records, going: journal.going };
+      });
     } finally {
       journal.close();
     }
+    return seen;
   }
 
   /** Waits for the lock; once it is held, reads the file and repairs its tail. */
@@ -135,12 +139,7 @@ export class Journal<R extends object> {
   /** Appends and fsyncs one record. @throws JournalError; from then on every further append throws as well. */
   append(record: R): void {
     if (this.#failure) throw this.#failure;
-    try {
-      this.#guard('append to', () => this.#write(record, true));
-    } catch (error) {
-      if (error instanceof JournalError) this.#failure = error;
-      throw error;
-    }
+    this.#guard('append to', () => this.#write(record, true));
   }
 
   /** Appends one record of a removal, if the disk lets us: it is for people, and never a precondition. */
@@ -149,8 +148,8 @@ export class Journal<R extends object> {
     try {
       this.#write(record, false);
     } catch (error) {
-      if (!isSystemError(error) && !(error instanceof JournalError)) throw error;
-      this.#failure = new JournalError(error.code, error.message);
+      if (!isSystemError(error)) throw error;
+      this.#fail(error, 'append to');
     }
   }
 
@@ -194,29 +193,30 @@ export class Journal<R extends object> {
   #write(record: R, durable: boolean): void {
     const stamped = { seq: this.#records.length + 1, at: this.#clock().toISOString(), ...record };
     const { line, chain } = encode(stamped, this.#chain);
-    const count = this.#disk.write(this.fd, line);
-    if (count !== line.length) throw new JournalError('ENOSPC', `only ${count} of ${line.length} bytes were written`);
+    wholeWrite(this.#disk, this.fd, line);
     if (durable) this.#disk.fsync(this.fd);
     this.#records.push(stamped);
     this.#chain = chain;
     this.#bytes += line.length;
   }
 
+  /** A file that can not be read or repaired is held all the same: a removal goes by the key and the marks. */
   #replay(): void {
-    const bytes = this.#disk.read(this.fd);
-    const { records, goodBytes, tail, chain } = decode<R>(bytes);
-    this.#records = records;
-    this.#chain = chain;
-    this.#bytes = goodBytes;
-    this.damaged = tail === 'corrupt' || this.#disk.lookup(`${this.#path}${corruptSuffix}`) !== undefined;
-    if (tail === 'clean') return;
     try {
+      const bytes = this.#disk.read(this.fd);
+      const { records, goodBytes, tail, chain } = decode<R>(bytes);
+      this.#records = records;
+      this.#chain = chain;
+      this.#bytes = goodBytes;
+      this.damaged = tail === 'corrupt' || this.#disk.lookup(`${this.#path}${corruptSuffix}`) !== undefined;
+      if (tail === 'clean') return;
       if (tail === 'corrupt') this.#copyAside(bytes);
       this.#disk.truncate(this.fd, goodBytes);
       this.#disk.fsync(this.fd);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.#failure = new JournalError(error.code, `cannot repair the journal "${this.#path}": ${error.message}`);
+      this.damaged ||= this.#bytes === 0;
+      this.#fail(error, 'repair');
     }
   }
 
@@ -224,7 +224,7 @@ export class Journal<R extends object> {
     const copy = this.#disk.open(`${this.#path}${corruptSuffix}`, 'a+', modeAlive);
     try {
       this.#disk.truncate(copy, 0);
-      this.#disk.write(copy, bytes);
+      wholeWrite(this.#disk, copy, bytes);
       this.#disk.fsync(copy);
     } finally {
       this.#disk.close(copy);
@@ -237,11 +237,23 @@ export class Journal<R extends object> {
       action();
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      throw new JournalError(error.code, `cannot ${verb} the journal "${this.#path}": ${error.message}`, {
-        cause: error,
-      });
+      throw this.#fail(error, verb);
     }
   }
+
+  /** From here on the file's state is unknown (an fsync is never tried again, J1): no append may rely on it. */
+  #fail(error: Error & { code: string }, verb: string): JournalError {
+    const message = `cannot ${verb} the journal "${this.#path}": ${error.message}`;
+    const failure = new JournalError(error.code, message, { cause: error });
+    this.#failure ??= failure;
+    return failure;
+  }
+}
+
+/** write(2) on a full disk may take a part. @throws JournalError ENOSPC */
+export function wholeWrite(disk: Disk, fd: number, bytes: Uint8Array): void {
+  const count = disk.write(fd, bytes);
+  if (count !== bytes.length) throw new JournalError('ENOSPC', `only ${count} of ${bytes.length} bytes were written`);
 }
 
 function unlinkIfThere(disk: Disk, path: string): void {

@@ -41,6 +41,9 @@ export function crc32(bytes: Uint8Array, previous = 0): number {
   return ~value >>> 0;
 }
 
+/** A byte order mark is a byte like any other here: it is no part of a record. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
 const hex = (value: number): string => value.toString(16).padStart(8, '0');
 
 const sealPattern = /^(.*),"crc":"([0-9a-f]{8})","chain":"([0-9a-f]{8})"\}$/s;
@@ -61,7 +64,7 @@ interface Line {
 
 /** A line that is whole by its own checksum, wherever it stands. */
 function readLine(line: Uint8Array): Line | undefined {
-  const match = sealPattern.exec(new TextDecoder().decode(line));
+  const match = sealPattern.exec(decoder.decode(line));
   if (!match?.[1] || !match[3]) return undefined;
   const bytes = new TextEncoder().encode(match[1]);
   if (hex(crc32(bytes)) !== match[2]) return undefined;
@@ -98,11 +101,18 @@ export function decode<R>(file: Uint8Array): Decoded<R> {
   return { records, goodBytes, tail: 'clean', chain };
 }
 
+/** Every record begins so: `encode` is given `seq` first. */
+const beginning = new TextEncoder().encode('{"seq":');
+
+/** A whole record anywhere in it, whatever stands before it on its line: the newline itself may be what was damaged. */
 function hasWholeRecord(rest: Uint8Array): boolean {
-  for (let start = 0; start < rest.length; ) {
-    const newline = rest.indexOf(0x0a, start);
+  const bytes = Buffer.from(rest.buffer, rest.byteOffset, rest.byteLength);
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf(0x0a, start);
     if (newline < 0) return false;
-    if (readLine(rest.subarray(start, newline))) return true;
+    for (let at = bytes.indexOf(beginning, start); at >= 0 && at < newline; at = bytes.indexOf(beginning, at + 1)) {
+      if (readLine(bytes.subarray(at, newline))) return true;
+    }
     start = newline + 1;
   }
   return false;

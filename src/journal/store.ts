@@ -10,26 +10,29 @@
 import { dirname, join } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { type Disk, isSystemError } from './disk.ts';
-import { isGoing, JournalError } from './journal.ts';
+import { isGoing, JournalError, wholeWrite } from './journal.ts';
 import { lock } from './lock.ts';
 
-/** 64 random bits as 16 hex digits, a line. */
-const instancePattern = /^([0-9a-f]{16})\n$/;
+/** 64 random bits as 16 hex digits, a line; the first whole one counts. */
+const instancePattern = /^([0-9a-f]{16})\n/m;
 
 const instanceFile = 'instance';
 
+/** Set once the file, its name and its directories are fsynced: where it is missing, that is done again. */
+const modeDurable = 0o700;
+
 /** The instance id of a data directory; undefined while it has none. @throws JournalError if it cannot be read. */
 export function readInstance(disk: Disk, dataDir: string): string | undefined {
-  return withFile(disk, join(dataDir, instanceFile), 'r', (fd) => parseInstance(disk, fd));
+  return readFile(disk, dataDir)?.id;
 }
 
 /**
- * The instance id, created with the directory if there is none.
+ * The instance id, created with the directory if there is none, and durable before anybody is told it.
  * @throws JournalError if the disk refuses, or somebody else is creating it for longer than `end`.
  */
 export async function ensureInstance(disk: Disk, dataDir: string, random: () => string, end: Moment): Promise<string> {
-  const existing = readInstance(disk, dataDir);
-  if (existing !== undefined) return existing;
+  const existing = readFile(disk, dataDir);
+  if (existing?.durable) return existing.id;
   const path = join(dataDir, instanceFile);
   return await asJournalError(`cannot create "${path}"`, async () => {
     makeDirectory(disk, dataDir);
@@ -37,7 +40,9 @@ export async function ensureInstance(disk: Disk, dataDir: string, random: () => 
     try {
       const outcome = await lock(disk, fd, path, end);
       if (outcome !== 'held') throw new JournalError('EAGAIN', `"${path}" is being created by another call`);
-      return parseInstance(disk, fd) ?? writeInstance(disk, fd, dataDir, random());
+      const id = parseInstance(disk, fd) ?? random();
+      if (!isDurable(disk, fd)) appendInstance(disk, fd, dataDir, id);
+      return id;
     } finally {
       disk.close(fd);
     }
@@ -56,7 +61,13 @@ export function listJournals(disk: Disk, dataDir: string, suffix: string): strin
 
 /** The journals that bear the going mark, the one tried least recently first. @throws JournalError */
 export function listGoing(disk: Disk, dataDir: string, suffix: string): string[] {
-  return listJournals(disk, dataDir, suffix)
+  return asErrors(`cannot look through "${dataDir}"`, () =>
+    goingOf(disk, dataDir, listJournals(disk, dataDir, suffix)),
+  );
+}
+
+function goingOf(disk: Disk, dataDir: string, names: readonly string[]): string[] {
+  return names
     .map((name) => ({ name, stat: disk.lookup(join(dataDir, name)) }))
     .filter(({ stat }) => stat && isGoing(stat))
     .sort((a, b) => Number((a.stat?.mtimeMs ?? 0n) - (b.stat?.mtimeMs ?? 0n)))
@@ -67,41 +78,56 @@ function parseInstance(disk: Disk, fd: number): string | undefined {
   return instancePattern.exec(new TextDecoder().decode(disk.read(fd)))?.[1];
 }
 
-/** A torn file of an earlier crash is overwritten: nobody was told what it said. */
-function writeInstance(disk: Disk, fd: number, dataDir: string, id: string): string {
-  const bytes = new TextEncoder().encode(`${id}\n`);
-  disk.truncate(fd, 0);
-  if (disk.write(fd, bytes) !== bytes.length) throw new JournalError('ENOSPC', 'short write');
+/**
+ * What an earlier call wrote and did not bring to its end is appended once more: after an fsync that failed it can be read and yet
+ * be lost, and nothing that somebody may have been told is ever cut. The directories may be another dead call's: all are synced.
+ */
+function appendInstance(disk: Disk, fd: number, dataDir: string, id: string): void {
+  // Whatever a crash left before it, torn or lost, must not become a part of a line.
+  const apart = disk.stat(fd).size > 0n ? '~\n' : '';
+  wholeWrite(disk, fd, new TextEncoder().encode(`${apart}${id}\n`));
   disk.fsync(fd);
-  disk.fsyncDirectory(dataDir);
-  return id;
+  for (let directory = dataDir; ; directory = dirname(directory)) {
+    disk.fsyncDirectory(directory);
+    if (directory === dirname(directory)) break;
+  }
+  disk.chmod(fd, modeDurable);
 }
 
-/** mkdir -p, each new name made durable in its parent. */
+const isDurable = (disk: Disk, fd: number): boolean => (disk.stat(fd).mode & 0o777n) === BigInt(modeDurable);
+
+/** mkdir -p */
 function makeDirectory(disk: Disk, directory: string): void {
   if (disk.lookup(directory) !== undefined) return;
-  const parent = dirname(directory);
-  makeDirectory(disk, parent);
+  makeDirectory(disk, dirname(directory));
   try {
     disk.mkdir(directory, 0o700);
   } catch (error) {
     if (!isSystemError(error) || error.code !== 'EEXIST') throw error;
   }
-  disk.fsyncDirectory(parent);
 }
 
-function withFile<T>(disk: Disk, path: string, flags: 'r', use: (fd: number) => T): T | undefined {
-  let fd: number;
+function readFile(disk: Disk, dataDir: string): { id: string; durable: boolean } | undefined {
+  const path = join(dataDir, instanceFile);
   try {
-    fd = disk.open(path, flags);
+    const fd = disk.open(path, 'r');
+    try {
+      const id = parseInstance(disk, fd);
+      return id === undefined ? undefined : { id, durable: isDurable(disk, fd) };
+    } finally {
+      disk.close(fd);
+    }
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') return undefined;
     throw wrap(`cannot read "${path}"`, error);
   }
+}
+
+function asErrors<T>(what: string, action: () => T): T {
   try {
-    return use(fd);
-  } finally {
-    disk.close(fd);
+    return action();
+  } catch (error) {
+    throw wrap(what, error);
   }
 }
 

@@ -45,7 +45,7 @@ export interface BridgePlan {
 }
 
 /** The VLAN columns of table Port (ovs-vswitchd.conf.db(5)). */
-export interface VlanPlan {
+interface VlanPlan {
   readonly tag?: number;
   readonly trunks?: readonly number[];
   readonly mode?: 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';

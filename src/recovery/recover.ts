@@ -12,8 +12,8 @@ import { listGoing, listJournals, readInstance } from '../journal/store.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { type RemovalHost, takeAway } from './removal.ts';
 
-export type Found = 'interrupted' | 'going' | 'attached' | 'empty';
-export type Fate = 'removed' | 'owed' | 'kept' | 'held';
+type Found = 'interrupted' | 'going' | 'attached' | 'empty';
+type Fate = 'removed' | 'owed' | 'kept' | 'held';
 
 export interface Recovered {
   readonly key: string;

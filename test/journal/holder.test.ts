@@ -1,0 +1,27 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { realDisk } from '../../src/journal/disk.ts';
+import { whoHolds } from '../../src/journal/holder.ts';
+import { bunChild } from '../support/child.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
+
+describe('who holds a journal', () => {
+  it('is named by its process and its command, for the message of the call that waits in vain', async () => {
+    const path = join(temporaryDirectory(), 'a:b:c.journal');
+    const child = bunChild(holderProgram, [path, '0']);
+    await child.line();
+    expect(whoHolds(path)).toEqual({ pid: child.process.pid, command: expect.stringContaining('lock-holder.ts') });
+    await child.kill();
+    expect(whoHolds(path)).toBeUndefined();
+  });
+
+  it('is never the one who asks, and nobody where there is no file', () => {
+    const path = join(temporaryDirectory(), 'a:b:c.journal');
+    const fd = realDisk.open(path, 'a+', 0o600);
+    expect(whoHolds(path)).toBeUndefined();
+    realDisk.close(fd);
+    expect(whoHolds(join(path, 'none'))).toBeUndefined();
+  });
+});

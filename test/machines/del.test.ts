@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import {
+  abandon,
+  begin,
+  contextOf,
+  factsOf,
+  folded,
+  machines,
+  owed,
+  planWithout,
+  removed,
+  removedFrom,
+  stepsInOrder,
+  trouble,
+} from '../support/folding.ts';
+
+describe('DEL', () => {
+  it('asks for nothing before it is told what to remove', () => {
+    expect(folded(machines.del, []).pending).toBeUndefined();
+  });
+
+  it('ends as removed when nothing is left', () => {
+    const end = removedFrom(machines.del, folded(machines.del, [begin()]));
+    expect(end.snapshot.value).toBe('removed');
+    expect(end.snapshot.status).toBe('done');
+  });
+
+  it.each(stepsInOrder)('ends as owed when its %s is left, and says why (I4)', (step) => {
+    const end = removedFrom(machines.del, folded(machines.del, [begin()]), [step]);
+    expect(end.snapshot.value).toBe('owed');
+    expect(end.snapshot.status).toBe('done');
+    expect(contextOf(end.snapshot).owed).toEqual([{ step, trouble }]);
+  });
+
+  it('removes from the key alone: no step but address and device information needs a plan', () => {
+    const { key, ovsdb, request } = planWithout();
+    const end = removedFrom(machines.del, folded(machines.del, [begin({ key, ovsdb, request })]));
+    expect(end.asked.map(({ step }) => step)).toEqual(['publication', 'port', 'bridge', 'socketDir']);
+    expect(end.snapshot.value).toBe('removed');
+  });
+
+  it('knows what the journal knew, and nothing when there was none', () => {
+    expect(folded(machines.del, [begin(planWithout(), factsOf)]).pending?.facts).toEqual(factsOf);
+    expect(folded(machines.del, [begin()]).pending?.facts).toEqual({});
+  });
+
+  it('cannot be abandoned: what was begun as a removal stays one', () => {
+    for (const events of [[], [begin()], [begin(), owed('deviceInfo')], [begin(), removed('deviceInfo')]]) {
+      expect(folded(machines.del, events).snapshot.can(abandon)).toBe(false);
+    }
+  });
+
+  it('is begun once', () => {
+    expect(folded(machines.del, [begin()]).snapshot.can(begin())).toBe(false);
+  });
+
+  it('that is done a second time asks for the same and ends the same (I5)', () => {
+    const first = removedFrom(machines.del, folded(machines.del, [begin()]));
+    const second = removedFrom(machines.del, folded(machines.del, [begin()]));
+    expect(second.asked).toEqual(first.asked);
+    expect(second.snapshot.value).toBe(first.snapshot.value);
+  });
+});

@@ -1,0 +1,96 @@
+/**
+ * The removal is one and the same in a failed ADD and in a DEL: every case here is asked of both.
+ */
+import { describe, expect, it } from 'vitest';
+import type { Plan, Step } from '../../src/machines/protocol.ts';
+import {
+  abandon,
+  allMade,
+  begin,
+  contextOf,
+  type Folded,
+  factsOf,
+  folded,
+  machines,
+  plannedOf,
+  planWithout,
+  removedFrom,
+  stepsInOrder,
+  trouble,
+  wordsOf,
+} from '../support/folding.ts';
+
+const removals = {
+  'a failed ADD': { machine: machines.add, start: (plan: Plan) => [begin(plan), ...allMade(plan), abandon] },
+  'a DEL': { machine: machines.del, start: (plan: Plan) => [begin(plan, factsOf)] },
+} as const;
+
+const reversed = stepsInOrder.toReversed();
+
+describe.each(Object.entries(removals))('the removal of %s', (_, { machine, start }) => {
+  /** What is asked for when these steps cannot be taken away. */
+  const removal = (failing: readonly Step[] = [], plan = planWithout()): { words: Step[]; end: Folded } => {
+    const end = removedFrom(machine, folded(machine, start(plan)), failing);
+    return { words: end.asked.filter(({ verb }) => verb === 'remove').map(({ step }) => step), end };
+  };
+
+  it('is the exact reverse of the order in which ADD makes the steps', () => {
+    const made = folded(machines.add, [begin(), ...allMade()]).asked.map(({ step }) => step);
+    expect(removal().words).toEqual(made.toReversed());
+  });
+
+  it('asks for an address and for device information only where there was one', () => {
+    expect(removal([], planWithout('address', 'deviceInfo')).words).toEqual(reversed.slice(1, -1));
+  });
+
+  it('looks for everything else whatever is planned: marks on the switch do not need a plan', () => {
+    const words = removal([], planWithout('address', 'deviceInfo')).words;
+    expect(words).toEqual(expect.arrayContaining(['publication', 'port', 'bridge', 'socketDir']));
+  });
+
+  it.each(reversed.filter((step) => step !== 'port'))(
+    'goes on past a %s that cannot be taken away, and owes it with the reason',
+    (step) => {
+      const { words, end } = removal([step]);
+      expect(words).toEqual(reversed);
+      expect(contextOf(end.snapshot).owed).toEqual([{ step, trouble }]);
+    },
+  );
+
+  it('holds the address and leaves the bridge while the port is owed (A32)', () => {
+    const { words, end } = removal(['port']);
+    expect(words).toEqual(['deviceInfo', 'publication', 'port', 'socketDir']);
+    expect(contextOf(end.snapshot).owed).toEqual([{ step: 'port', trouble }]);
+  });
+
+  it('never asks for the address before the port is gone, whatever else fails (A32)', () => {
+    for (let failing = 0; failing < 2 ** stepsInOrder.length; failing++) {
+      const steps = stepsInOrder.filter((__, bit) => failing & (1 << bit));
+      const { words } = removal(steps);
+      expect(words.includes('address')).toBe(!steps.includes('port'));
+      expect(words.includes('bridge')).toBe(!steps.includes('port'));
+      expect(words).toEqual(reversed.filter((step) => words.includes(step)));
+    }
+  });
+
+  it('asks for each step once and owes exactly those that failed', () => {
+    const { words, end } = removal(stepsInOrder);
+    expect(new Set(words).size).toBe(words.length);
+    expect(contextOf(end.snapshot).owed.map(({ step }) => step)).toEqual(words);
+    expect(end.snapshot.status).toBe('done');
+  });
+
+  it('is told the plan and the facts with every request, so that it needs no memory', () => {
+    const { end } = removal();
+    for (const request of end.asked.filter(({ verb }) => verb === 'remove')) {
+      expect(plannedOf(request.plan)).toEqual(stepsInOrder);
+      expect(request.facts).toEqual(factsOf);
+    }
+  });
+
+  it('never makes anything', () => {
+    const from = folded(machine, start(planWithout())).asked.length - 1;
+    const { end } = removal(stepsInOrder);
+    expect(wordsOf(end.asked.slice(from)).filter((word) => word.startsWith('ensure'))).toEqual([]);
+  });
+});

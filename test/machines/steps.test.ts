@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest';
+import { initialTransition, transition } from 'xstate';
+import { addMachine } from '../../src/machines/add.ts';
+import type { Outcome } from '../../src/machines/protocol.ts';
+import { begunPlan, eventOf } from '../../src/machines/steps.ts';
+import {
+  abandon,
+  allMade,
+  begin,
+  contextOf,
+  factsOf,
+  folded,
+  machines,
+  made,
+  planWithout,
+  stepsInOrder,
+  trouble,
+} from '../support/folding.ts';
+
+describe('what a machine asks for', () => {
+  it('is returned as data; the implementation of the action throws if anybody runs it', () => {
+    const [idle] = initialTransition(addMachine);
+    const [, actions] = transition(addMachine, idle, begin());
+    expect(actions.map(({ type }) => type)).toEqual(['request']);
+    expect(() => actions[0]?.exec?.(actions[0].info as never, actions[0].params as never)).toThrow(
+      'a machine does not act',
+    );
+  });
+
+  it('is told of the plan and of the facts learnt until then, and of nothing else', () => {
+    const plan = planWithout();
+    const { pending } = folded(machines.add, [begin(plan), ...made('address')]);
+    expect(pending).toEqual({ step: 'socketDir', verb: 'ensure', plan, facts: { address: factsOf.address } });
+  });
+
+  it('is not asked for again when its announcement is heard', () => {
+    const before = folded(machines.add, [begin()]);
+    const announced = folded(machines.add, [begin(), { type: 'address.begun' }]);
+    expect(announced.pending).toBe(announced.asked[0]);
+    expect(announced.asked).toHaveLength(before.asked.length);
+  });
+
+  it('is unchanged by a fact of another step: facts are kept apart by their step', () => {
+    const { snapshot } = folded(machines.add, [begin(), ...allMade()]);
+    expect(contextOf(snapshot).facts).toEqual(factsOf);
+  });
+});
+
+describe('what was begun (M3)', () => {
+  it('is a step whose intent was recorded, once, in the order of the intents', () => {
+    const events = [begin(), ...made('address'), ...made('socketDir'), ...made('bridge')];
+    const again: typeof events = [{ type: 'port.begun' }, { type: 'port.displaced', trouble }, ...made('bridge')];
+    expect(contextOf(folded(machines.add, [...events, ...again]).snapshot).begun).toEqual([
+      'address',
+      'socketDir',
+      'bridge',
+      'port',
+    ]);
+  });
+
+  it('is all that is left of a plan, beside whose it is, how to reach the switch and the call that made it', () => {
+    const plan = planWithout();
+    expect(Object.keys(begunPlan({ plan, begun: [] })).sort()).toEqual(['key', 'ovsdb', 'request']);
+    for (const step of stepsInOrder) {
+      expect(begunPlan({ plan, begun: [step] })).toEqual({
+        key: plan.key,
+        ovsdb: plan.ovsdb,
+        request: plan.request,
+        [step]: plan[step],
+      });
+    }
+  });
+
+  it('adds nothing to a plan that never had it', () => {
+    const plan = planWithout('address');
+    expect(begunPlan({ plan, begun: ['address', 'port'] }).address).toBeUndefined();
+  });
+
+  it('leaves an ADD that was abandoned before its first intent with nothing to take away', () => {
+    const { pending, asked } = folded(machines.add, [begin(), abandon]);
+    expect(pending?.plan).toEqual(begunPlan({ plan: planWithout(), begun: [] }));
+    expect(asked.at(-1)).toBe(pending);
+  });
+});
+
+describe('what a machine hears of an outcome', () => {
+  const outcomes: Outcome[] = [{ kind: 'ok' }, { kind: 'failed', trouble }, { kind: 'displaced', trouble }];
+  const words = { ensure: ['ensured', 'refused', 'displaced'], remove: ['removed', 'owed', 'owed'] } as const;
+
+  for (const verb of ['ensure', 'remove'] as const) {
+    for (const [index, outcome] of outcomes.entries()) {
+      it(`of an ${verb} that is ${outcome.kind} is "${words[verb][index]}", with why it is not done`, () => {
+        for (const step of stepsInOrder) {
+          const event = eventOf({ step, verb }, outcome);
+          expect(event).toEqual({
+            type: `${step}.${words[verb][index]}`,
+            ...(outcome.kind !== 'ok' && { trouble }),
+          });
+        }
+      });
+    }
+  }
+
+  it('carries the facts of what was made, and none where there are none', () => {
+    const facts = { created: true };
+    expect(eventOf({ step: 'bridge', verb: 'ensure' }, { kind: 'ok', facts })).toEqual({
+      type: 'bridge.ensured',
+      facts,
+    });
+    expect('facts' in eventOf({ step: 'bridge', verb: 'ensure' }, { kind: 'ok' })).toBe(false);
+    expect('facts' in eventOf({ step: 'bridge', verb: 'remove' }, { kind: 'ok', facts })).toBe(false);
+  });
+});

@@ -1,0 +1,65 @@
+/**
+ * What the system lane needs of the machine, and what to say where it is missing: an error in CI, a visible skip elsewhere.
+ */
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+interface Part {
+  readonly name: string;
+  readonly present: () => boolean;
+  readonly remedy: string;
+}
+
+/** Where Debian's packages put them. */
+export const ovsDpdkPath = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
+export const cniPath = '/usr/lib/cni';
+export const executable = join(import.meta.dirname, '../../dist/userspace');
+
+/** Also where Debian keeps the tools of root, which a plain user's PATH lacks. */
+const searchPath = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+function onPath(program: string): boolean {
+  return searchPath.some((directory) => isExecutable(join(directory, program)));
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const apt = (name: string) => `apt-get install ${name}`;
+
+const parts = {
+  root: { name: 'root', present: () => process.getuid?.() === 0, remedy: 'run as root (sudo -E)' },
+  hugepages: {
+    name: '2 MiB hugepages',
+    present: () => existsSync('/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'),
+    remedy: 'a kernel with CONFIG_HUGETLBFS',
+  },
+  database: { name: 'ovsdb-server', present: () => onPath('ovsdb-server'), remedy: apt('openvswitch-switch-dpdk') },
+  dpdk: { name: 'ovs-vswitchd-dpdk', present: () => isExecutable(ovsDpdkPath), remedy: apt('openvswitch-switch-dpdk') },
+  ipam: {
+    name: 'host-local and static',
+    present: () => ['host-local', 'static'].every((name) => isExecutable(join(cniPath, name))),
+    remedy: apt('containernetworking-plugins'),
+  },
+  peer: { name: 'dpdk-testpmd', present: () => onPath('dpdk-testpmd'), remedy: apt('dpdk-dev') },
+  strace: { name: 'strace', present: () => onPath('strace'), remedy: apt('strace') },
+  executable: { name: 'dist/userspace', present: () => isExecutable(executable), remedy: 'npm run build' },
+} satisfies Record<string, Part>;
+
+export type PartName = keyof typeof parts;
+
+export const switchParts: readonly PartName[] = ['root', 'hugepages', 'database', 'dpdk'];
+
+/** One line for each missing part: what, and how to get it. */
+export function missing(names: readonly PartName[]): string[] {
+  return names
+    .map((name) => parts[name])
+    .filter((part) => !part.present())
+    .map((part) => `${part.name} is missing: ${part.remedy}`);
+}

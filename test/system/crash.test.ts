@@ -1,0 +1,138 @@
+/**
+ * The real executable is killed with SIGKILL at every fsync and at every other call that changes something, against the real
+ * switch; then whoever comes next finishes. The number of kills is computed from a whole run.
+ */
+import { describe, expect, test } from 'vitest';
+import { killedAt, pointsOf } from '../support/kill.ts';
+import type { Node, Pod } from '../support/node.ts';
+import { onRealSwitch, useNode } from '../support/suite.ts';
+import { expectNothingLeft } from '../support/world.ts';
+
+const durable = 'fsync';
+const changing = 'fsync,write,sendto,sendmsg,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,fchmod';
+
+/** Who comes after a killed ADD, and what must be there afterwards: nothing. */
+const followUps: [string, (pod: Pod, node: Node) => Promise<void>][] = [
+  [
+    'DEL',
+    async (pod) => {
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+    },
+  ],
+  [
+    'recover',
+    async (pod, node) => {
+      const { exitCode, json } = await node.recover();
+      expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0, held: 0 } });
+      // Killed after the last record it was attached, whether or not anybody heard; the runtime's DEL follows.
+      if (json.kept > 0) await pod.del();
+    },
+  ],
+  [
+    'ADD again and DEL',
+    async (pod) => {
+      expect(await pod.add()).toMatchObject({ exitCode: 0 });
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+    },
+  ],
+];
+
+onRealSwitch(
+  'a killed call',
+  (theSwitch) => {
+    /** Of an ADD on a node that has seen one before: the first makes the instance's own file as well. */
+    const addPoints = async (node: Node, calls: string) => {
+      const [first, counted] = [await node.pod(), await node.pod()];
+      await first.add();
+      await first.del();
+      const points = await pointsOf('ADD', counted.call(), calls, node.directory);
+      await counted.del();
+      return points;
+    };
+
+    describe.each(['client', 'server'] as const)('in %s mode', (mode) => {
+      const node = useNode(theSwitch, mode);
+
+      test.each(followUps)('B1 I4 an ADD killed at any of its fsyncs leaves nothing after %s', async (name, follow) => {
+        const points = await addPoints(node(), durable);
+        expect(points.length).toBeGreaterThan(10);
+        for (const point of points) {
+          const pod = await node().pod();
+          expect(await killedAt('ADD', pod.call(), point)).toBe(true);
+          await follow(pod, node());
+          expectNothingLeft(await node().world());
+        }
+        console.log(`${mode} mode: ${points.length} ADDs killed at fsync, each followed by ${name}`);
+      });
+
+      test('B1 I4 an ADD killed at any call that changes something leaves nothing after DEL', async () => {
+        const points = await addPoints(node(), changing);
+        let killed = 0;
+        for (const point of points) {
+          const pod = await node().pod();
+          killed += Number(await killedAt('ADD', pod.call(), point));
+          expect(await pod.del()).toMatchObject({ exitCode: 0 });
+          expectNothingLeft(await node().world());
+        }
+        console.log(`${mode} mode: ${killed} ADDs killed at calls that change something`);
+        expect(killed).toBeGreaterThan(points.length * 0.9);
+      });
+
+      test('A24 I5 a killed DEL is finished by the next, and its journal stays until nothing is left', async () => {
+        const counted = await node().pod();
+        await counted.add();
+        const points = await pointsOf('DEL', counted.call(), changing, node().directory);
+        let killed = 0;
+        for (const point of points) {
+          const pod = await node().pod();
+          await pod.add();
+          killed += Number(await killedAt('DEL', pod.call(), point));
+          const { journals, ...rest } = await node().world();
+          if (journals.length === 0) expect(Object.values(rest).flat()).toEqual([]);
+          expect(await pod.del()).toMatchObject({ exitCode: 0 });
+          expectNothingLeft(await node().world());
+        }
+        console.log(`${mode} mode: ${killed} DELs killed at calls that change something`);
+        expect(killed).toBeGreaterThan(points.length * 0.9);
+      });
+    });
+  },
+  { parts: ['strace'] },
+);
+
+onRealSwitch('a repeated ADD', (theSwitch) => {
+  const node = useNode(theSwitch);
+
+  test('answers what the first one did, and makes nothing twice', async () => {
+    const pod = await node().pod();
+    const first = await pod.add();
+    const before = await theSwitch().vsctl('get', 'Port', pod.portName(), '_uuid');
+    const second = await pod.add();
+    expect(second.json).toEqual(first.json);
+    expect(await theSwitch().vsctl('get', 'Port', pod.portName(), '_uuid')).toBe(before);
+    expect((await node().world()).addresses).toHaveLength(1);
+    await pod.del();
+    expectNothingLeft(await node().world());
+  });
+
+  test('with another request starts afresh: the new request is what the switch has', async () => {
+    const pod = await node().pod();
+    await pod.add();
+    const changes = { host: { bridge: { vlanId: 42 } } };
+    expect(await pod.add('net1', changes)).toMatchObject({ exitCode: 0 });
+    expect(await node().port(pod.portName())).toMatchObject({ tag: 42 });
+    expect((await node().world()).ports).toHaveLength(1);
+    await pod.del();
+    expectNothingLeft(await node().world());
+  });
+
+  test('after the port was deleted behind our back makes it again', async () => {
+    const pod = await node().pod();
+    await pod.add();
+    await theSwitch().vsctl('del-port', pod.portName());
+    expect(await pod.add()).toMatchObject({ exitCode: 0 });
+    expect(await node().port(pod.portName())).toMatchObject({ error: undefined });
+    await pod.del();
+    expectNothingLeft(await node().world());
+  });
+});

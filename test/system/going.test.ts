@@ -1,0 +1,127 @@
+/**
+ * DEL with little to go by: no journal, a broken one, no network namespace, a stripped configuration, a changed world.
+ */
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { cni } from '../support/cni.ts';
+import { inNetns } from '../support/netns.ts';
+import type { Mode } from '../support/node.ts';
+import { onRealSwitch, useNode } from '../support/suite.ts';
+import { expectNothingLeft, tree } from '../support/world.ts';
+
+const damages: [string, (bytes: Buffer) => Buffer][] = [
+  ['empty', () => Buffer.alloc(0)],
+  ['half a record', (bytes) => bytes.subarray(0, Math.floor(bytes.indexOf('\n') / 2))],
+  ['cut in the middle of its last record', (bytes) => bytes.subarray(0, -20)],
+  ['nothing but NULs', (bytes) => Buffer.alloc(bytes.length)],
+  ['text of somebody else', () => Buffer.from('{"vhostname":"x"}\nhello\n')],
+  [
+    'wrong in the middle',
+    (bytes) => {
+      const spoiled = Buffer.from(bytes);
+      spoiled.fill('x', bytes.indexOf('\n') + 5, bytes.indexOf('\n') + 15);
+      return spoiled;
+    },
+  ],
+];
+
+onRealSwitch('DEL with little to go by', (theSwitch) => {
+  describe.each(['client', 'server'] satisfies Mode[])('in %s mode', (mode) => {
+    const node = useNode(theSwitch, mode);
+
+    test.each(damages)('A25 I4 a journal that is %s: everything goes all the same', async (_, damage) => {
+      const pod = await node().pod();
+      await pod.add();
+      await writeFile(pod.journal(), damage(await readFile(pod.journal())));
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    });
+
+    test('A21 no journal at all: the marks and the configuration are enough', async () => {
+      const pod = await node().pod();
+      await pod.add();
+      await rm(pod.journal());
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    });
+
+    test('A28 a configuration stripped to version, name and type', async () => {
+      const pod = await node().pod();
+      await pod.add();
+      const { cniVersion, name, type, dataDir } = node().config();
+      const config = { cniVersion, name, type, dataDir };
+      expect(await cni('DEL', { ...pod.call(), config })).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    });
+
+    test('A16 an empty CNI_NETNS', async () => {
+      const pod = await node().pod();
+      await pod.add();
+      await pod.removeNetns();
+      expect(await cni('DEL', { ...pod.call(), netns: '' })).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    });
+
+    test('B8 A20 a CNI_NETNS whose namespace is gone, twice', async () => {
+      const pod = await node().pod();
+      await pod.add();
+      await pod.removeNetns();
+      for (let time = 0; time < 2; time++) expect(await pod.del()).toMatchObject({ exitCode: 0, stdout: '' });
+      expectNothingLeft(await node().world());
+    });
+
+    test('B7 a shared directory that somebody removed: port and address go', async () => {
+      const pod = await node().pod();
+      await pod.add();
+      await rm(node().sharedDir, { recursive: true });
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    });
+
+    test('B7 a plain file where the shared directory was: port and address go, the file stays', async () => {
+      const pod = await node().pod();
+      await pod.add();
+      await rm(node().sharedDir, { recursive: true });
+      await writeFile(node().sharedDir, 'somebody else');
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      expect(await readFile(node().sharedDir, 'utf8')).toBe('somebody else');
+      await rm(node().sharedDir);
+      expectNothingLeft(await node().world());
+    });
+
+    test('a port that somebody deleted', async () => {
+      const pod = await node().pod();
+      await pod.add();
+      await theSwitch().vsctl('del-port', pod.portName());
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    });
+  });
+
+  const node = useNode(theSwitch);
+
+  test('A21 an attachment that never was is deleted with success, and leaves no journal', async () => {
+    const pod = await node().pod();
+    expect(await pod.del()).toMatchObject({ exitCode: 0, stdout: '' });
+    expectNothingLeft(await node().world());
+  });
+
+  test('B24 a kernel interface of that name in the namespace is somebody else’s, and stays', async () => {
+    const pod = await node().pod();
+    await inNetns(pod.netns, 'ip', 'tuntap', 'add', 'net1', 'mode', 'tap');
+    await pod.add();
+    await pod.del();
+    expect(await inNetns(pod.netns, 'ip', '-o', 'link', 'show', 'net1')).toContain('net1');
+  });
+
+  test('B16 directories that the user made, and files that are not ours, stay', async () => {
+    const pod = await node().pod();
+    await pod.add();
+    const own = join(node().sharedDir, pod.shortId);
+    await writeFile(join(own, 'the-pods-own-file'), '');
+    await pod.del();
+    expect(await tree(node().sharedDir)).toEqual([`${pod.shortId}/`, `${pod.shortId}/the-pods-own-file`]);
+    expect(await tree(node().directory)).toContain('pods/');
+  });
+});

@@ -1,0 +1,76 @@
+/**
+ * Several interfaces of one pod in one directory, deleted in every order: what stays keeps its socket and its port.
+ */
+import { lstat } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import type { Mode, Pod } from '../support/node.ts';
+import { onRealSwitch, useNode } from '../support/suite.ts';
+import { expectNothingLeft } from '../support/world.ts';
+
+/** Named so that each is a prefix of another or like it: a removal by pattern takes too much. */
+const interfaces: [string, Mode][] = [
+  ['net1', 'client'],
+  ['net10', 'server'],
+  ['net', 'server'],
+];
+
+function orders<T>(items: readonly T[]): T[][] {
+  if (items.length === 0) return [[]];
+  return items.flatMap((first) => orders(items.filter((item) => item !== first)).map((rest) => [first, ...rest]));
+}
+
+const cases = [1, 2, 3].flatMap((count) => orders(interfaces.slice(0, count)));
+const changesOf = (mode: Mode) => ({
+  host: { vhost: { mode } },
+  container: { vhost: { mode: mode === 'client' ? 'server' : 'client' } },
+});
+
+onRealSwitch('interfaces of one pod in one directory', (theSwitch) => {
+  const node = useNode(theSwitch);
+
+  const expectAttached = async (pod: Pod, [ifName, mode]: [string, Mode]) => {
+    expect(await node().port(pod.portName(ifName))).toMatchObject({ bridge: node().bridge, error: undefined });
+    if (mode === 'server') expect((await lstat(pod.socket(ifName))).isSocket()).toBe(true);
+  };
+
+  describe('A6 B12 B13 each DEL succeeds and takes its own things only', () => {
+    test.each(cases.map((order) => [order.map(([name]) => name).join(', '), order] as const))(
+      'in the order %s',
+      async (_, order) => {
+        const pod = await node().pod();
+        for (const [ifName, mode] of interfaces.slice(0, order.length)) {
+          expect(await pod.add(ifName, changesOf(mode))).toMatchObject({ exitCode: 0 });
+        }
+        for (const [index, [ifName, mode]] of order.entries()) {
+          expect(await pod.del(ifName, changesOf(mode))).toMatchObject({ exitCode: 0, stdout: '' });
+          for (const other of order.slice(index + 1)) await expectAttached(pod, other);
+          expect((await node().world()).ports).toHaveLength(order.length - index - 1);
+        }
+        expectNothingLeft(await node().world());
+      },
+    );
+  });
+
+  test('B42 four pods at once on an empty switch all start, and all go at once', async () => {
+    const pods = await Promise.all([node().pod(), node().pod(), node().pod(), node().pod()]);
+    for (const added of await Promise.all(pods.map((pod) => pod.add()))) expect(added).toMatchObject({ exitCode: 0 });
+    const world = await node().world();
+    expect(world.ports).toHaveLength(pods.length);
+    expect(world.addresses).toHaveLength(pods.length);
+    for (const deleted of await Promise.all(pods.map((pod) => pod.del())))
+      expect(deleted).toMatchObject({ exitCode: 0 });
+    expectNothingLeft(await node().world());
+  });
+
+  test('B27 of two pods whose ids share their first 12 characters the second is refused, naming the first', async () => {
+    const first = await node().pod(`${'5'.repeat(12)}-first`);
+    const second = await node().pod(`${'5'.repeat(12)}-second`);
+    expect(await first.add()).toMatchObject({ exitCode: 0 });
+    const refused = await second.add();
+    expect(refused).toMatchObject({ exitCode: 1, json: { code: 7, msg: expect.stringContaining(first.containerId) } });
+    expect(await second.del()).toMatchObject({ exitCode: 0 });
+    await expectAttached(first, ['net1', 'client']);
+    await first.del();
+    expectNothingLeft(await node().world());
+  });
+});

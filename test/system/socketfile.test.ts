@@ -1,0 +1,81 @@
+/**
+ * `vhost.socketfile`: a name that the user gives, next to files of others, and handed from one sandbox to the next.
+ */
+import { lstat, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Changes, Node } from '../support/node.ts';
+import { onRealSwitch, useNode } from '../support/suite.ts';
+import { expectNothingLeft, tree } from '../support/world.ts';
+
+onRealSwitch('a socket file named by the user', (theSwitch) => {
+  describe.each(['client', 'server'] as const)('in %s mode', (mode) => {
+    const node = useNode(theSwitch, mode);
+    /** Unique on the switch: port names are. */
+    const named = (one: Node): Changes => ({ host: { vhost: { socketfile: `s${one.bridge}` } } });
+
+    test('is the name of port and socket, and goes alone: db.sock and its like stay (B14)', async () => {
+      const pod = await node().pod();
+      const file = `s${node().bridge}`;
+      const own = join(node().sharedDir, pod.shortId);
+      await mkdir(own, { recursive: true });
+      const foreign = ['db.sock', `${file}2`, `x${file}`, 's'].flatMap((name) => [
+        join(node().sharedDir, name),
+        join(own, name),
+      ]);
+      for (const path of foreign) await writeFile(path, 'foreign');
+      expect(await pod.add('net1', named(node()))).toMatchObject({ exitCode: 0 });
+      expect(await node().port(file)).toMatchObject({ bridge: node().bridge });
+      if (mode === 'server') expect((await lstat(join(own, file))).isSocket()).toBe(true);
+      expect(await pod.del('net1', named(node()))).toMatchObject({ exitCode: 0 });
+      const left = (await tree(node().sharedDir)).filter((path) => !path.endsWith('/'));
+      expect(left.map((path) => join(node().sharedDir, path)).sort()).toEqual(foreign.sort());
+    });
+
+    test('B28 that another pod holds is refused, naming the holder, who is not disturbed', async () => {
+      const [holder, late] = [await node().pod(), await node().pod()];
+      await holder.add('net1', named(node()));
+      const refused = await late.add('net1', named(node()));
+      expect(refused).toMatchObject({
+        exitCode: 1,
+        json: { code: 7, msg: expect.stringContaining(`net-a:${holder.containerId}:net1`) },
+      });
+      expect(await late.del('net1', named(node()))).toMatchObject({ exitCode: 0 });
+      expect(await node().port(`s${node().bridge}`)).toMatchObject({
+        externalIds: { key: `net-a:${holder.containerId}:net1` },
+      });
+      await holder.del('net1', named(node()));
+      expectNothingLeft(await node().world());
+    });
+
+    test('handed to the next sandbox is left alone by every late DEL of the old one', async () => {
+      const [old, next] = [await node().pod(), await node().pod()];
+      await old.add('net1', named(node()));
+      await old.del('net1', named(node()));
+      expect(await next.add('net1', named(node()))).toMatchObject({ exitCode: 0 });
+      expect(await old.del('net1', named(node()))).toMatchObject({ exitCode: 0 });
+      expect(await node().port(`s${node().bridge}`)).toMatchObject({
+        externalIds: { key: `net-a:${next.containerId}:net1` },
+      });
+      if (mode === 'server') await lstat(join(node().sharedDir, next.shortId, `s${node().bridge}`));
+      await next.del('net1', named(node()));
+      expectNothingLeft(await node().world());
+    });
+
+    test('handed over by an administrator who deleted the old port is left alone by the first DEL of the old sandbox', async () => {
+      const [old, next] = [await node().pod(), await node().pod()];
+      await old.add('net1', named(node()));
+      await theSwitch().vsctl('del-port', `s${node().bridge}`);
+      const added = await next.add('net1', named(node()));
+      expect(added).toMatchObject({ exitCode: 0 });
+      expect(await old.del('net1', named(node()))).toMatchObject({ exitCode: 0 });
+      expect(await node().port(`s${node().bridge}`)).toMatchObject({
+        externalIds: { key: `net-a:${next.containerId}:net1` },
+        error: undefined,
+      });
+      expect(await next.check(added.json, 'net1', named(node()))).toMatchObject({ exitCode: 0 });
+      await next.del('net1', named(node()));
+      expectNothingLeft(await node().world());
+    });
+  });
+});
