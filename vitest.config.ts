@@ -10,7 +10,9 @@ export default defineConfig({
     projects: [
       lane('unit', ['test/{cni,machines,effects,journal,recovery,cli}/**/*.test.ts', 'test/*.test.ts'], 10_000),
       lane('property', ['test/property/**/*.test.ts'], 60_000),
-      lane('fault', ['test/fault/**/*.test.ts'], 120_000),
+      lane('fault', ['test/fault/*.test.ts'], 120_000),
+      // The executable, killed and starved: its suites take turns at the machine.
+      lane('real-fault', ['test/fault/real/**/*.test.ts'], 900_000, { fileParallelism: false }),
       lane('system', ['test/system/**/*.test.ts'], 120_000, { fileParallelism: false }),
     ],
   },
