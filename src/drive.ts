@@ -10,7 +10,7 @@
  *  I3 A step that can not be recorded is taken back with everything before it.
  */
 import { type AnyStateMachine, initialTransition, type SnapshotFrom, transition } from 'xstate';
-import type { Trouble } from './attachment.ts';
+import { code, type Trouble } from './attachment.ts';
 import { type Moment, now } from './deadlines.ts';
 import { type Journal, JournalError } from './journal/journal.ts';
 import type { Stamped } from './journal/record.ts';
@@ -117,7 +117,7 @@ function recorded(append: () => void): Trouble | undefined {
     append();
     return undefined;
   } catch (error) {
-    if (error instanceof JournalError) return { code: 5, message: error.message };
+    if (error instanceof JournalError) return { code: code.io, message: error.message };
     throw error;
   }
 }

@@ -12,7 +12,8 @@ const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16
 const stdin = (): string => readFileSync(0, 'utf8');
 
 async function verbs() {
-  const { createNode, handlers } = await import('./node.ts');
+  const { handlers } = await import('./plugin.ts');
+  const { createNode } = await import('./node.ts');
   return handlers(({ config }) => createNode(config, { clock, random, stderr }));
 }
 

@@ -7,7 +7,7 @@ import { defaultDeadlines } from './deadlines.ts';
 import { createHost } from './effects/host.ts';
 import { realDisk } from './journal/disk.ts';
 import { openLog } from './log.ts';
-import { handlers, type Node } from './plugin.ts';
+import type { Node } from './plugin.ts';
 
 interface Edges {
   readonly clock: () => Date;
@@ -25,5 +25,3 @@ export const machineForPeople = (clock: () => Date): Machine => ({
   host: () => createHost(defaultDeadlines),
   clock,
 });
-
-export { handlers };

@@ -8,7 +8,7 @@
  *     land after its successor holds the lock. The lock is never stolen.
  *  D2 Every wait ends at its moment, or with the connection.
  */
-import { type Moment, now, remainingMs } from '../deadlines.ts';
+import { type Moment, remainingMs } from '../deadlines.ts';
 import { type Connection, connectUnix } from '../native.ts';
 
 /** RFC 7047 5.1 <value> and 5.2 <operation>, as far as we build them. */
@@ -150,15 +150,17 @@ export class Session {
    */
   async mutate(fence: string, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
     this.#request(fence, end);
-    for (;;) {
+    for (let lost = 0; ; ) {
       try {
         const results = await this.transact([{ op: 'assert', lock: fence }, ...operations], end);
         return results.slice(1);
       } catch (error) {
         if (!(error instanceof TransactionError)) throw error;
         if (error.operation !== 0) throw new TransactionError(error.error, error.operation - 1, error.details);
+        // The grant may have crossed our transaction once; twice means that somebody stole it.
+        if (this.#lock?.owned && lost++ > 0)
+          throw new Unreachable(`the lock of this attachment at ${this.#address} was stolen`);
         await this.#owned(end);
-        if (now() >= end) throw new Unreachable(`another process works on this attachment at ${this.#address}`);
       }
     }
   }
@@ -168,6 +170,7 @@ export class Session {
   }
 
   #request(name: string, end: Moment): void {
+    if (this.#lock && this.#lock.name !== name) throw new Error('a session is fenced for one attachment');
     if (this.#lock) return;
     const lock = { name, owned: false, waiters: [] as (() => void)[] };
     this.#lock = lock;
