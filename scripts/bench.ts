@@ -70,7 +70,8 @@ try {
   const db = `--db=${ovs.ovsdb}`;
   await ovs.vsctl('add-br', 'bench0', '--', 'set', 'bridge', 'bench0', 'datapath_type=netdev');
   mkdirSync(join(directory, 'r1'));
-  for (let index = 0; index < standing; index++) {
+  // One at least: a bridge without another port is a special case for both.
+  for (let index = 0; index < Math.max(1, standing); index++) {
     const socket = join(directory, 'r1', `standing${index}`);
     await ovs.vsctl(
       'add-port',

@@ -41,10 +41,7 @@ const creation = (name: string, call: Call) => [
     op: 'mutate',
     table: 'Open_vSwitch',
     where: [],
-    mutations: [
-      ['bridges', 'insert', named('bridge')],
-      ['next_cfg', '+=', 1],
-    ],
+    mutations: [['bridges', 'insert', named('bridge')]],
   },
 ];
 
@@ -70,10 +67,7 @@ async function removeIfEmpty(ovs: Switch, plan: Plan, name: string, call: Call):
       op: 'mutate',
       table: 'Open_vSwitch',
       where: [],
-      mutations: [
-        ['bridges', 'delete', id],
-        ['next_cfg', '+=', 1],
-      ],
+      mutations: [['bridges', 'delete', id]],
     },
   ];
   await ovs.mutate(plan, operations, call).catch((error) => {

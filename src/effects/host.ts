@@ -12,7 +12,7 @@ import { checkAddress, ensureAddress, findProgram, removeAddress } from './ipam.
 import { bootId, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort } from './port.ts';
-import { removePort } from './port-removal.ts';
+import { letGo, removePort } from './port-removal.ts';
 import { findPort, recallPort } from './port-view.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';
@@ -64,7 +64,10 @@ async function act(ovs: Switch, request: Request, call: Call, deadlines: Deadlin
     case 'address':
       return await one(address, {
         ensure: (part) => ensureAddress(part, plan.request, call, deadlines),
-        remove: (part) => removeAddress(part, plan.request, call, deadlines),
+        remove: async (part) => {
+          const gone = await letGo(ovs, plan, within(call.end, deadlines.switchMs));
+          return gone.kind === 'ok' ? await removeAddress(part, plan.request, call, deadlines) : gone;
+        },
         find: (part) => checkAddress(part, plan.request, call, deadlines),
       });
     case 'socketDir':
@@ -81,7 +84,7 @@ async function act(ovs: Switch, request: Request, call: Call, deadlines: Deadlin
       });
     case 'port':
       // Marks say what there is to remove: no plan is needed.
-      if (verb === 'remove') return await removePort(ovs, plan, facts, call, deadlines);
+      if (verb === 'remove') return await removePort(ovs, plan, call);
       return await one(port, {
         ensure: (part) => ensurePort(ovs, plan, part, call, deadlines),
         find: (part) => findPort(ovs, plan, part, call),

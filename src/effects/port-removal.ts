@@ -6,8 +6,8 @@
 import { unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { code } from '../attachment.ts';
-import { type Deadlines, type Moment, now, remainingMs, within } from '../deadlines.ts';
-import type { Call, Facts, Outcome, Plan } from '../machines/protocol.ts';
+import { type Moment, remainingMs } from '../deadlines.ts';
+import type { Call, Outcome, Plan } from '../machines/protocol.ts';
 import { codeOf, Directory, inTime } from './directory.ts';
 import { map, type Operation, type Row, readMap, readSet, readUuid, uuid } from './ovsdb.ts';
 import {
@@ -31,21 +31,9 @@ interface Found {
   readonly applied: boolean;
 }
 
-export async function removePort(
-  ovs: Switch,
-  plan: Plan,
-  facts: Facts,
-  call: Call,
-  deadlines: Deadlines,
-): Promise<Outcome> {
-  return await ovs.patiently(async () => {
-    const seen = await look(ovs, plan, call);
-    await takeAway(ovs, plan, seen, call);
-    const wasApplied =
-      seen.ports.some(({ applied }) => applied) || (seen.ports.length === 0 && facts.port !== undefined);
-    if (!wasApplied || (await settled(ovs, plan, within(call.end, deadlines.switchMs)))) return { kind: 'ok' };
-    return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port: is it running?');
-  }, call.end);
+export async function removePort(ovs: Switch, plan: Plan, call: Call): Promise<Outcome> {
+  await ovs.patiently(async () => takeAway(ovs, plan, await look(ovs, plan, call), call), call.end);
+  return { kind: 'ok' };
 }
 
 /** Sockets before rows: while our row stands, nobody else can have the socket's name. */
@@ -53,9 +41,9 @@ async function takeAway(ovs: Switch, plan: Plan, { ports, root, claims }: Seen, 
   const sockets = new Set(ports.flatMap(({ marks }) => marks.socket ?? []));
   if (plan.port) sockets.add(socketOf(plan.port));
   for (const socket of sockets) if (!claims.has(socket)) await removeSocket(socket, call.end);
-  for (const { id, name, marks } of ports) {
+  for (const { id, name, marks, applied } of ports) {
     if (marks.mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
-    await deleteRow(ovs, plan, id, call);
+    await deleteRow(ovs, plan, id, applied, call);
   }
 }
 
@@ -105,8 +93,8 @@ async function look(ovs: Switch, plan: Plan, call: Call): Promise<Seen> {
   return { ports, root: root?.rows?.[0], claims };
 }
 
-/** By _uuid, and only while it still bears our mark (A40). */
-async function deleteRow(ovs: Switch, plan: Plan, id: string, call: Call): Promise<void> {
+/** By _uuid, and only while it still bears our mark (A40). next_cfg is for `letGo`: what was never applied need not be let go. */
+async function deleteRow(ovs: Switch, plan: Plan, id: string, applied: boolean, call: Call): Promise<void> {
   const operations: Operation[] = [
     unless('Port', [['_uuid', '==', uuid(id)], marked(keyMarks(plan, call))], [{ _uuid: uuid(id) }]),
     {
@@ -115,38 +103,41 @@ async function deleteRow(ovs: Switch, plan: Plan, id: string, call: Call): Promi
       where: [['ports', 'includes', uuid(id)]],
       mutations: [['ports', 'delete', uuid(id)]],
     },
-    { op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['next_cfg', '+=', 1]] },
+    ...(applied ? [{ op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['next_cfg', '+=', 1]] }] : []),
   ];
   await ovs.mutate(plan, operations, call).catch((error) => {
     if (!guarded(error)) throw error;
   });
 }
 
-/** Waits until ovs-vswitchd has caught up with the database: what was deleted then forwards no packet any more (A32). */
-async function settled(ovs: Switch, plan: Plan, end: Moment): Promise<boolean> {
-  const [first] = await ovs.read(plan, [selectSwitch], end);
-  const wanted = Number(first?.rows?.[0]?.next_cfg ?? 0);
-  let seen = Number(first?.rows?.[0]?.cur_cfg ?? 0);
-  while (seen < wanted && now() < end) {
-    const wait = {
-      op: 'wait',
-      table: 'Open_vSwitch',
-      where: [],
-      columns: ['cur_cfg'],
-      until: '!=',
-      rows: [{ cur_cfg: seen }],
-      timeout: Math.floor(remainingMs(end) * 0.9),
-    };
-    try {
-      const results = await ovs.read(plan, [wait, selectSwitch], end);
-      seen = Number(results[1]?.rows?.[0]?.cur_cfg ?? 0);
-    } catch (error) {
+/**
+ * Waits until ovs-vswitchd has caught up with the database: a port that was deleted then forwards no packet any more, and its
+ * address may be another's (A32).
+ */
+export async function letGo(ovs: Switch, plan: Plan, end: Moment): Promise<Outcome> {
+  let wait: readonly Operation[] = [];
+  for (;;) {
+    const results = await ovs.read(plan, [...wait, selectSwitch], end).catch((error) => {
       if (!guarded(error)) throw error;
-      return false;
-    }
+      return undefined;
+    });
+    const root = results?.at(-1)?.rows?.[0];
+    if (!root) return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet: is it running?');
+    if (Number(root.cur_cfg) >= Number(root.next_cfg)) return { kind: 'ok' };
+    wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
   }
-  return seen >= wanted;
 }
+
+/** The server's own timeout ends before ours: its answer says which of the two is stuck. */
+const untilChanged = (row: Row, end: Moment): Operation => ({
+  op: 'wait',
+  table: 'Open_vSwitch',
+  where: [],
+  columns: Object.keys(row),
+  until: '!=',
+  rows: [row],
+  timeout: Math.floor(remainingMs(end) * 0.9),
+});
 
 async function removeSocket(socket: string, end: Moment): Promise<void> {
   const directory = await Directory.find(dirname(socket), end);

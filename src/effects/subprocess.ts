@@ -4,8 +4,8 @@
  * It is given the attachment's lock: if we are killed, the lock stays held until the program ends too, so that nobody works on the
  * attachment while an orphan still may.
  */
-import { spawn } from 'node:child_process';
 import { type Moment, remainingMs } from '../deadlines.ts';
+import { type Child, spawnProgram } from '../native.ts';
 
 export interface Finished {
   /** Why it did not even start: an errno name. */
@@ -32,36 +32,35 @@ const stderrTail = 2048;
 /** A grandchild may keep the pipes open for ever: what it says after its parent has ended is of no interest. */
 const drainMs = 500;
 
-export async function run(program: Program): Promise<Finished> {
-  return await new Promise((resolve) => {
-    const { lockFd } = program;
-    const child = spawn(program.file, [], {
-      env: program.env,
-      stdio: ['pipe', 'pipe', 'pipe', ...(lockFd === undefined ? [] : [lockFd])],
-    });
-    let [stdout, stderr, timedOut] = ['', '', false];
-    const timer = setTimeout(() => {
-      timedOut = true;
-      child.kill('SIGKILL');
-    }, remainingMs(program.end));
-    const finish = (facts: Pick<Finished, 'exitCode' | 'signal' | 'spawnError'>) => {
-      clearTimeout(timer);
-      for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy();
-      resolve({ ...facts, timedOut, stdout, stderr });
-    };
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      finish({ exitCode: null, signal: null, spawnError: error.code ?? error.message }),
-    );
-    child.on('close', (exitCode, signal) => finish({ exitCode, signal }));
-    child.on('exit', (exitCode, signal) => setTimeout(() => finish({ exitCode, signal }), drainMs).unref());
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      if (stdout.length < stdoutBytesMax) stdout += text;
-    });
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      stderr = (stderr + text).slice(-stderrTail);
-    });
-    // A program that ends without reading its input raises EPIPE here.
-    child.stdin?.on('error', () => undefined);
-    child.stdin?.end(program.stdin);
-  });
+export async function run({ file, env, stdin, lockFd, end }: Program): Promise<Finished> {
+  let child: Child;
+  try {
+    child = spawnProgram(file, env, stdin, lockFd === undefined ? [] : [lockFd]);
+  } catch (error) {
+    const spawnError = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    return { exitCode: null, signal: null, spawnError, timedOut: false, stdout: '', stderr: '' };
+  }
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill();
+  }, remainingMs(end));
+  const stdout = collect(child.stdout, (text, more) => (text.length < stdoutBytesMax ? text + more : text));
+  const stderr = collect(child.stderr, (text, more) => (text + more).slice(-stderrTail));
+  const ended = await child.ended;
+  clearTimeout(timer);
+  await Promise.race([Promise.all([stdout.done, stderr.done]), sleep(drainMs)]);
+  return { ...ended, timedOut, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
+/** Reads a pipe to its end, keeping what `keep` keeps; what came so far can be had at any time. */
+function collect(stream: ReadableStream<Uint8Array>, keep: (text: string, more: string) => string) {
+  let text = '';
+  const decoder = new TextDecoder();
+  const read = async (): Promise<void> => {
+    for await (const chunk of stream) text = keep(text, decoder.decode(chunk, { stream: true }));
+  };
+  return { done: read().catch(() => undefined), text: () => text };
 }
