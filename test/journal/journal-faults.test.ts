@@ -2,7 +2,8 @@
  * A journal on a disk that fails: full, broken, short. What was durable stays, what is not is never believed.
  */
 import { describe, expect, it } from 'vitest';
-import { corruptSuffix, type Journal } from '../../src/journal/journal.ts';
+import { now } from '../../src/deadlines.ts';
+import { corruptSuffix, type Journal, JournalError } from '../../src/journal/journal.ts';
 import { loseAll } from '../support/choices.ts';
 import { bytesOf } from '../support/disk-cases.ts';
 import { type Fault, SimulatedDisk } from '../support/simulated-disk.ts';
@@ -212,6 +213,23 @@ describe('a corrupt file on a failing disk (J4)', () => {
     const next = await lockedWords(disk, path);
     expect(next.records).toEqual([]);
     expect(next.damaged).toBe(true);
+    expect(append(next, 'two')).toBe('EIO');
+  });
+});
+
+describe('a disk that does not say what is there', () => {
+  it.each([
+    ['the journal itself', 1],
+    ['a copy of a corrupt one', 2],
+  ])('is an expected failure, not a bug: a look at %s', async (_, nth) => {
+    const { disk, journal } = await started();
+    journal.close();
+    disk.inject({ call: 'lookup', nth, how: { error: 'EIO' } });
+    const next = openWords(disk, path);
+    const outcome = await next.lock(now() + 1_000).catch((error: unknown) => error);
+    expect(outcome === 'held' || outcome instanceof JournalError).toBe(true);
+    // Whether its records are all that happened is not known: a removal goes by key and marks.
+    if (outcome === 'held') expect(next.damaged).toBe(true);
     expect(append(next, 'two')).toBe('EIO');
   });
 });

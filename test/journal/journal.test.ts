@@ -5,7 +5,7 @@ import { journalName } from '../../src/attachment.ts';
 import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
 import { corruptSuffix, Journal, JournalError } from '../../src/journal/journal.ts';
-import { keepAll, loseAll } from '../support/choices.ts';
+import { keepAll, loseAll, nulTail } from '../support/choices.ts';
 import { bytesOf } from '../support/disk-cases.ts';
 import { SimulatedDisk } from '../support/simulated-disk.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -272,6 +272,20 @@ describe('a journal when power fails', () => {
     expect(contentOf(disk.powerCut(loseAll), simulated)).toBeUndefined();
     journal.fsyncName();
     expect(await wordsFound(disk.powerCut(loseAll), simulated)).toEqual(['one']);
+  });
+
+  it('is cut and goes on where an unsynced record has become NULs, as ext4 leaves it', async () => {
+    const disk = new SimulatedDisk();
+    const journal = await lockedWords(disk, simulated);
+    journal.fsyncName();
+    journal.append({ word: 'one' });
+    journal.note({ word: 'note' });
+    const after = disk.powerCut(nulTail);
+    expect(contentOf(after, simulated)).toMatch(/}\n\0+$/);
+    const next = await lockedWords(after, simulated);
+    next.append({ word: 'two' });
+    next.close();
+    expect(await wordsFound(after, simulated)).toEqual(['one', 'two']);
   });
 
   it('keeps the going mark once it was set, by whomever, and a restart never takes it away (J2)', async () => {

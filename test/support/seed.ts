@@ -16,7 +16,7 @@ function chooseSeed(): number {
   return process.env.CI ? seedOfCi : Math.floor(Math.random() * 2 ** 31);
 }
 
-export const seed: number = chooseSeed();
+const seed = chooseSeed();
 
 fc.configureGlobal({ ...fc.readConfigureGlobal(), seed });
 

@@ -1,0 +1,175 @@
+/** What the predecessor got wrong on the file system and with programs: each case by its number. No root is needed. */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { defaultDeadlines, now } from '../../src/deadlines.ts';
+import { ensureDeviceInfo, removeDeviceInfo } from '../../src/effects/device-info.ts';
+import { createHost } from '../../src/effects/host.ts';
+import { ensureAddress, removeAddress } from '../../src/effects/ipam.ts';
+import { ensurePublication, removePublication } from '../../src/effects/publication.ts';
+import { ensureSocketDir, removeSocketDir } from '../../src/effects/socket-dir.ts';
+import type { Plan } from '../../src/machines/protocol.ts';
+
+let root = '';
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'userspace-effects-'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const soon = () => now() + 2_000;
+const key = { network: 'net-a', containerId: '0123456789abcdef', ifName: 'net1' };
+const dirPlan = (hold = '.hold') => ({ base: join(root, 'pods'), own: join(root, 'pods', '0123456789ab'), hold });
+
+describe('the socket directory', () => {
+  test('B23 B16 goes with the last of those who share it, never before, and its base stays', async () => {
+    await ensureSocketDir(dirPlan('.one'), soon());
+    await ensureSocketDir(dirPlan('.two'), soon());
+    await removeSocketDir(dirPlan('.one'), soon());
+    expect(readdirSync(dirPlan().own)).toEqual(['.two']);
+    await removeSocketDir(dirPlan('.two'), soon());
+    await removeSocketDir(dirPlan('.two'), soon());
+    expect(readdirSync(dirPlan().base)).toEqual([]);
+  });
+
+  test('B23 is made by an ADD however often a sibling takes it away meanwhile', async () => {
+    const others = async () => {
+      for (let round = 0; round < 200; round++) {
+        await ensureSocketDir(dirPlan('.other'), soon());
+        await removeSocketDir(dirPlan('.other'), soon());
+      }
+    };
+    const mine = async () => {
+      for (let round = 0; round < 200; round++) {
+        expect(await ensureSocketDir(dirPlan('.mine'), soon())).toEqual({ kind: 'ok' });
+        expect(readdirSync(dirPlan().own)).toContain('.mine');
+        await removeSocketDir(dirPlan('.mine'), soon());
+      }
+    };
+    await Promise.all([others(), mine()]);
+    expect(readdirSync(dirPlan().base)).toEqual([]);
+  });
+
+  test('B33 lets the group that was named create sockets, and nobody else', async () => {
+    await ensureSocketDir({ ...dirPlan(), group: String(process.getgid?.() ?? 0) }, soon());
+    expect(statSync(dirPlan().own).mode & 0o777).toBe(0o770);
+    expect(statSync(dirPlan().base).mode & 0o020).toBe(0);
+  });
+
+  test('B30 that a pod replaced by a link leads nowhere: nothing is made or removed behind it', async () => {
+    const canary = join(root, 'canary');
+    mkdirSync(canary);
+    mkdirSync(dirPlan().base);
+    symlinkSync(canary, dirPlan().own);
+    expect((await ensureSocketDir(dirPlan(), soon())).kind).toBe('failed');
+    expect(await removeSocketDir(dirPlan(), soon())).toEqual({ kind: 'ok' });
+    expect(readdirSync(canary)).toEqual([]);
+    expect(readdirSync(dirPlan().base)).toEqual(['0123456789ab']);
+  });
+});
+
+describe('the publication', () => {
+  const plan = () => ({ directory: root, file: 'configData.json', data: { containerId: 'x' } });
+
+  test.each(['configData.json', '.hash.tmp'])('B30 never writes through a link at its name %s', async (name) => {
+    const canary = join(root, 'canary');
+    writeFileSync(canary, 'untouched');
+    const temporary = `.${(await import('../../src/attachment.ts')).keyHash(key)}.tmp`;
+    symlinkSync(canary, join(root, name === '.hash.tmp' ? temporary : name));
+    await ensurePublication(key, plan(), undefined, soon()).catch(() => undefined);
+    expect(readFileSync(canary, 'utf8')).toBe('untouched');
+  });
+
+  test('I10 is not held up by a FIFO at its name, and leaves what is not ours', async () => {
+    execFileSync('mkfifo', [join(root, 'configData.json')]);
+    expect(await removePublication(key, plan(), soon())).toEqual({ kind: 'ok' });
+    expect(readdirSync(root)).toEqual(['configData.json']);
+  });
+});
+
+describe('device information', () => {
+  const plan = (file: string) => ({ path: join(root, file), mode: 'server' as const, socket: `/s/${file}` });
+
+  test('B13 of net1 is removed without that of net1.100, and with what a killed call left of it', async () => {
+    await ensureDeviceInfo(plan('id_net1'), soon());
+    await ensureDeviceInfo(plan('id_net1.100'), soon());
+    writeFileSync(join(root, 'id_net1.12345'), readFileSync(join(root, 'id_net1'), 'utf8').slice(0, 20));
+    await removeDeviceInfo(plan('id_net1'), soon());
+    expect(readdirSync(root)).toEqual(['id_net1.100']);
+  });
+});
+
+describe('an IPAM program', () => {
+  const program = (body: string) => {
+    writeFileSync(join(root, 'ipam'), `#!/bin/sh\n${body}\n`);
+    chmodSync(join(root, 'ipam'), 0o755);
+    return { program: 'ipam', path: [root] };
+  };
+  const text = { stdin: '{"name": "net-a"}', env: { CNI_CONTAINERID: 'x' } };
+  const call = () => ({ instance: '', end: soon() });
+  const impatient = { ...defaultDeadlines, ipamMs: 100 };
+
+  test('B38 A44 that hangs is ended at its deadline, and the error says so', async () => {
+    const outcome = await ensureAddress(program('exec sleep 600'), text, call(), impatient);
+    expect(outcome).toMatchObject({
+      kind: 'failed',
+      trouble: { code: 11, message: expect.stringContaining('in time') },
+    });
+  });
+
+  test('B38 is heard: its own error object, or else the end of its stderr', async () => {
+    const own = program(`echo '{"code":7,"msg":"no range"}'; exit 1`);
+    expect(await ensureAddress(own, text, call(), defaultDeadlines)).toMatchObject({
+      trouble: { code: 7, message: expect.stringContaining('no range') },
+    });
+    const mute = program('echo broken >&2; exit 3');
+    expect(await ensureAddress(mute, text, call(), defaultDeadlines)).toMatchObject({
+      trouble: { message: expect.stringContaining('broken') },
+    });
+  });
+
+  test('gets the configuration byte for byte and its command alone changed', async () => {
+    const body = `cat > "${root}/stdin"; env > "${root}/env"; echo '{"ips":[{"address":"10.0.0.2/24"}]}'`;
+    const outcome = await ensureAddress(program(body), text, call(), defaultDeadlines);
+    expect(outcome).toMatchObject({ kind: 'ok', facts: { ips: [{ address: '10.0.0.2/24' }] } });
+    expect(readFileSync(join(root, 'stdin'), 'utf8')).toBe(text.stdin);
+    expect(readFileSync(join(root, 'env'), 'utf8')).toMatch(/CNI_COMMAND=ADD/);
+  });
+
+  test('A13 that no longer knows the address has released it; B4 one without an address is refused', async () => {
+    const forgetful = program(`echo '{"code":999,"msg":"Did not find reserved IP for container x"}'; exit 1`);
+    expect(await removeAddress(forgetful, text, call(), defaultDeadlines)).toEqual({ kind: 'ok' });
+    const empty = program(`echo '{"ips":[]}'`);
+    expect((await ensureAddress(empty, text, call(), defaultDeadlines)).kind).toBe('failed');
+  });
+});
+
+describe('before anything is touched', () => {
+  test('B31 A5 every fault of the world is named at once: a path over 107 bytes, a group, a program, the database', async () => {
+    const host = createHost(defaultDeadlines);
+    const directory = join(root, 'd'.repeat(100));
+    const plan: Plan = {
+      key,
+      ovsdb: `unix:${root}/none.sock`,
+      request: { stdin: '', env: {} },
+      address: { program: 'none', path: [root] },
+      socketDir: { base: root, own: directory, hold: '.h', group: 'no such group' },
+      port: { bridge: 'b', name: 's', mode: 'client', directory, file: 's', vlan: {}, marks: {} },
+    };
+    const troubles = await host.preflight(plan, join(root, 'data'), { instance: '', end: soon() });
+    expect(troubles.map(({ code }) => code)).toEqual([7, 7, 7, 11]);
+    expect(troubles.map(({ message }) => message).join('\n')).toMatch(/107.*no such group.*"none".*none\.sock/s);
+    expect(readdirSync(root)).toEqual([]);
+  });
+});
