@@ -17,7 +17,7 @@ import type { Stamped } from './journal/record.ts';
 import { addMachine } from './machines/add.ts';
 import type { delMachine } from './machines/del.ts';
 import type { Call, Facts, Outcome, Perform, Plan, Request, Step, Verb } from './machines/protocol.ts';
-import { type AttachmentEvent, begunPlan, eventOf } from './machines/steps.ts';
+import { type AttachmentEvent, eventOf } from './machines/steps.ts';
 
 export const formatVersion = 1;
 /** Of the add machine: a journal of another one is not folded. */
@@ -127,7 +127,10 @@ export interface Past {
   readonly header: Begin & Stamped;
   /** `attached`: at rest. `adding`: an ADD that came to no end. `going`: a removal was begun. */
   readonly state: 'attached' | 'adding' | 'going';
-  /** What may exist and so must be removed; of an attachment at rest, all of it. */
+  /**
+   * What a removal has to look for: everything that is ours by its name, whatever the records that a disk may have lost would say;
+   * the port's socket, whose name a user gave, only if the port was begun.
+   */
   readonly undo: Plan;
   readonly facts: Facts;
 }
@@ -148,9 +151,9 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
     [snapshot] = step(addMachine, snapshot as never, event);
   }
   if (state === 'adding' && snapshot.matches('ready')) state = 'attached';
-  const { facts, plan } = snapshot.context;
-  const undo = snapshot.matches('removing') ? plan : begunPlan(snapshot.context);
-  return { header, state, undo, facts };
+  const { facts, begun } = snapshot.context;
+  const { port, ...others } = header.plan;
+  return { header, state, undo: { ...others, ...(port && begun.includes('port') && { port }) }, facts };
 }
 
 function replayed(entry: Entry): AttachmentEvent | 'removal' | undefined {

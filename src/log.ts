@@ -20,9 +20,9 @@ interface Options {
 
 export function openLog({ logFile, logLevel }: Options, stderr: (text: string) => void, clock: () => Date): Log {
   const write = (level: LogLevel) => (message: string) => {
-    if (levels.indexOf(level) > levels.indexOf(logLevel)) return;
     const line = `${clock().toISOString()} [${level}] userspace: ${message.replaceAll('\n', ' ')}\n`;
     if (level === 'error') stderr(line);
+    if (levels.indexOf(level) > levels.indexOf(logLevel)) return;
     try {
       if (logFile) appendFileSync(logFile, line, { mode: 0o640 });
     } catch {

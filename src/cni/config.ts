@@ -38,6 +38,8 @@ const Mac = v.pipe(
   v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, 'a MAC address such as "02:00:00:00:00:01"'),
 );
 
+const macOrNone = v.union([v.literal(''), Mac]);
+
 /** To valibot a list is an object too. */
 const object = v.custom<Record<string, unknown>>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
@@ -84,7 +86,7 @@ const Side = v.strictObject({
   iftype: text,
   netType: text,
   mtu: zeroOr(68, 65535),
-  mac: v.optional(v.union([v.literal(''), Mac])),
+  mac: v.optional(macOrNone),
   memif: v.optional(v.pipe(object, Memif)),
   vhost: v.optional(v.pipe(object, Vhost)),
   bridge: v.optional(v.pipe(object, Bridge)),
@@ -116,8 +118,12 @@ const Network = v.looseObject({
   ipam: v.optional(v.pipe(object, Ipam)),
   dns: v.optional(object),
   prevResult: v.optional(object),
-  runtimeConfig: v.optional(v.looseObject({ mac: v.optional(Mac), CNIDeviceInfoFile: v.optional(path) })),
-  args: v.optional(v.looseObject({ cni: v.optional(v.looseObject({})) })),
+  runtimeConfig: v.optional(
+    v.pipe(object, v.looseObject({ mac: v.optional(macOrNone), CNIDeviceInfoFile: v.optional(path) })),
+  ),
+  args: v.optional(
+    v.pipe(object, v.looseObject({ cni: v.optional(v.pipe(object, v.looseObject({ mac: v.optional(macOrNone) }))) })),
+  ),
 });
 
 type VlanMode = 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
@@ -224,12 +230,12 @@ function contradictions({ host, container, mtu }: Raw): Trouble[] {
   if (container?.vhost?.mode === mode) {
     found.push(bad(`"host.vhost.mode" and "container.vhost.mode" are both "${mode}": one of them must be the other`));
   }
-  const { vlanId, trunks, vlanMode } = host?.bridge ?? {};
-  if ((vlanMode === 'access' || vlanMode === 'dot1q-tunnel') && !vlanId) {
-    found.push(bad(`"host.bridge.vlanMode" is "${vlanMode}": it needs "host.bridge.vlanId"`));
+  found.push(...vlanContradictions(host?.bridge ?? {}).map(bad));
+  if (host?.vhost?.socketfile?.startsWith('configData-')) {
+    found.push(
+      bad(`"host.vhost.socketfile" is "${host.vhost.socketfile}": "configData-" begins the name of a published file`),
+    );
   }
-  if (vlanMode === 'access' && trunks?.length)
-    found.push(bad('"host.bridge.trunks" does not go with "vlanMode" "access"'));
   if (host?.vhost?.ingressPolicingBurst && !host.vhost.ingressPolicingRate) {
     found.push(bad('"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"'));
   }
@@ -237,13 +243,35 @@ function contradictions({ host, container, mtu }: Raw): Trouble[] {
   return found;
 }
 
+/** ovs-vswitchd ignores in silence what does not go together (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
+function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof Bridge>): string[] {
+  const needsTag = vlanMode === 'access' || vlanMode === 'dot1q-tunnel' || vlanMode?.startsWith('native');
+  const found: string[] = [];
+  if (needsTag && !vlanId) found.push(`"host.bridge.vlanMode" is "${vlanMode}": it needs "host.bridge.vlanId"`);
+  if (vlanMode === 'trunk' && vlanId) found.push('"host.bridge.vlanId" does not go with "vlanMode" "trunk"');
+  if (vlanMode === 'access' && trunks?.length) found.push('"host.bridge.trunks" does not go with "vlanMode" "access"');
+  if (!vlanMode && vlanId && trunks?.length) {
+    found.push('"host.bridge.vlanId" with "trunks" needs a "vlanMode", such as "native-untagged"');
+  }
+  return found;
+}
+
 const knownKeys = new Set([...Object.keys(Network.entries), 'name', 'capabilities', 'disableCheck', 'ipMasq']);
+
+const tuning = ['enableGso', 'enablePacked', 'enableEventIdx'] as const;
+const policing = ['ingressPolicingRate', 'ingressPolicingBurst'] as const;
 
 function warningsOf(network: Raw): string[] {
   const unused: [string, unknown][] = [
     ['host.bridge.bridgeId', network.host?.bridge?.bridgeId],
     ['host.memif', network.host?.memif && Object.keys(network.host.memif).length > 0 ? true : undefined],
     ['container.vhost.socketfile', network.container?.vhost?.socketfile || undefined],
+    ...tuning.map((key): [string, unknown] => [`host.vhost.${key}`, network.host?.vhost?.[key] || undefined]),
+    ...tuning.map((key): [string, unknown] => [`container.vhost.${key}`, network.container?.vhost?.[key] || undefined]),
+    ...policing.map((key): [string, unknown] => [
+      `container.vhost.${key}`,
+      network.container?.vhost?.[key] || undefined,
+    ]),
   ];
   const foreign = Object.keys(network).filter((key) => !knownKeys.has(key) && !key.startsWith('cni.dev/'));
   return [
@@ -257,8 +285,7 @@ function warningsOf(network: Raw): string[] {
 function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
   const { host = {}, runtimeConfig, args, dns, prevResult } = network;
   const { vhost = {}, bridge = {} } = host;
-  const argsMac = at(args?.cni, 'mac');
-  const mac = runtimeConfig?.mac ?? (typeof argsMac === 'string' ? argsMac : undefined) ?? ownMac ?? host.mac;
+  const mac = runtimeConfig?.mac || args?.cni?.mac || ownMac || host.mac;
   const mode = vhost.mode || 'server';
   const optional = {
     group: vhost.group,
@@ -266,7 +293,7 @@ function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
     policingRate: vhost.ingressPolicingRate,
     policingBurst: vhost.ingressPolicingBurst,
     tag: bridge.vlanId,
-    trunks: bridge.trunks?.length ? bridge.trunks : undefined,
+    trunks: bridge.trunks?.length ? [...new Set(bridge.trunks)] : undefined,
     vlanMode: bridge.vlanMode,
     mtu: host.mtu || network.mtu,
     mac,

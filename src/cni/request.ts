@@ -6,7 +6,7 @@
 import { type AttachmentKey, code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
 import { type Basics, type NetworkConfig, parseConfig, salvageConfig } from './config.ts';
 import { refuse } from './error.ts';
-import { cannotSay, supportedVersions } from './result.ts';
+import { cannotSay, parseResult, supportedVersions } from './result.ts';
 
 export type Environment = { readonly [name: string]: string | undefined };
 
@@ -55,6 +55,9 @@ export function parseAdd(env: Environment, stdin: string): AddRequest {
     ...(raw ? versionTroubles(raw) : []),
     ...configTroubles,
   ];
+  if (config?.prevResult && !parseResult(config.prevResult)) {
+    troubles.push({ code: code.invalidConfig, message: '"prevResult" is no CNI result' });
+  }
   if (config?.ipam && !env.CNI_PATH) troubles.push(missing(['CNI_PATH']));
   if (config && !config.ipam && isOld(config.cniVersion)) {
     troubles.push({ code: code.incompatibleVersion, message: cannotSay(config.cniVersion) });

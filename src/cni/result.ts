@@ -31,9 +31,13 @@ export function parseResult(raw: unknown): Result | undefined {
   if (raw.ip4 !== undefined || raw.ip6 !== undefined) return parseOld(raw);
   const ips = list(raw.ips).flatMap(parseIp);
   const interfaces = list(raw.interfaces).flatMap(parseInterface);
-  if (Array.isArray(raw.ips) && ips.length !== raw.ips.length) return undefined;
+  // One that is left out would make every index behind it point at another.
+  if (!isWhole(raw.ips, ips) || !isWhole(raw.interfaces, interfaces)) return undefined;
   return { interfaces, ips, routes: list(raw.routes).flatMap(parseRoute), ...parseDns(raw.dns) };
 }
+
+const isWhole = (raw: unknown, read: readonly unknown[]): boolean =>
+  raw === undefined || raw === null || (Array.isArray(raw) && raw.length === read.length);
 
 /** 0.1.0 and 0.2.0: at most one address of each family. */
 function parseOld(raw: Json): Result | undefined {

@@ -16,6 +16,9 @@ export interface Netns {
 /** nsfs (magic.h). */
 const NSFS_MAGIC = 0x6e736673;
 
+/** nsfs holds every kind of namespace; a runtime that mixes them up most likely names one of its own. */
+const otherKinds = ['mnt', 'uts', 'ipc', 'pid', 'user', 'cgroup'] as const;
+
 const identity = (path: string): string => {
   const { dev, ino } = statSync(path, { bigint: true });
   return `${dev}:${ino}`;
@@ -25,6 +28,7 @@ const identity = (path: string): string => {
 export function readNetns(path: string): Netns | undefined {
   try {
     if (Number(statfsSync(path).type) !== NSFS_MAGIC) return undefined;
+    if (otherKinds.some((kind) => identity(`/proc/self/ns/${kind}`) === identity(path))) return undefined;
     return { path, file: identity(path), directory: identity(dirname(path)) };
   } catch {
     return undefined;

@@ -14,7 +14,7 @@ import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
-import { decode, encode, type Stamped } from './record.ts';
+import { type Decoded, decode, encode, type Stamped } from './record.ts';
 
 const modeAlive = 0o600;
 const modeGoing = 0o700;
@@ -111,9 +111,14 @@ export class Journal<R extends object> {
 
   /** Waits for the lock; once it is held, reads the file and repairs its tail. */
   async lock(end: Moment): Promise<LockOutcome> {
-    const outcome = await lock(this.#disk, this.fd, this.#path, end);
-    if (outcome === 'held') this.#replay();
-    return outcome;
+    try {
+      const outcome = await lock(this.#disk, this.fd, this.#path, end);
+      if (outcome === 'held') this.#replay();
+      return outcome;
+    } catch (error) {
+      if (!isSystemError(error) || error instanceof JournalError) throw error;
+      throw this.#fail(error, 'lock');
+    }
   }
 
   get records(): readonly (R & Stamped)[] {
@@ -158,7 +163,10 @@ export class Journal<R extends object> {
     this.#guard('truncate', () => {
       this.#disk.truncate(this.fd, 0);
       this.#disk.fsync(this.fd);
+      // What the copy told of is gone too: the file is as good as any other again.
+      unlinkIfThere(this.#disk, `${this.#path}${corruptSuffix}`);
     });
+    this.damaged = false;
     this.#records = [];
     this.#chain = 0;
     this.#bytes = 0;
@@ -200,22 +208,34 @@ export class Journal<R extends object> {
     this.#bytes += line.length;
   }
 
-  /** A file that can not be read or repaired is held all the same: a removal goes by the key and the marks. */
+  /** A file that can not be read is held all the same: a removal goes by the key and the marks. */
   #replay(): void {
+    let decoded: Decoded<R> | undefined;
+    let bytes = new Uint8Array(0);
     try {
-      const bytes = this.#disk.read(this.fd);
-      const { records, goodBytes, tail, chain } = decode<R>(bytes);
-      this.#records = records;
-      this.#chain = chain;
-      this.#bytes = goodBytes;
-      this.damaged = tail === 'corrupt' || this.#disk.lookup(`${this.#path}${corruptSuffix}`) !== undefined;
-      if (tail === 'clean') return;
+      bytes = new Uint8Array(this.#disk.read(this.fd));
+      decoded = decode<R>(bytes);
+      this.damaged = decoded.tail === 'corrupt' || this.#disk.lookup(`${this.#path}${corruptSuffix}`) !== undefined;
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.damaged = true;
+      this.#fail(error, 'read');
+    }
+    if (!decoded) return;
+    this.#records = decoded.records;
+    this.#chain = decoded.chain;
+    this.#bytes = decoded.goodBytes;
+    if (decoded.tail !== 'clean') this.#repair(decoded, bytes);
+  }
+
+  /** One that can not be repaired takes no append: it would stand behind the bad tail. */
+  #repair({ tail, goodBytes }: Decoded<R>, bytes: Uint8Array): void {
+    try {
       if (tail === 'corrupt') this.#copyAside(bytes);
       this.#disk.truncate(this.fd, goodBytes);
       this.#disk.fsync(this.fd);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.damaged ||= this.#bytes === 0;
       this.#fail(error, 'repair');
     }
   }

@@ -12,7 +12,7 @@ import { listGoing, listJournals, readInstance } from '../journal/store.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { type RemovalHost, takeAway } from './removal.ts';
 
-type Found = 'interrupted' | 'going' | 'attached' | 'empty';
+type Found = 'interrupted' | 'going' | 'attached' | 'empty' | 'damaged';
 type Fate = 'removed' | 'owed' | 'kept' | 'held';
 
 export interface Recovered {
@@ -82,7 +82,8 @@ async function recoverOne(
     if (outcome === 'busy') return { key: label, found: 'interrupted', result: 'held', owed: [] };
     const found = stateOf(journal);
     const key = keyOf(name, journal);
-    if (found === 'attached') return { key: label, found, result: 'kept', owed: [] };
+    // A rotten journal is no reason to take a living pod's network: DEL will, by the marks.
+    if (found === 'attached' || found === 'damaged') return { key: label, found, result: 'kept', owed: [] };
     if (found !== 'empty' || looks > 1) return await finish(journal, key, label, found, instance, options);
   } finally {
     journal.close();
@@ -93,8 +94,9 @@ async function recoverOne(
 
 function stateOf(journal: Journal<Entry>): Found {
   if (journal.going) return 'going';
-  if (journal.records.length === 0 && !journal.damaged) return 'empty';
-  const past = journal.damaged ? undefined : fold(journal.records);
+  if (journal.damaged) return 'damaged';
+  if (journal.records.length === 0) return 'empty';
+  const past = fold(journal.records);
   if (past?.state === 'attached') return 'attached';
   return past?.state === 'going' ? 'going' : 'interrupted';
 }

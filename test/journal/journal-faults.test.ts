@@ -137,6 +137,10 @@ describe('a note', () => {
     journal.append({ word: 'end' });
     expect((await wordsFound(disk.processDeath(), path)).at(-1)).toBe('end');
     expect(journal.records).toHaveLength(kept + 1);
+
+    const next = await lockedWords(disk.processDeath(), path);
+    next.note({ word });
+    expect(next.records).toHaveLength(kept + 1);
   });
 });
 

@@ -136,6 +136,23 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     expect(disk.lookup(path)).toBeUndefined();
   });
 
+  it('never leaves the copy of a corrupt file behind without the file: a fresh ADD would be told of damage', async () => {
+    const { disk, path } = make();
+    await written(disk, path, ['one', 'two', 'three']);
+    spoil(disk, path, (text) => text.replace('two', 'TWO'));
+    const unlink: Disk['unlink'] = (name) => {
+      disk.unlink(name);
+      expect(disk.lookup(`${path}${corruptSuffix}`)).toBeUndefined();
+    };
+    const seen: Disk = new Proxy(disk, {
+      get: (target, name: keyof Disk) => (name === 'unlink' ? unlink : target[name].bind(target)),
+    });
+    const journal = await lockedWords(seen, path);
+    journal.unlink();
+    journal.close();
+    expect(disk.lookup(path)).toBeUndefined();
+  });
+
   it('tells a waiter whose file was unlinked meanwhile that it is gone, and shows it no record', async () => {
     const { disk, path } = make();
     const remover = await lockedWords(disk, path);
@@ -306,6 +323,17 @@ describe('a journal when power fails', () => {
     expect(contentOf(disk.powerCut(loseAll), simulated)).toBe('');
     journal.unlink();
     expect(contentOf(disk.powerCut(loseAll), simulated)).toBeUndefined();
+  });
+
+  it('does not bring back the torn tail that a repair cut', async () => {
+    const disk = new SimulatedDisk();
+    await written(disk, simulated, ['one']);
+    const whole = contentOf(disk, simulated);
+    spoil(disk, simulated, (text) => `${text}torn`);
+    disk.fsync(disk.open(simulated, 'r'));
+    disk.fsyncDirectory('/data');
+    await lockedWords(disk, simulated);
+    expect(contentOf(disk.powerCut(loseAll), simulated)).toBe(whole);
   });
 
   it('keeps the copy of a corrupt file: it is durable before the file is cut (J4)', async () => {

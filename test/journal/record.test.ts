@@ -113,6 +113,28 @@ describe('a tail that a crash tore (R2)', () => {
   });
 });
 
+describe('a line whose checksum is right', () => {
+  const sealed = (text: string): string => {
+    const sum = crc32(bytesOf(text)).toString(16).padStart(8, '0');
+    return `${text},"crc":"${sum}","chain":"${sum}"}\n`;
+  };
+
+  it.each([
+    ['is not JSON', '{"seq":1,"at":}'],
+    ['is not an object', '[1'],
+    ['has no number', '{"at":"now"'],
+    ['has a number that is none', '{"seq":"1","at":"now"'],
+    ['has no date', '{"seq":1'],
+    ['is empty', ''],
+  ])('is no record and no error if it %s (R3)', (_, text) => {
+    expect(read(sealed(text))).toEqual({ records: [], goodBytes: 0, tail: 'torn', chain: 0 });
+  });
+
+  it('is a record by nothing but that', () => {
+    expect(read(sealed('{"seq":1,"at":"now"')).records).toEqual([{ seq: 1, at: 'now' }]);
+  });
+});
+
 describe('whole records out of their place (R2)', () => {
   const [first = '', second = '', third = '', fourth = ''] = lines();
 

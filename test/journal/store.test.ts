@@ -53,8 +53,11 @@ describe('the instance id', () => {
   it('is created with its directory and is the same for ever', async () => {
     const disk = new SimulatedDisk(['/var']);
     expect(await ensure(disk)).toBe(id);
+    const before = disk.calls.length;
     expect(await ensure(disk, neverAsked)).toBe(id);
     expect(readInstance(disk, dataDir)).toBe(id);
+    expect(disk.calls.slice(before).filter((call) => !['open', 'read', 'stat', 'close'].includes(call))).toEqual([]);
+    expect(disk.openFiles).toBe(0);
   });
 
   it('survives a power cut from the moment anybody was told it, its directories with it (S1)', async () => {

@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { type Handlers, runCniCommand } from '../../src/cni/command.ts';
+import { CniError } from '../../src/cni/error.ts';
+import type { Environment } from '../../src/cni/request.ts';
+import type { Result } from '../../src/cni/result.ts';
+import { environment, network, textOf } from '../support/cni-requests.ts';
+
+const attached: Result = { interfaces: [{ name: 'net1' }], ips: [{ address: '10.0.0.5/24' }], routes: [] };
+
+const supported = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0'];
+
+const fine: Handlers = {
+  add: () => Promise.resolve(attached),
+  check: () => Promise.resolve(),
+  del: () => Promise.resolve(),
+};
+
+interface Call {
+  readonly env?: Environment;
+  readonly config?: unknown;
+  readonly handlers?: Partial<Handlers>;
+  readonly stdin?: () => string;
+}
+
+/** One call, its standard streams caught. */
+async function call(command: string, { env, config = network(), handlers, stdin }: Call = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  let loaded = 0;
+  const streams = {
+    env: environment({ CNI_COMMAND: command, ...env }),
+    stdin: stdin ?? (() => textOf(config)),
+    stdout: (text: string) => void out.push(text),
+    stderr: (text: string) => void err.push(text),
+  };
+  const exitCode = await runCniCommand(streams, () => {
+    loaded++;
+    return Promise.resolve({ ...fine, ...handlers });
+  });
+  const text = out.join('');
+  return { exitCode, writes: out.length, text, json: text === '' ? undefined : JSON.parse(text), err: err.join(''), loaded };
+}
+
+const failing = (error: unknown): Partial<Handlers> => ({
+  add: () => Promise.reject(error),
+  check: () => Promise.reject(error),
+  del: () => Promise.reject(error),
+});
+
+describe('stdout carries exactly one JSON document (A9, B45)', () => {
+  it('after a successful ADD: the result, in the version that was asked for (B39)', async () => {
+    for (const cniVersion of supported) {
+      const { exitCode, writes, json, err } = await call('ADD', { config: network({ cniVersion, ipam: { type: 'x' } }) });
+      expect({ exitCode, writes, err }).toEqual({ exitCode: 0, writes: 1, err: '' });
+      expect(json.cniVersion).toBe(cniVersion);
+    }
+  });
+
+  it.each(['CHECK', 'DEL'])('and nothing at all after a successful %s', async (command) => {
+    const answered = await call(command, { config: network({ prevResult: {} }) });
+    expect(answered).toMatchObject({ exitCode: 0, text: '', err: '' });
+  });
+
+  it.each(['ADD', 'CHECK', 'DEL'])('after a failed %s: the error object, with cniVersion', async (command) => {
+    const { exitCode, writes, json, err } = await call(command, {
+      config: network({ cniVersion: '0.4.0', prevResult: {} }),
+      handlers: failing(new CniError(11, 'the switch is away', 'since noon')),
+    });
+    expect({ exitCode, writes }).toEqual({ exitCode: 1, writes: 1 });
+    expect(json).toEqual({ cniVersion: '0.4.0', code: 11, msg: 'the switch is away', details: 'since noon' });
+    expect(err).toContain(`${command}: the switch is away`);
+  });
+
+  it('after a bug in a handler: code 999', async () => {
+    expect((await call('ADD', { handlers: failing(new TypeError('oops')) })).json).toMatchObject({ code: 999, msg: 'oops' });
+  });
+
+  it('after stdin that cannot be read: code 5', async () => {
+    const stdin = (): string => {
+      throw new Error('EIO: i/o error, read');
+    };
+    const { exitCode, json } = await call('ADD', { stdin });
+    expect(exitCode).toBe(1);
+    expect(json).toEqual({ cniVersion: '1.0.0', code: 5, msg: 'cannot read stdin: EIO: i/o error, read' });
+  });
+
+  it('after stdin that is no JSON: code 6, in the newest version there is', async () => {
+    for (const config of ['', '{', 'null', '[]', '{"cniVersion": 7}']) {
+      const { exitCode, writes, json } = await call('ADD', { config });
+      expect({ exitCode, writes, cniVersion: json.cniVersion }).toEqual({ exitCode: 1, writes: 1, cniVersion: '1.0.0' });
+    }
+  });
+
+  it('after an id shorter than 12 characters as after any other (B26)', async () => {
+    const { exitCode, json } = await call('ADD', { env: { CNI_CONTAINERID: 'a' } });
+    expect({ exitCode, name: json.interfaces[0].name }).toEqual({ exitCode: 0, name: 'net1' });
+  });
+
+  it('which never has a details member that is empty', async () => {
+    expect((await call('ADD', { handlers: failing(new CniError(7, 'x', '')) })).json).not.toHaveProperty('details');
+  });
+});
+
+describe('an ADD in a version that cannot say its result', () => {
+  it('is refused before any handler is loaded', async () => {
+    const { exitCode, json, loaded } = await call('ADD', { config: network({ cniVersion: '0.2.0' }) });
+    expect({ exitCode, code: json.code, loaded }).toEqual({ exitCode: 1, code: 1, loaded: 0 });
+  });
+});
+
+describe('the handler', () => {
+  it('of a verb is told the request, and no other handler is', async () => {
+    const told: string[] = [];
+    const handlers: Handlers = {
+      add: ({ key }) => {
+        told.push(`add ${key.ifName}`);
+        return Promise.resolve(attached);
+      },
+      check: ({ key }) => Promise.resolve(void told.push(`check ${key.ifName}`)),
+      del: ({ key }) => Promise.resolve(void told.push(`del ${key.ifName}`)),
+    };
+    for (const command of ['ADD', 'CHECK', 'DEL']) await call(command, { config: network({ prevResult: {} }), handlers });
+    expect(told).toEqual(['add net1', 'check net1', 'del net1']);
+  });
+
+  it('is not loaded for input that is refused', async () => {
+    for (const command of ['ADD', 'CHECK', 'DEL'])
+      expect(await call(command, { env: { CNI_IFNAME: '..' } })).toMatchObject({ exitCode: 1, loaded: 0 });
+  });
+});
+
+describe('a verb that there is not', () => {
+  it.each(['GC', 'STATUS', 'JUMP', 'add', 'ADD ', ''])('%j is code 4, naming it', async (command) => {
+    const { exitCode, json, loaded } = await call(command);
+    expect({ exitCode, json, loaded }).toEqual({
+      exitCode: 1,
+      json: { cniVersion: '1.0.0', code: 4, msg: `unknown CNI_COMMAND: ${command}` },
+      loaded: 0,
+    });
+  });
+});
+
+describe('VERSION', () => {
+  it('answers with the version that was asked in and all that are supported, loading nothing', async () => {
+    expect(await call('VERSION', { config: { cniVersion: '0.4.0' } })).toMatchObject({
+      exitCode: 0,
+      json: { cniVersion: '0.4.0', supportedVersions: supported },
+      loaded: 0,
+    });
+  });
+
+  it.each(['', '{', '{}', '{"cniVersion": ""}', '{"cniVersion": 7}', 'null'])(
+    'answers in its newest version to %j',
+    async (config) => {
+      expect((await call('VERSION', { config })).json).toEqual({ cniVersion: '1.0.0', supportedVersions: supported });
+    },
+  );
+
+  it('needs no other variable', async () => {
+    const none = { CNI_CONTAINERID: undefined, CNI_NETNS: undefined, CNI_IFNAME: undefined, CNI_PATH: undefined };
+    expect((await call('VERSION', { env: none })).exitCode).toBe(0);
+  });
+
+  it('does not promise 1.1.0 while GC and STATUS are unknown', async () => {
+    expect((await call('VERSION')).json.supportedVersions).not.toContain('1.1.0');
+  });
+});

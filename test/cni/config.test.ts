@@ -1,0 +1,254 @@
+/** Keys of the configuration: what is refused, with which code, and what is only warned of. Values taken over: config-values.test.ts. */
+import { describe, expect, it } from 'vitest';
+import { parseAdd } from '../../src/cni/request.ts';
+import { added, environment, host, type Json, network, refusal, textOf } from '../support/cni-requests.ts';
+
+const refused = (changes: Json) => refusal(() => parseAdd(environment(), textOf(network(changes))));
+
+/** `host` and the rest, from a dotted path: `host.vhost.mode` and a value. */
+function at(path: string, value: unknown): Json {
+  const [first = '', ...rest] = path.split('.');
+  const inner = rest.reduceRight<unknown>((below, key) => ({ [key]: below }), value);
+  return first === 'host' ? host(inner as Json) : { [first]: inner };
+}
+
+describe('a value of the wrong type', () => {
+  const texts = ['type', 'sharedDir', 'logFile', 'logLevel', 'dataDir', 'ovsdb', 'kubeconfig', 'ipam.type'].concat(
+    ['mode', 'group', 'socketfile'].flatMap((key) => [`host.vhost.${key}`, `container.vhost.${key}`]),
+    ['engine', 'iftype', 'netType', 'mac'].flatMap((key) => [`host.${key}`, `container.${key}`]),
+    ['bridgeName', 'vlanMode'].flatMap((key) => [`host.bridge.${key}`, `container.bridge.${key}`]),
+    ['runtimeConfig.mac', 'runtimeConfig.CNIDeviceInfoFile'],
+  );
+  const numbers = ['mtu', 'host.mtu', 'host.bridge.vlanId', 'host.bridge.bridgeId', 'deadlines.addMs'].concat(
+    ['host.vhost.ingressPolicingRate', 'host.vhost.ingressPolicingBurst', 'container.bridge.vlanId'],
+  );
+  const objects = ['host', 'container', 'ipam', 'dns', 'prevResult', 'deadlines'].concat(
+    ['memif', 'vhost', 'bridge'].flatMap((key) => [`host.${key}`, `container.${key}`]),
+  );
+
+  const cases = (paths: string[], values: unknown[]): [string, unknown][] =>
+    paths.flatMap((path) => values.map((value): [string, unknown] => [path, value]));
+
+  it.each([
+    ...cases(texts, [7, true, {}, ['x'], null]),
+    ...cases(numbers, ['7', true, {}, [7], null, 1.5]),
+    ...cases(objects, [7, 'x', true, ['x'], null]),
+    ...cases(['host.bridge.trunks', 'container.bridge.trunks'], [7, '1', {}, ['1'], [1.5], null]),
+    ...cases(['host.vhost.enableGso', 'host.vhost.enablePacked', 'host.vhost.enableEventIdx'], [1, 'true', null]),
+  ])('at %s: %j is refused, naming the key and the value', (path, value) => {
+    const changes = path === 'host' ? { host: value } : at(path, value);
+    const error = refused(changes);
+    expect([2, 7]).toContain(error?.code);
+    expect(error?.message).toContain(`"${path}`);
+    expect(error?.message).toContain(Array.isArray(value) && path.endsWith('trunks') ? String(value[0]) : JSON.stringify(value));
+  });
+
+  it.each(cases(['runtimeConfig', 'args', 'args.cni'], [7, 'x', true, null]))(
+    'at %s: %j is refused, naming the key and the value',
+    (path, value) => {
+      const error = refused(at(path, value));
+      expect(error?.code).toBe(7);
+      expect(error?.message).toContain(`"${path}" is ${JSON.stringify(value)}`);
+    },
+  );
+});
+
+describe('a key that nobody knows', () => {
+  it.each([
+    'host.speed',
+    'host.vhost.queues',
+    'host.bridge.vlan',
+    'container.speed',
+    'container.vhost.queues',
+    'container.bridge.vlan',
+    'deadlines.forever',
+  ])('%s is refused with code 2, naming the key and the value', (path) => {
+    expect(refused(at(path, 'fast'))).toMatchObject({
+      code: 2,
+      message: `unsupported key "${path}" with value "fast"`,
+    });
+  });
+
+  it('at the top level is a warning: chains and runtimes put theirs there', () => {
+    const { warnings } = added({ colour: 'red', 'cni.dev/x': 1, capabilities: { mac: true }, disableCheck: true }).config;
+    expect(warnings).toEqual(['unknown key "colour" is ignored']);
+  });
+});
+
+describe('what the predecessor could do and this engine can not', () => {
+  it.each([
+    ['host.engine', 'vpp'],
+    ['host.engine', 'bess'],
+    ['host.engine', ''],
+    ['host.iftype', 'memif'],
+    ['host.iftype', 'typo'],
+    ['host.iftype', ''],
+    ['host.netType', 'interface'],
+    ['host.netType', 'typo'],
+    ['container.iftype', 'memif'],
+    ['kubeconfig', '/etc/kubernetes/kubeconfig'],
+  ])('B3 %s "%s" is refused with code 2 before anything is made, naming key and value', (path, value) => {
+    expect(refused(at(path, value))).toMatchObject({
+      code: 2,
+      message: expect.stringContaining(`unsupported "${path}" with value ${JSON.stringify(value)}: `),
+    });
+  });
+
+  it('is refused where it is not said at all: there is no default engine', () => {
+    const error = refused({ host: undefined });
+    expect(error?.code).toBe(2);
+    expect(error?.message).toContain('host.engine');
+    expect(error?.message).toContain('host.iftype');
+  });
+
+  it.each([undefined, '', 'bridge'])('is not netType %j: that is the bridge', (netType) => {
+    expect(added(host({ netType })).config.bridge).toBe('br0');
+  });
+
+  it('is shown in one line, however long the value', () => {
+    const message = refused(host({ engine: 'x'.repeat(10_000) }))?.message ?? '';
+    expect(message.length).toBeLessThan(400);
+  });
+});
+
+describe('names that reach the switch or the file system', () => {
+  it.each(['../x', 'a/b', '/abs', '-x', '.x', 'a b', 'a=b', 'a\nb', 'ä', "'", 'x'.repeat(101)])(
+    'B28 socketfile %j is refused with code 7, shown',
+    (socketfile) => {
+      expect(refused(at('host.vhost.socketfile', socketfile))).toMatchObject({
+        code: 7,
+        message: expect.stringContaining(`"host.vhost.socketfile" is ${JSON.stringify(socketfile)}`),
+      });
+    },
+  );
+
+  it.each(['sock', 'a.sock', 'A-1_2:3@4+5', 'x'.repeat(100)])('socketfile %j is taken', (socketfile) => {
+    expect(added(at('host.vhost.socketfile', socketfile)).config.socketfile).toBe(socketfile);
+  });
+
+  it.each(['-br', 'a/b', '../br', 'br 0', 'name="x"', "br'0", '.br', 'b'.repeat(16), 'br\u00000'])(
+    'B29 bridgeName %j is refused with code 7, shown: it is a device name, and no option',
+    (bridgeName) => {
+      const error = refused(at('host.bridge.bridgeName', bridgeName));
+      expect(error?.code).toBe(7);
+      expect(error?.message).toContain(`"host.bridge.bridgeName" is ${JSON.stringify(bridgeName)}`);
+    },
+  );
+
+  it.each(['b', 'br-dpdk_0.1', 'b'.repeat(15)])('bridgeName %j is taken', (bridgeName) => {
+    expect(added(at('host.bridge.bridgeName', bridgeName)).config.bridge).toBe(bridgeName);
+  });
+
+  it.each(['sharedDir', 'dataDir', 'runtimeConfig.CNIDeviceInfoFile'].flatMap((path) =>
+    ['pods', './x', '../x', '/a/../b', '/..', '/a/..', '/a\u0000b', '/a\nb', '/\n/../x'].map((value) => [path, value]),
+  ))('B30 %s %j is refused with code 7: an absolute path without detours', (path, value) => {
+    expect(refused(at(path, value))).toMatchObject({
+      code: 7,
+      message: expect.stringContaining(`"${path}" is ${JSON.stringify(value)}`),
+    });
+  });
+
+  it.each(['/pods', '/a..b/..c/d..', '/var/lib/cni/usrspcni/', '/a b/ä'])('a path like %j is taken', (path) => {
+    expect(added({ sharedDir: path }).config.sharedDir).toBe(path);
+  });
+
+  it.each(['db.sock', '/run/db.sock', 'tcp:127.0.0.1:6640', 'unix:db.sock', 'unix:', 'ssl:x:1', 'unix:/a\u0000'])(
+    'ovsdb %j is refused with code 7: one connection, over a unix socket',
+    (ovsdb) => {
+      expect(refused({ ovsdb })).toMatchObject({ code: 7, message: expect.stringContaining('"ovsdb"') });
+    },
+  );
+
+  it('an IPAM type with a separator is refused: programs are looked for in CNI_PATH only', () => {
+    expect(refused({ ipam: { type: '../../bin/true' } })).toMatchObject({
+      code: 7,
+      message: expect.stringContaining('"ipam.type" is "../../bin/true"'),
+    });
+  });
+});
+
+describe('numbers beyond their limits (A7)', () => {
+  it.each([
+    ['host.bridge.vlanId', [1, 4094], [-1, 4095, 5000]],
+    ['mtu', [68, 1500, 65535], [-1, 1, 67, 65536]],
+    ['host.mtu', [68, 65535], [67, 65536]],
+    ['host.vhost.ingressPolicingRate', [1, 0xffffffff], [-1, 0x100000000]],
+    ['deadlines.addMs', [1, 600_000], [0, -1, 600_001]],
+  ])('%s takes %j and refuses %j', (path, good, bad) => {
+    for (const value of good) expect(refused(at(path, value))).toBeUndefined();
+    for (const value of bad) {
+      const error = refused(at(path, value));
+      expect({ value, code: error?.code }).toEqual({ value, code: 7 });
+      expect(error?.message).toContain(`"${path}" is ${value}`);
+    }
+  });
+
+  it.each([[[0, 4095]], [[]], [[7]]])('trunks %j are taken', (trunks) => {
+    expect(refused(at('host.bridge.trunks', trunks))).toBeUndefined();
+  });
+
+  it.each([[[-1]], [[4096]], [[1, 'x']], [[1.5]]])('trunks %j are refused with code 7', (trunks) => {
+    expect(refused(at('host.bridge.trunks', trunks))?.code).toBe(7);
+  });
+
+  it.each(['vlan', 'Access', 'none'])('vlanMode %j is refused, naming those that there are', (vlanMode) => {
+    const error = refused(at('host.bridge.vlanMode', vlanMode));
+    expect(error?.code).toBe(7);
+    for (const word of [vlanMode, 'access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'])
+      expect(error?.message).toContain(word);
+  });
+});
+
+describe('keys that contradict each other', () => {
+  it.each([
+    [
+      'two servers',
+      { ...host({ vhost: { mode: 'server' } }), container: { vhost: { mode: 'server' } } },
+      ['host.vhost.mode', 'container.vhost.mode', 'server'],
+    ],
+    [
+      'two servers, one by default',
+      { ...host({}), container: { vhost: { mode: 'server' } } },
+      ['host.vhost.mode', 'container.vhost.mode', 'server'],
+    ],
+    ['an access port without a VLAN', host({ bridge: { vlanMode: 'access' } }), ['vlanMode', 'access', 'vlanId']],
+    ['a tunnel without a VLAN', host({ bridge: { vlanMode: 'dot1q-tunnel' } }), ['dot1q-tunnel', 'vlanId']],
+    [
+      'an access port with trunks',
+      host({ bridge: { vlanMode: 'access', vlanId: 5, trunks: [1] } }),
+      ['trunks', 'access'],
+    ],
+    ['a burst without a rate', host({ vhost: { ingressPolicingBurst: 5 } }), ['ingressPolicingBurst', 'ingressPolicingRate']],
+    ['two MTUs', { ...host({ mtu: 1400 }), mtu: 1500 }, ['mtu', '1400', '1500']],
+  ])('%s: refused with code 7, naming both', (_, changes, words) => {
+    const error = refused(changes);
+    expect(error?.code).toBe(7);
+    for (const word of words) expect(error?.message).toContain(word);
+  });
+
+  it('are all named at once', () => {
+    const error = refused({ ...host({ mtu: 1400, bridge: { vlanMode: 'access' }, vhost: { ingressPolicingBurst: 5 } }), mtu: 1500 });
+    for (const word of ['vlanMode', 'ingressPolicingBurst', '1400']) expect(error?.message).toContain(word);
+  });
+});
+
+describe('a key that is accepted and has no effect (B44)', () => {
+  it.each([
+    ['host.bridge.bridgeId', 4],
+    ['host.memif', { role: 'master' }],
+    ['container.vhost.socketfile', 'own.sock'],
+  ])('%s is warned of by name', (path, value) => {
+    const { warnings } = added(at(path, value)).config;
+    expect(warnings).toEqual([`"${path}" has no effect with engine "ovs-dpdk"`]);
+  });
+
+  it('is not one that is empty, nor one that is honoured', () => {
+    const quiet = host({
+      memif: {},
+      mtu: 1400,
+      bridge: { bridgeName: 'br1', vlanId: 7, trunks: [], vlanMode: 'access' },
+      vhost: { mode: 'client', group: 'kvm', ingressPolicingRate: 1 },
+    });
+    expect(added({ ...quiet, container: { vhost: { socketfile: '' } } }).config.warnings).toEqual([]);
+  });
+});

@@ -1,0 +1,124 @@
+/** A journal that is not there, or not what it was: what was made is found by key and marks. */
+import { afterAll, describe, expect, it } from 'vitest';
+import { encode, type Stamped } from '../../src/journal/record.ts';
+import { type Attachment, FakeNode, journalOf, podA } from '../support/fake-node.ts';
+import { VirtualTime } from '../support/virtual-time.ts';
+import { faultsOf, lawsBroken, leftOf, othersThan, recordsOf } from '../support/world-checker.ts';
+
+afterAll(new VirtualTime().install());
+
+const shapes: readonly Attachment[] = [
+  { containerId: podA, ifName: 'net1', mode: 'server', ipam: true, deviceInfo: false },
+  { containerId: podA, ifName: 'net1', mode: 'client', ipam: true, deviceInfo: false },
+];
+
+async function attached(one: Attachment): Promise<FakeNode> {
+  const node = new FakeNode().withNetns(one);
+  node.world.addOthers();
+  expect(await node.add({ ...one, ifName: 'net2' })).toMatchObject({ kind: 'ok' });
+  expect(await node.add(one)).toMatchObject({ kind: 'ok' });
+  return node;
+}
+
+function bytesOf(one: Attachment, { disk }: FakeNode): Uint8Array {
+  const process = disk.spawn();
+  return process.read(process.open(journalOf(one), 'r'));
+}
+
+/** As root with an editor, or a disk that rots. */
+function rewrite(one: Attachment, { disk }: FakeNode, bytes: Uint8Array): void {
+  const process = disk.spawn();
+  const fd = process.open(journalOf(one), 'a+', 0o600);
+  process.truncate(fd, 0);
+  process.write(fd, bytes);
+  process.fsync(fd);
+  process.processDeath();
+}
+
+/** Whether a line of the journal stands in it untouched. */
+function holdsARecordOf(whole: Uint8Array, bytes: Uint8Array): boolean {
+  const text = new TextDecoder().decode(bytes);
+  const lines = new TextDecoder().decode(whole).split('\n').slice(0, -1);
+  return lines.some((line) => text.includes(`${line}\n`));
+}
+
+describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %s mode', (_, one) => {
+  it('removes it by its marks and the address by its key when the journal is gone (A21, B1)', async () => {
+    const node = await attached(one);
+    const others = othersThan([one], node);
+    node.disk.spawn().unlink(journalOf(one));
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect([...leftOf(one, node), ...lawsBroken(node)]).toEqual([]);
+    expect(othersThan([one], node)).toBe(others);
+  });
+
+  it('succeeds when nothing was ever made, and after a reboot that wiped /run (A15, A21)', async () => {
+    const node = new FakeNode();
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
+    const rebooted = await attached(one);
+    rebooted.world.reboot(true);
+    expect(await rebooted.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, rebooted)).toEqual([]);
+  });
+
+  it('leaves nothing whatever a journal was cut to, filled with, or overwritten by (A25, B5)', async () => {
+    const whole = bytesOf(one, await attached(one));
+    const places = Array.from({ length: 60 }, (__, index) => Math.floor((index * whole.length) / 60));
+    // What was fsynced is not lost by itself: a tail is torn in the first record ever, or in the last one.
+    const lengths = places.filter((at) => at < whole.indexOf(0x0a) || at > whole.lastIndexOf(0x0a, whole.length - 150));
+    const damaged = [
+      ...lengths.map((length) => [`cut to ${length}`, whole.subarray(0, length)] as const),
+      ...lengths.map((length) => [`NULs from ${length}`, new Uint8Array(whole).fill(0, length)] as const),
+      ...places.map(
+        (place) => [`byte ${place} rotten`, whole.map((byte, at) => (at === place ? byte ^ 1 : byte))] as const,
+      ),
+      ['garbage', new TextEncoder().encode('not a journal\n\u0000\n{"seq":1}\n')] as const,
+    ];
+    for (const [how, bytes] of damaged) {
+      for (const verb of ['DEL', 'ADD', 'recover'] as const) {
+        const node = await attached(one);
+        const others = othersThan([one], node);
+        rewrite(one, node, bytes);
+        const answer = await node.call(verb, one);
+        // Without a whole record ADD believes to be the first: the address store or the switch refuses it then.
+        const lost = verb === 'ADD' && !holdsARecordOf(whole, bytes);
+        if (!lost) expect([how, verb, answer]).toMatchObject([how, verb, { kind: 'ok' }]);
+        if (verb === 'ADD' && !lost) expect([how, ...faultsOf(one, node, answer)]).toEqual([how]);
+        if (verb !== 'DEL') expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+        expect([how, verb, ...leftOf(one, node), ...lawsBroken(node)]).toEqual([how, verb]);
+        expect(othersThan([one], node)).toBe(others);
+      }
+    }
+  });
+
+  it('goes by marks and configuration where the journal is in words of the future', async () => {
+    const node = await attached(one);
+    const [header] = recordsOf(one, node.disk);
+    const { line } = encode({ ...(header as unknown as Stamped), machine: 9, plan: 'in words of then' } as Stamped, 0);
+    rewrite(one, node, line);
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+});
+
+describe('an attachment whose journal was damaged and that was attached afresh', () => {
+  it('is as good as any other: recover keeps it, and ADD again answers the recorded result (I5, I7)', async () => {
+    const [one] = shapes;
+    if (!one) throw new Error('no shape');
+    const node = await attached(one);
+    const bytes = bytesOf(one, node);
+    rewrite(
+      one,
+      node,
+      bytes.map((byte, at) => (at === 20 ? byte ^ 1 : byte)),
+    );
+    const answer = await node.add(one);
+    expect(faultsOf(one, node, answer)).toEqual([]);
+    expect(await node.recover()).toMatchObject({ recovered: [{ result: 'kept' }, { result: 'kept' }] });
+    expect(faultsOf(one, node, answer)).toEqual([]);
+    const before = node.world.describe();
+    expect(await node.add(one)).toEqual(answer);
+    expect(node.world.describe()).toBe(before);
+  });
+});

@@ -1,0 +1,155 @@
+/** ADD for an attachment that is there already (docs/adr/0004): the recorded answer if all is as it was, else removal first. */
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Instant } from '../support/fake-host.ts';
+import {
+  type Answer,
+  type Attachment,
+  bridge,
+  directoryOf,
+  FakeNode,
+  infoFileOf,
+  keyOf,
+  netnsOf,
+  podA,
+  portOf,
+  socketOf,
+} from '../support/fake-node.ts';
+import { momentsIn } from '../support/gate.ts';
+import { VirtualTime } from '../support/virtual-time.ts';
+import { faultsOf, lawsBroken, leftOf, othersThan } from '../support/world-checker.ts';
+
+afterAll(new VirtualTime().install());
+
+const one: Attachment = { containerId: podA, ifName: 'net1', mode: 'server', ipam: true, deviceInfo: true };
+
+let node: FakeNode;
+let first: Answer;
+
+beforeEach(async () => {
+  node = new FakeNode().withNetns(one);
+  node.world.addOthers();
+  first = await node.add(one);
+});
+
+/** The effects that change something, in order. */
+const verbsOf = (moments: readonly Instant[]): string[] =>
+  moments.filter(({ at }) => at === 'before').map(({ verb, step }) => `${verb} ${step}`);
+
+async function again(asked: Attachment = one): Promise<{ answer: Answer; effects: string[] }> {
+  let answer: Answer | undefined;
+  const moments = await momentsIn(async (watch) => {
+    answer = await node.add(asked, { watch });
+  });
+  if (!answer) throw new Error('no answer');
+  return { answer, effects: verbsOf(moments) };
+}
+
+const removal = ['deviceInfo', 'publication', 'port', 'bridge', 'socketDir', 'address'].map((step) => `remove ${step}`);
+const making = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'].map((step) => `ensure ${step}`);
+
+describe('a repeated ADD', () => {
+  it('answers what the first one answered and changes nothing, if boot, netns, plan and world are the same', async () => {
+    const before = node.world.describe();
+    expect(await again()).toEqual({ answer: first, effects: [] });
+    expect(node.world.describe()).toBe(before);
+  });
+
+  const changes: readonly [what: string, change: (node: FakeNode) => Attachment | undefined][] = [
+    ['another boot', ({ world }) => void world.reboot(false)],
+    ['another boot that wiped /run', ({ world }) => void world.reboot(true)],
+    ['another network namespace at the same path', ({ world }) => void world.netns.set(netnsOf(one), '4:1')],
+    ['another VLAN', () => ({ ...one, vlan: 7 })],
+    ['another mode', () => ({ ...one, mode: 'client' })],
+    ['another socket name', () => ({ ...one, socketfile: 'sock0' })],
+    ['no addresses asked for any more', () => ({ ...one, ipam: false })],
+    [
+      'the port gone',
+      ({ world }) => {
+        world.ports.delete(portOf(one));
+        world.bridges.set(bridge, { instance: '0123456789abcdef', ports: [] });
+        return undefined;
+      },
+    ],
+    [
+      'the port and its bridge gone',
+      ({ world }) => {
+        world.ports.delete(portOf(one));
+        world.bridges.delete(bridge);
+        return undefined;
+      },
+    ],
+    ['the socket gone', ({ world }) => void world.files.delete(socketOf(one))],
+    ['the device info gone', ({ world }) => void world.files.delete(infoFileOf(one))],
+    [
+      'the configuration data gone',
+      ({ world }) => void world.files.delete(`${directoryOf(one)}/configData-${portOf(one)}.json`),
+    ],
+    ['the address given back', ({ world }) => void world.addresses.delete('192.0.2.2')],
+  ];
+
+  for (const [what, change] of changes) {
+    it(`removes everything first and then starts afresh with ${what} (B6)`, async () => {
+      const asked = change(node) ?? one;
+      const others = othersThan([one], node);
+      const { answer, effects } = await again(asked);
+      expect(answer).toMatchObject({ kind: 'ok' });
+      const wanted = making.filter((step) => asked.ipam || step !== 'ensure address');
+      expect(effects).toEqual([...removal, ...wanted]);
+      expect(faultsOf(asked, node, answer)).toEqual([]);
+      expect(othersThan([one], node)).toBe(others);
+      expect(await node.del(asked)).toMatchObject({ kind: 'ok' });
+      expect([...leftOf(one, node), ...lawsBroken(node)]).toEqual([]);
+    });
+  }
+
+  it('rolls back an ADD whose process died and starts afresh: nothing resumes halfway (A19, B1)', async () => {
+    const two: Attachment = { ...one, ifName: 'net2', deviceInfo: false };
+    const moments = await momentsIn((watch) => node.add(two, { watch }));
+    await node.del(two);
+    for (const { step, verb, at } of moments) {
+      expect(await node.add(two, { host: [{ step, verb, at, how: 'crash' }] })).toEqual({ kind: 'crashed' });
+      const { answer, effects } = await again(two);
+      expect(answer).toMatchObject({ kind: 'ok' });
+      expect(effects.filter((effect) => effect.startsWith('ensure'))).toEqual(making.slice(0, -1));
+      expect(faultsOf(two, node, answer)).toEqual([]);
+      await node.del(two);
+      expect(leftOf(two, node)).toEqual([]);
+    }
+    expect(faultsOf(one, node, first)).toEqual([]);
+  });
+
+  it('that can not remove what is left answers 11, owes it, and makes nothing (A32)', async () => {
+    node.world.reboot(false);
+    const down = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
+    let made = 0;
+    const watch = ({ verb }: Instant) => void (verb === 'ensure' && made++);
+    expect(await node.add(one, { host: [down], watch })).toMatchObject({ kind: 'error', code: 11 });
+    expect(made).toBe(0);
+    expect([...node.world.addresses.values()]).toContain(keyOf(one));
+    expect(await node.recover()).toMatchObject({ recovered: [{ found: 'going', result: 'removed' }] });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+});
+
+describe('ADD on a bridge that others take away', () => {
+  const taken = (times: number) => {
+    let left = times;
+    return ({ step, verb, at }: Instant): void => {
+      if (step === 'port' && verb === 'ensure' && at === 'before' && left-- > 0) node.world.bridges.delete(bridge);
+    };
+  };
+
+  beforeEach(async () => {
+    await node.del(one);
+  });
+
+  it.each([1, 2, 3])('makes it again when it went away %i times, and attaches (B42)', async (times) => {
+    const answer = await node.add(one, { watch: taken(times) });
+    expect(faultsOf(one, node, answer)).toEqual([]);
+  });
+
+  it('answers 11 when it went away once more, and leaves nothing', async () => {
+    expect(await node.add(one, { watch: taken(4) })).toMatchObject({ kind: 'error', code: 11 });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+});

@@ -1,0 +1,178 @@
+/**
+ * The effects of a node in memory: what the real ones in src/effects do to a switch, an address store and a directory, done to a
+ * FakeWorld. One FakeHost is one process; several share a world.
+ *
+ * Owns: the meaning of each effect, and the faults. Does not own: the truth (fake-world.ts), the judgement (world-checker.ts).
+ * An effect that the real node makes in more than one system call or transaction has a `during`: half of it is done.
+ */
+import { code, configDataName, holdFileName, keyText, type Trouble } from '../../src/attachment.ts';
+import { remainingMs } from '../../src/deadlines.ts';
+import type { Host } from '../../src/effects/host.ts';
+import type { Call, Outcome, Plan, Request, Step, Verb } from '../../src/machines/protocol.ts';
+import { FakeEffects } from './fake-effects.ts';
+import { type FakeWorld, sharedDir } from './fake-world.ts';
+import { Crash } from './simulated-disk.ts';
+
+export type Moment = 'before' | 'during' | 'after';
+
+/** A moment of one effect at which a process can die, a test look, or another process come between. */
+export interface Instant {
+  readonly step: Step | 'preflight' | 'recall';
+  readonly verb: Verb;
+  readonly at: Moment;
+  readonly plan: Plan;
+}
+
+/** What goes wrong with one step and verb: the first time it is tried, or always. */
+export interface HostFault {
+  readonly step: Step | 'preflight' | 'recall';
+  readonly verb: Verb;
+  /** An answer with this code; no answer until the effect's time is up; the death of the process. */
+  readonly how: { readonly code: number } | 'hang' | 'crash';
+  /** How much of the effect has happened by then. Absent: nothing. */
+  readonly at?: Moment;
+  readonly forever?: boolean;
+}
+
+/** Half of the effect is done, and that is all. */
+class Half extends Error {}
+
+interface Options {
+  readonly faults?: readonly HostFault[];
+  /** Told of every instant, and waited for. */
+  readonly watch?: (instant: Instant) => void | Promise<void>;
+  /** The process dies with its host. */
+  readonly died?: () => void;
+}
+
+export class FakeHost {
+  readonly #world: FakeWorld;
+  readonly #options: Options;
+  readonly #effects: FakeEffects;
+  #faults: HostFault[];
+  #dead: Crash | undefined;
+
+  constructor(world: FakeWorld, options: Options = {}) {
+    this.#world = world;
+    this.#options = options;
+    this.#faults = [...(options.faults ?? [])];
+    this.#effects = new FakeEffects(world);
+  }
+
+  /** The host as the handlers are handed it. */
+  get asHost(): Host {
+    return {
+      perform: (request, call) => this.#perform(request, call),
+      preflight: (plan, _dataDir, call) => this.#preflight(plan, call),
+      recall: (known, call) => this.#recall(known, call),
+      readNetns: (path) => {
+        const file = this.#world.netns.get(path);
+        return file === undefined ? undefined : { path, file, directory: '1:1' };
+      },
+      netnsTroubles: (path) =>
+        this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
+      bootId: () => this.#world.boot,
+      close: () => undefined,
+    } satisfies Host;
+  }
+
+  async #perform(request: Request, call: Call): Promise<Outcome> {
+    const { step, verb, plan } = request;
+    const instant = (at: Moment): Instant => ({ step, verb, plan, at });
+    const changing = verb !== 'find';
+    if (changing && call.instance === '' && verb === 'ensure')
+      this.#world.violations.push(`${verb} ${step} for nobody`);
+    const leave = changing ? this.#enterKey(keyText(plan.key)) : () => undefined;
+    try {
+      const fault = this.#take(step, verb);
+      await this.#pass(instant('before'));
+      if (fault && (fault.at ?? 'before') === 'before') return await this.#strike(fault, call);
+      const outcome = await this.#act(request, call, async () => {
+        await this.#pass(instant('during'));
+        if (fault?.at !== 'during') return;
+        if (fault.how === 'crash') await this.#strike(fault, call);
+        throw new Half();
+      });
+      if (fault) return await this.#strike(fault, call);
+      await this.#pass(instant('after'));
+      return outcome;
+    } finally {
+      leave();
+    }
+  }
+
+  async #act(request: Request, call: Call, half: () => Promise<void>): Promise<Outcome> {
+    try {
+      return await this.#effects.act(request, call, half);
+    } catch (error) {
+      if (error instanceof Half) return { kind: 'ok' };
+      throw error;
+    }
+  }
+
+  async #strike(fault: HostFault, call: Call): Promise<Outcome> {
+    if (fault.how === 'crash') throw this.#die(`killed ${fault.at ?? 'before'} ${fault.verb} ${fault.step}`);
+    if (fault.how === 'hang') await new Promise((resolve) => setTimeout(resolve, remainingMs(call.end)));
+    const answer = fault.how === 'hang' ? code.tryAgainLater : fault.how.code;
+    return { kind: 'failed', trouble: { code: answer, message: `cannot ${fault.verb} ${fault.step}: injected` } };
+  }
+
+  #die(how: string): Crash {
+    this.#dead = new Crash(how);
+    this.#options.died?.();
+    return this.#dead;
+  }
+
+  #take(step: HostFault['step'], verb: Verb): HostFault | undefined {
+    const fault = this.#faults.find((one) => one.step === step && one.verb === verb);
+    if (fault && !fault.forever) this.#faults = this.#faults.filter((one) => one !== fault);
+    return fault;
+  }
+
+  async #pass(instant: Instant): Promise<void> {
+    if (this.#dead) throw this.#dead;
+    await this.#options.watch?.(instant);
+    if (this.#dead) throw this.#dead;
+  }
+
+  /** Only the lock holder acts on an attachment (I8). */
+  #enterKey(key: string): () => void {
+    const acting = actors(this.#world);
+    if (acting.has(key)) this.#world.violations.push(`two processes act on ${key} at once`);
+    acting.add(key);
+    return () => void acting.delete(key);
+  }
+
+  /** Reads only: names and sockets that somebody else holds. */
+  async #preflight(plan: Plan, call: Call): Promise<Trouble[]> {
+    const fault = this.#take('preflight', 'find');
+    await this.#pass({ step: 'preflight', verb: 'find', at: 'before', plan });
+    const failure = fault && (await this.#strike(fault, call));
+    if (failure?.kind === 'failed') return [failure.trouble];
+    return plan.port ? this.#effects.portTroubles(plan, plan.port, call) : [];
+  }
+
+  /** What the marks of our port say; a switch that can not be asked corrects nothing. */
+  async #recall(known: Plan, call: Call): Promise<Plan> {
+    const fault = this.#take('recall', 'find');
+    await this.#pass({ step: 'recall', verb: 'find', at: 'before', plan: known });
+    if (fault) await this.#strike(fault, call);
+    const marks = fault ? undefined : this.#effects.ownPorts(known, call)[0]?.[1].marks;
+    if (!marks?.directory || !marks.bridge) return known;
+    const { directory, bridge } = marks;
+    return {
+      ...known,
+      bridge: { name: bridge },
+      socketDir: { base: sharedDir, own: directory, hold: holdFileName(known.key) },
+      publication: { directory, file: configDataName(known.key), data: {} },
+    };
+  }
+}
+
+const acting = new WeakMap<FakeWorld, Set<string>>();
+
+function actors(world: FakeWorld): Set<string> {
+  const found = acting.get(world) ?? new Set<string>();
+  acting.set(world, found);
+  return found;
+}

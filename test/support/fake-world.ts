@@ -1,0 +1,105 @@
+/**
+ * What there is on a node, as plain data: switch, address store, shared directories. The truth of every test in memory; faults are
+ * elsewhere (fake-host.ts), and so is the judgement (world-checker.ts).
+ *
+ * Every thing says who made it (`by`): the attachment as `network:container:interface`, or `admin`. That is the truth, told from
+ * the request that made it and not from names or marks, so that a wrong name or a lost mark is seen.
+ */
+
+export interface FakeBridge {
+  /** The instance whose mark it bears; an administrator's bears none. */
+  readonly instance: string | undefined;
+  readonly ports: readonly string[];
+}
+
+export interface FakePort {
+  readonly uuid: string;
+  readonly by: string;
+  readonly mode: 'client' | 'server';
+  readonly tag: number | undefined;
+  readonly marks: { readonly [name: string]: string };
+}
+
+export interface FakeFile {
+  readonly kind: 'directory' | 'file' | 'socket';
+  readonly by: string;
+  readonly text: string;
+}
+
+export const admin = 'admin';
+/** Where the administrator wants the sockets; always there. */
+export const sharedDir = '/shared';
+/** Where the switch creates the sockets of server mode. */
+export const switchDir = '/run/openvswitch';
+export const infoDir = '/run/device-info';
+
+export class FakeWorld {
+  bridges = new Map<string, FakeBridge>();
+  ports = new Map<string, FakePort>();
+  /** Address -> who was given it. */
+  addresses = new Map<string, string>();
+  /** By absolute path. */
+  files = new Map<string, FakeFile>();
+  /** Live namespaces: path -> dev:inode. */
+  netns = new Map<string, string>();
+  boot = 'boot-1';
+  /** Rules that were broken while it was looked at: two processes at once on one attachment, an effect without an instance. */
+  violations: string[] = [];
+  #made = 0;
+
+  constructor() {
+    for (const path of [sharedDir, switchDir, infoDir])
+      this.files.set(path, { kind: 'directory', by: admin, text: '' });
+  }
+
+  /** Rows are numbered in the order of making, so that equal histories give equal worlds. */
+  newUuid(): string {
+    return `row-${++this.#made}`;
+  }
+
+  clone(): FakeWorld {
+    const copy = new FakeWorld();
+    copy.bridges = new Map(this.bridges);
+    copy.ports = new Map(this.ports);
+    copy.addresses = new Map(this.addresses);
+    copy.files = new Map(this.files);
+    copy.netns = new Map(this.netns);
+    copy.boot = this.boot;
+    copy.violations = [...this.violations];
+    copy.#made = this.#made;
+    return copy;
+  }
+
+  /** Everything as text; equal worlds give equal texts. `boot` counts: a journal of another boot is read otherwise. */
+  describe(): string {
+    const sorted = <T>(map: ReadonlyMap<string, T>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+    const tables = [this.bridges, this.ports, this.addresses, this.files, this.netns];
+    return JSON.stringify([tables.map((table) => sorted<unknown>(table)), this.boot, this.violations]);
+  }
+
+  /** The machine starts again: another boot id, whatever the namespaces are called. @param wiped what lay in memory is gone */
+  reboot(wiped: boolean): void {
+    this.boot = `boot-${Number(this.boot.split('-')[1]) + 1}`;
+    if (!wiped) return;
+    for (const path of this.files.keys()) if (![sharedDir, switchDir, infoDir].includes(path)) this.files.delete(path);
+  }
+
+  childrenOf(directory: string): string[] {
+    return [...this.files.keys()].filter((path) => path.startsWith(`${directory}/`));
+  }
+
+  /** What an administrator and another instance have on the same switch, and a stranger's file in the shared directory. */
+  addOthers(): void {
+    const marksOf = (instance: string, key: string) => ({ owner: 'userspace-cni', instance, key });
+    this.bridges.set('br-admin', { instance: undefined, ports: ['admin0'] });
+    this.bridges.set('br-idle', { instance: undefined, ports: [] });
+    this.bridges.set('br-other', { instance: 'ffffffffffffffff', ports: ['other-net1'] });
+    this.bridges.set('br-other-idle', { instance: 'ffffffffffffffff', ports: [] });
+    const common = { mode: 'client', tag: undefined } as const;
+    this.ports.set('admin0', { uuid: 'row-a', by: admin, marks: {}, ...common });
+    const marks = marksOf('ffffffffffffffff', 'net-a:c0ffee00c0ffee00:net1');
+    this.ports.set('other-net1', { uuid: 'row-b', by: admin, marks, ...common });
+    this.files.set(`${sharedDir}/notes.txt`, { kind: 'file', by: admin, text: 'mine' });
+    this.addresses.set('192.0.2.1', admin);
+  }
+}

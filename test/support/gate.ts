@@ -1,0 +1,48 @@
+/** Holds a process at one moment of one effect, so that another can come between, and lets it go on. */
+import type { Instant } from './fake-host.ts';
+
+export class Gate {
+  /** The process stands at the gate. */
+  readonly reached: Promise<void>;
+  #arrive: () => void = () => undefined;
+  #open: () => void = () => undefined;
+  readonly #opened: Promise<void>;
+  readonly #place: Pick<Instant, 'step' | 'verb' | 'at'>;
+  #passed = false;
+
+  constructor(place: Pick<Instant, 'step' | 'verb' | 'at'>) {
+    this.#place = place;
+    this.reached = new Promise((resolve) => {
+      this.#arrive = resolve;
+    });
+    this.#opened = new Promise((resolve) => {
+      this.#open = resolve;
+    });
+  }
+
+  open(): void {
+    this.#open();
+  }
+
+  /** For the call that is to be held; the first time it comes here. */
+  watch = async ({ step, verb, at }: Instant): Promise<void> => {
+    if (this.#passed || step !== this.#place.step || verb !== this.#place.verb || at !== this.#place.at) return;
+    this.#passed = true;
+    this.#arrive();
+    await this.#opened;
+  };
+}
+
+/** Lets everybody else go on until it is so. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(setImmediate);
+}
+
+/** The moments that a call comes through, in order; `find` changes nothing and is left out. */
+export async function momentsIn(call: (watch: (instant: Instant) => void) => Promise<unknown>): Promise<Instant[]> {
+  const seen: Instant[] = [];
+  await call((instant) => void (instant.verb !== 'find' && seen.push(instant)));
+  return seen;
+}
+
+export const placeText = ({ step, verb, at }: Pick<Instant, 'step' | 'verb' | 'at'>): string => `${at} ${verb} ${step}`;

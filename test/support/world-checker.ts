@@ -1,0 +1,181 @@
+/**
+ * Judges what calls left behind, from the truth of a fake world and from the bytes of its disk. It uses nothing of the product:
+ * names are spelled out again here (fake-node.ts), records are read as the JSON lines that `cat` shows.
+ */
+import {
+  type Answer,
+  type Attachment,
+  bridge,
+  dataDir,
+  directoryOf,
+  type FakeNode,
+  infoFileOf,
+  instance,
+  journalOf,
+  keyOf,
+  portOf,
+  socketOf,
+} from './fake-node.ts';
+import { type FakeWorld, infoDir, sharedDir, switchDir } from './fake-world.ts';
+import type { SimulatedDisk } from './simulated-disk.ts';
+
+/** Everything that is still there of an attachment, and every shared thing of ours that nobody uses; nothing after a removal. */
+export function leftOf(one: Attachment, node: FakeNode): string[] {
+  const disk = node.disk.spawn();
+  const files = [journalOf(one), `${journalOf(one)}.corrupt`].filter((path) => disk.lookup(path) !== undefined);
+  return [...ownThings(keyOf(one), node.world), ...unusedThings(node.world), ...files];
+}
+
+/** Without the journal: of a disk that cannot be written, that is all that can go. */
+export const leftInWorld = (one: Attachment, { world }: FakeNode): string[] => [
+  ...ownThings(keyOf(one), world),
+  ...unusedThings(world),
+];
+
+function ownThings(key: string, { ports, addresses, files }: FakeWorld): string[] {
+  return [
+    ...[...ports].filter(([, { by }]) => by === key).map(([name]) => `port ${name}`),
+    ...[...addresses].filter(([, by]) => by === key).map(([address]) => `address ${address}`),
+    ...[...files].filter(([, { by }]) => by === key).map(([path, { kind }]) => `${kind} ${path}`),
+  ];
+}
+
+function unusedThings(world: FakeWorld): string[] {
+  const { bridges, files } = world;
+  const idle = [...bridges].filter(([, { instance: mark, ports }]) => mark === instance && ports.length === 0);
+  const empty = [...files].filter(
+    ([path, { kind, by }]) => kind === 'directory' && by === 'shared' && world.childrenOf(path).length === 0,
+  );
+  return [...idle.map(([name]) => `idle bridge ${name}`), ...empty.map(([path]) => `empty directory ${path}`)];
+}
+
+/** All that is not this attachment's, as text: it must be the same before and after. */
+export function othersThan(ones: readonly Attachment[], { world }: FakeNode): string {
+  const keys = ones.map(keyOf);
+  const rest = world.clone();
+  const drop = <T>(map: Map<string, T>, by: (value: T) => string) => {
+    for (const [name, value] of map) if (keys.includes(by(value))) map.delete(name);
+  };
+  const owned = new Set([...rest.ports].filter(([, { by }]) => keys.includes(by)).map(([name]) => name));
+  drop(rest.ports, ({ by }) => by);
+  drop(rest.addresses, (by) => by);
+  drop(rest.files, ({ by }) => by);
+  for (const [name, { instance: mark, ports }] of rest.bridges) {
+    const others = ports.filter((port) => !owned.has(port));
+    if (mark === instance && others.length === 0) rest.bridges.delete(name);
+    else rest.bridges.set(name, { instance: mark, ports: others });
+  }
+  for (const [path, { by }] of rest.files) {
+    if (by === 'shared' && rest.childrenOf(path).length === 0) rest.files.delete(path);
+  }
+  return rest.describe();
+}
+
+/**
+ * What is missing or wrong of an attachment that was answered with success; nothing if it is exactly attached.
+ * @param boot of the machine when it was attached
+ */
+export function faultsOf(one: Attachment, node: FakeNode, answer?: Answer, boot = node.world.boot): string[] {
+  const { world, disk } = node;
+  const key = keyOf(one);
+  const wanted = [
+    `port ${portOf(one)}`,
+    ...(one.ipam ? ['address'] : []),
+    ...(one.mode === 'server' ? [`socket ${socketOf(one)}`] : []),
+    `file ${directoryOf(one)}/configData-${nameOf(one)}.json`,
+    ...(one.deviceInfo ? [`file ${infoFileOf(one)}`] : []),
+  ];
+  const things = ownThings(key, world).map((thing) => (thing.startsWith('address') ? 'address' : thing));
+  const isHold = (thing: string) => thing.startsWith(`file ${directoryOf(one)}/.`);
+  const isOfApplication = (thing: string) => one.mode === 'client' && thing === `socket ${socketOf(one)}`;
+  const seen = things.filter((thing) => !isHold(thing) && !isOfApplication(thing));
+  const port = world.ports.get(portOf(one));
+  const header = headerOf(one, disk);
+  return [
+    ...difference(wanted, seen),
+    ...(things.filter(isHold).length === 1 ? [] : ['not one hold file']),
+    ...(world.bridges.get(bridge)?.ports.includes(portOf(one)) ? [] : [`no port on ${bridge}`]),
+    ...(port?.mode === one.mode && port.tag === one.vlan ? [] : ['port is not as asked']),
+    ...(header?.boot === boot ? [] : [`journal is of boot ${header?.boot}`]),
+    ...(isGoing(one, disk) ? ['going'] : []),
+    ...addressFaults(key, world, answer),
+  ];
+}
+
+const nameOf = (one: Attachment): string => `${one.containerId.slice(0, 12)}-${one.ifName}`;
+
+function difference(wanted: readonly string[], seen: readonly string[]): string[] {
+  return [
+    ...wanted.filter((thing) => !seen.includes(thing)).map((thing) => `missing: ${thing}`),
+    ...seen
+      .filter((thing, index) => !wanted.includes(thing) || seen.indexOf(thing) !== index)
+      .map((t) => `extra: ${t}`),
+  ];
+}
+
+/** What was answered is what the store holds. */
+function addressFaults(key: string, { addresses }: FakeWorld, answer: Answer | undefined): string[] {
+  if (answer?.kind !== 'ok' || !answer.result) return [];
+  const held = [...addresses].filter(([, by]) => by === key).map(([address]) => `${address}/24`);
+  const told = answer.result.ips.map(({ address }) => address);
+  return held.join() === told.join() ? [] : [`told ${told}, holds ${held}`];
+}
+
+/** The journal's first record; undefined if there is none. */
+export function headerOf(one: Attachment, disk: SimulatedDisk): { boot: string } | undefined {
+  const [first] = recordsOf(one, disk);
+  return first?.kind === 'begin' ? (first as unknown as { boot: string }) : undefined;
+}
+
+/** The whole lines of an attachment's journal, as a person reads them. */
+export function recordsOf(one: Attachment, disk: SimulatedDisk): { kind: string; step?: string; verb?: string }[] {
+  const text = contentOf(journalOf(one), disk.spawn());
+  return (text ?? '')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+}
+
+/** The owner's x bit: somebody has to come back for it. */
+export function isGoing(one: Attachment, disk: SimulatedDisk): boolean {
+  return ((disk.spawn().lookup(journalOf(one))?.mode ?? 0n) & 0o100n) !== 0n;
+}
+
+/** Of what must be found again: anything of it is there only with a journal that bears the going mark. */
+export function oweFaults(one: Attachment, node: FakeNode): string[] {
+  const things = leftOf(one, node);
+  return things.length === 0 || isGoing(one, node.disk) ? [] : [`not recorded as owed: ${things}`];
+}
+
+function contentOf(path: string, disk: SimulatedDisk): string | undefined {
+  if (disk.lookup(path) === undefined) return undefined;
+  const fd = disk.open(path, 'r');
+  const text = new TextDecoder().decode(disk.read(fd));
+  disk.close(fd);
+  return text;
+}
+
+/** Every file of the data directory with its mode and content: equal disks give equal texts. */
+export function describeDisk(disk: SimulatedDisk): string {
+  const process = disk.spawn();
+  if (process.lookup(dataDir) === undefined) return 'no directory';
+  const files = process.list(dataDir).sort();
+  return JSON.stringify(
+    files.map((name) => {
+      const path = `${dataDir}/${name}`;
+      return [name, String(process.lookup(path)?.mode), contentOf(path, process)];
+    }),
+  );
+}
+
+/** No place that is nobody's business has been touched, and no attachment has two addresses. */
+export function lawsBroken({ world }: FakeNode): string[] {
+  const holders = [...world.addresses.values()].filter((by) => by !== 'admin');
+  const twice = holders.filter((by, index) => holders.indexOf(by) !== index);
+  const gone = [sharedDir, switchDir, infoDir].filter((path) => !world.files.has(path));
+  return [
+    ...world.violations,
+    ...twice.map((by) => `two addresses of ${by}`),
+    ...gone.map((path) => `${path} is gone`),
+  ];
+}
