@@ -56,7 +56,13 @@ describe('the plan of an ADD', () => {
   });
 
   it('gives the port everything the configuration says of it (A7)', () => {
-    const vhost = { mode: 'client', group: 'kvm', socketfile: 'own.sock', ingressPolicingRate: 9, ingressPolicingBurst: 8 };
+    const vhost = {
+      mode: 'client',
+      group: 'kvm',
+      socketfile: 'own.sock',
+      ingressPolicingRate: 9,
+      ingressPolicingBurst: 8,
+    };
     const bridge = { bridgeName: 'br1', vlanId: 7, trunks: [1, 2], vlanMode: 'native-tagged' };
     const plan = planned(
       { ...host({ vhost, bridge, mtu: 1400 }), runtimeConfig: { mac: '02:00:00:00:00:01' } },
@@ -158,7 +164,9 @@ describe('the published data', () => {
     ['server', 'client'],
     [undefined, 'client'],
   ])('turns host mode %j into container mode %s', (mode, inverse) => {
-    expect(planned(host({ vhost: { mode } })).publication?.data).toMatchObject({ config: { vhost: { mode: inverse } } });
+    expect(planned(host({ vhost: { mode } })).publication?.data).toMatchObject({
+      config: { vhost: { mode: inverse } },
+    });
   });
 
   it('never defaults the engine: the predecessor did not', () => {
@@ -202,7 +210,11 @@ describe('the plan of a removal without a journal', () => {
   });
 
   it('finds everything else where ADD put it', () => {
-    const config = network({ sharedDir: '/pods', ipam: { type: 'host-local' }, ...host({ bridge: { bridgeName: 'br1' } }) });
+    const config = network({
+      sharedDir: '/pods',
+      ipam: { type: 'host-local' },
+      ...host({ bridge: { bridgeName: 'br1' } }),
+    });
     const { address, socketDir, bridge, publication } = planOf(added(config));
     const plan = removal(config);
     expect(plan).toMatchObject({ address, socketDir, bridge });

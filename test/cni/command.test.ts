@@ -38,7 +38,14 @@ async function call(command: string, { env, config = network(), handlers, stdin 
     return Promise.resolve({ ...fine, ...handlers });
   });
   const text = out.join('');
-  return { exitCode, writes: out.length, text, json: text === '' ? undefined : JSON.parse(text), err: err.join(''), loaded };
+  return {
+    exitCode,
+    writes: out.length,
+    text,
+    json: text === '' ? undefined : JSON.parse(text),
+    err: err.join(''),
+    loaded,
+  };
 }
 
 const failing = (error: unknown): Partial<Handlers> => ({
@@ -50,7 +57,9 @@ const failing = (error: unknown): Partial<Handlers> => ({
 describe('stdout carries exactly one JSON document (A9, B45)', () => {
   it('after a successful ADD: the result, in the version that was asked for (B39)', async () => {
     for (const cniVersion of supported) {
-      const { exitCode, writes, json, err } = await call('ADD', { config: network({ cniVersion, ipam: { type: 'x' } }) });
+      const { exitCode, writes, json, err } = await call('ADD', {
+        config: network({ cniVersion, ipam: { type: 'x' } }),
+      });
       expect({ exitCode, writes, err }).toEqual({ exitCode: 0, writes: 1, err: '' });
       expect(json.cniVersion).toBe(cniVersion);
     }
@@ -72,7 +81,10 @@ describe('stdout carries exactly one JSON document (A9, B45)', () => {
   });
 
   it('after a bug in a handler: code 999', async () => {
-    expect((await call('ADD', { handlers: failing(new TypeError('oops')) })).json).toMatchObject({ code: 999, msg: 'oops' });
+    expect((await call('ADD', { handlers: failing(new TypeError('oops')) })).json).toMatchObject({
+      code: 999,
+      msg: 'oops',
+    });
   });
 
   it('after stdin that cannot be read: code 5', async () => {
@@ -87,7 +99,11 @@ describe('stdout carries exactly one JSON document (A9, B45)', () => {
   it('after stdin that is no JSON: code 6, in the newest version there is', async () => {
     for (const config of ['', '{', 'null', '[]', '{"cniVersion": 7}']) {
       const { exitCode, writes, json } = await call('ADD', { config });
-      expect({ exitCode, writes, cniVersion: json.cniVersion }).toEqual({ exitCode: 1, writes: 1, cniVersion: '1.0.0' });
+      expect({ exitCode, writes, cniVersion: json.cniVersion }).toEqual({
+        exitCode: 1,
+        writes: 1,
+        cniVersion: '1.0.0',
+      });
     }
   });
 
@@ -119,7 +135,8 @@ describe('the handler', () => {
       check: ({ key }) => Promise.resolve(void told.push(`check ${key.ifName}`)),
       del: ({ key }) => Promise.resolve(void told.push(`del ${key.ifName}`)),
     };
-    for (const command of ['ADD', 'CHECK', 'DEL']) await call(command, { config: network({ prevResult: {} }), handlers });
+    for (const command of ['ADD', 'CHECK', 'DEL'])
+      await call(command, { config: network({ prevResult: {} }), handlers });
     expect(told).toEqual(['add net1', 'check net1', 'del net1']);
   });
 

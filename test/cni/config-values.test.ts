@@ -66,7 +66,12 @@ describe('keys of the switch’s side (A7, B44)', () => {
 });
 
 describe('the MAC address (B41)', () => {
-  const macs = { runtime: '02:00:00:00:00:01', args: '02:00:00:00:00:02', env: '02:00:00:00:00:03', host: '02:00:00:00:00:04' };
+  const macs = {
+    runtime: '02:00:00:00:00:01',
+    args: '02:00:00:00:00:02',
+    env: '02:00:00:00:00:03',
+    host: '02:00:00:00:00:04',
+  };
   const macOf = (...sources: (keyof typeof macs)[]) => {
     const has = (source: keyof typeof macs) => (sources.includes(source) ? macs[source] : undefined);
     const changes = {
@@ -101,7 +106,13 @@ describe('the container’s half', () => {
   });
 
   it('keeps what the configuration says of it', () => {
-    const container = { engine: 'vpp', iftype: 'vhostuser', netType: 'bridge', mtu: 1400, bridge: { bridgeName: 'br-in' } };
+    const container = {
+      engine: 'vpp',
+      iftype: 'vhostuser',
+      netType: 'bridge',
+      mtu: 1400,
+      bridge: { bridgeName: 'br-in' },
+    };
     expect(added({ container }).config.container).toMatchObject(container);
   });
 });

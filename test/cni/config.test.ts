@@ -19,9 +19,11 @@ describe('a value of the wrong type', () => {
     ['bridgeName', 'vlanMode'].flatMap((key) => [`host.bridge.${key}`, `container.bridge.${key}`]),
     ['runtimeConfig.mac', 'runtimeConfig.CNIDeviceInfoFile'],
   );
-  const numbers = ['mtu', 'host.mtu', 'host.bridge.vlanId', 'host.bridge.bridgeId', 'deadlines.addMs'].concat(
-    ['host.vhost.ingressPolicingRate', 'host.vhost.ingressPolicingBurst', 'container.bridge.vlanId'],
-  );
+  const numbers = ['mtu', 'host.mtu', 'host.bridge.vlanId', 'host.bridge.bridgeId', 'deadlines.addMs'].concat([
+    'host.vhost.ingressPolicingRate',
+    'host.vhost.ingressPolicingBurst',
+    'container.bridge.vlanId',
+  ]);
   const objects = ['host', 'container', 'ipam', 'dns', 'prevResult', 'deadlines'].concat(
     ['memif', 'vhost', 'bridge'].flatMap((key) => [`host.${key}`, `container.${key}`]),
   );
@@ -40,7 +42,9 @@ describe('a value of the wrong type', () => {
     const error = refused(changes);
     expect([2, 7]).toContain(error?.code);
     expect(error?.message).toContain(`"${path}`);
-    expect(error?.message).toContain(Array.isArray(value) && path.endsWith('trunks') ? String(value[0]) : JSON.stringify(value));
+    expect(error?.message).toContain(
+      Array.isArray(value) && path.endsWith('trunks') ? String(value[0]) : JSON.stringify(value),
+    );
   });
 
   it.each(cases(['runtimeConfig', 'args', 'args.cni'], [7, 'x', true, null]))(
@@ -70,7 +74,12 @@ describe('a key that nobody knows', () => {
   });
 
   it('at the top level is a warning: chains and runtimes put theirs there', () => {
-    const { warnings } = added({ colour: 'red', 'cni.dev/x': 1, capabilities: { mac: true }, disableCheck: true }).config;
+    const { warnings } = added({
+      colour: 'red',
+      'cni.dev/x': 1,
+      capabilities: { mac: true },
+      disableCheck: true,
+    }).config;
     expect(warnings).toEqual(['unknown key "colour" is ignored']);
   });
 });
@@ -139,9 +148,14 @@ describe('names that reach the switch or the file system', () => {
     expect(added(at('host.bridge.bridgeName', bridgeName)).config.bridge).toBe(bridgeName);
   });
 
-  it.each(['sharedDir', 'dataDir', 'runtimeConfig.CNIDeviceInfoFile'].flatMap((path) =>
-    ['pods', './x', '../x', '/a/../b', '/..', '/a/..', '/a\u0000b', '/a\nb', '/\n/../x'].map((value) => [path, value]),
-  ))('B30 %s %j is refused with code 7: an absolute path without detours', (path, value) => {
+  it.each(
+    ['sharedDir', 'dataDir', 'runtimeConfig.CNIDeviceInfoFile'].flatMap((path) =>
+      ['pods', './x', '../x', '/a/../b', '/..', '/a/..', '/a\u0000b', '/a\nb', '/\n/../x'].map((value) => [
+        path,
+        value,
+      ]),
+    ),
+  )('B30 %s %j is refused with code 7: an absolute path without detours', (path, value) => {
     expect(refused(at(path, value))).toMatchObject({
       code: 7,
       message: expect.stringContaining(`"${path}" is ${JSON.stringify(value)}`),
@@ -218,7 +232,11 @@ describe('keys that contradict each other', () => {
       host({ bridge: { vlanMode: 'access', vlanId: 5, trunks: [1] } }),
       ['trunks', 'access'],
     ],
-    ['a burst without a rate', host({ vhost: { ingressPolicingBurst: 5 } }), ['ingressPolicingBurst', 'ingressPolicingRate']],
+    [
+      'a burst without a rate',
+      host({ vhost: { ingressPolicingBurst: 5 } }),
+      ['ingressPolicingBurst', 'ingressPolicingRate'],
+    ],
     ['two MTUs', { ...host({ mtu: 1400 }), mtu: 1500 }, ['mtu', '1400', '1500']],
   ])('%s: refused with code 7, naming both', (_, changes, words) => {
     const error = refused(changes);
@@ -227,7 +245,10 @@ describe('keys that contradict each other', () => {
   });
 
   it('are all named at once', () => {
-    const error = refused({ ...host({ mtu: 1400, bridge: { vlanMode: 'access' }, vhost: { ingressPolicingBurst: 5 } }), mtu: 1500 });
+    const error = refused({
+      ...host({ mtu: 1400, bridge: { vlanMode: 'access' }, vhost: { ingressPolicingBurst: 5 } }),
+      mtu: 1500,
+    });
     for (const word of ['vlanMode', 'ingressPolicingBurst', '1400']) expect(error?.message).toContain(word);
   });
 });

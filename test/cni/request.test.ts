@@ -19,17 +19,15 @@ describe('the environment of an ADD', () => {
     expect(request.env).toEqual({ ...handedOn, CNI_ARGS: expect.any(String) });
   });
 
-  it.each([
-    [['CNI_CONTAINERID']],
-    [['CNI_NETNS']],
-    [['CNI_IFNAME']],
-    [['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME']],
-  ])('without %j is refused once, naming every variable that is missing', (names) => {
-    for (const nothing of [undefined, '']) {
-      const error = addWith(Object.fromEntries(names.map((name) => [name, nothing])));
-      expect(error).toMatchObject({ code: 4, message: `required env variables [${names.join(',')}] missing` });
-    }
-  });
+  it.each([[['CNI_CONTAINERID']], [['CNI_NETNS']], [['CNI_IFNAME']], [['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME']]])(
+    'without %j is refused once, naming every variable that is missing',
+    (names) => {
+      for (const nothing of [undefined, '']) {
+        const error = addWith(Object.fromEntries(names.map((name) => [name, nothing])));
+        expect(error).toMatchObject({ code: 4, message: `required env variables [${names.join(',')}] missing` });
+      }
+    },
+  );
 
   it('needs CNI_PATH only where a program is to be found in it', () => {
     expect(addWith({ CNI_PATH: undefined })).toBeUndefined();
@@ -183,7 +181,8 @@ describe('the configuration on stdin', () => {
     (cniVersion) => {
       const error = addWith({}, textOf(network({ cniVersion })));
       expect(error?.code).toBe(1);
-      for (const version of [JSON.stringify(cniVersion), ...supportedVersions]) expect(error?.message).toContain(version);
+      for (const version of [JSON.stringify(cniVersion), ...supportedVersions])
+        expect(error?.message).toContain(version);
     },
   );
 
@@ -211,7 +210,9 @@ describe('the configuration on stdin', () => {
 
 describe('several faults at once', () => {
   it('are all named in one error, those of the environment first: their code wins', () => {
-    const stdin = textOf(network({ cniVersion: '9.9.9', name: '../x', host: { engine: 'bess', bridge: { vlanId: 5000 } } }));
+    const stdin = textOf(
+      network({ cniVersion: '9.9.9', name: '../x', host: { engine: 'bess', bridge: { vlanId: 5000 } } }),
+    );
     const error = addWith({ CNI_NETNS: '', CNI_IFNAME: 'a/b', CNI_CONTAINERID: '-x', CNI_ARGS: 'Z' }, stdin);
     expect(error?.code).toBe(4);
     const named = ['CNI_NETNS', 'CNI_IFNAME', 'CNI_CONTAINERID', '"Z"', '../x', '9.9.9', '5000', 'bess'];
@@ -314,8 +315,17 @@ describe('a DEL', () => {
   });
 
   it('falls back to the default of every key that is of no use', () => {
-    const spoilt = { dataDir: 'x', ovsdb: 7, sharedDir: '../', ipam: { type: 'a/b' }, deadlines: { delMs: -1 }, logLevel: 1 };
-    expect(del(network({ ...spoilt, host: { bridge: { bridgeName: '-x' } } })).config).toEqual(del({ name: 'net' }).config);
+    const spoilt = {
+      dataDir: 'x',
+      ovsdb: 7,
+      sharedDir: '../',
+      ipam: { type: 'a/b' },
+      deadlines: { delMs: -1 },
+      logLevel: 1,
+    };
+    expect(del(network({ ...spoilt, host: { bridge: { bridgeName: '-x' } } })).config).toEqual(
+      del({ name: 'net' }).config,
+    );
   });
 
   it.each([

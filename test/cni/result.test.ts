@@ -98,7 +98,11 @@ describe('a result', () => {
 
 describe('reading a result', () => {
   it('keeps the gateway and the routes that the IPAM plugin gave (B39)', () => {
-    const answer = { cniVersion: '0.4.0', ips: [{ version: '4', address: '10.0.0.5/24', gateway: '10.0.0.1' }], routes };
+    const answer = {
+      cniVersion: '0.4.0',
+      ips: [{ version: '4', address: '10.0.0.5/24', gateway: '10.0.0.1' }],
+      routes,
+    };
     expect(parseResult(answer)).toEqual({
       interfaces: [],
       ips: [{ address: '10.0.0.5/24', gateway: '10.0.0.1' }],

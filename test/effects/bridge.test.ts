@@ -59,7 +59,9 @@ describe('making a bridge', () => {
     const calls = Array.from({ length: 8 }, (_, index) => s.plan({ key: keyOf(`container-${index}`) }));
     const outcomes = await Promise.all(calls.map((plan) => ensureBridge(s.another(), plan, plan.bridge, call())));
     expect(outcomes.filter(({ kind }) => kind === 'ok')).toHaveLength(8);
-    expect(outcomes.filter((outcome) => outcome.kind === 'ok' && JSON.stringify(outcome.facts).includes('true'))).toHaveLength(1);
+    expect(
+      outcomes.filter((outcome) => outcome.kind === 'ok' && JSON.stringify(outcome.facts).includes('true')),
+    ).toHaveLength(1);
     expect(await bridgesOf(s)).toHaveLength(1);
   });
 

@@ -2,7 +2,15 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { now } from '../../src/deadlines.ts';
-import { readMap, readSet, readUuid, readUuids, Session, TransactionError, Unreachable } from '../../src/effects/ovsdb.ts';
+import {
+  readMap,
+  readSet,
+  readUuid,
+  readUuids,
+  Session,
+  TransactionError,
+  Unreachable,
+} from '../../src/effects/ovsdb.ts';
 import { scene, soon } from '../support/effect-parts.ts';
 import { RawSession } from '../support/raw-ovsdb.ts';
 import { type Asked, reply, scriptedServer } from '../support/scripted-server.ts';
@@ -41,7 +49,8 @@ describe('the stream of a session', () => {
   const hard = 'a{}"\\\u0000\n\\"}{ä€😀\u2028\\\\';
   const row = { name: hard, 'key "{': ['set', ['\\', '}', '"', '\\"', '😀']] };
   /** JSON text with every character beyond ASCII escaped too. */
-  const escaped = (text: string) => text.replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const escaped = (text: string) =>
+    text.replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
   it.each([
     ['as it is', (text: string) => text],
@@ -71,7 +80,9 @@ describe('the stream of a session', () => {
     const server = await scriptedServer((one, socket) => {
       if (asked.push(one) < 3) return;
       const [first, second, third] = asked.map(({ id }) => reply(id, [{ count: id }]));
-      socket.write(`${third}${first}${second?.slice(0, 5)}`, () => setImmediate(() => socket.write(String(second?.slice(5)))));
+      socket.write(`${third}${first}${second?.slice(0, 5)}`, () =>
+        setImmediate(() => socket.write(String(second?.slice(5)))),
+      );
     });
     const session = await open(server.address);
     const answers = await Promise.all([1, 2, 3].map(() => session.transact([select], soon())));
@@ -94,26 +105,39 @@ describe('the stream of a session', () => {
     expect(answer?.count).toBeGreaterThan(comment.length);
   });
 
-  it.each(['HTTP/1.1 400 Bad Request\r\n\r\n', '[]', 'null', '}', '{"id":}', '\u0000\u0001\u0002', '{"id": 1, "result": tru}'])(
-    'that brings %j is not OVSDB: the call ends at once and says so',
-    async (garbage) => {
-      const server = await scriptedServer((_, socket) => void socket.write(garbage));
-      const session = await open(server.address);
-      const error = await unreachable(session.transact([select], soon()));
-      expect(error.message).toContain(`${server.address} does not speak OVSDB`);
-      expect(session.alive).toBe(false);
-    },
-  );
+  it.each([
+    'HTTP/1.1 400 Bad Request\r\n\r\n',
+    '[]',
+    'null',
+    '}',
+    '{"id":}',
+    '\u0000\u0001\u0002',
+    '{"id": 1, "result": tru}',
+  ])('that brings %j is not OVSDB: the call ends at once and says so', async (garbage) => {
+    const server = await scriptedServer((_, socket) => void socket.write(garbage));
+    const session = await open(server.address);
+    const error = await unreachable(session.transact([select], soon()));
+    expect(error.message).toContain(`${server.address} does not speak OVSDB`);
+    expect(session.alive).toBe(false);
+  });
 
   it('that never ends a message is given up, not kept for ever', async () => {
-    const server = await scriptedServer((_, socket) => void socket.write(`{"id":1,"result":"${'x'.repeat(17 * 1024 * 1024)}`));
+    const server = await scriptedServer(
+      (_, socket) => void socket.write(`{"id":1,"result":"${'x'.repeat(17 * 1024 * 1024)}`),
+    );
     const error = await unreachable((await open(server.address)).transact([select], soon(10_000)));
     expect(error.message).toContain('does not speak OVSDB');
   });
 
   it('may bring what nobody asked for: it is left alone', async () => {
     const server = await scriptedServer(({ id }, socket) => {
-      const strangers = [reply(999, []), reply(null, []), reply('1', []), '{}', '{"id":null,"method":"update","params":[]}'];
+      const strangers = [
+        reply(999, []),
+        reply(null, []),
+        reply('1', []),
+        '{}',
+        '{"id":null,"method":"update","params":[]}',
+      ];
       socket.write(`${strangers.join('')}${reply(id, [{ rows: [] }])}`);
     });
     expect(await (await open(server.address)).transact([select], soon())).toEqual([{ rows: [] }]);
@@ -126,8 +150,9 @@ describe('an echo of the server', () => {
     const answered = new Promise((resolve) => {
       done = resolve;
     });
-    const server = await scriptedServer(done, (socket) =>
-      void socket.write(JSON.stringify({ id: 'echo', method: 'echo', params: ['x', 1] })),
+    const server = await scriptedServer(
+      done,
+      (socket) => void socket.write(JSON.stringify({ id: 'echo', method: 'echo', params: ['x', 1] })),
     );
     await open(server.address);
     expect(await answered).toEqual({ id: 'echo', result: ['x', 1], error: null });
@@ -230,7 +255,8 @@ describe('the fence', () => {
       socket.write(reply(id, method === 'lock' ? { locked: true } : [{}, { count: 1 }]));
     });
     const session = await open(server.address);
-    for (let round = 0; round < 2; round++) expect(await session.mutate('fence', [count], soon())).toEqual([{ count: 1 }]);
+    for (let round = 0; round < 2; round++)
+      expect(await session.mutate('fence', [count], soon())).toEqual([{ count: 1 }]);
     const asserted = { method: 'transact', params: ['Open_vSwitch', { op: 'assert', lock: 'fence' }, count] };
     expect(server.received).toMatchObject([{ method: 'lock', params: ['fence'] }, asserted, asserted]);
   });
@@ -325,6 +351,14 @@ describe('values as OVSDB writes them', () => {
     expect(readUuid(['uuid', 'x'])).toBe('x');
     expect(readUuid(['set', []])).toBe('');
     expect(readUuids(['uuid', 'x'])).toEqual(['x']);
-    expect(readUuids(['set', [['uuid', 'x'], ['uuid', 'y']]])).toEqual(['x', 'y']);
+    expect(
+      readUuids([
+        'set',
+        [
+          ['uuid', 'x'],
+          ['uuid', 'y'],
+        ],
+      ]),
+    ).toEqual(['x', 'y']);
   });
 });

@@ -3,10 +3,12 @@
  * are. How many there are is counted in a run without a fault.
  */
 import { afterAll, describe, expect, it } from 'vitest';
+import { loseAll } from '../support/choices.ts';
 import { diskKindsOf, fork } from '../support/crash-points.ts';
 import { expectOk } from '../support/crash-scenarios.ts';
 import { DurabilityRecorder } from '../support/durability.ts';
 import { type Answer, type Attachment, FakeNode, podA, type Verb } from '../support/fake-node.ts';
+import { Gate, momentsIn, placeText } from '../support/gate.ts';
 import type { Fault } from '../support/simulated-disk.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 import { faultsOf, isGoing, lawsBroken, leftInWorld, leftOf, othersThan } from '../support/world-checker.ts';
@@ -105,5 +107,124 @@ describe.each(errors)('a disk whose calls fail with %s', (error) => {
       ...(answer.kind === 'ok' && !isGoing(one, node.disk) ? leftInWorld(one, node) : []),
     ];
     expect(await faultsOfAll(error, from, 'DEL', judge)).toEqual([]);
+  });
+
+  it('recover of a dead ADD takes it away or says what it could not (I4)', async () => {
+    const from = await nodeWith(sibling);
+    await from.add(one, { host: [{ step: 'publication', verb: 'ensure', how: 'crash' }] });
+    expect(await faultsOfAll(error, from, 'recover', (_, answer) => bug(answer))).toEqual([]);
+  });
+});
+
+describe('DEL that cannot open the journal', () => {
+  it.each(['EIO', 'EMFILE'])(
+    'never acts beside the ADD that holds it: it fails, or what it said comes true (%s, I4, I8)',
+    async (error) => {
+      const from = await nodeWith(sibling);
+      const moments = await momentsIn((watch) => fork(from).add(one, { watch }));
+      for (const place of moments) {
+        for (const nth of [1, 2]) {
+          const node = fork(from);
+          const gate = new Gate(place);
+          const add = node.add(one, { watch: gate.watch });
+          await gate.reached;
+          const fault: Fault = { call: 'open', nth, how: { error } };
+          const del = await node.del(one, { disk: [fault] });
+          gate.open();
+          await add;
+          expect([placeText(place), ...lawsBroken(node)]).toEqual([placeText(place)]);
+          if (del.kind === 'ok') expect([placeText(place), ...leftOf(one, node)]).toEqual([placeText(place)]);
+          await node.del(one);
+          expect(leftOf(one, node)).toEqual([]);
+        }
+      }
+    },
+  );
+});
+
+describe('a file system that is read-only', () => {
+  it('makes ADD refuse with nothing touched, and lets DEL take away everything but the journal (I3, I4)', async () => {
+    const node = await nodeWith(sibling, one);
+    const others = othersThan([one], node);
+    node.disk.readOnly = true;
+    const before = node.world.describe();
+    expect(await node.add({ ...one, ifName: 'net3' })).toMatchObject({ kind: 'error', code: 5 });
+    expect(node.world.describe()).toBe(before);
+    await node.del(one);
+    expect([...leftInWorld(one, node), ...lawsBroken(node)]).toEqual([]);
+    expect(othersThan([one], node)).toBe(others);
+    node.disk.readOnly = false;
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+
+  it('lets DEL succeed where nothing was ever attached', async () => {
+    const node = new FakeNode();
+    node.disk.readOnly = true;
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftInWorld(one, node)).toEqual([]);
+  });
+});
+
+describe('a full file system', () => {
+  const full: Fault[] = (['write', 'mkdir'] as const).map((call) => ({
+    call,
+    nth: 1,
+    how: { error: 'ENOSPC' },
+    forever: true,
+  }));
+
+  it('makes ADD refuse before the first effect, and DEL work as ever (I3, I4)', async () => {
+    const node = await nodeWith(one);
+    const before = node.world.describe();
+    expect(await node.add(sibling, { disk: full })).toMatchObject({ kind: 'error', code: 5 });
+    expect(node.world.describe()).toBe(before);
+    expect(await node.del(one, { disk: full })).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+
+  it('lets DEL owe durably what the switch keeps, without a byte written (I4)', async () => {
+    const node = await nodeWith(one);
+    const down = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
+    expect(await node.del(one, { disk: full, host: [down] })).toMatchObject({ kind: 'ok' });
+    const after = new FakeNode(node.disk.powerCut(loseAll), node.world);
+    expect(isGoing(one, after.disk)).toBe(true);
+    expect(await after.recover()).toMatchObject({ recovered: [{ found: 'going', result: 'removed' }] });
+    expect(leftOf(one, after)).toEqual([]);
+  });
+
+  it('makes an ADD whose records no longer fit take back what it made, short writes included (I2, I3)', async () => {
+    const kinds = await diskKindsOf(await nodeWith(), 'ADD', one);
+    const writes = kinds.filter((kind) => kind === 'write').length;
+    expect(writes).toBeGreaterThan(10);
+    for (let nth = 1; nth <= writes; nth++) {
+      for (const short of [0, 1, 40]) {
+        const node = await nodeWith();
+        const recorder = new DurabilityRecorder(one);
+        const { through, watch } = recorder;
+        const disk: Fault[] = [
+          { call: 'write', nth, how: { short } },
+          { call: 'write', nth: nth + 1, how: { error: 'ENOSPC' }, forever: true },
+        ];
+        const answer = await node.add(one, { disk, through, watch });
+        // The last record is for people: without it the attachment stands all the same.
+        if (nth === writes) expect(faultsOf(one, node, answer)).toEqual([]);
+        else expect([nth, answer, leftOf(one, node)]).toMatchObject([nth, { kind: 'error', code: 5 }, []]);
+        expect(recorder.faults).toEqual([]);
+      }
+    }
+  });
+});
+
+describe('recover that cannot read one journal', () => {
+  it('works off the others, and takes that one when it can', async () => {
+    const node = await nodeWith();
+    for (const each of [one, sibling])
+      await node.add(each, { host: [{ step: 'port', verb: 'ensure', how: 'crash', at: 'after' }] });
+    // The first open is that of the instance file.
+    await node.recover({ disk: [{ call: 'open', nth: 2, how: { error: 'EIO' } }] });
+    expect(leftOf(sibling, node)).toEqual([]);
+    expect(await node.recover()).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
   });
 });

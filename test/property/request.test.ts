@@ -13,16 +13,42 @@ const codes = [1, 2, 4, 6, 7];
 
 /** A word that means something somewhere, or any text. */
 const word = fc.oneof(
-  fc.constantFrom('', 'ovs-dpdk', 'vhostuser', 'client', 'server', 'bridge', 'br0', '..', '-x', '/a', 'unix:/a', 'access'),
+  fc.constantFrom(
+    '',
+    'ovs-dpdk',
+    'vhostuser',
+    'client',
+    'server',
+    'bridge',
+    'br0',
+    '..',
+    '-x',
+    '/a',
+    'unix:/a',
+    'access',
+  ),
   fc.constantFrom('1.0.0', '0.4.0', '0.2.0', 'host-local', '02:00:00:00:00:01', '__proto__', 'constructor'),
   fc.string({ unit: 'binary', maxLength: 20 }),
 );
 
-const leaf = fc.oneof(word, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.constantFrom(68, 4094, 4095));
+const leaf = fc.oneof(
+  word,
+  fc.integer(),
+  fc.double(),
+  fc.boolean(),
+  fc.constant(null),
+  fc.constantFrom(68, 4094, 4095),
+);
 
 const key = fc.oneof(
-  { weight: 9, arbitrary: fc.constantFrom('engine', 'iftype', 'netType', 'vhost', 'bridge', 'memif', 'mtu', 'mac', 'mode') },
-  { weight: 9, arbitrary: fc.constantFrom('group', 'socketfile', 'bridgeName', 'vlanId', 'trunks', 'vlanMode', 'type') },
+  {
+    weight: 9,
+    arbitrary: fc.constantFrom('engine', 'iftype', 'netType', 'vhost', 'bridge', 'memif', 'mtu', 'mac', 'mode'),
+  },
+  {
+    weight: 9,
+    arbitrary: fc.constantFrom('group', 'socketfile', 'bridgeName', 'vlanId', 'trunks', 'vlanMode', 'type'),
+  },
   { weight: 2, arbitrary: fc.constantFrom('__proto__', 'constructor', 'toString', 'length', '') },
   { weight: 1, arbitrary: fc.string({ maxLength: 8 }) },
 );
@@ -36,9 +62,29 @@ const tree = fc.letrec<{ node: unknown }>((tie) => ({
   ),
 })).node;
 
-const topLevel = ['cniVersion', 'name', 'type', 'sharedDir', 'logFile', 'logLevel', 'dataDir', 'ovsdb', 'deadlines', 'mtu'].concat(
-  ['host', 'container', 'ipam', 'dns', 'prevResult', 'runtimeConfig', 'args', 'kubeconfig', '__proto__', 'colour'],
-);
+const topLevel = [
+  'cniVersion',
+  'name',
+  'type',
+  'sharedDir',
+  'logFile',
+  'logLevel',
+  'dataDir',
+  'ovsdb',
+  'deadlines',
+  'mtu',
+].concat([
+  'host',
+  'container',
+  'ipam',
+  'dns',
+  'prevResult',
+  'runtimeConfig',
+  'args',
+  'kubeconfig',
+  '__proto__',
+  'colour',
+]);
 
 /** A good configuration with some keys replaced by anything. */
 const nearlyGood = fc
@@ -53,12 +99,17 @@ const stdin = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(nearlyGood, fc.nat()).map(([text, cut]) => text.slice(0, cut % (text.length + 1))) },
 );
 
-const variable = fc.option(fc.oneof(word, fc.constantFrom('IgnoreUnknown=1', 'MAC=x', 'A=b;C', '=', ';;')), { nil: undefined });
+const variable = fc.option(fc.oneof(word, fc.constantFrom('IgnoreUnknown=1', 'MAC=x', 'A=b;C', '=', ';;')), {
+  nil: undefined,
+});
 
 const environments: fc.Arbitrary<Environment> = fc.oneof(
   fc.constant(environment()),
   fc
-    .dictionary(fc.constantFrom('CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_PATH', 'CNI_ARGS', 'CNI_X'), variable)
+    .dictionary(
+      fc.constantFrom('CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_PATH', 'CNI_ARGS', 'CNI_X'),
+      variable,
+    )
     .map(environment),
 );
 
@@ -77,17 +128,20 @@ describe(withSeed('parsing of any input'), () => {
     ['ADD', parseAdd],
     ['CHECK', parseCheck],
     ['DEL', parseDel],
-  ] as const)('for %s ends in a request or in a CNI error with a known code and a text, never in code 3', (_, parse) => {
-    fc.assert(
-      fc.property(environments, stdin, (env, text) => {
-        const parsed = outcome<object>(parse, env, text);
-        if (!(parsed instanceof CniError)) return;
-        expect(codes).toContain(parsed.code);
-        expect(parsed.message).not.toBe('');
-      }),
-      { numRuns: 2000 },
-    );
-  });
+  ] as const)(
+    'for %s ends in a request or in a CNI error with a known code and a text, never in code 3',
+    (_, parse) => {
+      fc.assert(
+        fc.property(environments, stdin, (env, text) => {
+          const parsed = outcome<object>(parse, env, text);
+          if (!(parsed instanceof CniError)) return;
+          expect(codes).toContain(parsed.code);
+          expect(parsed.message).not.toBe('');
+        }),
+        { numRuns: 2000 },
+      );
+    },
+  );
 
   it('for DEL succeeds wherever ADD does, and means the same attachment', () => {
     fc.assert(
@@ -132,7 +186,8 @@ describe(withSeed('parsing of any input'), () => {
         const add = outcome(parseAdd, env, JSON.stringify({ ...network({ sharedDir }), ...host(side) }));
         if (add instanceof CniError) return;
         const { port, socketDir } = planOf(add);
-        for (const name of [port?.name, port?.file, port?.bridge]) expect(name).toMatch(/^[^-/\s\p{Cc}][^/\s\p{Cc}]*$/u);
+        for (const name of [port?.name, port?.file, port?.bridge])
+          expect(name).toMatch(/^[^-/\s\p{Cc}][^/\s\p{Cc}]*$/u);
         expect(socketDir?.own.split('/')).not.toContain('..');
         expect(socketDir?.own.startsWith('/')).toBe(true);
       }),
@@ -145,10 +200,18 @@ describe(withSeed('results of any shape'), () => {
   it('are read or are none, and what was read is written so that it reads back the same', () => {
     const member = fc.oneof(
       tree,
-      fc.array(fc.record({ address: fc.oneof(fc.ipV4(), fc.ipV6(), leaf), gateway: leaf, interface: leaf, name: leaf }, { requiredKeys: [] })),
+      fc.array(
+        fc.record(
+          { address: fc.oneof(fc.ipV4(), fc.ipV6(), leaf), gateway: leaf, interface: leaf, name: leaf },
+          { requiredKeys: [] },
+        ),
+      ),
       fc.array(fc.record({ dst: fc.oneof(fc.ipV4(), leaf), gw: leaf }, { requiredKeys: [] })),
     );
-    const results = fc.dictionary(fc.constantFrom('ips', 'interfaces', 'routes', 'dns', 'ip4', 'ip6', 'cniVersion'), member);
+    const results = fc.dictionary(
+      fc.constantFrom('ips', 'interfaces', 'routes', 'dns', 'ip4', 'ip6', 'cniVersion'),
+      member,
+    );
     fc.assert(
       fc.property(fc.oneof(results, tree), (raw) => {
         const result = parseResult(raw);

@@ -33,16 +33,24 @@ export class Node<S extends View = Switch> implements Places {
     readonly theSwitch: S,
     readonly directory: string,
     readonly mode: Mode,
+    elsewhere: Partial<Places>,
   ) {
-    this.sharedDir = join(directory, 'pods');
-    this.dataDir = join(directory, 'data');
-    this.ipamDir = join(directory, 'addresses');
+    this.sharedDir = elsewhere.sharedDir ?? join(directory, 'pods');
+    this.dataDir = elsewhere.dataDir ?? join(directory, 'data');
+    this.ipamDir = elsewhere.ipamDir ?? join(directory, 'addresses');
     this.binDir = join(directory, 'bin');
   }
 
-  /** Beside the switch's directory: server-mode sockets are renamed, which needs one file system. */
-  static async create<S extends View>(theSwitch: S, mode: Mode = 'client'): Promise<Node<S>> {
-    const node = new Node(theSwitch, await mkdtemp(join(tmpdir(), 'usw-n-')), mode);
+  /**
+   * Beside the switch's directory: server-mode sockets are renamed, which needs one file system.
+   * @param elsewhere directories on a disk of the test's own
+   */
+  static async create<S extends View>(
+    theSwitch: S,
+    mode: Mode = 'client',
+    elsewhere: Partial<Places> = {},
+  ): Promise<Node<S>> {
+    const node = new Node(theSwitch, await mkdtemp(join(tmpdir(), 'usw-n-')), mode, elsewhere);
     await mkdir(node.binDir);
     await node.takeBaseline();
     return node;

@@ -48,6 +48,11 @@ const parts = {
     remedy: apt('containernetworking-plugins'),
   },
   peer: { name: 'dpdk-testpmd', present: () => onPath('dpdk-testpmd'), remedy: apt('dpdk-dev') },
+  disks: {
+    name: 'loop devices, mkfs.ext4, mkfs.xfs and xfs_io',
+    present: () => existsSync('/dev/loop-control') && ['mkfs.ext4', 'mkfs.xfs', 'xfs_io'].every(onPath),
+    remedy: apt('e2fsprogs xfsprogs'),
+  },
   strace: { name: 'strace', present: () => onPath('strace'), remedy: apt('strace') },
   executable: { name: 'dist/userspace', present: () => isExecutable(executable), remedy: 'npm run build' },
 } satisfies Record<string, Part>;

@@ -60,4 +60,5 @@ function parsed(text: string): unknown {
   }
 }
 
-export const reply = (id: unknown, result: unknown, error: unknown = null): string => JSON.stringify({ id, result, error });
+export const reply = (id: unknown, result: unknown, error: unknown = null): string =>
+  JSON.stringify({ id, result, error });

@@ -1,0 +1,262 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ensureBridge } from '../../src/effects/bridge.ts';
+import { Unreachable } from '../../src/effects/ovsdb.ts';
+import { ensurePort } from '../../src/effects/port.ts';
+import { letGo, removePort } from '../../src/effects/port-removal.ts';
+import { call, keyOf, type Scene, scene, soon, troubleOf, type WholePlan } from '../support/effect-parts.ts';
+import { readSwitch } from '../support/world.ts';
+
+const remove = (s: Scene, plan: WholePlan, ours = call(), ovs = s.another()) => removePort(ovs, plan, ours);
+const namesOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).ports.map(({ name }) => name);
+const socketOf = ({ port }: WholePlan) => join(port.directory, port.file);
+
+/** Bridge, directory and port of a plan; a client's application has made its socket. */
+async function attach(s: Scene, plan: WholePlan, ours = call()): Promise<void> {
+  const ovs = s.another();
+  mkdirSync(plan.port.directory, { recursive: true });
+  await ensureBridge(ovs, plan, plan.bridge, ours);
+  expect((await ensurePort(ovs, plan, plan.port, ours, s.deadlines)).kind).toBe('ok');
+  ovs.close();
+  if (plan.port.mode === 'client') await listenAt(socketOf(plan));
+}
+
+/** A socket file, as an application makes it. */
+async function listenAt(path: string): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  onTestFinished(() => void server.close());
+}
+
+async function attached(changes: Parameters<Scene['plan']>[0] = {}) {
+  const s = await scene();
+  const plan = s.plan(changes);
+  await attach(s, plan);
+  return { s, plan };
+}
+
+const setPort = ({ ovsdb }: Scene, name: string, row: object) =>
+  ovsdb.database.transact([{ op: 'update', table: 'Port', where: [['name', '==', name]], row }], {
+    ownsLock: () => true,
+    waitedMs: 0,
+  });
+
+describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode) => {
+  it('takes row, interface and socket file away; twice is the same as once', async () => {
+    const { s, plan } = await attached({ port: { mode } });
+    expect(existsSync(socketOf(plan))).toBe(true);
+    for (let round = 0; round < 2; round++) {
+      expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+      expect(await namesOf(s)).toEqual([]);
+      expect(s.ovsdb.dump('Interface').map(({ name }) => name)).toEqual(['br0']);
+      expect(readdirSync(plan.port.directory)).toEqual([]);
+    }
+  });
+
+  it('needs no plan of it: the marks name the socket', async () => {
+    const { s, plan } = await attached({ port: { mode } });
+    const { port: _, ...stripped } = plan;
+    expect(await removePort(s.ovs, stripped, call())).toEqual({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([]);
+    expect(existsSync(socketOf(plan))).toBe(false);
+  });
+
+  it('leaves the sibling’s port and socket (A6, B13)', async () => {
+    const { s, plan } = await attached({ port: { mode } });
+    const siblings = ['net', 'net11', 'net10'].map((ifName) => s.plan({ key: keyOf(plan.key.containerId, ifName), port: { mode } }));
+    for (const sibling of siblings) await attach(s, sibling);
+    await remove(s, plan);
+    expect((await namesOf(s)).sort()).toEqual(siblings.map(({ port }) => port.name).sort());
+    expect(readdirSync(plan.port.directory).sort()).toEqual(siblings.map(({ port }) => port.file).sort());
+  });
+
+  it('leaves a port of our name that is another key’s, another instance’s or nobody’s (A22, B27)', async () => {
+    for (const marks of [{ key: 'net:other:net1' }, { instance: 'f'.repeat(16) }, { owner: 'admin' }, {}]) {
+      const { s, plan } = await attached({ port: { mode } });
+      const ours = { owner: 'userspace-cni', instance: call().instance, key: 'net:c0ffee00c0ffee00:net1' };
+      const external = Object.keys(marks).length === 0 ? {} : { ...ours, socket: socketOf(plan), ...marks };
+      setPort(s, plan.port.name, { external_ids: ['map', Object.entries(external)] });
+      expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+      expect(await namesOf(s)).toEqual([plan.port.name]);
+    }
+  });
+});
+
+describe('a socket file', () => {
+  it('that another row names stays: it was handed on to the next sandbox (A22)', async () => {
+    const { s, plan } = await attached({ port: { file: 'own.sock' } });
+    const next = s.plan({ key: keyOf('beef0000beef0000'), port: { file: 'own.sock', directory: plan.port.directory } });
+    // The old sandbox's port went, its socket was taken over; then its DEL comes late.
+    setPort(s, plan.port.name, { external_ids: ['map', []] });
+    await s.ovsdb.removeBridge('br0');
+    await ensureBridge(s.ovs, plan, plan.bridge, call());
+    expect((await ensurePort(s.another(), next, next.port, call(), s.deadlines)).kind).toBe('ok');
+    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(existsSync(socketOf(plan))).toBe(true);
+    expect(await namesOf(s)).toEqual(['own.sock']);
+  });
+
+  it('that an administrator’s interface names stays', async () => {
+    const { s, plan } = await attached();
+    setPort(s, plan.port.name, { external_ids: ['map', []] });
+    await remove(s, plan);
+    expect(existsSync(socketOf(plan))).toBe(true);
+  });
+
+  it('is one file, never what merely looks like it (B13, B14)', async () => {
+    const { s, plan } = await attached({ port: { file: 'sock' } });
+    const others = ['soc', 'sock1', 'db.sock', 'xsock', 'sockk'].map((name) => join(plan.port.directory, name));
+    for (const other of others) await listenAt(other);
+    await remove(s, plan);
+    expect(readdirSync(plan.port.directory).sort()).toEqual(['db.sock', 'soc', 'sock1', 'sockk', 'xsock']);
+  });
+
+  it('that is none is not ours: files, symlinks, FIFOs and directories of that name stay', async () => {
+    const { s, plan } = await attached({ port: { mode: 'server' } });
+    const canary = join(s.sharedDir, 'canary');
+    writeFileSync(canary, '');
+    renameSync(socketOf(plan), join(s.sharedDir, 'moved'));
+    symlinkSync(canary, socketOf(plan));
+    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(existsSync(canary)).toBe(true);
+    expect(readdirSync(plan.port.directory)).toEqual([plan.port.file]);
+  });
+
+  it('is not looked for through a symlink that took the directory’s place', async () => {
+    const { s, plan } = await attached();
+    const elsewhere = join(s.sharedDir, 'elsewhere');
+    mkdirSync(elsewhere);
+    await listenAt(join(elsewhere, plan.port.file));
+    renameSync(plan.port.directory, `${plan.port.directory}.old`);
+    symlinkSync(elsewhere, plan.port.directory);
+    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(readdirSync(elsewhere)).toEqual([plan.port.file]);
+    expect(await namesOf(s)).toEqual([]);
+  });
+
+  it('left in the switch’s own directory by a call that died before it moved it goes too', async () => {
+    const s = await scene();
+    const plan = s.plan({ port: { mode: 'server' } });
+    await ensureBridge(s.ovs, plan, plan.bridge, call());
+    await expect(ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(true);
+    s.ovs.close();
+    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(false);
+  });
+});
+
+describe('a row', () => {
+  it('that somebody made anew under our name between look and transaction stays (A40)', async () => {
+    const { s, plan } = await attached();
+    let swapped = false;
+    s.ovsdb.faults.request = (_, params) => {
+      if (swapped || !JSON.stringify(params).includes('"delete"')) return undefined;
+      swapped = true;
+      setPort(s, plan.port.name, { external_ids: ['map', [['owner', 'admin']]] });
+      return undefined;
+    };
+    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(swapped).toBe(true);
+    expect(await namesOf(s)).toEqual([plan.port.name]);
+  });
+
+  it('is found on whatever bridge somebody moved it to', async () => {
+    const { s, plan } = await attached();
+    const other = { ...plan, bridge: { name: 'br9' } };
+    await ensureBridge(s.ovs, other, other.bridge, call());
+    const port = s.ovsdb.dump('Port').find(({ name }) => name === plan.port.name)?._uuid;
+    const move = (name: string, mutator: string) => ({
+      op: 'mutate',
+      table: 'Bridge',
+      where: [['name', '==', name]],
+      mutations: [['ports', mutator, port]],
+    });
+    s.ovsdb.database.transact([move('br0', 'delete'), move('br9', 'insert')], { ownsLock: () => true, waitedMs: 0 });
+    s.ovs.close();
+    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([]);
+  });
+});
+
+describe('a removal from a database that is away', () => {
+  it('for a moment waits for it and goes on, as after a restart', async () => {
+    const { s, plan } = await attached();
+    await s.ovsdb.stopDatabase();
+    const removing = remove(s, plan);
+    await s.ovsdb.startDatabase();
+    expect(await removing).toEqual({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([]);
+  });
+
+  it('for longer than that is an error that names the database: never taken for “nothing there”', async () => {
+    const s = await scene({ reconnectMs: 60 });
+    const plan = s.plan();
+    await attach(s, plan);
+    await s.ovsdb.stopDatabase();
+    await expect(remove(s, plan)).rejects.toThrow(s.ovsdb.ovsdb);
+    await s.ovsdb.startDatabase();
+    expect(await namesOf(s)).toEqual([plan.port.name]);
+  });
+
+  it.each(['drop-before-commit', 'drop-after-commit'] as const)('in the middle (%s) is tried again and comes to its end', async (kind) => {
+    const { s, plan } = await attached();
+    let dropped = 0;
+    s.ovsdb.faults.request = (_, params) =>
+      JSON.stringify(params).includes('"delete"') && dropped++ === 0 ? { kind } : undefined;
+    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(dropped).toBeGreaterThan(0);
+    expect(await namesOf(s)).toEqual([]);
+  });
+
+  it('because it hangs ends at the moment that was set, without a second try (B38)', async () => {
+    const { s, plan } = await attached();
+    let asked = 0;
+    s.ovsdb.faults.request = () => {
+      asked++;
+      return { kind: 'silence' };
+    };
+    await expect(remove(s, plan, call(40))).rejects.toBeInstanceOf(Unreachable);
+    expect(asked).toBe(1);
+  });
+});
+
+describe('letting go of a port', () => {
+  it('waits until ovs-vswitchd has applied the removal, and no longer', async () => {
+    const { s, plan } = await attached();
+    s.ovsdb.faults.idle = true;
+    await remove(s, plan);
+    const order: string[] = [];
+    const gone = letGo(s.ovs, plan, soon()).then((outcome) => {
+      order.push('let go');
+      return outcome;
+    });
+    await new Promise<void>((resolve) => {
+      s.ovsdb.faults.request = (_, params) => {
+        if (JSON.stringify(params).includes('"wait"')) setImmediate(resolve);
+        return undefined;
+      };
+    });
+    order.push('applied');
+    s.ovsdb.resume();
+    expect(await gone).toEqual({ kind: 'ok' });
+    expect(order).toEqual(['applied', 'let go']);
+  });
+
+  it('is not waited for where nothing is outstanding', async () => {
+    const s = await scene();
+    expect(await letGo(s.ovs, s.plan(), soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('that does not happen in time is code 11, naming the daemon', async () => {
+    const { s, plan } = await attached();
+    s.ovsdb.faults.idle = true;
+    await remove(s, plan);
+    expect(troubleOf(await letGo(s.ovs, plan, soon(60)))).toMatchObject({
+      code: 11,
+      message: expect.stringContaining('ovs-vswitchd has not let go'),
+    });
+  });
+});
