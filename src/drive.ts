@@ -122,6 +122,14 @@ function recorded(append: () => void): Trouble | undefined {
   }
 }
 
+/** The plan of a journal's header, if there is one that can be read: another version may have written anything. */
+export function planOfHeader(entries: readonly Entry[]): Plan | undefined {
+  const [header] = entries;
+  const plan: unknown = header?.kind === 'begin' ? header.plan : undefined;
+  const whole = typeof plan === 'object' && plan !== null && 'key' in plan && 'ovsdb' in plan && 'request' in plan;
+  return whole ? (plan as Plan) : undefined;
+}
+
 /** What a journal tells of its attachment. */
 export interface Past {
   readonly header: Begin & Stamped;

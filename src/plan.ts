@@ -44,6 +44,8 @@ export function removalPlan(request: DelRequest): Plan {
     socketDir,
     bridge: { name: config.bridge },
     publication: publicationOf(key, socketDir.own, {}),
+    // Its mode and socket are of no matter to who removes it by its path.
+    ...(config.deviceInfoFile && { deviceInfo: { path: config.deviceInfoFile, mode: 'client', socket: '' } }),
   };
 }
 

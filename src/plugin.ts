@@ -165,7 +165,14 @@ async function attach(
     forget(journal, node.log);
     throw error;
   }
-  const stop = (): Trouble | undefined => (journal.going ? going : undefined);
+  const stop = (): Trouble | undefined => {
+    try {
+      return journal.going ? going : undefined;
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+      return { code: code.io, message: error.message };
+    }
+  };
   const { end } = call;
   const ways: Ways = {
     journal,
@@ -300,7 +307,7 @@ async function del(request: DelRequest, node: Node): Promise<void> {
     instance = await ensureInstance(node.disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
     journal = openJournal(request, node);
   } catch (error) {
-    if (!(error instanceof JournalError)) throw error;
+    if (!(error instanceof JournalError) || mayExist(node.disk, pathOf(config.dataDir, key))) throw error;
     node.log.error(`DEL ${keyText(key)} without a journal: ${error.message}`);
     return await delWithoutJournal(request, node, end);
   }
@@ -312,6 +319,15 @@ async function del(request: DelRequest, node: Node): Promise<void> {
   }
   // Who could not remove his own has no better luck with others'.
   if (!owing) await payForOthers(request, node, instance);
+}
+
+/** Somebody may hold it, and it would stay: what cannot be opened is not gone. */
+function mayExist(disk: Disk, path: string): boolean {
+  try {
+    return disk.lookup(path) !== undefined;
+  } catch {
+    return true;
+  }
 }
 
 async function payForOthers({ config }: DelRequest, node: Node, instance: string): Promise<void> {

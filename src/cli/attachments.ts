@@ -3,7 +3,7 @@
  */
 import { join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
-import { type Entry, fold } from '../drive.ts';
+import { type Entry, fold, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Holder, whoHolds } from '../journal/holder.ts';
 import { Journal } from '../journal/journal.ts';
@@ -45,12 +45,12 @@ function read(disk: Disk, dataDir: string, name: string): Reading | undefined {
   if (!journal) return undefined;
   const { records, going } = journal;
   const past = fold(records);
-  const [header] = records;
-  const key = header?.kind === 'begin' ? header.plan.key : keyOfJournalName(name);
+  const plan = planOfHeader(records);
+  const key = plan?.key ?? keyOfJournalName(name);
   const holder = whoHolds(join(dataDir, name));
   const owed = owedOf(records);
   const state = stateOf({ going, empty: records.length === 0, past: past?.state, held: holder !== undefined });
-  const port = header?.kind === 'begin' ? header.plan.port : undefined;
+  const port = plan?.port;
   return {
     records,
     attachment: {

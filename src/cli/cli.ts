@@ -3,6 +3,7 @@
  *
  * Exit codes: 0 done and nothing left to do, 1 it failed, 2 the words were wrong, 3 something is owed.
  */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
 import { defaultDeadlines } from '../deadlines.ts';
@@ -38,6 +39,9 @@ const options = {
   version: { type: 'boolean', default: false },
 } as const;
 
+/** The command itself included. */
+const wordsMost: { readonly [command: string]: number } = { list: 1, show: 3, recover: 1 };
+
 type Words = ReturnType<typeof parse>;
 
 const parse = (args: readonly string[]) => parseArgs({ args: [...args], options, allowPositionals: true });
@@ -53,6 +57,11 @@ export async function runCli(terminal: Terminal, machine: Machine): Promise<numb
   const [command] = words.positionals;
   if (words.values.version) return said(terminal, `${terminal.version}\n`);
   if (words.values.help || command === undefined || command === 'help') return said(terminal, help(terminal.version));
+  const most = wordsMost[command];
+  if (most !== undefined && words.positionals.length > most) {
+    return misused(terminal, `"${command}" takes no word "${words.positionals[most]}"`);
+  }
+  words.values['data-dir'] = resolve(words.values['data-dir']);
   try {
     return await run(command, words, terminal, machine);
   } catch (error) {

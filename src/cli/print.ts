@@ -1,7 +1,7 @@
 /**
  * Journals and their states as text: tables, timelines, colours where they are wanted.
  */
-import type { Entry } from '../drive.ts';
+import type { Begin, Entry } from '../drive.ts';
 import type { Stamped } from '../journal/record.ts';
 import type { Recovered } from '../recovery/recover.ts';
 import type { Attachment, Reading } from './attachments.ts';
@@ -36,17 +36,20 @@ export function table(attachments: readonly Attachment[], colours: Paint): strin
     one.addresses.join(','),
     one.since,
   ]);
+  const stateColumn = heads.indexOf('STATE');
   const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]) =>
+  const line = (cells: readonly string[], state: Colour | undefined) =>
     cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => {
+        const padded = column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0);
+        return state && column === stateColumn ? colours(state, cell) + padded.slice(cell.length) : padded;
+      })
       .join('  ')
       .trimEnd();
-  const body = attachments.map((one, index) => {
-    const text = line(rows[index] ?? []).replace(one.state, colours(stateColour[one.state], one.state));
-    return [text, ...notes(one).map((note) => `    ${note}`)].join('\n');
-  });
-  return `${[colours('dim', line(heads)), ...body].join('\n')}\n`;
+  const body = attachments.map((one, index) =>
+    [line(rows[index] ?? [], stateColour[one.state]), ...notes(one).map((note) => `    ${note}`)].join('\n'),
+  );
+  return `${[colours('dim', line(heads, undefined)), ...body].join('\n')}\n`;
 }
 
 function notes({ owed, holder }: Attachment): string[] {
@@ -66,7 +69,7 @@ function told(entry: Entry & Stamped, colours: Paint): string {
   const verb = (word: string, step: string) => `${word.padEnd(8)}${step.padEnd(12)}`;
   switch (entry.kind) {
     case 'begin':
-      return `begin   bridge ${entry.plan.bridge?.name ?? '-'}, port ${entry.plan.port?.name ?? '-'} (${entry.plan.port?.mode ?? '-'}), netns ${entry.netns.path}`;
+      return `begin   ${begun(entry)}`;
     case 'intent':
       return colours('dim', verb('intent', entry.step));
     case 'outcome': {
@@ -82,6 +85,11 @@ function told(entry: Entry & Stamped, colours: Paint): string {
     case 'going':
       return `going   by ${entry.by}`;
   }
+}
+
+/** A header of another version may lack anything. */
+function begun({ plan, netns }: Partial<Begin>): string {
+  return `bridge ${plan?.bridge?.name ?? '-'}, port ${plan?.port?.name ?? '-'} (${plan?.port?.mode ?? '-'}), netns ${netns?.path ?? '-'}`;
 }
 
 export function recoveredLine({ key, found, result, owed }: Recovered, colours: Paint): string {

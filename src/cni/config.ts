@@ -143,6 +143,7 @@ export interface Basics {
   readonly bridge: string;
   /** `ipam.type`; undefined if addresses are nobody's business here. */
   readonly ipam?: string;
+  readonly deviceInfoFile?: string;
 }
 
 export interface NetworkConfig extends Basics {
@@ -157,7 +158,6 @@ export interface NetworkConfig extends Basics {
   readonly vlanMode?: VlanMode;
   readonly mtu?: number;
   readonly mac?: string;
-  readonly deviceInfoFile?: string;
   readonly dns?: { readonly [key: string]: unknown };
   readonly prevResult?: { readonly [key: string]: unknown };
   readonly container: ContainerSide;
@@ -297,7 +297,6 @@ function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
     vlanMode: bridge.vlanMode,
     mtu: host.mtu || network.mtu,
     mac,
-    deviceInfoFile: runtimeConfig?.CNIDeviceInfoFile,
     dns: dns && Object.keys(dns).length > 0 ? dns : undefined,
     prevResult,
   };
@@ -332,6 +331,7 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
   const bridge = take(Bridge.entries.bridgeName, at(at(raw.host, 'bridge'), 'bridgeName'));
   const ipam = take(entries.ipam, raw.ipam)?.type;
   const logFile = take(entries.logFile, raw.logFile);
+  const deviceInfoFile = take(path, at(raw.runtimeConfig, 'CNIDeviceInfoFile'));
   const deadlines = take(entries.deadlines, raw.deadlines) ?? {};
   return {
     dataDir: take(entries.dataDir, raw.dataDir) ?? defaultDataDir,
@@ -342,5 +342,6 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
     sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,
     bridge: bridge || defaultBridge,
     ...(ipam && { ipam }),
+    ...(deviceInfoFile && { deviceInfoFile }),
   };
 }

@@ -5,7 +5,7 @@
  * the temporary file of a killed call is found again.
  */
 
-import { mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { code } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
@@ -29,11 +29,16 @@ export async function ensureDeviceInfo(plan: DeviceInfoPlan, end: Moment): Promi
 
 export async function removeDeviceInfo(plan: DeviceInfoPlan, end: Moment): Promise<Outcome> {
   for (const path of [plan.path, ...(await temporaries(plan, end))]) {
-    await inTime(unlink(path), end, `"${path}"`).catch((error) => {
+    await inTime(removeFile(path), end, `"${path}"`).catch((error) => {
       if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw error;
     });
   }
   return { kind: 'ok' };
+}
+
+/** Anything but a file at its name is not ours. */
+async function removeFile(path: string): Promise<void> {
+  if ((await lstat(path)).isFile()) await unlink(path);
 }
 
 /**

@@ -18,7 +18,7 @@ const busyPauseMs = 200;
 
 /** What plugins say on a DEL of an address they do not hold (A13). The specification wants success. */
 const alreadyReleased =
-  /did not find reserved ip|(address|allocation|lease|reservation|\bip\b)[^.;]*not found|no (address|allocation|lease|reservation)/i;
+  /did not find reserved ip|(address|allocation|lease|reservation)(?: \S+){0,4} (?:was |is )?not found|^no (address|allocation|lease|reservation) (found|for)\b/i;
 
 /** The first regular file of that name in CNI_PATH: root's directories, so a synchronous look is safe. */
 export function findProgram({ program, path }: AddressPlan): string | undefined {
@@ -62,9 +62,10 @@ export async function removeAddress(
   call: Call,
   deadlines: Deadlines,
 ): Promise<Outcome> {
-  const trouble = troubleOf('DEL', plan, await delegate('DEL', plan, text, call, deadlines));
-  if (!trouble || alreadyReleased.test(trouble.message)) return { kind: 'ok' };
-  return { kind: 'failed', trouble };
+  const finished = await delegate('DEL', plan, text, call, deadlines);
+  const trouble = troubleOf('DEL', plan, finished);
+  const said = readError(finished.stdout)?.message ?? finished.stderr.trim();
+  return !trouble || alreadyReleased.test(said) ? { kind: 'ok' } : { kind: 'failed', trouble };
 }
 
 export async function checkAddress(

@@ -18,7 +18,7 @@ const roomBytesMin = 256n * 1024n;
 export async function preflight(ovs: Switch, plan: Plan, dataDir: string, call: Call, deadlines: Deadlines) {
   return [
     ...(plan.port ? pathTroubles(plan.port) : []),
-    ...(plan.socketDir ? groupTroubles(plan.socketDir) : []),
+    ...(plan.socketDir ? [...baseTroubles(plan.socketDir.base), ...groupTroubles(plan.socketDir)] : []),
     ...(plan.address ? programTroubles(plan.address) : []),
     ...roomTroubles(dataDir),
     ...(await switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) })),
@@ -34,6 +34,16 @@ function pathTroubles(port: PortPlan): Trouble[] {
   return [{ code: code.invalidConfig, message }];
 }
 
+function baseTroubles(base: string): Trouble[] {
+  try {
+    accessSync(existing(base), constants.W_OK | constants.X_OK);
+    return [];
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return [{ code: code.invalidConfig, message: `"sharedDir" "${base}" cannot be used: ${why}` }];
+  }
+}
+
 /** The directory that will be made is judged by the nearest one above it that exists. */
 function roomTroubles(dataDir: string): Trouble[] {
   try {
@@ -45,6 +55,15 @@ function roomTroubles(dataDir: string): Trouble[] {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return [{ code: code.io, message: `"dataDir" "${dataDir}" cannot be written: ${message}` }];
+  }
+}
+
+/** @returns undefined where something is no directory: that is said of "sharedDir" already. */
+function device(path: string): number | undefined {
+  try {
+    return statSync(existing(path)).dev;
+  } catch {
+    return undefined;
   }
 }
 
@@ -96,8 +115,8 @@ async function serverTroubles(
   if (lstatSync(from, { throwIfNoEntry: false }) && !(await recallPort(ovs, plan, call))) {
     return bad(`"${from}" exists already: the switch could not create a socket of that name`);
   }
-  const to = existing(port.directory);
-  if (statSync(existing(directory)).dev === statSync(to).dev) return [];
+  const [here, to] = [device(directory), device(port.directory)];
+  if (here === to || to === undefined) return [];
   return bad(
     `"host.vhost.mode" is "server", but sockets of the switch are created in "${directory}", on another file system than ` +
       `"${to}": use "client", or a "sharedDir" on the same file system`,

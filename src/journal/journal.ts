@@ -127,7 +127,11 @@ export class Journal<R extends object> {
 
   /** Somebody wants this attachment gone. Seen at once by every process that has the file open. */
   get going(): boolean {
-    return isGoing(this.#disk.stat(this.fd));
+    let going = false;
+    this.#guard('look at', () => {
+      going = isGoing(this.#disk.stat(this.fd));
+    });
+    return going;
   }
 
   /**
@@ -194,8 +198,9 @@ export class Journal<R extends object> {
     });
   }
 
+  /** The descriptor is gone whatever close(2) answers, and what matters was fsynced. */
   close(): void {
-    this.#disk.close(this.fd);
+    closeQuietly(this.#disk, this.fd);
   }
 
   #write(record: R, durable: boolean): void {
@@ -267,6 +272,14 @@ export class Journal<R extends object> {
     const failure = new JournalError(error.code, message, { cause: error });
     this.#failure ??= failure;
     return failure;
+  }
+}
+
+export function closeQuietly(disk: Disk, fd: number): void {
+  try {
+    disk.close(fd);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
   }
 }
 

@@ -10,7 +10,7 @@
 import { dirname, join } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { type Disk, isSystemError } from './disk.ts';
-import { isGoing, JournalError, wholeWrite } from './journal.ts';
+import { closeQuietly, isGoing, JournalError, wholeWrite } from './journal.ts';
 import { lock } from './lock.ts';
 
 /** 64 random bits as 16 hex digits, a line; the first whole one counts. */
@@ -44,7 +44,7 @@ export async function ensureInstance(disk: Disk, dataDir: string, random: () => 
       if (!isDurable(disk, fd)) appendInstance(disk, fd, dataDir, id);
       return id;
     } finally {
-      disk.close(fd);
+      closeQuietly(disk, fd);
     }
   });
 }
@@ -115,7 +115,7 @@ function readFile(disk: Disk, dataDir: string): { id: string; durable: boolean }
       const id = parseInstance(disk, fd);
       return id === undefined ? undefined : { id, durable: isDurable(disk, fd) };
     } finally {
-      disk.close(fd);
+      closeQuietly(disk, fd);
     }
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') return undefined;

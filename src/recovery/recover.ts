@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { type AttachmentKey, journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
 import { now, remainingMs } from '../deadlines.ts';
-import { type Entry, fold } from '../drive.ts';
+import { type Entry, fold, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
 import { listGoing, listJournals, readInstance } from '../journal/store.ts';
@@ -44,7 +44,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   const instance = readInstance(disk, dataDir);
   const recovered: Recovered[] = [];
   for (const name of listJournals(disk, dataDir, journalSuffix).sort()) {
-    const one = instance === undefined ? undefined : await recoverOne(name, instance, options);
+    const one = instance === undefined ? undefined : await tolerant(name, () => recoverOne(name, instance, options));
     if (!one) continue;
     progress(one);
     recovered.push(one);
@@ -60,8 +60,19 @@ export async function payOwed(options: Omit<RecoverOptions, 'removeMs'>, instanc
   const end = now() + payMs;
   for (const name of listGoing(options.disk, options.dataDir, journalSuffix)) {
     if (now() >= end) return;
-    const one = await recoverOne(name, instance, { ...options, removeMs: remainingMs(end) });
+    const one = await tolerant(name, () => recoverOne(name, instance, { ...options, removeMs: remainingMs(end) }));
     if (one && one.result !== 'held') options.progress(one);
+  }
+}
+
+/** One journal that cannot be read is no reason to leave the others. */
+async function tolerant(name: string, action: () => Promise<Recovered | undefined>): Promise<Recovered | undefined> {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    const key = name.slice(0, -journalSuffix.length);
+    return { key, found: 'interrupted', result: 'owed', owed: [{ step: 'journal', message: error.message }] };
   }
 }
 
@@ -102,8 +113,7 @@ function stateOf(journal: Journal<Entry>): Found {
 }
 
 function keyOf(name: string, journal: Journal<Entry>): AttachmentKey | undefined {
-  const [header] = journal.records;
-  return header?.kind === 'begin' ? header.plan.key : keyOfJournalName(name);
+  return planOfHeader(journal.records)?.key ?? keyOfJournalName(name);
 }
 
 async function finish(

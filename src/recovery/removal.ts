@@ -1,7 +1,7 @@
 /**
  * Taking one attachment away under its lock, whoever wants it: a repeated ADD, DEL, recovery. All by the same machine and loop.
  */
-import { drive, type Entry, fold, start } from '../drive.ts';
+import { drive, type Entry, fold, planOfHeader, start } from '../drive.ts';
 import type { Journal } from '../journal/journal.ts';
 import { delMachine } from '../machines/del.ts';
 import type { Call, Facts, Perform, Plan } from '../machines/protocol.ts';
@@ -53,12 +53,7 @@ async function withoutJournal(
   known: Plan,
   call: Call,
 ): Promise<{ plan: Plan; facts: Facts }> {
-  const [header] = journal.records;
-  const written = header?.kind === 'begin' && isPlan(header.plan) ? header.plan : undefined;
+  const written = planOfHeader(journal.records);
   const recalled = await host.recall({ ...known, ...written, key: known.key }, call);
   return { plan: { ...recalled, ...(written?.address && { address: written.address }) }, facts: {} };
 }
-
-/** A header of another version may hold anything. */
-const isPlan = (value: unknown): value is Plan =>
-  typeof value === 'object' && value !== null && 'key' in value && 'ovsdb' in value && 'request' in value;

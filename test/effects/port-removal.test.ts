@@ -65,7 +65,9 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
 
   it('leaves the sibling’s port and socket (A6, B13)', async () => {
     const { s, plan } = await attached({ port: { mode } });
-    const siblings = ['net', 'net11', 'net10'].map((ifName) => s.plan({ key: keyOf(plan.key.containerId, ifName), port: { mode } }));
+    const siblings = ['net', 'net11', 'net10'].map((ifName) =>
+      s.plan({ key: keyOf(plan.key.containerId, ifName), port: { mode } }),
+    );
     for (const sibling of siblings) await attach(s, sibling);
     await remove(s, plan);
     expect((await namesOf(s)).sort()).toEqual(siblings.map(({ port }) => port.name).sort());
@@ -95,7 +97,7 @@ describe('a socket file', () => {
     expect((await ensurePort(s.another(), next, next.port, call(), s.deadlines)).kind).toBe('ok');
     expect(await remove(s, plan)).toEqual({ kind: 'ok' });
     expect(existsSync(socketOf(plan))).toBe(true);
-    expect(await namesOf(s)).toEqual(['own.sock']);
+    expect(await namesOf(s)).toEqual([next.port.name]);
   });
 
   it('that an administrator’s interface names stays', async () => {
@@ -113,7 +115,7 @@ describe('a socket file', () => {
     expect(readdirSync(plan.port.directory).sort()).toEqual(['db.sock', 'soc', 'sock1', 'sockk', 'xsock']);
   });
 
-  it('that is none is not ours: files, symlinks, FIFOs and directories of that name stay', async () => {
+  it('that is none is not ours: a symlink of its name stays, and what it leads to', async () => {
     const { s, plan } = await attached({ port: { mode: 'server' } });
     const canary = join(s.sharedDir, 'canary');
     writeFileSync(canary, '');
@@ -201,15 +203,18 @@ describe('a removal from a database that is away', () => {
     expect(await namesOf(s)).toEqual([plan.port.name]);
   });
 
-  it.each(['drop-before-commit', 'drop-after-commit'] as const)('in the middle (%s) is tried again and comes to its end', async (kind) => {
-    const { s, plan } = await attached();
-    let dropped = 0;
-    s.ovsdb.faults.request = (_, params) =>
-      JSON.stringify(params).includes('"delete"') && dropped++ === 0 ? { kind } : undefined;
-    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
-    expect(dropped).toBeGreaterThan(0);
-    expect(await namesOf(s)).toEqual([]);
-  });
+  it.each(['drop-before-commit', 'drop-after-commit'] as const)(
+    'in the middle (%s) is tried again and comes to its end',
+    async (kind) => {
+      const { s, plan } = await attached();
+      let dropped = 0;
+      s.ovsdb.faults.request = (_, params) =>
+        JSON.stringify(params).includes('"delete"') && dropped++ === 0 ? { kind } : undefined;
+      expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+      expect(dropped).toBeGreaterThan(0);
+      expect(await namesOf(s)).toEqual([]);
+    },
+  );
 
   it('because it hangs ends at the moment that was set, without a second try (B38)', async () => {
     const { s, plan } = await attached();

@@ -1,4 +1,14 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureBridge } from '../../src/effects/bridge.ts';
@@ -6,7 +16,8 @@ import { ensurePort } from '../../src/effects/port.ts';
 import { call, instance, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { readSwitch } from '../support/world.ts';
 
-const ensure = (s: Scene, plan: WholePlan, ours = call(), ovs = s.ovs) => ensurePort(ovs, plan, plan.port, ours, s.deadlines);
+const ensure = (s: Scene, plan: WholePlan, ours = call(), ovs = s.ovs) =>
+  ensurePort(ovs, plan, plan.port, ours, s.deadlines);
 
 const portsOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).ports;
 
@@ -27,7 +38,10 @@ describe('making a port in client mode', () => {
   it('inserts it with its socket and with marks that tell a removal everything', async () => {
     const { s, plan } = await prepared();
     const outcome = await ensure(s, plan);
-    expect(outcome).toEqual({ kind: 'ok', facts: { uuid: expect.stringMatching(/^[0-9a-f-]{36}$/), ofport: expect.any(Number) } });
+    expect(outcome).toEqual({
+      kind: 'ok',
+      facts: { uuid: expect.stringMatching(/^[0-9a-f-]{36}$/), ofport: expect.any(Number) },
+    });
     const socket = `${plan.port.directory}/c0ffee00c0ff-net1`;
     expect(await portsOf(s)).toMatchObject([
       {
@@ -176,7 +190,9 @@ describe('a port that is refused', () => {
     const before = await s.ovsdb.tables();
     const second = s.plan({ key: keyOf('0123456789ab2') });
     const elsewhere = join(s.sharedDir, 'elsewhere');
-    const trouble = troubleOf(await ensure(s, { ...second, port: { ...second.port, directory: elsewhere } }, call(), s.another()));
+    const trouble = troubleOf(
+      await ensure(s, { ...second, port: { ...second.port, directory: elsewhere } }, call(), s.another()),
+    );
     expect(trouble.code).toBe(7);
     expect(trouble.message).toContain('"net:0123456789ab1:net1"');
     expect(await s.ovsdb.tables()).toEqual(before);
@@ -198,7 +214,10 @@ describe('a port that is refused', () => {
     async (mode) => {
       const { s, plan } = await prepared({ port: { file: 'shared.sock', mode } });
       await ensure(s, plan);
-      const second = s.plan({ key: keyOf('beef0000beef0000'), port: { file: 'shared.sock', directory: plan.port.directory } });
+      const second = s.plan({
+        key: keyOf('beef0000beef0000'),
+        port: { file: 'shared.sock', directory: plan.port.directory },
+      });
       const trouble = troubleOf(await ensure(s, second, call(), s.another()));
       expect(trouble.code).toBe(7);
       expect(trouble.message).toContain(`${plan.port.directory}/shared.sock`);
@@ -221,7 +240,10 @@ describe('a port that is refused', () => {
   it('because its bridge went away, is displaced: nothing was made, and the bridge comes first again', async () => {
     const { s, plan } = await prepared();
     await s.ovsdb.removeBridge('br0');
-    expect(await ensure(s, plan)).toEqual({ kind: 'displaced', trouble: { code: 11, message: 'bridge "br0" went away' } });
+    expect(await ensure(s, plan)).toEqual({
+      kind: 'displaced',
+      trouble: { code: 11, message: 'bridge "br0" went away' },
+    });
     for (const table of ['Port', 'Interface']) expect(s.ovsdb.dump(table)).toEqual([]);
   });
 });

@@ -135,7 +135,7 @@ class Add extends OnOne {
     const untroubled = !this.trouble.host && !this.trouble.disk;
     if (untroubled)
       expect([before?.is, answer]).toMatchObject([expect.not.stringMatching('absent|attached'), { code: 11 }]);
-    if (untroubled) expect(leftOf(this.one, node).filter((thing) => !thing.startsWith('idle'))).toEqual([]);
+    if (untroubled) expect(ownLeft(this.one, node)).toEqual([]);
     model.states[this.index] = afterFailure(this.one, this.trouble, node);
   }
 }
@@ -151,7 +151,7 @@ class Del extends OnOne {
     expect(model.states[this.index]).toEqual({ is: 'absent' });
     // It has paid what others owe.
     for (const [index, { is }] of model.states.entries()) {
-      if (is === 'owed') expect(leftOf(attachmentOf(index), node)).toEqual([]);
+      if (is === 'owed') expect(ownLeft(attachmentOf(index), node)).toEqual([]);
     }
   }
 

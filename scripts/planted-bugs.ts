@@ -1,0 +1,188 @@
+/** The bugs that planted.ts plants: each as it would be made, and the suites that have to see it, the cheapest first. */
+
+export interface Patch {
+  readonly file: string;
+  /** Exactly once in the file. */
+  readonly search: string;
+  readonly replace: string;
+}
+
+export interface Suite {
+  readonly project: 'unit' | 'property' | 'fault' | 'system' | 'real-fault';
+  readonly file: string;
+  /** A part of the titles of the tests to run. */
+  readonly only?: string;
+}
+
+export interface Bug {
+  readonly letter: string;
+  readonly title: string;
+  readonly patches: readonly Patch[];
+  readonly suites: readonly Suite[];
+}
+
+const unit = (file: string, only?: string): Suite => ({ project: 'unit', file, ...(only && { only }) });
+const fault = (file: string, only?: string): Suite => ({ project: 'fault', file, ...(only && { only }) });
+const real = (file: string, only?: string): Suite => ({ project: 'real-fault', file, ...(only && { only }) });
+
+export const bugs: readonly Bug[] = [
+  {
+    letter: 'a',
+    title: 'the intent is recorded after the effect',
+    patches: [
+      {
+        file: 'src/drive.ts',
+        search: "return reason ?? recorded(() => journal.append({ kind: 'intent', step: name }));",
+        replace: 'return reason;',
+      },
+      {
+        file: 'src/drive.ts',
+        search: '  const ms = Math.round((now() - began) * 10) / 10;',
+        replace: `  if (making) recorded(() => journal.append({ kind: 'intent', step: request.step }));
+  const ms = Math.round((now() - began) * 10) / 10;`,
+      },
+    ],
+    suites: [fault('test/fault/crash-at-every-step.test.ts'), real('test/fault/real/power-cut.test.ts')],
+  },
+  {
+    letter: 'b',
+    title: 'no fsync of the directory before the first intent',
+    patches: [
+      {
+        file: 'src/plugin.ts',
+        search: `    journal.append(beginning(request, plan, node, call));
+    journal.fsyncName();`,
+        replace: '    journal.append(beginning(request, plan, node, call));',
+      },
+    ],
+    suites: [
+      fault('test/fault/crash-at-every-step.test.ts'),
+      real('test/fault/real/power-cut.test.ts', 'ext4.*at any call of an ADD'),
+    ],
+  },
+  {
+    letter: 'c',
+    title: 'files are removed that only begin with our name',
+    patches: [
+      {
+        file: 'src/effects/device-info.ts',
+        search: '    if (text !== undefined && contents(plan).startsWith(text)) found.push(join(directory, name));',
+        replace: '    if (text !== undefined) found.push(join(directory, name));',
+      },
+    ],
+    suites: [unit('test/effects/device-info.test.ts')],
+  },
+  {
+    letter: 'd',
+    title: 'children are not handed the lock',
+    patches: [
+      {
+        file: 'src/effects/subprocess.ts',
+        search: 'lockFd === undefined ? [] : [lockFd]',
+        replace: '[]',
+      },
+    ],
+    suites: [unit('test/effects/subprocess.test.ts')],
+  },
+  {
+    letter: 'e',
+    title: 'what was locked is not compared with what the name leads to',
+    patches: [
+      {
+        file: 'src/journal/lock.ts',
+        search: "  return disk.lookup(path)?.ino === disk.stat(fd).ino ? 'held' : 'gone';",
+        replace: "  return 'held';",
+      },
+    ],
+    suites: [unit('test/journal/lock.test.ts')],
+  },
+  {
+    letter: 'f',
+    title: 'the going mark is not looked at before the answer',
+    patches: [
+      {
+        file: 'src/plugin.ts',
+        search: 'const trouble = stop() ?? node.host.netnsTroubles',
+        replace: 'const trouble = node.host.netnsTroubles',
+      },
+    ],
+    suites: [fault('test/fault/going.test.ts', 'ADD sees the going mark')],
+  },
+  {
+    letter: 'g',
+    title: 'the bridge is deleted without the guard that it is empty',
+    patches: [
+      {
+        file: 'src/effects/bridge.ts',
+        search: `    unless('Bridge', [['_uuid', '==', id], ours], [{ ports: local ? uuid(local) : set([]) }]),
+`,
+        replace: '',
+      },
+    ],
+    suites: [unit('test/effects/bridge.test.ts')],
+  },
+  {
+    letter: 'h',
+    title: 'the address is released before the port is gone',
+    patches: [
+      {
+        file: 'src/machines/removal.ts',
+        search: "publication: taking('publication', 'port', 'port'),",
+        replace: "publication: taking('publication', 'afterPort', 'afterPort'),",
+      },
+      {
+        file: 'src/machines/removal.ts',
+        search: "socketDir: taking('socketDir', 'afterPort', 'afterPort'),",
+        replace: "socketDir: taking('socketDir', 'done', 'done'),",
+      },
+      {
+        file: 'src/machines/removal.ts',
+        search: "target: 'address' }, { target: 'done' }]",
+        replace: "target: 'address' }, { target: 'port' }]",
+      },
+      {
+        file: 'src/machines/removal.ts',
+        search: "address: taking('address', 'done', 'done'),",
+        replace: "address: taking('address', 'port', 'port'),",
+      },
+    ],
+    suites: [unit('test/machines/removal.test.ts')],
+  },
+  {
+    letter: 'i',
+    title: 'a journal that exists is written from its start instead of appended to',
+    patches: [
+      {
+        file: 'src/journal/disk.ts',
+        search: "fs.openSync(path, flags === 'r+' ? O_RDWR | O_APPEND : flags, mode)",
+        replace: 'fs.openSync(path, flags, mode)',
+      },
+    ],
+    suites: [unit('test/journal/disk.test.ts')],
+  },
+  {
+    letter: 'j',
+    title: 'a transaction goes without the assert of its fence',
+    patches: [
+      {
+        file: 'src/effects/ovsdb.ts',
+        search: `        const results = await this.transact([{ op: 'assert', lock: fence }, ...operations], end);
+        return results.slice(1);`,
+        replace: '        return await this.transact(operations, end);',
+      },
+    ],
+    suites: [unit('test/effects/ovsdb.test.ts', 'the fence')],
+  },
+  {
+    letter: 'k',
+    title: 'a published file is written through a symlink',
+    patches: [
+      {
+        file: 'src/effects/directory.ts',
+        search: 'const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK;',
+        replace: 'const flags = O_WRONLY | O_CREAT | O_NONBLOCK;',
+      },
+    ],
+    suites: [unit('test/effects/publication.test.ts')],
+  },
+];

@@ -1,0 +1,213 @@
+/** What list and show print. */
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { journalName } from '../../src/attachment.ts';
+import type { Entry } from '../../src/drive.ts';
+import { bunChild } from '../support/child.ts';
+import { adding, attached, begin, cliScene, owing } from '../support/cli-scene.ts';
+import { keyOf } from '../support/effect-parts.ts';
+
+const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
+
+const escape = '\u001b';
+
+/** One journal of every state. */
+async function everything() {
+  const s = await cliScene();
+  await s.journal(keyOf('aaaa00000000ffff'), attached(keyOf('aaaa00000000ffff')));
+  await s.journal(keyOf('bbbb'), adding(keyOf('bbbb')));
+  await s.journal(keyOf('cccc'), owing(keyOf('cccc')), true);
+  await s.journal(keyOf('dddd'), []);
+  await s.journal(keyOf('eeee'), [{ ...begin(keyOf('eeee')), machine: 99 }]);
+  return s;
+}
+
+const states = ['attached', 'adding', 'owed', 'empty', 'unreadable'];
+
+describe('list', () => {
+  it('is a table of every attachment with its state, bridge, port, addresses and what is owed and why', async () => {
+    const { exitCode, out, err } = await (await everything()).run('list');
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+    const at = '2025-01-17T12:00:00.000Z';
+    expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+      ['NETWORK', 'CONTAINER', 'IFNAME', 'STATE', 'BRIDGE', 'PORT', 'ADDRESSES', 'SINCE'],
+      ['net', 'aaaa00000000f', 'net1', 'attached', 'br0', 'aaaa00000000-net1', '10.0.0.5/24', at],
+      ['net', 'bbbb', 'net1', 'adding', 'br0', 'bbbb-net1', '10.0.0.5/24', at],
+      ['net', 'cccc', 'net1', 'owed', 'br0', 'cccc-net1', '10.0.0.5/24', at],
+      ['', 'owed: address: the pool is away'],
+      ['net', 'dddd', 'net1', 'empty'],
+      ['net', 'eeee', 'net1', 'unreadable', 'br0', 'eeee-net1', at],
+      [''],
+    ]);
+  });
+
+  it('has its columns one below the other', async () => {
+    const lines = (await (await everything()).run('list')).out.split('\n');
+    const column = lines[0]?.indexOf('STATE') ?? -1;
+    const found = lines.filter((line) => line.startsWith('net')).map((line) => line.slice(column).split(' ')[0]);
+    expect(found).toEqual(states);
+  });
+
+  it('says so when there is nothing', async () => {
+    expect((await (await cliScene()).run('list')).out).toBe('no attachments\n');
+  });
+
+  it('with --json is one document with everything that is known', async () => {
+    const { out } = await (await everything()).run('list', '--json');
+    const { attachments } = JSON.parse(out);
+    expect(attachments.map(({ state }: { state: string }) => state)).toEqual(states);
+    expect(attachments[0]).toEqual({
+      key: 'net:aaaa00000000ffff:net1',
+      network: 'net',
+      containerId: 'aaaa00000000ffff',
+      ifName: 'net1',
+      state: 'attached',
+      since: '2025-01-17T12:00:00.000Z',
+      bridge: 'br0',
+      port: 'aaaa00000000-net1',
+      socket: '/pods/aaaa00000000/aaaa00000000-net1',
+      addresses: ['10.0.0.5/24'],
+      owed: [],
+    });
+    expect(attachments[2].owed).toEqual([{ step: 'address', message: 'the pool is away' }]);
+  });
+
+  it('has colours on a terminal only, each around the state and nothing else', async () => {
+    const s = await everything();
+    const named = { network: 'attached', containerId: 'owed', ifName: 'adding' };
+    await s.journal(named, attached(named));
+    const plain = (await s.run('list')).out;
+    expect(plain).not.toContain(escape);
+    const coloured = (await s.runInteractive('list')).out;
+    expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(plain);
+    const painted = [...coloured.matchAll(/\u001b\[\d+m([a-z]+)\u001b\[0m/g)].map(([, text]) => text);
+    expect(painted.sort()).toEqual([...states, 'attached'].sort());
+    expect(coloured).toMatch(/^attached /m);
+  });
+
+  it('reads a journal without its lock, and names the process that holds it', async () => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), owing(keyOf('aaaa')), true);
+    const holder = bunChild(holderProgram, [path, '0']);
+    await holder.line();
+    const { out } = await s.run('list');
+    expect(out).toContain('removing');
+    expect(out).toContain(`held by process ${holder.process.pid} (`);
+    const { attachments } = JSON.parse((await s.run('list', '--json')).out);
+    expect(attachments).toMatchObject([{ state: 'removing', owed: [], holder: { pid: holder.process.pid } }]);
+    // A data directory may be named from here, too.
+    const named = await s.run('list', '--json', '--data-dir', relative(process.cwd(), s.dataDir));
+    expect(JSON.parse(named.out).attachments).toMatchObject([{ state: 'removing' }]);
+    await holder.kill();
+    expect((await s.run('list')).out).toContain('owed');
+  });
+
+  it('changes nothing: a torn journal is repaired by the next call, not by a look', async () => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
+    appendFileSync(path, '{"seq":99');
+    const before = readFileSync(path, 'utf8');
+    expect((await s.run('list')).out).toContain('attached');
+    expect(readFileSync(path, 'utf8')).toBe(before);
+  });
+
+  it('shows the others beside one that is garbage, of another version or not to be understood', async () => {
+    const s = await everything();
+    writeFileSync(join(s.dataDir, journalName(keyOf('ffff'))), 'garbage\n');
+    const odd = { kind: 'begin', format: 99, what: 'else' } as unknown as Entry;
+    await s.journal(keyOf('9999'), [odd]);
+    await s.journal(keyOf('8888'), [{ ...odd, plan: { key: 7 } } as unknown as Entry]);
+    const { exitCode, out } = await s.run('list');
+    expect(exitCode).toBe(0);
+    for (const id of ['8888', '9999', 'aaaa', 'ffff']) expect(out).toContain(id);
+  });
+
+  it('leaves alone what is no journal', async () => {
+    const s = await cliScene();
+    for (const name of ['notes.txt', 'net:a:b.journal.corrupt', 'journal']) writeFileSync(join(s.dataDir, name), '');
+    expect((await s.run('list')).out).toBe('no attachments\n');
+  });
+});
+
+describe('show', () => {
+  it('is the journal as a timeline: each step, when, how long, and how it went', async () => {
+    const s = await everything();
+    const { exitCode, out } = await s.run('show', 'cccc');
+    expect(exitCode).toBe(0);
+    const at = '2025-01-17T12:00:00.000Z';
+    const lines = out.split('\n');
+    expect(lines[0]).toBe('net:cccc:net1  owed');
+    expect(lines[1]).toBe(`  ${at}  begin   bridge br0, port cccc-net1 (client), netns /run/netns/a`);
+    expect(lines[2]).toBe(`  ${at}  intent  address     `);
+    expect(lines[3]).toMatch(/ {2}ensure {2}address +1.5 ms {2}ok$/);
+    expect(out).toMatch(/attached\n.*going {3}by DEL\n/);
+    expect(out).toMatch(/remove {2}address +9 ms {2}failed: the pool is away\n/);
+    expect(lines.at(-2)).toBe('  owed: address: the pool is away');
+  });
+
+  it('shows an ADD that was given up with its reason', async () => {
+    const s = await cliScene();
+    const trouble = { code: 11, message: 'the time is up' };
+    await s.journal(keyOf('aaaa'), [...adding(keyOf('aaaa')), { kind: 'abandon', trouble }]);
+    expect((await s.run('show', 'aaaa')).out).toContain('abandon the time is up\n');
+  });
+
+  it.each([
+    [['aaaa00000000ffff'], ['net:aaaa00000000ffff:net1']],
+    [['aaaa'], ['net:aaaa00000000ffff:net1']],
+    [['net:bbbb:net1'], ['net:bbbb:net1']],
+    [['bbbb', 'net1'], ['net:bbbb:net1']],
+  ])('%j finds %j', async (args, keys) => {
+    const { out } = await (await everything()).run('show', ...args);
+    for (const key of keys) expect(out).toContain(`${key}  `);
+  });
+
+  it('of an id with several interfaces shows all, or the one that is named', async () => {
+    const s = await cliScene();
+    for (const ifName of ['net1', 'net2']) await s.journal(keyOf('aaaa', ifName), attached(keyOf('aaaa', ifName)));
+    const both = (await s.run('show', 'aaaa')).out;
+    expect(both).toContain('net:aaaa:net1');
+    expect(both).toContain('net:aaaa:net2');
+    expect(JSON.parse((await s.run('show', 'aaaa', '--json')).out)).toHaveLength(2);
+    expect((await s.run('show', 'aaaa', 'net2')).out).not.toContain('net:aaaa:net1');
+    expect((await s.run('show', 'aaaa', 'net')).exitCode).toBe(1);
+  });
+
+  it('of what there is not is exit code 1, naming it and where it was looked for', async () => {
+    const s = await everything();
+    const { exitCode, out, err } = await s.run('show', 'ffff', 'net1');
+    expect({ exitCode, out }).toEqual({ exitCode: 1, out: '' });
+    for (const word of ['ffff net1', s.dataDir]) expect(err).toContain(word);
+  });
+
+  it('with --json is the attachment with its records as they were written', async () => {
+    const s = await everything();
+    const document = JSON.parse((await s.run('show', 'cccc', '--json')).out);
+    expect(document).toMatchObject({ key: 'net:cccc:net1', state: 'owed' });
+    const entries = owing(keyOf('cccc')).map((entry, index) => ({
+      seq: index + 1,
+      at: '2025-01-17T12:00:00.000Z',
+      ...entry,
+    }));
+    expect(document.records).toEqual(entries);
+  });
+
+  it('has colours on a terminal only', async () => {
+    const s = await everything();
+    const plain = (await s.run('show', 'cccc')).out;
+    expect(plain).not.toContain(escape);
+    const coloured = (await s.runInteractive('show', 'cccc')).out;
+    expect(coloured).toContain(`${escape}[31m`);
+    expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(plain);
+  });
+
+  it('tells what it can of a journal of another version', async () => {
+    const s = await everything();
+    await s.journal(keyOf('9999'), [{ kind: 'begin', format: 99 } as unknown as Entry]);
+    for (const id of ['eeee', '9999']) {
+      const { exitCode, out } = await s.run('show', id);
+      expect({ exitCode, head: out.split('\n')[0] }).toEqual({ exitCode: 0, head: `net:${id}:net1  unreadable` });
+    }
+  });
+});

@@ -1,0 +1,155 @@
+/** Words, exit codes, recover. What list and show print: attachments.test.ts. */
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Outcome } from '../../src/machines/protocol.ts';
+import { bunChild } from '../support/child.ts';
+import { adding, attached, cliScene, owing } from '../support/cli-scene.ts';
+import { keyOf } from '../support/effect-parts.ts';
+
+const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
+
+const failed: Outcome = { kind: 'failed', trouble: { code: 11, message: 'the switch is away' } };
+
+describe('the words of a command', () => {
+  it.each([['help'], ['--help'], ['-h'], ['list', '--help'], []])('%j: help, exit code 0', async (...args) => {
+    const { exitCode, out, err } = await (await cliScene()).run(...args.flat());
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+    for (const word of ['userspace list', 'userspace show', 'userspace recover', '--json', '--data-dir', 'Exit codes'])
+      expect(out).toContain(word);
+  });
+
+  it('--version: the version and nothing else', async () => {
+    expect(await (await cliScene()).run('--version')).toEqual({ exitCode: 0, out: '1.2.3\n', err: '' });
+  });
+
+  it.each([
+    [['dance'], 'dance'],
+    [['add'], 'add'],
+    [['list', '--colour'], '--colour'],
+    [['recover', '--json=yes'], '--json'],
+    [['list', '-x'], '-x'],
+    [['show'], 'container id'],
+    [['list', 'everything'], 'everything'],
+    [['recover', 'net:c0ffee:net1'], 'net:c0ffee:net1'],
+    [['show', 'c0ffee', 'net1', 'net2'], 'net2'],
+  ])('%j are wrong: exit code 2, said on stderr, and nothing was done', async (args, word) => {
+    const s = await cliScene();
+    await s.journal(keyOf('c0ffee'), adding(keyOf('c0ffee')));
+    const { exitCode, out, err } = await s.run(...args);
+    expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
+    expect(err).toContain(word);
+    expect(err).toContain('userspace --help');
+    expect(s.asked).toEqual([]);
+  });
+
+  it('an option without its value is wrong too', async () => {
+    const s = await cliScene();
+    expect((await s.run('list', '--ovsdb')).exitCode).toBe(2);
+  });
+});
+
+describe('a data directory', () => {
+  it('that is not there has no attachments, and nothing to recover', async () => {
+    const s = await cliScene();
+    const nowhere = ['--data-dir', join(s.dataDir, 'none')];
+    expect(await s.run('list', ...nowhere).then(({ exitCode }) => exitCode)).toBe(0);
+    expect(await s.run('recover', ...nowhere).then(({ exitCode }) => exitCode)).toBe(0);
+  });
+
+  it('that is none is exit code 1, by its path', async () => {
+    const s = await cliScene();
+    const file = join(s.dataDir, 'file');
+    writeFileSync(file, '');
+    for (const words of [['list'], ['show', 'c0ffee'], ['recover']]) {
+      const { exitCode, out, err } = await s.run(...words, '--data-dir', file);
+      expect({ exitCode, out }).toEqual({ exitCode: 1, out: '' });
+      expect(err).toContain(`userspace ${words[0]}: `);
+      expect(err).toContain(file);
+    }
+  });
+});
+
+describe('recover', () => {
+  it('with nothing to do says so: exit code 0', async () => {
+    const { exitCode, out } = await (await cliScene()).run('recover');
+    expect({ exitCode, out }).toEqual({ exitCode: 0, out: '0 removed, 0 owed, 0 kept, 0 held\n' });
+  });
+
+  it('rolls an interrupted ADD back, finishes a removal, and leaves what is attached alone', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
+    await s.journal(keyOf('bbbb'), attached(keyOf('bbbb')));
+    await s.journal(keyOf('cccc'), owing(keyOf('cccc')), true);
+    const { exitCode, out } = await s.run('recover');
+    expect(exitCode).toBe(0);
+    expect(out.split('\n')).toEqual([
+      'net:aaaa:net1: interrupted, removed',
+      'net:bbbb:net1: attached, kept',
+      'net:cccc:net1: going, removed',
+      '2 removed, 0 owed, 1 kept, 0 held',
+      '',
+    ]);
+    expect(readdirSync(s.dataDir).sort()).toEqual(['instance', 'net:bbbb:net1.journal']);
+    expect(s.asked.filter((words) => words.includes('bbbb') || !words.startsWith('remove'))).toEqual([]);
+    expect(s.asked).toContain('remove address net:aaaa:net1');
+    expect(s.asked).toContain('remove port net:cccc:net1');
+  });
+
+  it('that cannot take something away says what and why: exit code 3, and the journal stays', async () => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
+    s.answer = ({ step }) => (step === 'port' ? failed : { kind: 'ok' });
+    const { exitCode, out } = await s.run('recover');
+    expect(exitCode).toBe(3);
+    expect(out).toContain('net:aaaa:net1: interrupted, owed; port: the switch is away\n');
+    expect(out).toContain('0 removed, 1 owed, 0 kept, 0 held\n');
+    expect(existsSync(path)).toBe(true);
+    s.answer = () => ({ kind: 'ok' });
+    expect((await s.run('recover')).exitCode).toBe(0);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('leaves alone what a living process works on: exit code 0', async () => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
+    const holder = bunChild(holderProgram, [path, '0']);
+    expect(await holder.line()).toBe('held');
+    const { exitCode, out } = await s.run('recover');
+    expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
+    expect(out).toContain('1 held');
+    await holder.kill();
+    expect((await s.run('recover')).out).toContain('1 removed');
+  });
+
+  it('with --json prints one document and no progress', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
+    await s.journal(keyOf('bbbb'), owing(keyOf('bbbb')), true);
+    s.answer = ({ step, plan }) => (step === 'address' && plan.key.containerId === 'bbbb' ? failed : { kind: 'ok' });
+    const { exitCode, out } = await s.run('recover', '--json');
+    expect(exitCode).toBe(3);
+    expect(JSON.parse(out)).toEqual({
+      attachments: [
+        { key: 'net:aaaa:net1', found: 'interrupted', result: 'removed', owed: [] },
+        {
+          key: 'net:bbbb:net1',
+          found: 'going',
+          result: 'owed',
+          owed: [{ step: 'address', message: 'the switch is away' }],
+        },
+      ],
+      removed: 1,
+      owed: 1,
+      kept: 0,
+      held: 0,
+    });
+  });
+
+  it('twice is the same as once', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('bbbb'), attached(keyOf('bbbb')));
+    const first = await s.run('recover');
+    expect(await s.run('recover')).toEqual(first);
+  });
+});

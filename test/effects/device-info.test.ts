@@ -1,0 +1,103 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from '../../src/effects/device-info.ts';
+import type { DeviceInfoPlan } from '../../src/machines/protocol.ts';
+import { soon, troubleOf } from '../support/effect-parts.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+function planned(
+  name = 'net1',
+  directory = join(temporaryDirectory(), 'devinfo', 'cni'),
+): DeviceInfoPlan & { directory: string } {
+  return { path: join(directory, name), mode: 'server', socket: `/pods/c0ffee/${name}`, directory };
+}
+
+const ensure = (plan: DeviceInfoPlan) => ensureDeviceInfo(plan, soon());
+const remove = (plan: DeviceInfoPlan) => removeDeviceInfo(plan, soon());
+
+describe('the device information file', () => {
+  it('is written as its specification says, readable for all, its directory made; twice is the same as once', async () => {
+    const plan = planned();
+    for (let round = 0; round < 2; round++) {
+      expect(await ensure(plan)).toEqual({ kind: 'ok' });
+      expect(JSON.parse(readFileSync(plan.path, 'utf8'))).toEqual({
+        type: 'vhost-user',
+        version: '1.1.0',
+        'vhost-user': { mode: 'server', path: '/pods/c0ffee/net1' },
+      });
+      expect(statSync(plan.path).mode & 0o777).toBe(0o444);
+      expect(readdirSync(plan.directory)).toEqual(['net1']);
+    }
+  });
+
+  it('replaces one that an earlier call left, whole', async () => {
+    const plan = planned();
+    mkdirSync(plan.directory, { recursive: true });
+    writeFileSync(plan.path, 'stale'.repeat(1000), { mode: 0o444 });
+    await ensure(plan);
+    expect(await findDeviceInfo(plan, soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('goes, its directory stays; twice is the same as once', async () => {
+    const plan = planned();
+    await ensure(plan);
+    for (let round = 0; round < 2; round++) {
+      expect(await remove(plan)).toEqual({ kind: 'ok' });
+      expect(readdirSync(plan.directory)).toEqual([]);
+    }
+  });
+
+  it('is gone where its directory is', async () => {
+    expect(await remove(planned())).toEqual({ kind: 'ok' });
+    const file = join(temporaryDirectory(), 'file');
+    writeFileSync(file, '');
+    expect(await remove(planned('net1', file))).toEqual({ kind: 'ok' });
+    expect(existsSync(file)).toBe(true);
+  });
+
+  it('takes with it what write-file-atomic left of a killed call, cut anywhere', async () => {
+    const plan = planned();
+    await ensure(plan);
+    const text = readFileSync(plan.path, 'utf8');
+    const cuts = [0, 1, Math.floor(text.length / 2), text.length];
+    for (const [index, cut] of cuts.entries()) writeFileSync(`${plan.path}.${1_000 + index}`, text.slice(0, cut));
+    await remove(plan);
+    expect(readdirSync(plan.directory)).toEqual([]);
+  });
+
+  it('of another interface stays, though its name looks like a left-over of ours: "net1" never takes "net1.100"', async () => {
+    const plan = planned();
+    const other = planned('net1.100', plan.directory);
+    await ensure(plan);
+    await ensure(other);
+    for (const name of ['net1.x', 'net1.100.json', 'net10', 'net1', 'xnet1.5'])
+      writeFileSync(join(plan.directory, `${name}~`), '');
+    const others = readdirSync(plan.directory).filter((name) => name !== 'net1');
+    await remove(plan);
+    expect(readdirSync(plan.directory)).toEqual(others);
+    expect(await findDeviceInfo(other, soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('is named when it is gone or not as it was written', async () => {
+    const plan = planned();
+    expect(troubleOf(await findDeviceInfo(plan, soon()))).toEqual({
+      code: 100,
+      message: `device info "${plan.path}" is gone`,
+    });
+    await ensure(plan);
+    expect(troubleOf(await findDeviceInfo({ ...plan, mode: 'client' }, soon())).message).toContain(
+      'is not as it was written',
+    );
+  });
+
+  it('that cannot be written is an error that says where, and leaves nothing', async () => {
+    const file = join(temporaryDirectory(), 'file');
+    writeFileSync(file, '');
+    await expect(ensure(planned('net1', file))).rejects.toThrow(file);
+    const plan = planned();
+    mkdirSync(plan.path, { recursive: true });
+    await expect(ensure(plan)).rejects.toThrow(plan.path);
+    expect(readdirSync(plan.directory)).toEqual(['net1']);
+  });
+});

@@ -1,0 +1,163 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ensureSocketDir, findSocketDir, groupTroubles, removeSocketDir } from '../../src/effects/socket-dir.ts';
+import type { SocketDirPlan } from '../../src/machines/protocol.ts';
+import { soon, troubleOf } from '../support/effect-parts.ts';
+import { kindAt, plantCanary, plants } from '../support/hostile.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+function planned(more: Partial<SocketDirPlan> = {}): SocketDirPlan {
+  const base = join(temporaryDirectory(), 'pods', 'deep');
+  return { base, own: join(base, 'c0ffee00c0ff'), hold: '.hold-1', ...more };
+}
+
+const sibling = (plan: SocketDirPlan, hold = '.hold-2'): SocketDirPlan => ({ ...plan, hold });
+const ensure = (plan: SocketDirPlan) => ensureSocketDir(plan, soon());
+const remove = (plan: SocketDirPlan) => removeSocketDir(plan, soon());
+
+describe('the socket directory', () => {
+  it('is made with everything above it, and held by a file of ours; twice is the same as once', async () => {
+    const plan = planned();
+    for (let round = 0; round < 2; round++) {
+      expect(await ensure(plan)).toEqual({ kind: 'ok' });
+      expect(readdirSync(plan.own)).toEqual(['.hold-1']);
+      expect(statSync(plan.own).mode & 0o777).toBe(0o750);
+      expect(statSync(join(plan.own, '.hold-1')).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  it('goes with its attachment, and what the user named stays (B16); twice is the same as once', async () => {
+    const plan = planned();
+    await ensure(plan);
+    for (let round = 0; round < 2; round++) {
+      expect(await remove(plan)).toEqual({ kind: 'ok' });
+      expect(readdirSync(plan.base)).toEqual([]);
+    }
+  });
+
+  it('stays while a sibling holds it, and goes with the last of them (A6)', async () => {
+    const plan = planned();
+    await ensure(plan);
+    await ensure(sibling(plan));
+    await remove(plan);
+    expect(readdirSync(plan.own)).toEqual(['.hold-2']);
+    await remove(sibling(plan));
+    expect(existsSync(plan.own)).toBe(false);
+  });
+
+  it('stays with whatever somebody else put into it (B16)', async () => {
+    const plan = planned();
+    await ensure(plan);
+    writeFileSync(join(plan.own, 'theirs'), '');
+    expect(await remove(plan)).toEqual({ kind: 'ok' });
+    expect(readdirSync(plan.own)).toEqual(['theirs']);
+  });
+
+  it('is made again by an ADD when siblings take it away in between, however often', async () => {
+    const plan = planned();
+    const rounds = 100;
+    const mine = async () => {
+      for (let round = 0; round < rounds; round++) {
+        expect(await ensure(plan)).toEqual({ kind: 'ok' });
+        expect(existsSync(join(plan.own, plan.hold))).toBe(true);
+        await remove(plan);
+      }
+    };
+    const theirs = async (hold: string) => {
+      for (let round = 0; round < rounds; round++) {
+        await ensure(sibling(plan, hold));
+        await remove(sibling(plan, hold));
+      }
+    };
+    await Promise.all([mine(), theirs('.hold-2'), theirs('.hold-3')]);
+    expect(readdirSync(plan.base)).toEqual([]);
+  });
+
+  it('of a directory that the user made keeps its owner and mode', async () => {
+    const plan = planned();
+    mkdirSync(plan.base, { recursive: true, mode: 0o711 });
+    const before = statSync(plan.base);
+    await ensure({ ...plan, group: String(process.getgid?.() ?? 0) });
+    await remove(plan);
+    const { mode, uid, gid } = statSync(plan.base);
+    expect({ mode, uid, gid }).toEqual({ mode: before.mode, uid: before.uid, gid: before.gid });
+  });
+
+  it('of a group lets the group create sockets in it (B33)', async () => {
+    const gid = process.getgid?.() ?? 0;
+    const plan = planned({ group: String(gid) });
+    expect(await ensure(plan)).toEqual({ kind: 'ok' });
+    expect({ mode: statSync(plan.own).mode & 0o777, gid: statSync(plan.own).gid }).toEqual({ mode: 0o770, gid });
+  });
+});
+
+describe.each(Object.keys(plants))('a %s that somebody planted', (kind) => {
+  it('at the directory’s place is never taken for it, nor removed (B30)', async () => {
+    const plan = planned();
+    mkdirSync(plan.base, { recursive: true });
+    const canary = plantCanary(plan.base);
+    await plants[kind]?.(plan.own, canary.path);
+    const before = canary.state();
+    const was = kindAt(plan.own);
+    const outcome = await ensure(plan);
+    if (kind === 'directory') expect(outcome).toEqual({ kind: 'ok' });
+    else expect(troubleOf(outcome)).toMatchObject({ code: 11, message: expect.stringContaining(plan.own) });
+    expect(await remove(plan)).toEqual({ kind: 'ok' });
+    expect(kindAt(plan.own)).toBe(was);
+    expect(canary.state()).toEqual(before);
+  });
+
+  it('at the hold file’s place is not taken for it, nor removed, and nothing hangs', async () => {
+    const plan = planned();
+    mkdirSync(plan.own, { recursive: true });
+    const canary = plantCanary(plan.base);
+    const hold = join(plan.own, plan.hold);
+    await plants[kind]?.(hold, canary.path);
+    const before = canary.state();
+    const was = kindAt(hold);
+    await expect(ensure(plan)).rejects.toMatchObject({ code: 'EEXIST' });
+    expect(troubleOf(await findSocketDir(plan, soon())).code).toBe(100);
+    expect(await remove(plan)).toEqual({ kind: 'ok' });
+    expect(kindAt(hold)).toBe(was);
+    expect(canary.state()).toEqual(before);
+  });
+});
+
+describe('looking at the socket directory', () => {
+  it('finds it as it was made', async () => {
+    const plan = planned();
+    await ensure(plan);
+    expect(await findSocketDir(plan, soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('names it when it is gone, and the hold file when that is', async () => {
+    const plan = planned();
+    expect(troubleOf(await findSocketDir(plan, soon()))).toEqual({
+      code: 100,
+      message: `socket directory "${plan.own}" is gone`,
+    });
+    await ensure(plan);
+    rmSync(join(plan.own, plan.hold));
+    expect(troubleOf(await findSocketDir(plan, soon())).message).toContain(`${plan.own}/${plan.hold}`);
+    rmSync(plan.own, { recursive: true });
+    symlinkSync('/', plan.own);
+    expect(troubleOf(await findSocketDir(plan, soon())).message).toContain('is gone');
+  });
+});
+
+describe('a group', () => {
+  it.each(['root', '0', '4242'])('%s is known', (group) => {
+    expect(groupTroubles(planned({ group }))).toEqual([]);
+  });
+
+  it.each(['no-such-group', 'roo', 'root:', '-1', '1x'])('%s is refused with code 7, by name', (group) => {
+    expect(groupTroubles(planned({ group }))).toEqual([
+      { code: 7, message: `"host.vhost.group": there is no group "${group}" in /etc/group` },
+    ]);
+  });
+
+  it('is not needed', () => {
+    expect(groupTroubles(planned())).toEqual([]);
+  });
+});

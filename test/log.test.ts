@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Log, openLog } from '../src/log.ts';
+import { temporaryDirectory } from './support/temporary.ts';
+
+const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
+const at = '2025-01-17T12:00:00.000Z';
+
+function opened(options: { logFile?: string; logLevel?: (typeof levels)[number] } = {}) {
+  const err: string[] = [];
+  const log = openLog(
+    { logLevel: 'verbose', ...options },
+    (text) => void err.push(text),
+    () => new Date(at),
+  );
+  return { log, err: () => err.join('') };
+}
+
+function sayAll(log: Log): void {
+  log.error('an error');
+  log.warning('a warning');
+  log.info('some news');
+}
+
+describe('the log file', () => {
+  it.each([
+    ['panic', []],
+    ['error', ['error']],
+    ['warning', ['error', 'warning']],
+    ['info', ['error', 'warning', 'info']],
+    ['debug', ['error', 'warning', 'info']],
+    ['verbose', ['error', 'warning', 'info']],
+  ] as const)('with level %s holds %j', (logLevel, kept) => {
+    const logFile = join(temporaryDirectory(), 'log');
+    sayAll(opened({ logFile, logLevel }).log);
+    const lines = existsSync(logFile) ? readFileSync(logFile, 'utf8').split('\n').filter(Boolean) : [];
+    expect(lines.map((line) => /\[(\w+)\]/.exec(line)?.[1])).toEqual(kept);
+  });
+
+  it('has one line for each message, with time, level and our name, whatever is in the message', () => {
+    const logFile = join(temporaryDirectory(), 'log');
+    opened({ logFile }).log.warning('two\nlines');
+    expect(readFileSync(logFile, 'utf8')).toBe(`${at} [warning] userspace: two lines\n`);
+  });
+
+  it('is appended to, and is not for everybody to read', () => {
+    const logFile = join(temporaryDirectory(), 'log');
+    for (const word of ['one', 'two']) opened({ logFile }).log.info(word);
+    expect(readFileSync(logFile, 'utf8')).toMatch(/one\n.*two\n$/);
+    expect(statSync(logFile).mode & 0o007).toBe(0);
+  });
+});
+
+describe('stderr', () => {
+  it.each(levels)('is told every error and nothing else, with level %s too', (logLevel) => {
+    const { log, err } = opened({ logLevel });
+    sayAll(log);
+    expect(err()).toBe(`${at} [error] userspace: an error\n`);
+  });
+});
+
+describe('a log file that cannot be written', () => {
+  const root = temporaryPlaces();
+
+  it.each(Object.keys(root))(
+    'because it is %s never fails a call, nor holds it; stderr is told all the same',
+    (place) => {
+      const { log, err } = opened({ logFile: root[place as keyof typeof root](temporaryDirectory()) });
+      sayAll(log);
+      expect(err()).toContain('an error');
+    },
+  );
+});
+
+function temporaryPlaces() {
+  return {
+    'in a directory that is not there': (directory: string) => join(directory, 'no', 'log'),
+    'a directory': (directory: string) => {
+      mkdirSync(join(directory, 'log'));
+      return join(directory, 'log');
+    },
+    'below a file': (directory: string) => {
+      writeFileSync(join(directory, 'file'), '');
+      return join(directory, 'file', 'log');
+    },
+    'a FIFO that nobody reads': (directory: string) => {
+      execFileSync('mkfifo', [join(directory, 'log')]);
+      return join(directory, 'log');
+    },
+    'on a full disk': () => '/dev/full',
+    'no path': () => 'a\u0000b',
+  };
+}

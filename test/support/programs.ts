@@ -1,0 +1,28 @@
+/** IPAM programs of a test's own: shell scripts in a directory that is CNI_PATH. */
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryDirectory } from './temporary.ts';
+
+export interface Programs {
+  readonly directory: string;
+  /** `body` is run by sh with `$D` as this directory. @returns the program's path */
+  write(name: string, body: string): string;
+  /** What a program wrote into this directory. */
+  read(name: string): string;
+  has(name: string): boolean;
+}
+
+export function programs(): Programs {
+  const directory = temporaryDirectory();
+  return {
+    directory,
+    write: (name, body) => {
+      const path = join(directory, name);
+      writeFileSync(path, `#!/bin/sh\nD='${directory}'\n${body}\n`);
+      chmodSync(path, 0o755);
+      return path;
+    },
+    read: (name) => readFileSync(join(directory, name), 'utf8'),
+    has: (name) => existsSync(join(directory, name)),
+  };
+}
