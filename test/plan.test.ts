@@ -228,4 +228,10 @@ describe('the plan of a removal without a journal', () => {
       socketDir: { own: '/usr/local/var/run/openvswitch/0123456789ab' },
     });
   });
+
+  it('takes device information away where the call names its file', () => {
+    const config = network({ runtimeConfig: { CNIDeviceInfoFile: '/run/info.json' } });
+    expect(removal(config).deviceInfo?.path).toBe('/run/info.json');
+    expect(removal({ name: 'net' })).not.toHaveProperty('deviceInfo');
+  });
 });

@@ -49,6 +49,11 @@ export async function ensureInstance(disk: Disk, dataDir: string, random: () => 
   });
 }
 
+/** Makes durable what dead calls unlinked: a power cut must not bring back what was seen to be gone. @throws JournalError */
+export function syncNames(disk: Disk, dataDir: string): void {
+  asErrors(`cannot sync "${dataDir}"`, () => disk.fsyncDirectory(dataDir));
+}
+
 /** The journals' file names, unsorted; none if there is no directory. @throws JournalError */
 export function listJournals(disk: Disk, dataDir: string, suffix: string): string[] {
   try {

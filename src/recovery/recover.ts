@@ -8,7 +8,7 @@ import { now, remainingMs } from '../deadlines.ts';
 import { type Entry, fold, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
-import { listGoing, listJournals, readInstance } from '../journal/store.ts';
+import { listGoing, listJournals, readInstance, syncNames } from '../journal/store.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { type RemovalHost, takeAway } from './removal.ts';
 
@@ -43,6 +43,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   const { disk, dataDir, progress } = options;
   const instance = readInstance(disk, dataDir);
   const recovered: Recovered[] = [];
+  if (instance !== undefined) syncNames(disk, dataDir);
   for (const name of listJournals(disk, dataDir, journalSuffix).sort()) {
     const one = instance === undefined ? undefined : await tolerant(name, () => recoverOne(name, instance, options));
     if (!one) continue;

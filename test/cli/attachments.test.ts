@@ -1,6 +1,7 @@
 /** What list and show print. */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { journalName } from '../../src/attachment.ts';
 import type { Entry } from '../../src/drive.ts';
@@ -10,7 +11,8 @@ import { keyOf } from '../support/effect-parts.ts';
 
 const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
 
-const escape = '\u001b';
+/** What begins a colour. */
+const colour = '\u001b[';
 
 /** One journal of every state. */
 async function everything() {
@@ -78,10 +80,10 @@ describe('list', () => {
     const named = { network: 'attached', containerId: 'owed', ifName: 'adding' };
     await s.journal(named, attached(named));
     const plain = (await s.run('list')).out;
-    expect(plain).not.toContain(escape);
+    expect(plain).not.toContain(colour);
     const coloured = (await s.runInteractive('list')).out;
-    expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(plain);
-    const painted = [...coloured.matchAll(/\u001b\[\d+m([a-z]+)\u001b\[0m/g)].map(([, text]) => text);
+    expect(stripVTControlCharacters(coloured)).toBe(plain);
+    const painted = [...coloured.replaceAll(colour, '<').matchAll(/<\d+m([a-z]+)<0m/g)].map(([, text]) => text);
     expect(painted.sort()).toEqual([...states, 'attached'].sort());
     expect(coloured).toMatch(/^attached /m);
   });
@@ -196,10 +198,10 @@ describe('show', () => {
   it('has colours on a terminal only', async () => {
     const s = await everything();
     const plain = (await s.run('show', 'cccc')).out;
-    expect(plain).not.toContain(escape);
+    expect(plain).not.toContain(colour);
     const coloured = (await s.runInteractive('show', 'cccc')).out;
-    expect(coloured).toContain(`${escape}[31m`);
-    expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(plain);
+    expect(coloured).toContain(`${colour}31m`);
+    expect(stripVTControlCharacters(coloured)).toBe(plain);
   });
 
   it('tells what it can of a journal of another version', async () => {

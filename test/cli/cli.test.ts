@@ -2,9 +2,10 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Entry } from '../../src/drive.ts';
 import type { Outcome } from '../../src/machines/protocol.ts';
 import { bunChild } from '../support/child.ts';
-import { adding, attached, cliScene, owing } from '../support/cli-scene.ts';
+import { adding, attached, begin, cliScene, owing } from '../support/cli-scene.ts';
 import { keyOf } from '../support/effect-parts.ts';
 
 const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
@@ -144,6 +145,22 @@ describe('recover', () => {
       kept: 0,
       held: 0,
     });
+  });
+
+  it('keeps what a journal of another version speaks of: a living pod may depend on it (I7)', async () => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), [{ ...begin(keyOf('aaaa')), machine: 99 }, { kind: 'attached' }]);
+    const { exitCode, out } = await s.run('recover');
+    expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
+    expect(out).toContain('1 kept');
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it('is not stopped by a journal that it does not understand', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('0000'), [{ kind: 'begin', format: 99, plan: { key: 7 } } as unknown as Entry]);
+    await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
+    expect((await s.run('recover')).out).toContain('net:aaaa:net1: interrupted, removed');
   });
 
   it('twice is the same as once', async () => {

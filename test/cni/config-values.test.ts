@@ -58,6 +58,10 @@ describe('keys of the switch’s side (A7, B44)', () => {
     expect(added({ ...empty, ...more }).config).toEqual(added().config);
   });
 
+  it('name each trunk once: the switch takes no set with the same number twice', () => {
+    expect(added(host({ bridge: { trunks: [1, 2, 1] } })).config.trunks).toEqual([1, 2]);
+  });
+
   it('take the MTU from either place it may stand in', () => {
     expect(added({ mtu: 1400 }).config.mtu).toBe(1400);
     expect(added(host({ mtu: 1400 })).config.mtu).toBe(1400);
@@ -88,6 +92,12 @@ describe('the MAC address (B41)', () => {
     expect(macOf('env', 'host')).toBe(macs.env);
     expect(macOf('host')).toBe(macs.host);
     expect(macOf()).toBeUndefined();
+  });
+
+  it('that is empty is none: it hides no other', () => {
+    const empty = { runtimeConfig: { mac: '' }, args: { cni: { mac: '' } }, ...host({ mac: macs.host }) };
+    expect(added(empty, { CNI_ARGS: `MAC=${macs.env}` }).config.mac).toBe(macs.env);
+    expect(added(empty, { CNI_ARGS: 'MAC=' }).config.mac).toBe(macs.host);
   });
 });
 

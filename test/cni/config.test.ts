@@ -47,7 +47,7 @@ describe('a value of the wrong type', () => {
     );
   });
 
-  it.each(cases(['runtimeConfig', 'args', 'args.cni'], [7, 'x', true, null]))(
+  it.each(cases(['runtimeConfig', 'args', 'args.cni'], [7, 'x', true, null, ['x']]))(
     'at %s: %j is refused, naming the key and the value',
     (path, value) => {
       const error = refused(at(path, value));
@@ -181,6 +181,28 @@ describe('names that reach the switch or the file system', () => {
   });
 });
 
+describe('a MAC address', () => {
+  it.each(['runtimeConfig.mac', 'args.cni.mac', 'host.mac'])(
+    'at %s that is none is refused with code 7, shown',
+    (path) => {
+      for (const mac of ['garbage', '02:00:00:00:00', '02:00:00:00:00:01=', 7])
+        expect(refused(at(path, mac))).toMatchObject({
+          code: 7,
+          message: expect.stringContaining(`"${path}" is ${JSON.stringify(mac)}`),
+        });
+    },
+  );
+});
+
+describe('a result of an earlier plugin', () => {
+  it.each([[{ ips: [{}] }], [{ ips: 'x' }], [{ interfaces: [{ mac: '02:00:00:00:00:01' }] }], [{ ip4: {} }]])(
+    'like %j is refused with code 7: it could not be passed on',
+    (prevResult) => {
+      expect(refused({ prevResult })).toMatchObject({ code: 7, message: expect.stringContaining('"prevResult"') });
+    },
+  );
+});
+
 describe('numbers beyond their limits (A7)', () => {
   it.each([
     ['host.bridge.vlanId', [1, 4094], [-1, 4095, 5000]],
@@ -227,6 +249,18 @@ describe('keys that contradict each other', () => {
     ],
     ['an access port without a VLAN', host({ bridge: { vlanMode: 'access' } }), ['vlanMode', 'access', 'vlanId']],
     ['a tunnel without a VLAN', host({ bridge: { vlanMode: 'dot1q-tunnel' } }), ['dot1q-tunnel', 'vlanId']],
+    ['a native VLAN that is not said', host({ bridge: { vlanMode: 'native-tagged' } }), ['native-tagged', 'vlanId']],
+    ['a trunk port with a VLAN', host({ bridge: { vlanMode: 'trunk', vlanId: 5 } }), ['vlanId', 'trunk']],
+    [
+      'a VLAN and trunks without a mode',
+      host({ bridge: { vlanId: 5, trunks: [1] } }),
+      ['vlanId', 'trunks', 'vlanMode'],
+    ],
+    [
+      'a socket named like a published file',
+      host({ vhost: { socketfile: 'configData-a-net1.json' } }),
+      ['socketfile', 'configData-a-net1.json'],
+    ],
     [
       'an access port with trunks',
       host({ bridge: { vlanMode: 'access', vlanId: 5, trunks: [1] } }),
@@ -258,6 +292,10 @@ describe('a key that is accepted and has no effect (B44)', () => {
     ['host.bridge.bridgeId', 4],
     ['host.memif', { role: 'master' }],
     ['container.vhost.socketfile', 'own.sock'],
+    ['host.vhost.enableGso', true],
+    ['host.vhost.enablePacked', true],
+    ['host.vhost.enableEventIdx', true],
+    ['container.vhost.ingressPolicingRate', 5],
   ])('%s is warned of by name', (path, value) => {
     const { warnings } = added(at(path, value)).config;
     expect(warnings).toEqual([`"${path}" has no effect with engine "ovs-dpdk"`]);

@@ -116,6 +116,9 @@ describe('reading a result', () => {
 
   it.each([
     { ips: [{}] },
+    { ips: '10.0.0.5/24' },
+    { interfaces: [{ mac: '02:00:00:00:00:01' }, { name: 'eth0' }] },
+    { interfaces: 'eth0' },
     { ips: [7] },
     { ips: [{ address: 7 }] },
     { ips: [{ address: '10.0.0.5/24' }, { address: null }] },
@@ -124,7 +127,7 @@ describe('reading a result', () => {
     { ip4: { ip: 7 } },
     { ip6: 'fd00::5/64' },
     { ip4: { ip: '10.0.0.5/24' }, ip6: {} },
-  ])('%j gives nothing: an address would be lost', (raw) => {
+  ])('%j gives nothing: something would be lost, or an index point at another interface', (raw) => {
     expect(parseResult(raw)).toBeUndefined();
   });
 

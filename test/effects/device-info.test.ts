@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from '../../src/effects/device-info.ts';
@@ -77,6 +77,19 @@ describe('the device information file', () => {
     await remove(plan);
     expect(readdirSync(plan.directory)).toEqual(others);
     expect(await findDeviceInfo(other, soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('is not what is no file at its name: a directory or a link there stays, and is no debt', async () => {
+    for (const plant of [
+      (path: string) => mkdirSync(join(path, 'full'), { recursive: true }),
+      (path: string) => symlinkSync('/', path),
+    ]) {
+      const plan = planned();
+      mkdirSync(plan.directory, { recursive: true });
+      plant(plan.path);
+      expect(await remove(plan)).toEqual({ kind: 'ok' });
+      expect(readdirSync(plan.directory)).toEqual(['net1']);
+    }
   });
 
   it('is named when it is gone or not as it was written', async () => {

@@ -174,12 +174,21 @@ describe('a DEL of an address that is not held', () => {
     expect(await pool(`echo '${message}' >&2; exit 1`).ask('DEL')).toEqual({ kind: 'ok' });
   });
 
-  it.each(['config file not found', 'datastore unreachable', 'permission denied', 'lock not found; try again'])(
-    'is not “%s”: the address is still held',
-    async (message) => {
-      expect((await failing('DEL', `echo '${message}' >&2; exit 1`)).message).toContain(message);
-    },
-  );
+  it.each([
+    'config file not found',
+    'datastore unreachable',
+    'permission denied',
+    'lock not found; try again',
+    'there is no lease server',
+    'address of the server: host db.example not found',
+  ])('is not “%s”: the address is still held', async (message) => {
+    expect((await failing('DEL', `echo '${message}' >&2; exit 1`)).message).toContain(message);
+  });
+
+  it('is told by the program’s words, never by its name', async () => {
+    for (const name of ['address-manager', 'no-lease', 'ip'])
+      expect((await failing('DEL', "echo 'config file not found' >&2; exit 1", name)).message).toContain(name);
+  });
 
   it('is a failure of ADD and of CHECK: those need it', async () => {
     for (const verb of ['ADD', 'CHECK'] as const)

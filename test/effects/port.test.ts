@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureBridge } from '../../src/effects/bridge.ts';
+import { readUuid } from '../../src/effects/ovsdb.ts';
 import { ensurePort } from '../../src/effects/port.ts';
 import { call, instance, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { readSwitch } from '../support/world.ts';
@@ -67,7 +68,7 @@ describe('making a port in client mode', () => {
     const { s, plan } = await prepared();
     const outcome = await ensure(s, plan);
     const row = s.ovsdb.dump('Port').find(({ name }) => name === plan.port.name);
-    expect(outcome).toMatchObject({ facts: { uuid: (row?._uuid as string[])[1] } });
+    expect(outcome).toMatchObject({ facts: { uuid: readUuid(row?._uuid) } });
   });
 
   it('sets every column that was asked for (A7)', async () => {

@@ -11,7 +11,7 @@ export interface Asked {
 }
 
 /** Called with each request, and with the connection to answer on. */
-export type Script = (asked: Asked, socket: Socket) => void;
+export type Script = (asked: Asked, socket: Socket) => unknown;
 
 export interface ScriptedServer {
   /** As in the configuration's key. */
@@ -21,7 +21,7 @@ export interface ScriptedServer {
 }
 
 /** @param greet what the server does when somebody connects */
-export async function scriptedServer(script: Script, greet: (socket: Socket) => void = () => undefined) {
+export async function scriptedServer(script: Script, greet: (socket: Socket) => unknown = () => undefined) {
   const path = join(temporaryDirectory(), 'db.sock');
   const received: unknown[] = [];
   const sockets = new Set<Socket>();
