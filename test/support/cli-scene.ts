@@ -12,7 +12,7 @@ import type { Outcome, Request, Step } from '../../src/machines/protocol.ts';
 import { instance, planAt, soon } from './effect-parts.ts';
 import { temporaryDirectory } from './temporary.ts';
 
-export const clock = (): Date => new Date('2025-01-17T12:00:00.000Z');
+const clock = (): Date => new Date('2025-01-17T12:00:00.000Z');
 
 export const begin = (key: AttachmentKey): Begin => ({
   kind: 'begin',
@@ -71,7 +71,7 @@ export interface CliScene {
   answer: (request: Request) => Outcome;
 }
 
-export interface Said {
+interface Said {
   readonly exitCode: number;
   readonly out: string;
   readonly err: string;

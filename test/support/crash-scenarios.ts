@@ -35,7 +35,7 @@ export const shapes: readonly Shape[] = [
 ];
 
 /** Another interface of the same pod: it shares bridge and directory. */
-export const siblingOf = (one: Attachment): Attachment => ({ ...one, ifName: 'net2', ipam: true, deviceInfo: false });
+const siblingOf = (one: Attachment): Attachment => ({ ...one, ifName: 'net2', ipam: true, deviceInfo: false });
 
 /** The call in which the crash comes, and the node it is made on. */
 export interface Deed {

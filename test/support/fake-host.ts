@@ -13,7 +13,7 @@ import { FakeEffects } from './fake-effects.ts';
 import { type FakeWorld, sharedDir } from './fake-world.ts';
 import { Crash } from './simulated-disk.ts';
 
-export type Moment = 'before' | 'during' | 'after';
+type Moment = 'before' | 'during' | 'after';
 
 /** A moment of one effect at which a process can die, a test look, or another process come between. */
 export interface Instant {

@@ -14,7 +14,7 @@ import { Crash, type Fault, SimulatedDisk } from './simulated-disk.ts';
 
 export const dataDir = '/var/lib/cni/userspace';
 export const instance = '0123456789abcdef';
-export const ovsdb = 'unix:/run/openvswitch/db.sock';
+const ovsdb = 'unix:/run/openvswitch/db.sock';
 
 /** One network interface of one pod, as its network configuration asks for it. */
 export interface Attachment {
@@ -28,13 +28,13 @@ export interface Attachment {
   readonly netns?: string;
 }
 
-export const network = 'net-a';
+const network = 'net-a';
 export const bridge = 'br-pods';
 
 export const podA = 'c0ffee00c0ffee00';
 
 export const keyOf = ({ containerId, ifName }: Attachment): string => `${network}:${containerId}:${ifName}`;
-export const shortOf = ({ containerId }: Attachment): string => containerId.slice(0, 12);
+const shortOf = ({ containerId }: Attachment): string => containerId.slice(0, 12);
 export const directoryOf = (one: Attachment): string => `${sharedDir}/${shortOf(one)}`;
 export const portOf = (one: Attachment): string => one.socketfile ?? `${shortOf(one)}-${one.ifName}`;
 export const socketOf = (one: Attachment): string => `${directoryOf(one)}/${portOf(one)}`;

@@ -26,7 +26,7 @@ export interface FakeFile {
   readonly text: string;
 }
 
-export const admin = 'admin';
+const admin = 'admin';
 /** Where the administrator wants the sockets; always there. */
 export const sharedDir = '/shared';
 /** Where the switch creates the sockets of server mode. */

@@ -11,7 +11,7 @@ import type { Fault } from './simulated-disk.ts';
 import { faultsOf, headerOf, isGoing, lawsBroken, leftInWorld, leftOf, othersThan } from './world-checker.ts';
 
 /** Two interfaces of one pod in one directory, and two other pods; all on one bridge. */
-export const attachments: readonly Attachment[] = [
+const attachments: readonly Attachment[] = [
   { containerId: podA, ifName: 'net1', mode: 'server', ipam: true, deviceInfo: true },
   { containerId: podA, ifName: 'net2', mode: 'client', ipam: true, deviceInfo: false },
   { containerId: 'beef00beef00beef', ifName: 'net1', mode: 'client', ipam: false, deviceInfo: true },

@@ -13,7 +13,7 @@ export interface Asked {
 /** Called with each request, and with the connection to answer on. */
 export type Script = (asked: Asked, socket: Socket) => unknown;
 
-export interface ScriptedServer {
+interface ScriptedServer {
   /** As in the configuration's key. */
   readonly address: string;
   /** Everything that was received, as JSON values. */

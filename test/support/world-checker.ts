@@ -141,12 +141,6 @@ export function isGoing(one: Attachment, disk: SimulatedDisk): boolean {
   return ((disk.spawn().lookup(journalOf(one))?.mode ?? 0n) & 0o100n) !== 0n;
 }
 
-/** Of what must be found again: anything of it is there only with a journal that bears the going mark. */
-export function oweFaults(one: Attachment, node: FakeNode): string[] {
-  const things = leftOf(one, node);
-  return things.length === 0 || isGoing(one, node.disk) ? [] : [`not recorded as owed: ${things}`];
-}
-
 function contentOf(path: string, disk: SimulatedDisk): string | undefined {
   if (disk.lookup(path) === undefined) return undefined;
   const fd = disk.open(path, 'r');
