@@ -87,7 +87,9 @@ export async function portTroubles(ovs: Switch, plan: Plan, port: PortPlan, call
   );
   const own = keyText(plan.key);
   const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
-  const taken = holders.find((marks) => marks.key !== own || marks.instance !== call.instance);
+  // Before a data directory has an id, a port of our key can only be what another first ADD is making: the lock will tell.
+  const foreign = (instance: string | undefined) => call.instance !== '' && instance !== call.instance;
+  const taken = holders.find((marks) => marks.key !== own || foreign(marks.instance));
   if (taken) {
     const by = taken.owner === owner ? `attachment "${taken.key}"` : 'a port that is not ours';
     return [{ code: code.invalidConfig, message: `port name "${port.name}" or socket "${socket}" is held by ${by}` }];

@@ -311,6 +311,8 @@ describe('the fence', () => {
     const [first, second] = [await open(s.ovsdb.ovsdb), await open(s.ovsdb.ovsdb)];
     await first.mutate('fence', [count], soon());
     const waiting = unreachable(second.mutate('fence', [count], soon(60_000)));
+    // Answered after the refusal of the transaction before it: from here on the session waits for the lock.
+    await second.transact([select], soon());
     await s.ovsdb.stopDatabase();
     expect((await waiting).refused).toBe(false);
   });

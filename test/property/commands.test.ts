@@ -6,7 +6,7 @@ import { VirtualTime } from '../support/virtual-time.ts';
 
 afterAll(new VirtualTime().install());
 
-const numRuns = 600;
+const numRuns = 400;
 
 describe(
   withSeed('ADD, DEL, CHECK and recover with deaths, power cuts and failing steps, for four attachments on one bridge'),

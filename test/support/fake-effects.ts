@@ -38,7 +38,8 @@ export class FakeEffects {
 
   /** Who holds the name or the socket of this port, if it is not the attachment itself. */
   portTroubles(plan: Plan, port: PortPlan, call: Call): Trouble[] {
-    const isOwn = ({ marks }: FakePort) => marks.key === keyText(plan.key) && marks.instance === call.instance;
+    const isOwn = ({ marks }: FakePort) =>
+      marks.key === keyText(plan.key) && (call.instance === '' || marks.instance === call.instance);
     const holds = (name: string, { marks }: FakePort) => name === port.name || marks.socket === socketOf(port);
     const holder = [...this.#world.ports].find(([name, other]) => holds(name, other) && !isOwn(other));
     if (!holder) return [];

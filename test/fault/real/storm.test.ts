@@ -1,0 +1,153 @@
+/**
+ * Crowds: a hundred at once on an empty switch, and a mixture of ADDs and DELs on few keys, killed and paused at random. Nothing
+ * may be left, and no address is given twice.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import { type Answer, answer, start } from '../../support/cni.ts';
+import type { Dice } from '../../support/dice.ts';
+import { complete, dice, Tally } from '../../support/faults.ts';
+import { type Mode, type Node, newId, type Pod } from '../../support/node.ts';
+import { withSeed } from '../../support/seed.ts';
+import { onRealSwitch, useNode } from '../../support/suite.ts';
+import { expectNothingLeft } from '../../support/world.ts';
+
+const modes: readonly Mode[] = ['client', 'server'];
+const crowd = 100;
+const keys = 20;
+const workers = 50;
+/** Of the mixture, in each mode. */
+const mixtureMs = complete ? 30_000 : 10_000;
+const pauses = complete ? 100 : 25;
+/** CNI: try again later. */
+const again = 11;
+
+async function podsOf(node: Node, count: number): Promise<Pod[]> {
+  const pods: Pod[] = [];
+  for (let index = 0; index < count; index++) pods.push(await node.pod());
+  return pods;
+}
+
+const failures = (answers: readonly Answer[]): string[] =>
+  answers.filter(({ exitCode }) => exitCode !== 0).map(({ signal, stdout, stderr }) => `${signal} ${stdout}${stderr}`);
+
+/** What a disturbed ADD may say: it is done, or somebody else works on the attachment or removes it. */
+function unexpected(command: string, given: Answer): string[] {
+  const { exitCode, signal, stdout, stderr } = given;
+  if (signal === 'SIGKILL' || exitCode === 0) return [];
+  if (command === 'ADD' && stdout !== '' && given.json.code === again) return [];
+  return [`${command}: ${signal ?? exitCode} ${stdout}${stderr}`];
+}
+
+/** One call, left alone or killed or paused for a while. @returns whether it was disturbed, and what it must not have said. */
+async function disturbed(command: string, pod: Pod, roll: Dice): Promise<{ fault: boolean; wrong: string[] }> {
+  const [what, moment, pause] = [roll.next(), roll.next() ** 2 * 2_000, roll.next() * 1_000];
+  const child = start(command, pod.call());
+  const ended = child.then(answer);
+  let fault = false;
+  const early = new AbortController();
+  void ended.finally(() => early.abort());
+  const passed = (ms: number) => delay(ms, true, { signal: early.signal }).catch(() => false);
+  if (what < 0.5 && (await passed(moment))) {
+    fault = child.kill(what < 0.25 ? 'SIGKILL' : 'SIGSTOP');
+    if (what >= 0.25) {
+      await passed(pause);
+      child.kill('SIGCONT');
+    }
+  }
+  return { fault, wrong: unexpected(command, await ended) };
+}
+
+onRealSwitch(withSeed('the storm'), (theSwitch) => {
+  const tally = new Tally('storm');
+  afterAll(() => tally.print());
+  const nothingLeft = (node: Node) => tally.clean(async () => expectNothingLeft(await node.world()));
+
+  describe.each(modes)('in %s mode', (mode) => {
+    const node = useNode(theSwitch, mode);
+
+    test(`${crowd} ADDs at once on a switch without the bridge, then ${crowd} DELs at once`, async () => {
+      const pods = await podsOf(node(), crowd);
+      const added = await Promise.all(pods.map((pod) => pod.add()));
+      expect(failures(added)).toEqual([]);
+      const addresses = added.map(({ json }) => json.ips[0].address);
+      expect(new Set(addresses).size).toBe(crowd);
+      const world = await node().world();
+      expect(world).toMatchObject({ bridges: [node().bridge], errors: [], sockets: [] });
+      expect(world.ports).toEqual(pods.map((pod) => pod.portName()).sort());
+      expect(world.addresses).toHaveLength(crowd);
+      const removed = await Promise.all(pods.map((pod) => pod.del()));
+      expect(failures(removed)).toEqual([]);
+      tally.cases += 2 * crowd;
+      await nothingLeft(node());
+    });
+
+    test(`ADDs and DELs of ${keys} keys by ${workers} processes, killed and paused`, async () => {
+      const pods = await podsOf(node(), keys);
+      const end = performance.now() + mixtureMs;
+      const wrong: string[] = [];
+      const work = async (_: unknown, worker: number): Promise<void> => {
+        const roll = dice(`storm ${mode} ${worker}`);
+        while (performance.now() < end) {
+          const pod = roll.pick(pods);
+          const outcome = await disturbed(roll.next() < 0.6 ? 'ADD' : 'DEL', pod, roll);
+          tally.cases++;
+          tally.faults += Number(outcome.fault);
+          wrong.push(...outcome.wrong);
+        }
+      };
+      await Promise.all(Array.from({ length: workers }, work));
+      expect(wrong).toEqual([]);
+      const { exitCode, json } = await node().recover();
+      expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0 } });
+      // What is at rest stays until its DEL; nothing else may.
+      const rest = await node().world();
+      expect(rest.ports.length).toBeLessThanOrEqual(rest.journals.length);
+      expect(rest.addresses).toHaveLength(rest.journals.length);
+      expect(failures(await Promise.all(pods.map((pod) => pod.del())))).toEqual([]);
+      await nothingLeft(node());
+    });
+
+    test('a paused ADD that goes on after its DEL has answered takes back what it still does', async () => {
+      const roll = dice(`pause ${mode}`);
+      const measured = await node().pod(newId());
+      const began = performance.now();
+      await measured.add();
+      const whole = performance.now() - began;
+      await measured.del();
+      let late = 0;
+      for (let paused = 0; paused < pauses; ) {
+        const pod = await node().pod();
+        const child = start('ADD', pod.call());
+        let ended = false;
+        void child.then(() => {
+          ended = true;
+        });
+        await delay(roll.next() * whole);
+        child.kill('SIGSTOP');
+        // A DEL that finds the attachment locked marks it and answers.
+        expect(await pod.del('net1', { deadlines: { lockMs: 200 } })).toMatchObject({ exitCode: 0 });
+        const inTime = !ended;
+        // As a runtime goes on after its DEL.
+        await pod.removeNetns();
+        child.kill('SIGCONT');
+        const { exitCode } = await child;
+        tally.cases++;
+        if (!inTime) {
+          await nothingLeft(node());
+          continue;
+        }
+        paused++;
+        tally.faults++;
+        // It had looked for the last time before it was paused: it does nothing more, and what it had done the DEL took or owes.
+        if (exitCode === 0) {
+          late++;
+          const { json } = await node().recover();
+          expect(json).toMatchObject({ owed: 0, held: 0, kept: 0 });
+        }
+        await nothingLeft(node());
+      }
+      console.log(`${mode} mode: ${pauses} ADDs paused, ${late} of them after their last look`);
+    });
+  });
+});
