@@ -42,7 +42,7 @@ export const bugs: readonly Bug[] = [
   const ms = Math.round((now() - began) * 10) / 10;`,
       },
     ],
-    suites: [fault('test/fault/crash-at-every-step.test.ts'), real('test/fault/real/power-cut.test.ts')],
+    suites: [fault('test/fault/disk-errors.test.ts', 'without a durable intent')],
   },
   {
     letter: 'b',
@@ -56,8 +56,9 @@ export const bugs: readonly Bug[] = [
       },
     ],
     suites: [
-      fault('test/fault/crash-at-every-step.test.ts'),
-      real('test/fault/real/power-cut.test.ts', 'ext4.*at any call of an ADD'),
+      // ext4 and XFS keep the name of a new file with its first fsync; POSIX does not promise it, nor does the simulated disk.
+      fault('test/fault/disk-errors.test.ts', 'without a durable intent'),
+      fault('test/fault/second-crash.test.ts', 'both processes died before the power failed'),
     ],
   },
   {
@@ -171,7 +172,7 @@ export const bugs: readonly Bug[] = [
         replace: '        return await this.transact(operations, end);',
       },
     ],
-    suites: [unit('test/effects/ovsdb.test.ts', 'the fence')],
+    suites: [unit('test/effects/ovsdb.test.ts', '^the fence')],
   },
   {
     letter: 'k',
@@ -184,5 +185,17 @@ export const bugs: readonly Bug[] = [
       },
     ],
     suites: [unit('test/effects/publication.test.ts')],
+  },
+  {
+    letter: 'l',
+    title: 'a record is written and not fsynced',
+    patches: [
+      {
+        file: 'src/journal/journal.ts',
+        search: '    if (durable) this.#disk.fsync(this.fd);\n',
+        replace: '',
+      },
+    ],
+    suites: [real('test/fault/real/power-cut.test.ts', 'ext4.*client.*any call of an ADD')],
   },
 ];

@@ -117,6 +117,12 @@ function busy(key: AddRequest['key'], dataDir: string): CniError {
 async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Plan, node: Node, call: Call) {
   if (!journal.going && journal.records.length === 0 && !journal.damaged) return undefined;
   const past = journal.damaged ? undefined : fold(journal.records);
+  if (!journal.going && !journal.damaged && !past) {
+    throw new CniError(
+      code.tryAgainLater,
+      `the journal of ${keyText(request.key)} is of another version: DEL it first`,
+    );
+  }
   if (!journal.going && past && (await standsAsAsked(past, request, plan, node, call))) return past.facts;
   const owed = await takeAway({ host: node.host, journal, by: 'ADD', known: plan, call });
   if (owed.length > 0) {

@@ -9,6 +9,9 @@ import type { Attachment, Reading } from './attachments.ts';
 type Colour = 'green' | 'yellow' | 'red' | 'dim';
 export type Paint = (colour: Colour, text: string) => string;
 
+/** Other programs' words: nothing in them may move a terminal. */
+const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
+
 const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
 
 export const paint = (wanted: boolean): Paint =>
@@ -54,7 +57,7 @@ export function table(attachments: readonly Attachment[], colours: Paint): strin
 
 function notes({ owed, holder }: Attachment): string[] {
   return [
-    ...owed.map(({ step, message }) => `owed: ${step}: ${message}`),
+    ...owed.map(({ step, message }) => `owed: ${step}: ${plain(message)}`),
     ...(holder ? [`held by process ${holder.pid} (${holder.command})`] : []),
   ];
 }
@@ -75,11 +78,13 @@ function told(entry: Entry & Stamped, colours: Paint): string {
     case 'outcome': {
       const { outcome } = entry;
       const result =
-        outcome.kind === 'ok' ? colours('green', 'ok') : colours('red', `${outcome.kind}: ${outcome.trouble.message}`);
+        outcome.kind === 'ok'
+          ? colours('green', 'ok')
+          : colours('red', `${outcome.kind}: ${plain(outcome.trouble.message)}`);
       return `${verb(entry.verb, entry.step)}${`${entry.ms} ms`.padStart(10)}  ${result}`;
     }
     case 'abandon':
-      return `${colours('red', 'abandon')} ${entry.trouble.message}`;
+      return `${colours('red', 'abandon')} ${plain(entry.trouble.message)}`;
     case 'attached':
       return colours('green', 'attached');
     case 'going':
@@ -94,7 +99,7 @@ function begun({ plan, netns }: Partial<Begin>): string {
 
 export function recoveredLine({ key, found, result, owed }: Recovered, colours: Paint): string {
   const colour: Colour = result === 'owed' ? 'red' : result === 'removed' ? 'green' : 'dim';
-  const why = owed.map(({ step, message }) => `; ${step}: ${message}`).join('');
+  const why = owed.map(({ step, message }) => `; ${step}: ${plain(message)}`).join('');
   return `${key}: ${found}, ${colours(colour, result)}${why}\n`;
 }
 

@@ -119,6 +119,6 @@ async function serverTroubles(
   if (here === to || to === undefined) return [];
   return bad(
     `"host.vhost.mode" is "server", but sockets of the switch are created in "${directory}", on another file system than ` +
-      `"${to}": use "client", or a "sharedDir" on the same file system`,
+      `"${port.directory}": use "client", or a "sharedDir" on the same file system`,
   );
 }

@@ -109,8 +109,10 @@ function stateOf(journal: Journal<Entry>): Found {
   if (journal.damaged) return 'damaged';
   if (journal.records.length === 0) return 'empty';
   const past = fold(journal.records);
-  if (past?.state === 'attached') return 'attached';
-  return past?.state === 'going' ? 'going' : 'interrupted';
+  // Of another version: an upgrade must not take a living pod's network either.
+  if (!past) return 'damaged';
+  if (past.state === 'attached') return 'attached';
+  return past.state === 'going' ? 'going' : 'interrupted';
 }
 
 function keyOf(name: string, journal: Journal<Entry>): AttachmentKey | undefined {

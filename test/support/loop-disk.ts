@@ -3,8 +3,7 @@
  *
  * Owns: the image, the mount and its directory; `end` takes all of it away, whatever state the disk is in.
  */
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -82,8 +81,22 @@ export class LoopDisk {
   /** Everything that no fsync made durable is lost; then power returns and the file system replays its log. */
   async powerCut(): Promise<void> {
     await run('xfs_io', '-x', '-c', 'shutdown', this.path);
-    await this.#unmount();
-    await this.#mount();
+    const deadline = performance.now() + releaseMs;
+    do {
+      await this.#unmount();
+      await this.#mount();
+      if (performance.now() > deadline) throw new Error('the disk does not come back after the power cut');
+    } while (!(await this.#works()));
+  }
+
+  /** A mount namespace that somebody just made holds a copy of the mount: then it is still the one without power. */
+  async #works(): Promise<boolean> {
+    const works = await readdir(this.path).then(
+      () => true,
+      () => false,
+    );
+    if (!works) await delay(50);
+    return works;
   }
 
   /** Everything is durable. */
@@ -95,7 +108,10 @@ export class LoopDisk {
   async fill(): Promise<void> {
     await mkdir(this.#ballast, { recursive: true });
     for (const block of ['1M', '4k']) {
-      await execa('dd', ['if=/dev/zero', `of=${join(this.#ballast, block)}`, `bs=${block}`], { reject: false, timeout });
+      await execa('dd', ['if=/dev/zero', `of=${join(this.#ballast, block)}`, `bs=${block}`], {
+        reject: false,
+        timeout,
+      });
     }
     await this.sync();
     try {
@@ -127,10 +143,8 @@ export class LoopDisk {
   }
 
   async end(): Promise<void> {
-    if (existsSync(this.path)) {
-      const mounted = (await execa('mountpoint', ['-q', this.path], { reject: false, timeout })).exitCode === 0;
-      if (mounted) await this.#unmount().catch(() => run('umount', '--lazy', this.path));
-    }
+    const mounted = async () => (await readFile('/proc/self/mounts', 'utf8')).includes(` ${this.path} `);
+    if (await mounted()) await this.#unmount().catch(() => run('umount', '--lazy', this.path));
     await rm(this.directory, { recursive: true, force: true });
   }
 
