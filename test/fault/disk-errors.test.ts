@@ -93,8 +93,13 @@ describe.each(errors)('a disk whose calls fail with %s', (error) => {
     ...(answer.kind === 'ok' ? faultsOf(one, node, answer) : leftInWorld(one, node)),
   ];
 
-  it.each([[], [sibling]].map((all) => [all.length, all] as const))(
-    'ADD attaches, or refuses and takes everything back; nothing is made without a durable intent (I1, I2, I3), %i beside it',
+  const nodes = [
+    ['alone', []],
+    ['beside a sibling', [sibling]],
+  ] as const;
+
+  it.each(nodes)(
+    'ADD %s attaches, or refuses and takes everything back, and makes nothing without a durable intent (I1, I2, I3)',
     async (_, all) => {
       expect(await faultsOfAll(error, await nodeWith(...all), 'ADD', judgeAdd)).toEqual([]);
     },

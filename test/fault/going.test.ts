@@ -4,10 +4,13 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Disk } from '../../src/journal/disk.ts';
+import { diskKindsOf, fork, watched } from '../support/crash-points.ts';
 import type { Instant } from '../support/fake-host.ts';
-import { type Answer, type Attachment, FakeNode, podA } from '../support/fake-node.ts';
+import { type Answer, type Attachment, dataDir, FakeNode, journalOf, podA } from '../support/fake-node.ts';
 import { Gate, momentsIn, placeText, until } from '../support/gate.ts';
 import { withSeed } from '../support/seed.ts';
+import type { SimulatedDisk } from '../support/simulated-disk.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 import { faultsOf, isGoing, lawsBroken, leftOf } from '../support/world-checker.ts';
 
@@ -40,6 +43,25 @@ async function heldAt(place: Instant, call: (watch: (instant: Instant) => Promis
   const answer = call(gate.watch);
   await gate.reached;
   return { answer, open: () => gate.open() };
+}
+
+/** Runs something right before the so-many-th call on the disk. */
+function interrupted(disk: SimulatedDisk, call: number, by: (disk: SimulatedDisk) => void): Disk {
+  let calls = 0;
+  return watched(disk, () => {
+    if (calls++ === call) by(disk);
+  });
+}
+
+/** What a DEL does before it waits for the lock. @returns false if it would have to make the data directory first */
+function markedByAnother(each: Attachment, disk: SimulatedDisk): boolean {
+  const process = disk.spawn();
+  if (process.lookup(dataDir) === undefined) return false;
+  const fd = process.open(journalOf(each), 'a+', 0o600);
+  process.chmod(fd, 0o700);
+  process.fsync(fd);
+  process.processDeath();
+  return true;
 }
 
 let moments: { add: Instant[]; del: Instant[] };
@@ -104,6 +126,30 @@ describe('DEL while ADD is at work', () => {
         expect(await node.call(next, one)).toMatchObject(next === 'ADD' ? tryAgain : ok);
         expectGone(node, one);
       }
+    }
+  });
+
+  it('whichever system call of ADD the mark comes before, it is seen or kept, never cleared (I4)', async () => {
+    const asked: readonly Attachment[] = [one, { ...one, vlan: 7 }];
+    for (const [index, again] of asked.entries()) {
+      const from = index === 0 ? newNode() : await attached(one);
+      const kinds = await diskKindsOf(from, 'ADD', again);
+      let seen = 0;
+      for (const call of kinds.keys()) {
+        const node = fork(from);
+        let marked = false;
+        const mark = (disk: SimulatedDisk): void => {
+          marked = markedByAnother(one, disk);
+        };
+        const answer = await node.add(again, { through: (disk) => interrupted(disk, call, mark) });
+        const place = `before call ${call}, ${kinds[call]}`;
+        if (answer.kind === 'error') expect([place, answer.code, leftOf(one, node)]).toEqual([place, 11, []]);
+        else if (marked) expect([place, isGoing(one, node.disk)]).toEqual([place, true]);
+        if (answer.kind === 'error') seen++;
+        expect(await node.recover()).toMatchObject(ok);
+        if (marked) expectGone(node, one);
+      }
+      expect(seen).toBeGreaterThan(10);
     }
   });
 

@@ -141,7 +141,7 @@ interface Torn {
 }
 
 /** The disk as the product sees it, each call announced. */
-function watched(disk: SimulatedDisk, announce: (name: keyof Disk, torn?: Torn) => void): Disk {
+export function watched(disk: SimulatedDisk, announce: (name: keyof Disk, torn?: Torn) => void): Disk {
   const paths = new Map<number, string>();
   return new Proxy<Disk>(disk, {
     get: (_, property) => {
