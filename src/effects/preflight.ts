@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
 import type { Call, Plan, PortPlan } from '../machines/protocol.ts';
+import { codeOf } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, Unreachable } from './ovsdb.ts';
 import { portTroubles, recallPort } from './port-view.ts';
@@ -40,7 +41,10 @@ function baseTroubles(base: string): Trouble[] {
     return [];
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return [{ code: code.invalidConfig, message: `"sharedDir" "${base}" cannot be used: ${why}` }];
+    // What the disk refuses is its fault; what is no directory is the configuration's.
+    return [
+      { code: codeOf(error) ? code.io : code.invalidConfig, message: `"sharedDir" "${base}" cannot be used: ${why}` },
+    ];
   }
 }
 
