@@ -20,6 +20,9 @@ const one: Attachment = { containerId: podA, ifName: 'net1', mode: 'server', ipa
 const sibling: Attachment = { ...one, ifName: 'net2', deviceInfo: false };
 const other: Attachment = { ...one, containerId: 'beef00beef00beef', mode: 'client', deviceInfo: false };
 
+/** Runs of the property. */
+const interleavings = 150;
+
 const newNode = (): FakeNode => new FakeNode().withNetns(one, other);
 
 async function attached(...all: readonly Attachment[]): Promise<FakeNode> {
@@ -279,8 +282,8 @@ describe(withSeed('any interleaving of calls for attachments that share a bridge
       for (const { each } of attachedNow) expect(await node.del(each)).toMatchObject(ok);
       expectGone(node, ...attachments);
     });
-    await fc.assert(property, { numRuns: 150 });
-    console.log(`interleavings: 150 runs, ${calls} calls`);
+    await fc.assert(property, { numRuns: interleavings });
+    console.log(`interleavings: ${interleavings} runs, ${calls} calls`);
   });
 
   it('of one attachment: ADD and DEL at once end attached after a late ADD, else gone; every DEL succeeds (I4, I8)', async () => {
