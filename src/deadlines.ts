@@ -40,4 +40,6 @@ export const now = (): Moment => performance.now();
 /** The earlier of a moment and `ms` from now: a step's own limit inside the call's. */
 export const within = (end: Moment, ms: number): Moment => Math.min(end, now() + ms);
 
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 export const remainingMs = (end: Moment): number => Math.max(0, end - now());

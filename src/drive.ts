@@ -112,9 +112,10 @@ async function act(request: Request, ways: Ways): Promise<AttachmentEvent> {
   return lost ? abandon(lost, ways) : eventOf(request, outcome);
 }
 
-function recorded(append: () => void): Trouble | undefined {
+/** What a journal that fails us is to an ADD: a reason to take everything back. */
+export function recorded(use: () => void): Trouble | undefined {
   try {
-    append();
+    use();
     return undefined;
   } catch (error) {
     if (error instanceof JournalError) return { code: code.io, message: error.message };

@@ -15,10 +15,7 @@ export function planOf(request: AddRequest): Plan {
   const socketDir = socketDirOf(key, config);
   const port = portOf(request, socketDir.own);
   return {
-    key,
-    ovsdb: config.ovsdb,
-    request: { stdin: request.stdin, env: request.env },
-    ...(config.ipam && { address: { program: config.ipam, path: request.path } }),
+    ...delegation(request),
     socketDir: { ...socketDir, ...(config.group && { group: config.group }) },
     bridge: { name: config.bridge },
     port,
@@ -37,16 +34,19 @@ export function removalPlan(request: DelRequest): Plan {
   const { key, config } = request;
   const socketDir = socketDirOf(key, config);
   return {
-    key,
-    ovsdb: config.ovsdb,
-    request: { stdin: request.stdin, env: request.env },
-    ...(config.ipam && { address: { program: config.ipam, path: request.path } }),
+    ...delegation(request),
     socketDir,
     bridge: { name: config.bridge },
     publication: publicationOf(key, socketDir.own, {}),
     // Its mode and socket are of no matter to who removes it by its path.
     ...(config.deviceInfoFile && { deviceInfo: { path: config.deviceInfoFile, mode: 'client', socket: '' } }),
   };
+}
+
+/** Whose it is, whom to ask, and what an IPAM plugin is told. */
+function delegation({ key, config, stdin, env, path }: AddRequest | DelRequest): Plan {
+  const { ovsdb, ipam } = config;
+  return { key, ovsdb, request: { stdin, env }, ...(ipam && { address: { program: ipam, path } }) };
 }
 
 function socketDirOf(key: AttachmentKey, { sharedDir }: Basics): SocketDirPlan {

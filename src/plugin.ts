@@ -19,6 +19,7 @@ import {
   formatVersion,
   machineVersion,
   type Past,
+  recorded,
   start,
   survey,
   type Ways,
@@ -172,12 +173,11 @@ async function attach(
     throw error;
   }
   const stop = (): Trouble | undefined => {
-    try {
-      return journal.going ? going : undefined;
-    } catch (error) {
-      if (!(error instanceof JournalError)) throw error;
-      return { code: code.io, message: error.message };
-    }
+    let marked = false;
+    const unseen = recorded(() => {
+      marked = journal.going;
+    });
+    return unseen ?? (marked ? going : undefined);
   };
   const { end } = call;
   const ways: Ways = {

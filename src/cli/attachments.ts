@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
 import { type Entry, fold, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
-import { type Holder, whoHolds } from '../journal/holder.ts';
+import { type Holder, holders } from '../journal/holder.ts';
 import { Journal } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
@@ -35,19 +35,19 @@ export interface Reading {
 
 /** Every attachment of a data directory, oldest name first. @throws JournalError if it can not be read. */
 export function readAttachments(disk: Disk, dataDir: string): Reading[] {
-  return listJournals(disk, dataDir, journalSuffix)
-    .sort()
-    .flatMap((name) => read(disk, dataDir, name) ?? []);
+  const names = listJournals(disk, dataDir, journalSuffix).sort();
+  const held = holders(names.map((name) => join(dataDir, name)));
+  return names.flatMap((name) => read(disk, dataDir, name, held) ?? []);
 }
 
-function read(disk: Disk, dataDir: string, name: string): Reading | undefined {
+function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<string, Holder>): Reading | undefined {
   const journal = Journal.peek<Entry>(disk, join(dataDir, name));
   if (!journal) return undefined;
   const { records, going } = journal;
   const past = fold(records);
   const plan = planOfHeader(records);
   const key = plan?.key ?? keyOfJournalName(name);
-  const holder = whoHolds(join(dataDir, name));
+  const holder = held.get(join(dataDir, name));
   const owed = owedOf(records);
   const state = stateOf({ going, empty: records.length === 0, past: past?.state, held: holder !== undefined });
   const port = plan?.port;

@@ -85,11 +85,10 @@ async function act(ovs: Switch, request: Request, call: Call, deadlines: Deadlin
     case 'port':
       // Marks say what there is to remove: no plan is needed.
       if (verb === 'remove') return await removePort(ovs, plan, call);
-      return await one(port, {
-        ensure: (part) => ensurePort(ovs, plan, part, call, deadlines),
-        find: (part) => findPort(ovs, plan, part, call),
-        remove: () => Promise.resolve(nothingToDo),
-      });
+      if (!port) return nothingToDo;
+      return verb === 'ensure'
+        ? await ensurePort(ovs, plan, port, call, deadlines)
+        : await findPort(ovs, plan, port, call);
     case 'publication':
       return await one(publication, {
         ensure: (part) => ensurePublication(plan.key, part, facts.address, nearby),

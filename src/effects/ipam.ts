@@ -8,7 +8,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Addresses, code, type Trouble } from '../attachment.ts';
 import { parseResult } from '../cni/result.ts';
-import { type Deadlines, within } from '../deadlines.ts';
+import { type Deadlines, sleep, within } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';
 import { type Finished, run } from './subprocess.ts';
 
@@ -103,7 +103,7 @@ async function delegate(
       ...(call.lockFd !== undefined && { lockFd: call.lockFd }),
     });
     if (finished.spawnError !== 'ETXTBSY' || attempt >= busyTriesMax) return finished;
-    await new Promise((resolve) => setTimeout(resolve, busyPauseMs));
+    await sleep(busyPauseMs);
   }
   return nothing;
 }

@@ -5,7 +5,7 @@
  */
 import { dirname, join } from 'node:path';
 import { fenceName, keyText, owner } from '../attachment.ts';
-import { type Deadlines, type Moment, now, within } from '../deadlines.ts';
+import { type Deadlines, type Moment, now, sleep, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
 import {
   map,
@@ -20,8 +20,6 @@ import {
 
 /** A restart of the database takes about a second: look again this often. */
 const reconnectPauseMs = 50;
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Switch {
   readonly #deadlines: Deadlines;

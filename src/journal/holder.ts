@@ -9,16 +9,23 @@ export interface Holder {
 }
 
 /** Another process that has the file open; undefined if none can be seen (another pid namespace). */
-export function whoHolds(path: string): Holder | undefined {
+export const whoHolds = (path: string): Holder | undefined => holders([path]).get(path);
+
+/** The same for many files, in one walk of /proc. */
+export function holders(paths: readonly string[]): ReadonlyMap<string, Holder> {
+  const wanted = new Set(paths);
+  const found = new Map<string, Holder>();
   const own = attempt(() => readlinkSync('/proc/self'));
   for (const name of attempt(() => readdirSync('/proc')) ?? []) {
-    if (!/^\d+$/.test(name) || name === own) continue;
-    const fds = attempt(() => readdirSync(`/proc/${name}/fd`)) ?? [];
-    if (!fds.some((fd) => attempt(() => readlinkSync(`/proc/${name}/fd/${fd}`)) === path)) continue;
-    const words = attempt(() => readFileSync(`/proc/${name}/cmdline`, 'utf8')) ?? '';
-    return { pid: Number(name), command: words.replaceAll('\0', ' ').trim() };
+    if (!/^\d+$/.test(name) || name === own || found.size === wanted.size) continue;
+    for (const fd of attempt(() => readdirSync(`/proc/${name}/fd`)) ?? []) {
+      const path = attempt(() => readlinkSync(`/proc/${name}/fd/${fd}`)) ?? '';
+      if (!wanted.has(path) || found.has(path)) continue;
+      const words = attempt(() => readFileSync(`/proc/${name}/cmdline`, 'utf8')) ?? '';
+      found.set(path, { pid: Number(name), command: words.replaceAll('\0', ' ').trim() });
+    }
   }
-  return undefined;
+  return found;
 }
 
 function attempt<T>(read: () => T): T | undefined {

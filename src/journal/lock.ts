@@ -8,7 +8,7 @@
  *  L2 The lock is released by close alone, never by LOCK_UN: a child that was given the fd keeps it.
  *  L3 The wait is bounded.
  */
-import { type Moment, now, remainingMs } from '../deadlines.ts';
+import { type Moment, now, remainingMs, sleep } from '../deadlines.ts';
 import type { Disk } from './disk.ts';
 
 /** `gone`: a removal completed while we waited. `busy`: somebody held it until the end of the wait. */
@@ -16,8 +16,6 @@ export type LockOutcome = 'held' | 'gone' | 'busy';
 
 /** Polled, because a blocking flock(2) would stop every timer of the process; short at first, a sibling is usually done soon. */
 const pollMs = [1, 1, 2, 4, 8, 15, 25] as const;
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function lock(disk: Disk, fd: number, path: string, end: Moment): Promise<LockOutcome> {
   for (let attempt = 0; !disk.tryLock(fd); attempt++) {

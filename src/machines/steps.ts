@@ -7,7 +7,8 @@
  * Invariants
  *  M1 At rest or waiting for exactly one request: no state has two.
  *  M2 Every failure of a step that makes something leads into `removing`, and nowhere else.
- *  M3 A removal is told of a step only if the step was begun: what was planned and never tried may be somebody else's.
+ *  M3 An ADD that gives up takes away only what it began: what was planned and never tried may be somebody else's. (What a journal
+ *     that is read back has to be removed, drive.ts says.)
  */
 import { assign, setup } from 'xstate';
 import type { Trouble } from '../attachment.ts';
@@ -87,10 +88,10 @@ export const attachment = setup({
 });
 
 /** The entry action of a step's state. */
-const ask = (step: Step, verb: Verb, plan: (context: Context) => Plan) =>
+const ask = (step: Step, verb: Verb) =>
   ({
     type: 'request',
-    params: ({ context }: { context: Context }): Request => ({ step, verb, plan: plan(context), facts: context.facts }),
+    params: ({ context }: { context: Context }): Request => ({ step, verb, plan: context.plan, facts: context.facts }),
   }) as const;
 
 /** What an ADD that gives up has to take away (M3). What a DEL begins with is all meant to go. */
@@ -103,7 +104,7 @@ export const giveUp = { target: 'removing', actions: ['fail', 'keepBegun'] } as 
 
 /** A state that makes one thing and goes on to `next`. */
 export const making = <N extends object, M extends object>(step: Step, next: N, more?: M) => ({
-  entry: ask(step, 'ensure', (context) => context.plan),
+  entry: ask(step, 'ensure'),
   on: {
     [`${step}.begun`]: { actions: 'noteBegun' },
     [`${step}.ensured`]: next,
@@ -115,7 +116,7 @@ export const making = <N extends object, M extends object>(step: Step, next: N, 
 
 /** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. */
 export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
-  entry: ask(step, 'remove', (context) => context.plan),
+  entry: ask(step, 'remove'),
   on: { [`${step}.removed`]: next, [`${step}.owed`]: { target: owing, actions: 'owe' } },
 });
 

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { type AttachmentKey, journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
-import { now, remainingMs } from '../deadlines.ts';
+import { now, remainingMs, sleep } from '../deadlines.ts';
 import { type Entry, fold, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
@@ -35,8 +35,6 @@ export interface RecoverOptions {
 
 /** An ADD locks the journal right after creating it: an empty one that is older than this belongs to nobody. */
 const secondLookMs = 1000;
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @throws JournalError if the data directory can not be read. */
 export async function recover(options: RecoverOptions): Promise<readonly Recovered[]> {

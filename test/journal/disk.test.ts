@@ -44,6 +44,7 @@ const onSmallDisk = (directory: string): Record<string, unknown> => {
 const canMount =
   process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
 
+// Skipped where mounting is not allowed (no root): the shared cases then run on the simulated disk alone.
 describe.skipIf(!canMount)('a real disk that is full or read-only', () => {
   it('answers as the simulated one does', () => {
     const seen = onSmallDisk(temporaryDirectory());
