@@ -45,7 +45,7 @@ module.exports = {
     only(
       'effects-speak-protocol',
       '^src/effects/',
-      `^src/effects/|^src/native\\.ts$|^src/machines/protocol\\.ts$|^src/cni/result\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic`,
+      `^src/effects/|^src/native\\.ts$|^src/machines/protocol\\.ts$|^src/cni/result\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic|node_modules/@kubernetes/client-node`,
       'Effects hear requests and give outcomes; results are the language of IPAM plugins and of the publication.',
     ),
     only(
@@ -60,6 +60,17 @@ module.exports = {
       `^src/(recovery|machines|journal)/|^src/drive\\.ts$|${vocabulary}|^(node:)?path$`,
       'Recovery is handed its effects, like the loop.',
     ),
+    {
+      name: 'kubernetes-comes-late',
+      severity: 'error',
+      comment:
+        'What speaks to an API server is loaded by the calls that have a kubeconfig, and by no others (ADR 0007).',
+      from: { path: '^src/', pathNot: '^src/effects/(annotation|pod|kubernetes|kubeconfig)\\.ts$' },
+      to: {
+        path: '^src/effects/(annotation|pod|kubernetes|kubeconfig)\\.ts$',
+        dependencyTypesNot: ['dynamic-import', 'type-only'],
+      },
+    },
     only(
       'plan-is-pure',
       '^src/plan\\.ts$',

@@ -20,6 +20,14 @@ export interface AttachmentKey {
   readonly ifName: string;
 }
 
+/** A pod as the runtime names it. */
+export interface PodRef {
+  readonly namespace: string;
+  readonly name: string;
+  /** K8S_POD_UID: of a static pod another than the API server's. Absent where the runtime does not say it. */
+  readonly uid?: string;
+}
+
 /** One address in the shape of a CNI 1.0.0 result. */
 export interface IpConfig {
   /** CIDR notation. */
@@ -64,6 +72,8 @@ export interface Trouble {
   readonly message: string;
   readonly details?: string;
 }
+
+export const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 
 /** sockaddr_un.sun_path holds 108 bytes with the NUL (unix(7)); DPDK truncates a longer one in silence. */
 export const socketPathBytesMax = 107;
@@ -110,9 +120,7 @@ export function portName(key: AttachmentKey): string {
 /** The journal's file name: the full key where it fits into NAME_MAX, else its hash and what a person would look for (two colons: no key reads so). */
 export function journalName(key: AttachmentKey): string {
   const whole = `${keyText(key)}${journalSuffix}`;
-  return new TextEncoder().encode(whole).length <= fileNameBytesMax
-    ? whole
-    : `${keyHash(key)}::${shortId(key)}:${key.ifName}${journalSuffix}`;
+  return bytesOf(whole) <= fileNameBytesMax ? whole : `${keyHash(key)}::${shortId(key)}:${key.ifName}${journalSuffix}`;
 }
 
 /** The key that a journal's name spells out; undefined if it holds only the key's hash. */
@@ -126,6 +134,11 @@ export function keyOfJournalName(name: string): AttachmentKey | undefined {
 /** The file that keeps a directory shared with siblings from being removed under us. */
 export function holdFileName(key: AttachmentKey): string {
   return `.${keyHash(key)}`;
+}
+
+/** The symlink below `shortDir` that leads to the socket's directory. */
+export function linkName(key: AttachmentKey): string {
+  return keyHash(key);
 }
 
 /** Where consumers find the interface's configuration when there is no Kubernetes. */

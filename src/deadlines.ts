@@ -17,6 +17,10 @@ export interface Deadlines {
   readonly switchMs: number;
   /** A refused connection during a removal is tried again for so long: a restart of the database takes about a second. */
   readonly reconnectMs: number;
+  /** One request to the API server: a busy one takes a second, a hung one must leave time for the rollback. */
+  readonly apiMs: number;
+  /** How long an ADD tries again at an API server that is busy, away or in conflict. A removal tries for `reconnectMs`. */
+  readonly apiRetryMs: number;
   /** One call into a pod's directory: a FIFO or a dead mount there must not hold us. */
   readonly directoryMs: number;
 }
@@ -29,6 +33,8 @@ export const defaultDeadlines: Deadlines = {
   ipamMs: 20_000,
   switchMs: 10_000,
   reconnectMs: 2_000,
+  apiMs: 5_000,
+  apiRetryMs: 10_000,
   directoryMs: 5_000,
 };
 

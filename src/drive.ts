@@ -138,7 +138,7 @@ export interface Past {
   readonly state: 'attached' | 'adding' | 'going';
   /**
    * What a removal has to look for: everything that is ours by its name, whatever the records that a disk may have lost would say;
-   * the port's socket, whose name a user gave, only if the port was begun.
+   * the port's socket, whose name a user gave, and the pod's annotation, which costs others a write, only if they were begun.
    */
   readonly undo: Plan;
   readonly facts: Facts;
@@ -161,8 +161,13 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   }
   if (state === 'adding' && snapshot.matches('ready')) state = 'attached';
   const { facts, begun } = snapshot.context;
-  const { port, ...others } = header.plan;
-  return { header, state, undo: { ...others, ...(port && begun.includes('port') && { port }) }, facts };
+  const { port, publication, ...others } = header.plan;
+  const undo: Plan = {
+    ...others,
+    ...(port && begun.includes('port') && { port }),
+    ...(publication && (!('pod' in publication) || begun.includes('publication')) && { publication }),
+  };
+  return { header, state, undo, facts };
 }
 
 function replayed(entry: Entry): AttachmentEvent | 'removal' | undefined {

@@ -76,3 +76,6 @@ export function spawnProgram(
   }));
   return { stdout: child.stdout, stderr: child.stderr, ended, kill: () => child.kill('SIGKILL') };
 }
+
+/** @throws SyntaxError, whose message may quote the text. */
+export const parseYaml = (text: string): unknown => Bun.YAML.parse(text);

@@ -5,11 +5,12 @@
  * (machines/), effects (host).
  */
 import { join } from 'node:path';
+import { contradictions, resultOf, withPrevResult } from './answer.ts';
 import { code, journalName, keyText, type Trouble } from './attachment.ts';
 import type { Handlers } from './cni/command.ts';
 import { CniError, refuse } from './cni/error.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
-import { type Interface, parseResult, type Result } from './cni/result.ts';
+import type { Result } from './cni/result.ts';
 import { type Moment, now, within } from './deadlines.ts';
 import {
   type Begin,
@@ -31,7 +32,7 @@ import { Journal, JournalError } from './journal/journal.ts';
 import { ensureInstance, readInstance } from './journal/store.ts';
 import type { Log } from './log.ts';
 import { addMachine } from './machines/add.ts';
-import type { Call, Facts, Plan } from './machines/protocol.ts';
+import type { Call, Facts, Plan, PodPlace } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
 import { planOf, removalPlan } from './plan.ts';
 import { payOwed, type Recovered } from './recovery/recover.ts';
@@ -75,7 +76,8 @@ async function add(request: AddRequest, node: Node): Promise<Result> {
   const { host, disk, log } = node;
   const end = now() + config.deadlines.addMs;
   for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
-  const plan = planOf(request);
+  const begun = node.clock().toISOString();
+  const plan = planOf(request, await placeOf(request, host, end));
   const known = readInstance(disk, config.dataDir) ?? '';
   refuse([
     ...host.netnsTroubles(netns, env),
@@ -85,7 +87,7 @@ async function add(request: AddRequest, node: Node): Promise<Result> {
   const journal = openJournal(request, node);
   try {
     await hold(journal, request, end);
-    const call = { instance, lockFd: journal.fd, end };
+    const call = { instance, lockFd: journal.fd, end, begun };
     const repeated = await startOver(journal, request, plan, node, call);
     const facts = repeated ?? (await attach(journal, request, plan, node, call));
     log.info(`ADD ${keyText(key)}: attached`);
@@ -93,6 +95,19 @@ async function add(request: AddRequest, node: Node): Promise<Result> {
   } finally {
     journal.close();
   }
+}
+
+/** With a kubeconfig the pod says where its sockets go. @throws CniError with every fault that is known by then. */
+async function placeOf(
+  { config, netns, env, pod }: AddRequest,
+  host: Host,
+  end: Moment,
+): Promise<PodPlace | undefined> {
+  if (!config.kubeconfig || !pod) return undefined;
+  const place = await host.lookUpPod(config.kubeconfig, pod, { end });
+  if (!Array.isArray(place)) return place;
+  refuse([...host.netnsTroubles(netns, env), ...place]);
+  return undefined;
 }
 
 /** Waits for the lock; an ADD that finds the attachment gone or locked has to come again (code 11). */
@@ -149,11 +164,6 @@ async function standsAsAsked(past: Past, request: AddRequest, plan: Plan, node: 
   if (!same) return false;
   const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, facts) } };
   return (await survey(asChecked, facts, node.host.perform, call)).length === 0;
-}
-
-/** An IPAM plugin's CHECK wants to see what ADD answered. */
-function withPrevResult(request: AddRequest, facts: Facts): string {
-  return JSON.stringify({ ...JSON.parse(request.stdin), prevResult: resultOf(request, facts) });
 }
 
 async function attach(
@@ -250,20 +260,6 @@ function openJournal({ key, config }: AddRequest | DelRequest, node: Node): Jour
   return journal;
 }
 
-/** What earlier plugins of a chain made comes first (CNI SPEC: prevResult must be passed on). */
-function resultOf({ key, netns, config }: AddRequest, facts: Facts): Result {
-  const before = parseResult(config.prevResult) ?? { interfaces: [], ips: [], routes: [] };
-  const own: Interface = { name: key.ifName, ...(config.mac && { mac: config.mac }), sandbox: netns };
-  const index = before.interfaces.length;
-  const dns = facts.address?.dns ?? config.dns ?? before.dns;
-  return {
-    interfaces: [...before.interfaces, own],
-    ips: [...before.ips, ...(facts.address?.ips ?? []).map((ip) => ({ interface: index, ...ip }))],
-    routes: [...before.routes, ...(facts.address?.routes ?? [])],
-    ...(dns && { dns }),
-  };
-}
-
 // ---- CHECK
 
 async function check(request: AddRequest, node: Node): Promise<void> {
@@ -287,19 +283,6 @@ async function check(request: AddRequest, node: Node): Promise<void> {
   } finally {
     journal.close();
   }
-}
-
-/** prevResult must hold what we made; what later plugins of a chain added is theirs. */
-function contradictions({ key, netns, config }: AddRequest, facts: Facts): Trouble[] {
-  const before = parseResult(config.prevResult);
-  const drift = (message: string): Trouble => ({ code: code.drift, message: `prevResult ${message}` });
-  if (!before) return [drift('is no CNI result')];
-  const ours = before.interfaces.some(({ name, sandbox }) => name === key.ifName && sandbox === netns);
-  const missing = (facts.address?.ips ?? []).filter(({ address }) => !before.ips.some((ip) => ip.address === address));
-  return [
-    ...(ours ? [] : [drift(`has no interface "${key.ifName}" in "${netns}"`)]),
-    ...missing.map(({ address }) => drift(`has no address ${address}`)),
-  ];
 }
 
 // ---- DEL

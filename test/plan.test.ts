@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseDel } from '../src/cni/request.ts';
+import type { FilePlan, Plan } from '../src/machines/protocol.ts';
 import { planOf, removalPlan } from '../src/plan.ts';
 import { added, environment, host, type Json, network, textOf } from './support/cni-requests.ts';
 
@@ -10,6 +11,9 @@ const planned = (changes: Json = {}, env = {}) => planOf(added({ sharedDir: '/po
 
 /** The predecessor marshals with four spaces; so does whoever compares bytes. */
 const publishedText = (changes: Json = {}): string => JSON.stringify(planned(changes).publication?.data, null, 4);
+
+const fileOf = (publication: Plan['publication']): FilePlan | undefined =>
+  publication && 'file' in publication ? publication : undefined;
 
 describe('the plan of an ADD', () => {
   it('names every thing after the key, in the shared directory of the configuration', () => {
@@ -30,7 +34,7 @@ describe('the plan of an ADD', () => {
     const id = 'c'.repeat(length);
     const short = 'c'.repeat(Math.min(12, length));
     const { port, socketDir, publication } = planned({}, { CNI_CONTAINERID: id });
-    expect([port?.name, socketDir?.own, publication?.file]).toEqual([
+    expect([port?.name, socketDir?.own, fileOf(publication)?.file]).toEqual([
       `${short}-net1`,
       `/pods/${short}`,
       `configData-${short}-net1.json`,
@@ -46,7 +50,11 @@ describe('the plan of an ADD', () => {
   it('of two interfaces of one sandbox shares the directory and nothing in it (A6)', () => {
     const [one, two] = ['net1', 'net2'].map((ifName) => planned({}, { CNI_IFNAME: ifName }));
     expect(one?.socketDir?.own).toBe(two?.socketDir?.own);
-    const names = [one, two].flatMap((plan) => [plan?.socketDir?.hold, plan?.port?.file, plan?.publication?.file]);
+    const names = [one, two].flatMap((plan) => [
+      plan?.socketDir?.hold,
+      plan?.port?.file,
+      fileOf(plan?.publication)?.file,
+    ]);
     expect(new Set(names).size).toBe(6);
   });
 
@@ -86,7 +94,7 @@ describe('the plan of an ADD', () => {
   });
 
   it('takes a shared directory with or without a slash at its end for the same', () => {
-    expect(planned({ sharedDir: '/pods/' })).toMatchObject({ socketDir: { base: '/pods/', own } });
+    expect(planned({ sharedDir: '/pods/' })).toMatchObject({ socketDir: { base: '/pods', own } });
   });
 
   it('keeps the call for the IPAM plugin: all of stdin, and the environment without the verb', () => {

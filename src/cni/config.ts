@@ -13,6 +13,9 @@ export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';
 /** The predecessor's, where neither the configuration nor the pod names a directory. */
 const defaultSharedDir = '/usr/local/var/run/openvswitch';
 const defaultBridge = 'br0';
+const defaultKubeletRootDir = '/var/lib/kubelet';
+/** The predecessor's directory for paths that are too long; ours holds symlinks. */
+const defaultShortDir = '/var/lib/vhost_sockets';
 
 /** No separators, no spaces, no `=` (consumers split on it), nothing an option parser could take for its own. */
 const fileName = /^[A-Za-z0-9_][A-Za-z0-9_.:@+-]*$/;
@@ -33,10 +36,9 @@ const path = v.pipe(
   v.regex(printable, 'a printable path'),
 );
 
-const Mac = v.pipe(
-  v.string(),
-  v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, 'a MAC address such as "02:00:00:00:00:01"'),
-);
+const macSample = 'a MAC address such as "02:00:00:00:00:01"';
+
+const Mac = v.pipe(v.string(), v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, macSample));
 
 const macOrNone = v.union([v.literal(''), Mac]);
 
@@ -105,7 +107,9 @@ const Ipam = v.looseObject({ type: v.optional(v.pipe(v.string(), v.regex(/^[^/]*
 const Network = v.looseObject({
   cniVersion: text,
   type: text,
-  kubeconfig: text,
+  kubeconfig: v.optional(v.union([v.literal(''), path])),
+  kubeletRootDir: v.optional(path),
+  shortDir: v.optional(path),
   sharedDir: v.optional(v.union([v.literal(''), path])),
   logFile: text,
   logLevel: oneOf('panic', 'error', 'warning', 'info', 'debug', 'verbose'),
@@ -121,9 +125,7 @@ const Network = v.looseObject({
   runtimeConfig: v.optional(
     v.pipe(object, v.looseObject({ mac: v.optional(macOrNone), CNIDeviceInfoFile: v.optional(path) })),
   ),
-  args: v.optional(
-    v.pipe(object, v.looseObject({ cni: v.optional(v.pipe(object, v.looseObject({ mac: v.optional(macOrNone) }))) })),
-  ),
+  args: v.optional(v.pipe(object, v.looseObject({ cni: v.optional(object) }))),
 });
 
 type VlanMode = 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
@@ -140,6 +142,11 @@ export interface Basics {
   readonly logFile?: string;
   readonly logLevel: LogLevel;
   readonly sharedDir: string;
+  /** Pods are looked up by it, and hear of their interfaces through annotations. */
+  readonly kubeconfig?: string;
+  readonly kubeletRootDir: string;
+  /** Of symlinks to directories whose own path is too long for a socket. */
+  readonly shortDir: string;
   readonly bridge: string;
   /** `ipam.type`; undefined if addresses are nobody's business here. */
   readonly ipam?: string;
@@ -204,7 +211,7 @@ function unsupported(raw: { readonly [key: string]: unknown }): Trouble[] {
     message: `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
   });
   const found: Trouble[] = [];
-  const { host, container, kubeconfig } = raw;
+  const { host, container } = raw;
   const engine = at(host, 'engine');
   const iftype = at(host, 'iftype');
   if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, 'only "ovs-dpdk" is built in'));
@@ -217,13 +224,10 @@ function unsupported(raw: { readonly [key: string]: unknown }): Trouble[] {
   if (![undefined, '', 'vhostuser'].includes(containerType as string)) {
     found.push(no('container.iftype', containerType, 'the host side is "vhostuser"'));
   }
-  if (kubeconfig !== undefined && kubeconfig !== '') {
-    found.push(no('kubeconfig', kubeconfig, 'leave it out and name a "sharedDir"; pods are not looked up yet'));
-  }
   return found;
 }
 
-function contradictions({ host, container, mtu }: Raw): Trouble[] {
+function contradictions({ host, container, mtu, args }: Raw): Trouble[] {
   const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
   const found: Trouble[] = [];
   const mode = host?.vhost?.mode || 'server';
@@ -239,6 +243,9 @@ function contradictions({ host, container, mtu }: Raw): Trouble[] {
   if (host?.vhost?.ingressPolicingBurst && !host.vhost.ingressPolicingRate) {
     found.push(bad('"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"'));
   }
+  const mac = argument(args?.cni, 'mac');
+  if (mac !== undefined && !v.is(macOrNone, mac))
+    found.push(bad(`"args.cni.mac" is ${shown(mac)}: expected ${macSample}`));
   if (host?.mtu && mtu && host.mtu !== mtu) found.push(bad(`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`));
   return found;
 }
@@ -254,6 +261,11 @@ function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof B
     found.push('"host.bridge.vlanId" with "trunks" needs a "vlanMode", such as "native-untagged"');
   }
   return found;
+}
+
+/** Keys of `args.cni` are read in any case (A18). */
+function argument(args: { readonly [key: string]: unknown } | undefined, name: string): unknown {
+  return Object.entries(args ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
 const knownKeys = new Set([...Object.keys(Network.entries), 'name', 'capabilities', 'disableCheck', 'ipMasq']);
@@ -285,7 +297,7 @@ function warningsOf(network: Raw): string[] {
 function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
   const { host = {}, runtimeConfig, args, dns, prevResult } = network;
   const { vhost = {}, bridge = {} } = host;
-  const mac = runtimeConfig?.mac || args?.cni?.mac || ownMac || host.mac;
+  const mac = runtimeConfig?.mac || argument(args?.cni, 'mac') || ownMac || host.mac;
   const mode = vhost.mode || 'server';
   const optional = {
     group: vhost.group,
@@ -331,6 +343,7 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
   const bridge = take(Bridge.entries.bridgeName, at(at(raw.host, 'bridge'), 'bridgeName'));
   const ipam = take(entries.ipam, raw.ipam)?.type;
   const logFile = take(entries.logFile, raw.logFile);
+  const kubeconfig = take(entries.kubeconfig, raw.kubeconfig);
   const deviceInfoFile = take(path, at(raw.runtimeConfig, 'CNIDeviceInfoFile'));
   const deadlines = take(entries.deadlines, raw.deadlines) ?? {};
   return {
@@ -340,6 +353,9 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
     ...(logFile && { logFile }),
     logLevel: take(entries.logLevel, raw.logLevel) || 'warning',
     sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,
+    ...(kubeconfig && { kubeconfig }),
+    kubeletRootDir: take(entries.kubeletRootDir, raw.kubeletRootDir) ?? defaultKubeletRootDir,
+    shortDir: take(entries.shortDir, raw.shortDir) ?? defaultShortDir,
     bridge: bridge || defaultBridge,
     ...(ipam && { ipam }),
     ...(deviceInfoFile && { deviceInfoFile }),

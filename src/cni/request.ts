@@ -3,7 +3,8 @@
  *
  * Owns: the rules for CNI_* variables and for the parts of a configuration that every verb needs. Touches nothing.
  */
-import { type AttachmentKey, code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
+import { type AttachmentKey, code, deviceNameBytesMax, type PodRef, type Trouble } from '../attachment.ts';
+import { type Args, parseArgs, podOf, podTroubles } from './args.ts';
 import { type Basics, type NetworkConfig, parseConfig, salvageConfig } from './config.ts';
 import { refuse } from './error.ts';
 import { cannotSay, parseResult, supportedVersions } from './result.ts';
@@ -21,12 +22,12 @@ interface Common {
   readonly stdin: string;
   /** CNI_* without CNI_COMMAND, as an IPAM plugin gets them. */
   readonly env: { readonly [name: string]: string };
+  /** K8S_POD_NAMESPACE, K8S_POD_NAME and K8S_POD_UID, as far as the runtime said them. */
+  readonly pod?: PodRef;
 }
 
 export interface AddRequest extends Common {
   readonly config: NetworkConfig;
-  /** K8S_POD_NAMESPACE/K8S_POD_NAME, if the runtime said it. */
-  readonly pod?: string;
 }
 
 export interface DelRequest extends Common {
@@ -38,10 +39,6 @@ const stdinBytesMax = 1024 * 1024;
 
 /** CNI SPEC section 2: both the container id and the network's name. */
 const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
-
-const knownArgs = new Set(
-  ['IgnoreUnknown', 'MAC', 'IP'].concat(['NAMESPACE', 'NAME', 'UID', 'INFRA_CONTAINER_ID'].map((n) => `K8S_POD_${n}`)),
-);
 
 /** @throws CniError 4, 6, 1, 2 or 7 naming every fault. */
 export function parseAdd(env: Environment, stdin: string): AddRequest {
@@ -58,14 +55,14 @@ export function parseAdd(env: Environment, stdin: string): AddRequest {
   if (config?.prevResult && !parseResult(config.prevResult)) {
     troubles.push({ code: code.invalidConfig, message: '"prevResult" is no CNI result' });
   }
+  if (config?.kubeconfig) troubles.push(...podTroubles(args));
   if (config?.ipam && !env.CNI_PATH) troubles.push(missing(['CNI_PATH']));
   if (config && !config.ipam && isOld(config.cniVersion)) {
     troubles.push({ code: code.incompatibleVersion, message: cannotSay(config.cniVersion) });
   }
   refuse(troubles);
   if (!config || !raw) throw new Error('a configuration without a fault was not read');
-  const names = [args.get('K8S_POD_NAMESPACE'), args.get('K8S_POD_NAME')];
-  return { ...common(env, stdin, raw), config, ...(names.every(Boolean) && { pod: names.join('/') }) };
+  return { ...common(env, stdin, raw, args), config };
 }
 
 /** Strict in what it needs to know which attachment is meant, and in nothing else. @throws CniError 4, 6 or 7. */
@@ -73,7 +70,7 @@ export function parseDel(env: Environment, stdin: string): DelRequest {
   const { raw, troubles } = parseBody(stdin);
   refuse([...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_IFNAME']), ...troubles]);
   if (!raw) throw new Error('a configuration without a fault was not read');
-  return { ...common(env, stdin, raw), config: salvageConfig(raw) };
+  return { ...common(env, stdin, raw, parseArgs(env.CNI_ARGS).args), config: salvageConfig(raw) };
 }
 
 /** @throws CniError as parseAdd, and 1 for a version that knows no CHECK. */
@@ -90,7 +87,8 @@ export function parseCheck(env: Environment, stdin: string): AddRequest {
 
 const isOld = (version: string): boolean => version === '0.1.0' || version === '0.2.0';
 
-function common(env: Environment, stdin: string, raw: Raw): Common {
+function common(env: Environment, stdin: string, raw: Raw, args: Args): Common {
+  const pod = podOf(args);
   const cni = Object.entries(env).filter(([name]) => name.startsWith('CNI_') && name !== 'CNI_COMMAND');
   return {
     key: { network: String(raw.name), containerId: env.CNI_CONTAINERID ?? '', ifName: env.CNI_IFNAME ?? '' },
@@ -98,6 +96,7 @@ function common(env: Environment, stdin: string, raw: Raw): Common {
     path: (env.CNI_PATH ?? '').split(':').filter((directory) => directory.startsWith('/')),
     stdin,
     env: Object.fromEntries(cni) as Common['env'],
+    ...(pod && { pod }),
   };
 }
 
@@ -155,23 +154,4 @@ function interfaceNameFault(name: string): string | undefined {
   if (name === '.' || name === '..') return 'is no name';
   if (name.startsWith('-')) return 'begins with "-"';
   return /[/:\s\p{Cc}="\\]/u.test(name) ? 'holds a character that no interface name may hold' : undefined;
-}
-
-/** `K=V;K2=V2` (CONVENTIONS.md, CNI_ARGS). A value may hold commas: Multus joins addresses with them. */
-function parseArgs(text: string | undefined): { args: Map<string, string>; troubles: Trouble[] } {
-  const pairs = (text ?? '').split(';').filter((pair) => pair !== '');
-  const malformed = pairs.filter((pair) => pair.split('=').length !== 2);
-  const args = new Map(pairs.map((pair) => pair.split('=') as [string, string]));
-  const lenient = ['1', 'true'].includes(args.get('IgnoreUnknown')?.toLowerCase() ?? '');
-  const unknown = lenient ? [] : [...args.keys()].filter((name) => !knownArgs.has(name) && !malformed.includes(name));
-  const bad = (message: string): Trouble => ({ code: code.invalidEnvironment, message });
-  const mac = args.get('MAC');
-  return {
-    args,
-    troubles: [
-      ...malformed.map((pair) => bad(`CNI_ARGS: invalid pair "${pair}"`)),
-      ...(unknown.length > 0 ? [bad(`CNI_ARGS: unknown args ${JSON.stringify(unknown)}`)] : []),
-      ...(mac && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? [bad(`CNI_ARGS: MAC "${mac}" is no MAC address`)] : []),
-    ],
-  };
 }

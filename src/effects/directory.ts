@@ -139,6 +139,14 @@ export class Directory {
     await this.#try(this.#handle.chmod(mode));
   }
 
+  /** Lets a group create and open sockets here, unless everybody may; nobody loses a right. */
+  async admit(gid: number): Promise<void> {
+    const { uid, gid: before, mode } = await this.#try(this.#handle.stat());
+    if ((mode & 0o007) === 0o007) return;
+    if (before !== gid) await this.#try(this.#handle.chown(uid, gid));
+    await this.#try(this.#handle.chmod((mode & 0o7777) | 0o070));
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
   }

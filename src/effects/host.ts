@@ -2,9 +2,10 @@
  * The effects of a real node behind one function: request -> outcome. The only place where an exception becomes an outcome.
  */
 
-import { code, type Trouble } from '../attachment.ts';
+import { code, type PodRef, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
-import type { Call, Outcome, Perform, Plan, Request } from '../machines/protocol.ts';
+import type { Call, FilePlan, Outcome, Perform, Plan, PodPlace, Request } from '../machines/protocol.ts';
+import { ApiServers } from './api-servers.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
@@ -22,6 +23,8 @@ import { Switch } from './switch.ts';
 /** A node, as the handlers of the verbs are handed it. */
 export interface Host {
   readonly perform: Perform;
+  /** What a plan has to know of its pod, asked once. @returns the troubles if it cannot be attached. */
+  lookUpPod(kubeconfig: string, ref: PodRef, call: Pick<Call, 'end'>): Promise<PodPlace | Trouble[]>;
   /** Everything that forbids this plan, known without an effect. */
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
   /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
@@ -34,15 +37,27 @@ export interface Host {
 
 export function createHost(deadlines: Deadlines): Host {
   const ovs = new Switch(deadlines);
+  const api = new ApiServers(deadlines);
   return {
-    perform: (request, call) => outcomeOf(request, () => act(ovs, request, call, deadlines)),
+    perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines }, request, call)),
+    lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
     preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
     recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
     readNetns,
     netnsTroubles,
     bootId,
-    close: () => ovs.close(),
+    close: () => {
+      ovs.close();
+      api.forget();
+    },
   };
+}
+
+/** What effects are made with. */
+interface Means {
+  readonly ovs: Switch;
+  readonly api: ApiServers;
+  readonly deadlines: Deadlines;
 }
 
 /** Nobody was given an address by a program that is not there; a switch that can not be asked corrects nothing. */
@@ -54,8 +69,9 @@ async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
 
 const nothingToDo: Outcome = { kind: 'ok' };
 
-async function act(ovs: Switch, request: Request, call: Call, deadlines: Deadlines): Promise<Outcome> {
+async function act(means: Means, request: Request, call: Call): Promise<Outcome> {
   const { step, verb, plan, facts } = request;
+  const { ovs, api, deadlines } = means;
   const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
   const one = <T>(part: T | undefined, ways: Record<typeof verb, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
@@ -90,10 +106,11 @@ async function act(ovs: Switch, request: Request, call: Call, deadlines: Deadlin
         ? await ensurePort(ovs, plan, port, call, deadlines)
         : await findPort(ovs, plan, port, call);
     case 'publication':
+      if (publication && 'pod' in publication) return await api.annotate(ovs, publication, request, call);
       return await one(publication, {
-        ensure: (part) => ensurePublication(plan.key, part, facts.address, nearby),
-        remove: (part) => removePublication(plan.key, part, nearby),
-        find: (part) => findPublication(part, facts.address, nearby),
+        ensure: (part: FilePlan) => ensurePublication(plan.key, part, facts.address, nearby),
+        remove: (part: FilePlan) => removePublication(plan.key, part, nearby),
+        find: (part: FilePlan) => findPublication(part, facts.address, nearby),
       });
     case 'deviceInfo':
       return await one(deviceInfo, {

@@ -1,13 +1,14 @@
 /**
  * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
  */
-import { dirname } from 'node:path';
-import { code, configDataName, holdFileName, keyText, owner, type Trouble } from '../attachment.ts';
+import { basename, dirname } from 'node:path';
+import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
-import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
+import type { AnnotationPlan, Call, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { Directory } from './directory.ts';
+import { readNetns } from './netns.ts';
 import { map, type Row, readMap, readSet } from './ovsdb.ts';
-import { failed, interfaceType, keyMarks, marked, type Switch, select, socketOf } from './switch.ts';
+import { failed, interfaceType, keyMarks, marked, type Switch, select, socketOf, switchPathOf } from './switch.ts';
 
 export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Outcome> {
   const columns = ['_uuid', 'name', 'interfaces', 'tag', 'trunks', 'vlan_mode'];
@@ -41,7 +42,7 @@ function differences(port: PortPlan, row: Row, iface: Row, bridge: string): stri
       .map(Number)
       .sort((a, b) => a - b)
       .join(' ');
-  const path = port.mode === 'client' ? socketOf(port) : undefined;
+  const path = port.mode === 'client' ? switchPathOf(port) : undefined;
   const compared: [string, unknown, unknown][] = [
     ['bridge', port.bridge, bridge],
     ['type', interfaceType[port.mode], iface.type],
@@ -81,7 +82,7 @@ export async function portTroubles(ovs: Switch, plan: Plan, port: PortPlan, call
       select('Port', [['name', '==', port.name]], ['external_ids']),
       select('Interface', [['name', '==', port.name]], ['external_ids']),
       select('Port', [marked({ owner, socket })], ['external_ids']),
-      select('Interface', [['options', 'includes', map({ 'vhost-server-path': socket })]], ['name']),
+      select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
     ],
     call.end,
   );
@@ -104,12 +105,45 @@ export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<P
   const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['external_ids'])], call.end);
   const row = ports?.rows?.[0];
   if (!row) return undefined;
-  const { directory, bridge } = readMap(row.external_ids);
+  const marks = readMap(row.external_ids);
+  const { directory, bridge } = marks;
   return {
     ...(bridge && { bridge: { name: bridge } }),
-    ...(directory && {
-      socketDir: { base: dirname(directory), own: directory, hold: holdFileName(plan.key) },
-      publication: { directory, file: configDataName(plan.key), data: {} },
-    }),
+    ...(directory && { socketDir: recallDirectory(plan, directory, marks.link) }),
+    ...(directory && { publication: recallPublication(plan, directory, marks) }),
   };
+}
+
+/** Ours by its name, or one that the pod or its kubelet named and nobody here removes. */
+function recallDirectory({ key, socketDir }: Plan, directory: string, mark: string | undefined): SocketDirPlan {
+  const link = mark ?? socketDir?.link;
+  const rest = { hold: holdFileName(key), ...(link && { link }) };
+  if (basename(directory) !== shortId(key)) return { base: directory, ...rest };
+  return { base: dirname(directory), own: directory, ...rest };
+}
+
+function recallPublication({ key, publication }: Plan, directory: string, marks: Marks): FilePlan | AnnotationPlan {
+  const [namespace, name] = marks.pod?.split('/') ?? [];
+  const uid = marks['pod-uid'];
+  if (marks.kubeconfig && namespace && name) {
+    return { kubeconfig: marks.kubeconfig, pod: { namespace, name, ...(uid && { uid }) }, mappedDir: '', data: {} };
+  }
+  if (publication && 'pod' in publication) return publication;
+  return { directory, file: configDataName(key), data: {} };
+}
+
+type Marks = { readonly [name: string]: string | undefined };
+
+/** Whether a port of ours says that this sandbox began after a moment (ISO 8601), and its namespace lives. */
+export async function isLaterSandbox(
+  ovs: Switch,
+  plan: Plan,
+  containerId: string,
+  moment: string,
+  call: Call,
+): Promise<boolean> {
+  const key = keyText({ ...plan.key, containerId });
+  const [ports] = await ovs.read(plan, [select('Port', [marked({ owner, key })], ['external_ids'])], call.end);
+  const marks = readMap(ports?.rows?.[0]?.external_ids);
+  return (marks.begun ?? '') > moment && readNetns(marks.netns ?? '') !== undefined;
 }

@@ -32,6 +32,7 @@ import {
   select,
   selectSwitch,
   socketOf,
+  switchPathOf,
   switchSocketDirectory,
   unless,
 } from './switch.ts';
@@ -43,6 +44,8 @@ const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({
   bridge: port.bridge,
   mode: port.mode,
   directory: port.directory,
+  ...(port.link && { link: port.link }),
+  ...(call.begun && { begun: call.begun }),
   socket: socketOf(port),
 });
 
@@ -75,9 +78,10 @@ export async function ensurePort(
 /** Two guards, because the switch itself accepts two ports on one socket; then the rows, then the bridge. */
 function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
   const socket = socketOf(port);
+  const path = switchPathOf(port);
   const { tag, trunks, mode } = port.vlan;
   return [
-    unless('Interface', [['options', 'includes', map({ 'vhost-server-path': socket })]], []),
+    unless('Interface', [['options', 'includes', map({ 'vhost-server-path': path })]], []),
     unless('Port', [marked({ owner, socket })], []),
     {
       op: 'insert',
@@ -85,7 +89,7 @@ function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
       row: {
         name: port.name,
         type: interfaceType[port.mode],
-        ...(port.mode === 'client' && { options: map({ 'vhost-server-path': socket }) }),
+        ...(port.mode === 'client' && { options: map({ 'vhost-server-path': path }) }),
         ...(port.mtu && { mtu_request: port.mtu }),
         ...(port.policingRate && { ingress_policing_rate: port.policingRate }),
         ...(port.policingBurst && { ingress_policing_burst: port.policingBurst }),

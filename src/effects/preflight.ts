@@ -1,17 +1,17 @@
 /**
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
-import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { code, socketPathBytesMax, type Trouble } from '../attachment.ts';
+import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
-import type { Call, Plan, PortPlan } from '../machines/protocol.ts';
+import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { codeOf } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, Unreachable } from './ovsdb.ts';
 import { portTroubles, recallPort } from './port-view.ts';
 import { groupTroubles } from './socket-dir.ts';
-import { type Switch, select, selectSwitch, socketOf, switchSocketDirectory } from './switch.ts';
+import { type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
 
 /** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
 const roomBytesMin = 256n * 1024n;
@@ -19,39 +19,91 @@ const roomBytesMin = 256n * 1024n;
 export async function preflight(ovs: Switch, plan: Plan, dataDir: string, call: Call, deadlines: Deadlines) {
   return [
     ...(plan.port ? pathTroubles(plan.port) : []),
-    ...(plan.socketDir ? [...baseTroubles(plan.socketDir.base), ...groupTroubles(plan.socketDir)] : []),
+    ...(plan.socketDir ? [...directoryTroubles(plan.socketDir), ...groupTroubles(plan.socketDir)] : []),
+    ...(plan.port?.mode === 'client' ? viewTroubles(plan.ovsdb, plan.port) : []),
     ...(plan.address ? programTroubles(plan.address) : []),
     ...roomTroubles(dataDir),
     ...(await switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) })),
   ];
 }
 
-/** sun_path holds 107 bytes, and DPDK cuts a longer one in silence (A5, B31). */
+const bad = (message: string): Trouble[] => [{ code: code.invalidConfig, message }];
+
+/** sun_path holds 107 bytes, and DPDK cuts a longer one in silence (A5, B31). A server's socket is made elsewhere and moved. */
 function pathTroubles(port: PortPlan): Trouble[] {
-  const socket = socketOf(port);
-  const bytes = Buffer.byteLength(socket);
+  const path = port.mode === 'client' ? switchPathOf(port) : '';
+  const bytes = bytesOf(path);
   if (bytes <= socketPathBytesMax) return [];
-  const message = `socket path "${socket}" has ${bytes} bytes, ${socketPathBytesMax} is the most a unix socket can have: use a shorter "sharedDir" or "host.vhost.socketfile"`;
-  return [{ code: code.invalidConfig, message }];
+  const keys = port.link ? '"shortDir"' : '"sharedDir"';
+  return bad(
+    `socket path "${path}" has ${bytes} bytes, ${socketPathBytesMax} is the most a unix socket can have: use a shorter ${keys} or "host.vhost.socketfile"`,
+  );
 }
 
-function baseTroubles(base: string): Trouble[] {
+function directoryTroubles({ base, kubelet, own, link }: SocketDirPlan): Trouble[] {
+  const name = own === undefined ? 'hostPath "shared-dir"' : '"sharedDir"';
+  return [
+    ...(kubelet ? usable('emptyDir "shared-dir"', base, base) : usable(name, base, nearest(base))),
+    ...(link ? usable('"shortDir"', dirname(link), nearest(dirname(link))) : []),
+  ];
+}
+
+/** @param judged what is there of the path */
+function usable(name: string, path: string, judged: string): Trouble[] {
   try {
-    accessSync(existing(base), constants.W_OK | constants.X_OK);
+    if (!statSync(judged).isDirectory()) throw new Error(`"${judged}" is no directory`);
+    accessSync(judged, constants.W_OK | constants.X_OK);
     return [];
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    // What the disk refuses is its fault; what is no directory is the configuration's.
-    return [
-      { code: codeOf(error) ? code.io : code.invalidConfig, message: `"sharedDir" "${base}" cannot be used: ${why}` },
-    ];
+    const isMissing = codeOf(error) === 'ENOENT';
+    // What the disk refuses is its fault; what is missing or no directory is the configuration's.
+    const fault = codeOf(error) && !isMissing ? code.io : code.invalidConfig;
+    const remedy = isMissing ? ': the kubelet makes it, is "kubeletRootDir" right?' : '';
+    return [{ code: fault, message: `${name} "${path}" cannot be used: ${why}${remedy}` }];
   }
 }
 
-/** The directory that will be made is judged by the nearest one above it that exists. */
+/**
+ * A switch in a pod of its own has another file system: where ovs-vswitchd can be found, its view of the directory is compared
+ * with ours. It would try for ever and say nothing (A2).
+ */
+function viewTroubles(ovsdb: string, port: PortPlan): Trouble[] {
+  const pid = vswitchdPid(ovsdb);
+  if (pid === undefined) return [];
+  return [port.directory, ...(port.link ? [dirname(port.link)] : [])].flatMap((directory) => {
+    const path = nearest(directory);
+    const here = identity(path);
+    if (here === undefined || here === identity(`/proc/${pid}/root${path}`)) return [];
+    return bad(
+      `the switch (ovs-vswitchd, pid ${pid}) does not see "${path}": mount it into its pod at the same path, with mountPropagation HostToContainer`,
+    );
+  });
+}
+
+/** By its pid file, beside the database's socket. Of another pid namespace, or gone: nothing can be said. */
+function vswitchdPid(ovsdb: string): string | undefined {
+  try {
+    const pid = readFileSync(join(dirname(ovsdb.replace(/^unix:/, '')), 'ovs-vswitchd.pid'), 'utf8').trim();
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ovs-vswitchd') ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function identity(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
 function roomTroubles(dataDir: string): Trouble[] {
   try {
-    const directory = existing(dataDir);
+    const directory = nearest(dataDir);
+    if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
     accessSync(directory, constants.W_OK | constants.X_OK);
     const { bavail, bsize } = statfsSync(directory, { bigint: true });
     if (bavail * bsize >= roomBytesMin) return [];
@@ -65,18 +117,14 @@ function roomTroubles(dataDir: string): Trouble[] {
 /** @returns undefined where something is no directory: that is said of "sharedDir" already. */
 function device(path: string): number | undefined {
   try {
-    return statSync(existing(path)).dev;
+    return statSync(nearest(path)).dev;
   } catch {
     return undefined;
   }
 }
 
-function existing(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (!stats && path !== '/') return existing(dirname(path));
-  if (stats && !stats.isDirectory()) throw new Error(`"${path}" is no directory`);
-  return path;
-}
+/** The directory that will be made is judged by the nearest one above it that exists. */
+const nearest = (path: string): string => (path === '/' || existsSync(path) ? path : nearest(dirname(path)));
 
 async function switchTroubles(ovs: Switch, plan: Plan, call: Call): Promise<Trouble[]> {
   try {
@@ -111,7 +159,6 @@ async function serverTroubles(
   root: Row | undefined,
   call: Call,
 ): Promise<Trouble[]> {
-  const bad = (message: string): Trouble[] => [{ code: code.invalidConfig, message }];
   const directory = switchSocketDirectory(plan.ovsdb, root);
   const from = join(directory, port.name);
   if (Buffer.byteLength(from) > socketPathBytesMax) return bad(`socket path "${from}" of the switch is too long`);

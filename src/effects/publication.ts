@@ -5,7 +5,7 @@
 import { type Addresses, type AttachmentKey, code, keyHash } from '../attachment.ts';
 import { formatResult } from '../cni/result.ts';
 import type { Moment } from '../deadlines.ts';
-import type { Outcome, PublicationPlan } from '../machines/protocol.ts';
+import type { FilePlan, Outcome } from '../machines/protocol.ts';
 import { Directory } from './directory.ts';
 
 /** Consumers read addresses in the shape of 0.4.0 only (contracts 2.4). */
@@ -13,14 +13,17 @@ const publishedVersion = '0.4.0';
 
 const temporaryName = (key: AttachmentKey): string => `.${keyHash(key)}.tmp`;
 
-function contents({ data }: PublicationPlan, addresses: Addresses | undefined): string {
-  const ipResult = formatResult({ interfaces: [], ips: [], routes: [], ...addresses }, publishedVersion);
-  return `${JSON.stringify({ ...data, ipResult }, null, 4)}\n`;
+/** What is said of one interface, whether in a file or in an annotation, its keys in the predecessor's order. */
+export function published(data: FilePlan['data'], addresses: Addresses | undefined): FilePlan['data'] {
+  return { ...data, ipResult: formatResult({ interfaces: [], ips: [], routes: [], ...addresses }, publishedVersion) };
 }
+
+const contents = ({ data }: FilePlan, addresses: Addresses | undefined): string =>
+  `${JSON.stringify(published(data, addresses), null, 4)}\n`;
 
 export async function ensurePublication(
   key: AttachmentKey,
-  plan: PublicationPlan,
+  plan: FilePlan,
   addresses: Addresses | undefined,
   end: Moment,
 ): Promise<Outcome> {
@@ -34,7 +37,7 @@ export async function ensurePublication(
   }
 }
 
-export async function removePublication(key: AttachmentKey, plan: PublicationPlan, end: Moment): Promise<Outcome> {
+export async function removePublication(key: AttachmentKey, plan: FilePlan, end: Moment): Promise<Outcome> {
   const directory = await Directory.find(plan.directory, end);
   if (!directory) return { kind: 'ok' };
   try {
@@ -45,11 +48,7 @@ export async function removePublication(key: AttachmentKey, plan: PublicationPla
   }
 }
 
-export async function findPublication(
-  plan: PublicationPlan,
-  addresses: Addresses | undefined,
-  end: Moment,
-): Promise<Outcome> {
+export async function findPublication(plan: FilePlan, addresses: Addresses | undefined, end: Moment): Promise<Outcome> {
   const directory = await Directory.find(plan.directory, end);
   try {
     const text = await directory?.read(plan.file);

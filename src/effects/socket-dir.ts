@@ -1,11 +1,13 @@
 /**
  * The directory in which the attachment's socket lies, and the hold file that keeps it there while we need it.
  *
- * Nothing is ever mounted. A directory that the user named is created when missing and never removed; the one below it is ours
- * by name, shared by all interfaces of one sandbox, and goes with the last of them.
+ * Nothing is ever mounted. A directory that the user or the pod named is created when missing, one of the kubelet's is not, and
+ * neither is ever removed; one below it is ours by name, shared by all interfaces of one sandbox, and goes with the last of them.
+ * Where a path is too long for a socket, the switch comes in by a symlink, one for each attachment.
  */
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readlink, symlink, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Outcome, SocketDirPlan } from '../machines/protocol.ts';
@@ -22,22 +24,63 @@ const modeHold = 0o600;
 const roundsMax = 50;
 
 export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
-  await inTime(mkdir(plan.base, { recursive: true, mode: modeBase }), end, `"${plan.base}"`);
+  if (!plan.kubelet) await inTime(mkdir(plan.base, { recursive: true, mode: modeBase }), end, `"${plan.base}"`);
+  const { own } = plan;
+  const trouble = own === undefined ? await openTo(plan, end) : await ensureOwn(own, plan, end);
+  if (trouble) return { kind: 'failed', trouble };
+  if (plan.link) await ensureLink(plan.link, own ?? plan.base, end);
+  return { kind: 'ok' };
+}
+
+/** A directory that is not ours: the group is let in where it cannot come in yet, and nobody is shut out. */
+async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<undefined> {
+  const directory = await Directory.open(base, end);
+  try {
+    if (group) await directory.admit(groupId(group));
+  } finally {
+    await directory.close();
+  }
+}
+
+async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise<Trouble | undefined> {
   for (let round = 0; round < roundsMax; round++) {
-    await make(plan.own, modePrivate, end);
-    const directory = await Directory.find(plan.own, end);
+    await make(own, modePrivate, end);
+    const directory = await Directory.find(own, end);
     if (!directory) continue;
     try {
       if (await hold(directory, plan.hold)) {
         if (plan.group) await directory.share(groupId(plan.group), modeShared);
-        return { kind: 'ok' };
+        return undefined;
       }
     } finally {
       await directory.close();
     }
   }
-  const message = `cannot keep "${plan.own}": it is no directory, or is removed again and again`;
-  return { kind: 'failed', trouble: { code: code.tryAgainLater, message } };
+  const message = `cannot keep "${own}": it is no directory, or is removed again and again`;
+  return { code: code.tryAgainLater, message };
+}
+
+/** In a directory that is root's alone: a symlink at our name is ours, whatever it led to. */
+async function ensureLink(link: string, target: string, end: Moment): Promise<void> {
+  await inTime(mkdir(dirname(link), { recursive: true, mode: modeBase }), end, `"${link}"`);
+  if ((await linkTarget(link, end)) === target) return;
+  await removeLink(link, end);
+  await inTime(symlink(target, link), end, `"${link}"`);
+}
+
+async function removeLink(link: string, end: Moment): Promise<void> {
+  if ((await linkTarget(link, end)) === undefined) return;
+  await inTime(unlink(link), end, `"${link}"`).catch((error) => {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  });
+}
+
+/** @returns undefined if there is no symlink. */
+async function linkTarget(link: string, end: Moment): Promise<string | undefined> {
+  return await inTime(readlink(link), end, `"${link}"`).catch((error) => {
+    if (['ENOENT', 'ENOTDIR', 'EINVAL'].includes(codeOf(error))) return undefined;
+    throw error;
+  });
 }
 
 /** @returns false if the directory was removed under us. @throws if something else bears the hold file's name. */
@@ -53,26 +96,30 @@ async function hold(directory: Directory, name: string): Promise<boolean> {
 }
 
 export async function removeSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
-  const directory = await Directory.find(plan.own, end);
+  const { own, link } = plan;
+  if (link) await removeLink(link, end);
+  if (own === undefined) return { kind: 'ok' };
+  const directory = await Directory.find(own, end);
   if (!directory) return { kind: 'ok' };
   try {
     await directory.remove(plan.hold, 'file');
   } finally {
     await directory.close();
   }
-  await removeEmpty(plan.own, end);
+  await removeEmpty(own, end);
   return { kind: 'ok' };
 }
 
 export async function findSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
   const drift = (message: string): Outcome => ({ kind: 'failed', trouble: { code: code.drift, message } });
-  const directory = await Directory.find(plan.own, end);
-  if (!directory) return drift(`socket directory "${plan.own}" is gone`);
+  const { base, own, link, hold: name } = plan;
+  if (link && (await linkTarget(link, end)) !== (own ?? base))
+    return drift(`symlink "${link}" is gone, or leads elsewhere`);
+  const directory = await Directory.find(own ?? base, end);
+  if (!directory) return drift(`socket directory "${own ?? base}" is gone`);
   try {
-    const held = (await directory.stat(plan.hold))?.isFile();
-    return held
-      ? { kind: 'ok' }
-      : drift(`"${plan.own}/${plan.hold}" is gone: a sibling's DEL could remove the directory`);
+    const held = own === undefined || (await directory.stat(name))?.isFile();
+    return held ? { kind: 'ok' } : drift(`"${own}/${name}" is gone: a sibling's DEL could remove the directory`);
   } finally {
     await directory.close();
   }

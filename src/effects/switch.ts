@@ -77,6 +77,10 @@ export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhost
 
 export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => join(port.directory, port.file);
 
+/** By which path the switch connects. */
+export const switchPathOf = (port: Pick<PortPlan, 'directory' | 'file' | 'link'>): string =>
+  join(port.link ?? port.directory, port.file);
+
 export const failed = (code: number, message: string): Outcome => ({ kind: 'failed', trouble: { code, message } });
 
 export const select = (table: string, where: readonly unknown[], columns: readonly string[]): Operation => ({

@@ -5,7 +5,7 @@
  * version would derive from the same request, this attachment is removed by the plan it was made with. Everything here is
  * plain JSON data.
  */
-import type { Addresses, AttachmentKey, Trouble } from '../attachment.ts';
+import type { Addresses, AttachmentKey, PodRef, Trouble } from '../attachment.ts';
 
 /** The steps of an attachment, in the order in which ADD makes them; removal is the exact reverse. */
 export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' | 'deviceInfo';
@@ -29,14 +29,28 @@ export interface CallText {
   readonly env: { readonly [name: string]: string };
 }
 
+/** What the API server says of a pod: its volume "shared-dir", and where containers see it. */
+export interface PodPlace {
+  /** As the runtime names it, with a uid in any case. */
+  readonly pod: PodRef & { readonly uid: string };
+  /** Absent if the pod has no volume of that name. */
+  readonly volume?: { readonly kind: 'emptyDir' } | { readonly kind: 'hostPath'; readonly path: string };
+  /** Where the last container that mounts it has it; absent if none does. */
+  readonly mountPath?: string;
+}
+
 export interface SocketDirPlan {
-  /** The directory that the administrator or the pod named; created when missing, never removed. Absolute. */
+  /** The directory that the administrator, the pod or the kubelet named; never removed. Absolute. */
   readonly base: string;
-  /** The directory below it that is ours by name, removed when empty. */
-  readonly own: string;
+  /** The kubelet makes `base` before the sandbox starts. If it is not there it is not made: the kubelet would find it orphaned. */
+  readonly kubelet?: true;
+  /** The directory below it that is ours by name, removed when empty. Absent where `base` itself holds the socket. */
+  readonly own?: string;
   /** The file that keeps siblings from removing `own` while we live in it. */
   readonly hold: string;
-  /** `vhost.group`: it owns the directory and may create sockets there. */
+  /** The symlink by which the switch reaches a directory whose own path is too long for a socket. */
+  readonly link?: string;
+  /** `vhost.group`: it may create sockets in the directory. */
   readonly group?: string;
 }
 
@@ -60,6 +74,8 @@ export interface PortPlan {
   /** The socket as the application sees it on the host: directory and file name. */
   readonly directory: string;
   readonly file: string;
+  /** Client mode: where the switch finds the directory, if its own path is too long for a socket. */
+  readonly link?: string;
   readonly vlan: VlanPlan;
   readonly mtu?: number;
   /** kbps and kb, as in table Interface. */
@@ -71,11 +87,23 @@ export interface PortPlan {
   readonly marks: { readonly [name: string]: string };
 }
 
-export interface PublicationPlan {
+/** The predecessor's data, to be completed with the IPAM result. */
+type PublishedData = { readonly [key: string]: unknown };
+
+/** Without Kubernetes: a file beside the socket. */
+export interface FilePlan {
   readonly directory: string;
   readonly file: string;
-  /** The predecessor's data, to be completed with the IPAM result. */
-  readonly data: { readonly [key: string]: unknown };
+  readonly data: PublishedData;
+}
+
+/** With Kubernetes: two annotations of the pod. */
+export interface AnnotationPlan {
+  readonly kubeconfig: string;
+  readonly pod: PodRef;
+  /** The socket's directory as containers see it, with a slash at its end. */
+  readonly mappedDir: string;
+  readonly data: PublishedData;
 }
 
 /** Device Information Specification 1.1.0. */
@@ -97,7 +125,7 @@ export interface Plan {
   readonly socketDir?: SocketDirPlan;
   readonly bridge?: BridgePlan;
   readonly port?: PortPlan;
-  readonly publication?: PublicationPlan;
+  readonly publication?: FilePlan | AnnotationPlan;
   readonly deviceInfo?: DeviceInfoPlan;
 }
 
@@ -111,6 +139,8 @@ export interface Facts {
     /** Server mode: where the switch created the socket before it was moved. */
     readonly switchSocket?: string;
   };
+  /** Of an annotation: its last write was answered, so none is on its way to the API server. */
+  readonly publication?: { readonly settled: true };
 }
 
 /** One effect asked for: plain data, nothing remembered elsewhere. */
@@ -138,6 +168,8 @@ export interface Call {
   readonly lockFd?: number;
   /** Moment (deadlines.ts) at which the effect must have answered. */
   readonly end: number;
+  /** ISO 8601, of an ADD: which of two sandboxes of one pod is the later one. */
+  readonly begun?: string;
 }
 
 /** The effects, as the loop is handed them. Total: an expected failure is an outcome, a throw is a bug. */

@@ -55,5 +55,8 @@ async function withoutJournal(
 ): Promise<{ plan: Plan; facts: Facts }> {
   const written = planOfHeader(journal.records);
   const recalled = await host.recall({ ...known, ...written, key: known.key }, call);
-  return { plan: { ...recalled, ...(written?.address && { address: written.address }) }, facts: {} };
+  const plan = { ...recalled, ...(written?.address && { address: written.address }) };
+  // A journal that never had a record: no write of an ADD is on its way.
+  const isFresh = journal.records.length === 0 && !journal.damaged;
+  return { plan, facts: isFresh ? { publication: { settled: true } } : {} };
 }

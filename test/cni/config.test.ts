@@ -95,7 +95,6 @@ describe('what the predecessor could do and this engine can not', () => {
     ['host.netType', 'interface'],
     ['host.netType', 'typo'],
     ['container.iftype', 'memif'],
-    ['kubeconfig', '/etc/kubernetes/kubeconfig'],
   ])('B3 %s "%s" is refused with code 2 before anything is made, naming key and value', (path, value) => {
     expect(refused(at(path, value))).toMatchObject({
       code: 2,

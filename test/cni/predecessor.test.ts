@@ -146,7 +146,7 @@ describe('a request', () => {
     ['an unknown key in host', host({ colour: 'red' }), 2, 'host.colour'],
     ['an unknown key in container', { container: { colour: 'red' } }, 2, 'container.colour'],
     ['memif', host({ iftype: 'memif' }), 2, '"memif"'],
-    ['kubeconfig', { kubeconfig: '/etc/k' }, 2, 'kubeconfig'],
+    ['kubeconfig', { kubeconfig: '/etc/k' }, 7, 'K8S_POD_NAMESPACE'],
     ['the same mode twice', { container: { vhost: { mode: 'client' } } }, 7, 'container.vhost.mode'],
     ['an unknown version', { cniVersion: '4.0.0' }, 1, '4.0.0'],
     ['a version that needs an address', { cniVersion: '0.2.0' }, 1, 'ipam'],

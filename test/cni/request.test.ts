@@ -13,7 +13,7 @@ describe('the environment of an ADD', () => {
       key: { network: 'net', containerId: '0123456789abcdef', ifName: 'net1' },
       netns: '/run/netns/a',
       path: ['/opt/cni/bin', '/usr/lib/cni'],
-      pod: 'blue/pod-0',
+      pod: { namespace: 'blue', name: 'pod-0' },
     });
     const { CNI_COMMAND: _, ...handedOn } = environment();
     expect(request.env).toEqual({ ...handedOn, CNI_ARGS: expect.any(String) });
@@ -102,10 +102,13 @@ describe('an interface name', () => {
 });
 
 describe('CNI_ARGS', () => {
-  it('may hold what Multus sends, two addresses joined by a comma among it', () => {
+  it('B37 may hold what Multus sends, two addresses joined by a comma among it', () => {
     const args =
       'IgnoreUnknown=true;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c;K8S_POD_UID=u;IP=10.0.0.1,fd00::1;MAC=02:00:00:00:00:01';
-    expect(added({}, { CNI_ARGS: args })).toMatchObject({ pod: 'ns/p', config: { mac: '02:00:00:00:00:01' } });
+    expect(added({}, { CNI_ARGS: args })).toMatchObject({
+      pod: { namespace: 'ns', name: 'p', uid: 'u' },
+      config: { mac: '02:00:00:00:00:01' },
+    });
   });
 
   it.each(['1', 'true', 'TRUE', 'True'])('with IgnoreUnknown=%s may hold anything of the right shape', (yes) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createHost } from '../../src/effects/host.ts';
 import type { Facts, Outcome, Plan, Step, Verb } from '../../src/machines/protocol.ts';
-import { call, type Scene, scene, troubleOf } from '../support/effect-parts.ts';
+import { call, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { programs } from '../support/programs.ts';
 import { emptyWorld, look } from '../support/world.ts';
 
@@ -22,7 +22,7 @@ async function node(mode: 'client' | 'server' = 'client') {
     'pool',
     `case $CNI_COMMAND in ADD) : > ${ipamDir}/10.0.0.5; echo '${answer}';; DEL) rm -f ${ipamDir}/10.0.0.5;; *) test -e ${ipamDir}/10.0.0.5;; esac`,
   );
-  const plan: Required<Plan> = {
+  const plan: Required<Plan> & WholePlan = {
     ...s.plan({ port: { mode } }),
     address: { program: 'pool', path: [own.directory] },
     deviceInfo: { path: join(s.sharedDir, 'devinfo', 'net1'), mode: 'client', socket: '/x' },

@@ -13,7 +13,7 @@ import { describe, expect, it } from 'vitest';
 import { type Addresses, keyHash } from '../../src/attachment.ts';
 import { codeOf } from '../../src/effects/directory.ts';
 import { ensurePublication, findPublication, removePublication } from '../../src/effects/publication.ts';
-import type { PublicationPlan } from '../../src/machines/protocol.ts';
+import type { FilePlan } from '../../src/machines/protocol.ts';
 import { keyOf, soon, troubleOf } from '../support/effect-parts.ts';
 import { kindAt, plantCanary, plants } from '../support/hostile.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -24,7 +24,7 @@ const addresses: Addresses = {
   routes: [{ dst: '0.0.0.0/0', gw: '10.0.0.1' }],
 };
 
-function planned(): PublicationPlan & { readonly outside: string; readonly path: string } {
+function planned(): FilePlan & { readonly outside: string; readonly path: string } {
   const outside = temporaryDirectory();
   const directory = join(outside, 'pod');
   mkdirSync(directory);
@@ -39,12 +39,12 @@ function planned(): PublicationPlan & { readonly outside: string; readonly path:
 }
 
 /** Derived from the key: a container that knows the key knows it too. */
-const temporaryOf = (plan: PublicationPlan): string => join(plan.directory, `.${keyHash(key)}.tmp`);
+const temporaryOf = (plan: FilePlan): string => join(plan.directory, `.${keyHash(key)}.tmp`);
 
-const ensure = (plan: PublicationPlan, given: Addresses | undefined = addresses) =>
+const ensure = (plan: FilePlan, given: Addresses | undefined = addresses) =>
   ensurePublication(key, plan, given, soon());
-const remove = (plan: PublicationPlan) => removePublication(key, plan, soon());
-const find = (plan: PublicationPlan, given: Addresses | undefined = addresses) => findPublication(plan, given, soon());
+const remove = (plan: FilePlan) => removePublication(key, plan, soon());
+const find = (plan: FilePlan, given: Addresses | undefined = addresses) => findPublication(plan, given, soon());
 
 describe('the published file', () => {
   it('is the predecessor’s, byte for byte, with the addresses in the shape of 0.4.0 that consumers read', async () => {

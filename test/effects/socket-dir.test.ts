@@ -7,12 +7,14 @@ import { soon, troubleOf } from '../support/effect-parts.ts';
 import { kindAt, plantCanary, plants } from '../support/hostile.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-function planned(more: Partial<SocketDirPlan> = {}): SocketDirPlan {
+type OwnPlan = SocketDirPlan & { readonly own: string };
+
+function planned(more: Partial<OwnPlan> = {}): OwnPlan {
   const base = join(temporaryDirectory(), 'pods', 'deep');
   return { base, own: join(base, 'c0ffee00c0ff'), hold: '.hold-1', ...more };
 }
 
-const sibling = (plan: SocketDirPlan, hold = '.hold-2'): SocketDirPlan => ({ ...plan, hold });
+const sibling = (plan: OwnPlan, hold = '.hold-2'): OwnPlan => ({ ...plan, hold });
 const ensure = (plan: SocketDirPlan) => ensureSocketDir(plan, soon());
 const remove = (plan: SocketDirPlan) => removeSocketDir(plan, soon());
 

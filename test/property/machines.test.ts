@@ -170,6 +170,7 @@ const payloads = {
     address: fc.record({ ips: fc.array(fc.record({ address: fc.ipV4() })), routes: fc.constant([]) }),
     bridge: fc.record({ created: fc.boolean() }),
     port: fc.record({ uuid: fc.uuid(), ofport: fc.nat() }),
+    publication: fc.constant({ settled: true }),
   }),
 };
 

@@ -88,6 +88,7 @@ export async function cliScene(): Promise<CliScene> {
       return Promise.resolve(scene.answer(request));
     },
     recall: (known) => Promise.resolve(known),
+    lookUpPod: () => Promise.resolve([]),
     preflight: () => Promise.resolve([]),
     readNetns: () => undefined,
     netnsTroubles: () => [],

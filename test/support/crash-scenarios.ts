@@ -31,11 +31,21 @@ export const shapes: readonly Shape[] = [
     one: { ...base, mode: 'client', ipam: true, deviceInfo: false },
     sibling: true,
   },
+  {
+    title: 'client mode in an emptyDir, annotated, beside a sibling',
+    one: { ...base, mode: 'client', ipam: true, deviceInfo: false, pod: 'app' },
+    sibling: true,
+  },
   { title: 'client mode, alone', one: { ...base, mode: 'client', ipam: false, deviceInfo: false }, sibling: false },
 ];
 
 /** Another interface of the same pod: it shares bridge and directory. */
-const siblingOf = (one: Attachment): Attachment => ({ ...one, ifName: 'net2', ipam: true, deviceInfo: false });
+const siblingOf = (one: Attachment): Attachment => ({
+  ...one,
+  ifName: 'net2',
+  ipam: true,
+  deviceInfo: false,
+});
 
 /** The call in which the crash comes, and the node it is made on. */
 export interface Deed {

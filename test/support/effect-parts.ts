@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { type AttachmentKey, configDataName, holdFileName, portName, shortId } from '../../src/attachment.ts';
 import { type Deadlines, defaultDeadlines, now } from '../../src/deadlines.ts';
 import { Switch } from '../../src/effects/switch.ts';
-import type { Call, Outcome, Plan, PortPlan } from '../../src/machines/protocol.ts';
+import type { Call, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../../src/machines/protocol.ts';
 import { StandInOvsdb } from './stand-in-ovsdb.ts';
 import { temporaryDirectory } from './temporary.ts';
 
@@ -19,7 +19,11 @@ export const soon = (ms = 5_000): number => now() + ms;
 export const call = (ms?: number, more: Partial<Call> = {}): Call => ({ instance, end: soon(ms), ...more });
 
 /** A plan with its socket directory, bridge, port and publication. */
-export type WholePlan = Plan & Required<Pick<Plan, 'socketDir' | 'bridge' | 'port' | 'publication'>>;
+export type WholePlan = Plan &
+  Required<Pick<Plan, 'bridge' | 'port'>> & {
+    readonly socketDir: SocketDirPlan & { readonly own: string };
+    readonly publication: FilePlan;
+  };
 
 export interface PlanChanges {
   readonly key?: AttachmentKey;

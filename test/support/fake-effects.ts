@@ -4,10 +4,25 @@
  * `half` is called where the real effect stands between two of its own changes.
  */
 import { code, keyHash, keyText, owner, type Trouble } from '../../src/attachment.ts';
-import type { Call, CallText, Facts, Outcome, Plan, PortPlan, Request, Step } from '../../src/machines/protocol.ts';
-import { type FakeFile, type FakePort, type FakeWorld, switchDir } from './fake-world.ts';
+import type {
+  AnnotationPlan,
+  Call,
+  CallText,
+  Facts,
+  FilePlan,
+  Outcome,
+  Plan,
+  PortPlan,
+  Request,
+  Step,
+} from '../../src/machines/protocol.ts';
+import { type FakeFile, type FakePod, type FakePort, type FakeWorld, switchDir } from './fake-world.ts';
 
 type Half = () => Promise<void>;
+type Annotations = { readonly [name: string]: string | null };
+
+/** Of a pod: an array with one entry for each interface. */
+const dataName = 'userspace/configuration-data';
 
 const ok: Outcome = { kind: 'ok' };
 const failed = (number: number, message: string): Outcome => ({ kind: 'failed', trouble: { code: number, message } });
@@ -27,7 +42,7 @@ export class FakeEffects {
     if (verb === 'find') return this.#find(step, plan, facts, call);
     return verb === 'ensure'
       ? await this.#ensure(step, plan, facts, call, half)
-      : await this.#remove(step, plan, call, half);
+      : await this.#remove(step, plan, facts, call, half);
   }
 
   ownPorts(plan: Plan, call: Call): [string, FakePort][] {
@@ -64,6 +79,7 @@ export class FakeEffects {
         return plan.port ? await this.#ensurePort(plan, plan.port, call, half) : ok;
       case 'publication': {
         if (!plan.publication) return ok;
+        if ('pod' in plan.publication) return await this.#annotate(plan, plan.publication, facts, half);
         const { directory, file } = plan.publication;
         if (!this.#world.files.has(directory)) return failed(code.io, `ENOENT: "${directory}"`);
         await this.#replace(
@@ -84,14 +100,16 @@ export class FakeEffects {
     }
   }
 
-  async #remove(step: Step, plan: Plan, call: Call, half: Half): Promise<Outcome> {
+  async #remove(step: Step, plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
     const { files } = this.#world;
     switch (step) {
       case 'address':
         return plan.address ? this.#release(plan.request) : ok;
       case 'socketDir': {
         if (!plan.socketDir) return ok;
-        const { own, hold } = plan.socketDir;
+        const { own, hold, link } = plan.socketDir;
+        if (link) this.#unlink(link, 'symlink');
+        if (own === undefined) return ok;
         this.#unlink(`${own}/${hold}`, 'file');
         await half();
         if (this.#world.childrenOf(own).length === 0) files.delete(own);
@@ -107,6 +125,7 @@ export class FakeEffects {
         return await this.#removePort(plan, call, half);
       case 'publication': {
         if (!plan.publication) return ok;
+        if ('pod' in plan.publication) return await this.#forgetAnnotation(plan, plan.publication, facts, half);
         const { directory, file } = plan.publication;
         this.#unlink(`${directory}/${file}`, 'file');
         await half();
@@ -130,18 +149,75 @@ export class FakeEffects {
       case 'address':
         return this.#addressOf(plan.request) === undefined ? drift('the address is gone') : ok;
       case 'socketDir':
-        return !socketDir || files.has(`${socketDir.own}/${socketDir.hold}`) ? ok : drift('the hold file is gone');
+        if (socketDir?.link && files.get(socketDir.link)?.kind !== 'symlink') return drift('the symlink is gone');
+        return !socketDir?.own || files.has(`${socketDir.own}/${socketDir.hold}`) ? ok : drift('the hold file is gone');
       case 'bridge':
         return !plan.bridge || bridges.has(plan.bridge.name) ? ok : drift('the bridge is gone');
       case 'port':
         return port ? this.#findPort(plan, port, call) : ok;
       case 'publication': {
+        if (publication && 'pod' in publication) return this.#findAnnotation(plan, publication);
         const file = publication && files.get(`${publication.directory}/${publication.file}`);
         return file?.text === textOf(plan, facts) ? ok : drift('the publication is not as it was written');
       }
       case 'deviceInfo':
         return files.get(deviceInfo?.path ?? '')?.text === deviceInfo?.socket ? ok : drift('the device info is gone');
     }
+  }
+
+  /** The pod that is meant, if it is still there under its name. */
+  #podOf({ pod }: AnnotationPlan): FakePod | undefined {
+    const found = this.#world.pods.get(`${pod.namespace}/${pod.name}`);
+    return pod.uid === undefined || found?.uid === pod.uid ? found : undefined;
+  }
+
+  /** Sent, and landed when it is answered: a sender who dies in between does not know. */
+  async #send({ pod }: AnnotationPlan, { version }: FakePod, annotations: Annotations, half: Half): Promise<void> {
+    this.#world.writes.push({ pod: `${pod.namespace}/${pod.name}`, version, annotations });
+    await half();
+    this.#world.land();
+  }
+
+  async #annotate(plan: Plan, annotation: AnnotationPlan, facts: Facts, half: Half): Promise<Outcome> {
+    const { containerId, ifName } = plan.key;
+    const entry = { containerId, ifName, network: plan.key.network, text: textOf({ publication: annotation }, facts) };
+    for (let round = 0; round < 5; round++) {
+      const pod = this.#podOf(annotation);
+      if (!pod) return failed(code.tryAgainLater, 'the pod is gone');
+      const entries = entriesOf(pod);
+      const text = JSON.stringify([...entries.filter((other) => other.ifName !== ifName), entry]);
+      if (text === pod.annotations[dataName]) return { kind: 'ok', facts: { settled: true } };
+      await this.#send(annotation, pod, { [dataName]: text }, half);
+    }
+    return failed(code.tryAgainLater, 'the pod is written by others again and again');
+  }
+
+  /** What a dead sender had sent lands right after this has looked: the worst moment. */
+  async #forgetAnnotation(plan: Plan, annotation: AnnotationPlan, facts: Facts, half: Half): Promise<Outcome> {
+    const { containerId, ifName } = plan.key;
+    const fence = `removing-${keyHash(plan.key)}`;
+    let first: number | undefined;
+    for (;;) {
+      const pod = this.#podOf(annotation);
+      if (!pod) return ok;
+      first ??= pod.version;
+      this.#world.land();
+      const entries = entriesOf(pod);
+      const others = entries.filter((entry) => entry.containerId !== containerId || entry.ifName !== ifName);
+      const settled = facts.publication?.settled || pod.version !== first;
+      const change: Annotations = {
+        ...(others.length < entries.length && { [dataName]: others.length > 0 ? JSON.stringify(others) : null }),
+        ...(pod.annotations[fence] !== undefined && { [fence]: null }),
+      };
+      if (Object.keys(change).length === 0 && settled) return ok;
+      await this.#send(annotation, pod, Object.keys(change).length > 0 ? change : { [fence]: 'true' }, half);
+    }
+  }
+
+  #findAnnotation({ key }: Plan, annotation: AnnotationPlan): Outcome {
+    const pod = this.#podOf(annotation);
+    const own = pod && entriesOf(pod).filter(({ ifName }) => ifName === key.ifName);
+    return own?.length === 1 && own[0]?.containerId === key.containerId ? ok : drift('the annotation is not as it was');
   }
 
   /** As a delegated plugin does: by its own standard input and environment, and never twice for the same interface. */
@@ -167,12 +243,18 @@ export class FakeEffects {
   }
 
   async #ensureDirectory(
-    { base, own, hold }: NonNullable<Plan['socketDir']>,
+    { base, own, hold, link, kubelet }: NonNullable<Plan['socketDir']>,
     by: string,
     half: Half,
   ): Promise<Outcome> {
     const { files } = this.#world;
+    if (!files.has(base) && kubelet) return failed(code.io, `ENOENT: "${base}"`);
     if (!files.has(base)) files.set(base, { kind: 'directory', by: 'admin', text: '' });
+    if (own === undefined) {
+      await half();
+      if (link) files.set(link, { kind: 'symlink', by, text: base });
+      return ok;
+    }
     for (let round = 0; round < 3; round++) {
       // Whoever comes first makes it for all interfaces of the sandbox: it is nobody's.
       if (!files.has(own)) files.set(own, { kind: 'directory', by: 'shared', text: '' });
@@ -196,8 +278,17 @@ export class FakeEffects {
     }
     const uuid = this.#world.newUuid();
     const by = keyText(plan.key);
-    const { bridge: _, name, mode, directory, vlan } = port;
-    const ours = { owner, instance: call.instance, key: by, bridge: port.bridge, mode, directory, socket };
+    const { bridge: _, name, mode, directory, vlan, link } = port;
+    const ours = {
+      owner,
+      instance: call.instance,
+      key: by,
+      bridge: port.bridge,
+      mode,
+      directory,
+      socket,
+      ...(link && { link }),
+    };
     ports.set(name, { uuid, by, mode, tag: vlan.tag, marks: { ...port.marks, ...ours } });
     bridges.set(port.bridge, { ...bridge, ports: [...bridge.ports, name] });
     if (mode === 'client') {
@@ -256,7 +347,13 @@ export class FakeEffects {
   }
 }
 
-const textOf = ({ publication }: Plan, { address }: Facts): string => JSON.stringify([publication?.data, address?.ips]);
+const textOf = ({ publication }: { publication?: Pick<FilePlan, 'data'> }, { address }: Facts): string =>
+  JSON.stringify([publication?.data, address?.ips]);
+
+/** Of a pod's annotation, by interface. */
+function entriesOf({ annotations }: FakePod): { containerId: string; ifName: string }[] {
+  return JSON.parse(annotations[dataName] ?? '[]');
+}
 
 /** The attachment an IPAM plugin would take this call for. */
 function ipamHolder({ stdin, env }: CallText): string {

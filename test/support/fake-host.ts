@@ -10,7 +10,7 @@ import { remainingMs } from '../../src/deadlines.ts';
 import type { Host } from '../../src/effects/host.ts';
 import type { Call, Outcome, Plan, Request, Step, Verb } from '../../src/machines/protocol.ts';
 import { FakeEffects } from './fake-effects.ts';
-import { type FakeWorld, sharedDir } from './fake-world.ts';
+import { emptyDir, type FakeWorld, sharedDir } from './fake-world.ts';
 import { Crash } from './simulated-disk.ts';
 
 type Moment = 'before' | 'during' | 'after';
@@ -63,6 +63,13 @@ export class FakeHost {
   get asHost(): Host {
     return {
       perform: (request, call) => this.#perform(request, call),
+      lookUpPod: async (_, ref) => {
+        const pod = this.#world.pods.get(`${ref.namespace}/${ref.name}`);
+        if (pod === undefined || (ref.uid !== undefined && ref.uid !== pod.uid)) {
+          return [{ code: code.tryAgainLater, message: `there is no pod ${ref.name}` }];
+        }
+        return { pod: { ...ref, uid: pod.uid }, volume: { kind: 'emptyDir' }, mountPath: '/var/lib/cni/usrcni' };
+      },
       preflight: (plan, _dataDir, call) => this.#preflight(plan, call),
       recall: (known, call) => this.#recall(known, call),
       readNetns: (path) => {
@@ -159,12 +166,19 @@ export class FakeHost {
     if (fault) await this.#strike(fault, call);
     const marks = fault ? undefined : this.#effects.ownPorts(known, call)[0]?.[1].marks;
     if (!marks?.directory || !marks.bridge) return known;
-    const { directory, bridge } = marks;
+    const { directory, bridge, link, kubeconfig } = marks;
+    const [namespace = '', name = ''] = marks.pod?.split('/') ?? [];
+    const hold = holdFileName(known.key);
     return {
       ...known,
       bridge: { name: bridge },
-      socketDir: { base: sharedDir, own: directory, hold: holdFileName(known.key) },
-      publication: { directory, file: configDataName(known.key), data: {} },
+      socketDir:
+        directory === emptyDir
+          ? { base: directory, hold, ...(link && { link }) }
+          : { base: sharedDir, own: directory, hold },
+      publication: kubeconfig
+        ? { kubeconfig, pod: { namespace, name }, mappedDir: '', data: {} }
+        : { directory, file: configDataName(known.key), data: {} },
     };
   }
 }

@@ -9,7 +9,7 @@ import type { Disk } from '../../src/journal/disk.ts';
 import { handlers } from '../../src/plugin.ts';
 import { type Recovered, recover } from '../../src/recovery/recover.ts';
 import { FakeHost, type HostFault, type Instant } from './fake-host.ts';
-import { FakeWorld, infoDir, sharedDir } from './fake-world.ts';
+import { emptyDir, FakeWorld, infoDir, podUid, sharedDir } from './fake-world.ts';
 import { Crash, type Fault, SimulatedDisk } from './simulated-disk.ts';
 
 export const dataDir = '/var/lib/cni/userspace';
@@ -23,6 +23,8 @@ export interface Attachment {
   readonly mode: 'client' | 'server';
   readonly ipam: boolean;
   readonly deviceInfo: boolean;
+  /** Its name at the API server: its sockets lie in its emptyDir, and it hears of them by annotation. */
+  readonly pod?: string;
   readonly vlan?: number;
   readonly socketfile?: string;
   readonly netns?: string;
@@ -31,11 +33,14 @@ export interface Attachment {
 const network = 'net-a';
 export const bridge = 'br-pods';
 
+/** Of every pod that the API server knows. */
+const podNamespace = 'pods';
+
 export const podA = 'c0ffee00c0ffee00';
 
 export const keyOf = ({ containerId, ifName }: Attachment): string => `${network}:${containerId}:${ifName}`;
 const shortOf = ({ containerId }: Attachment): string => containerId.slice(0, 12);
-export const directoryOf = (one: Attachment): string => `${sharedDir}/${shortOf(one)}`;
+export const directoryOf = (one: Attachment): string => (one.pod ? emptyDir : `${sharedDir}/${shortOf(one)}`);
 export const portOf = (one: Attachment): string => one.socketfile ?? `${shortOf(one)}-${one.ifName}`;
 export const socketOf = (one: Attachment): string => `${directoryOf(one)}/${portOf(one)}`;
 export const infoFileOf = (one: Attachment): string => `${infoDir}/${shortOf(one)}-${one.ifName}`;
@@ -61,6 +66,7 @@ function configOf(one: Attachment, changes: object): object {
       iftype: 'vhostuser',
       vhost: { mode: one.mode === 'client' ? 'server' : 'client' },
     },
+    ...(one.pod && { kubeconfig: '/etc/kubeconfig' }),
     ...(one.ipam && { ipam: { type: 'host-local' } }),
     ...(one.deviceInfo && { runtimeConfig: { CNIDeviceInfoFile: infoFileOf(one) } }),
     ...changes,
@@ -143,11 +149,18 @@ export class FakeNode {
   /** Every sandbox on the node has its namespace. */
   withNetns(...all: readonly Attachment[]): this {
     for (const one of all) this.world.netns.set(netnsOf(one), `4:${4026531840 + this.world.netns.size}`);
+    for (const { pod } of all) {
+      if (pod)
+        this.world.pods.set(`${podNamespace}/${pod}`, { uid: podUid, version: 1, annotations: { theirs: 'stays' } });
+    }
     return this;
   }
 
   #say = (level: string) => (message: string) => void this.log.push(`${level}: ${message}`);
 }
+
+const argsOf = (pod: string): string =>
+  `IgnoreUnknown=true;K8S_POD_NAMESPACE=${podNamespace};K8S_POD_NAME=${pod};K8S_POD_UID=${podUid}`;
 
 type Parts = Parameters<typeof handlers>[0] extends (...args: never[]) => infer N ? N : never;
 
@@ -163,6 +176,7 @@ async function run(verb: Verb, one: Attachment | undefined, changes: object, par
     CNI_IFNAME: one.ifName,
     CNI_NETNS: netnsOf(one),
     CNI_PATH: '/opt/cni/bin',
+    ...(one.pod && { CNI_ARGS: argsOf(one.pod) }),
   };
   const stdin = JSON.stringify(configOf(one, changes));
   const verbs = handlers(() => parts);

@@ -21,9 +21,23 @@ export interface FakePort {
 }
 
 export interface FakeFile {
-  readonly kind: 'directory' | 'file' | 'socket';
+  readonly kind: 'directory' | 'file' | 'socket' | 'symlink';
   readonly by: string;
   readonly text: string;
+}
+
+/** A pod as the API server has it; each write gives it another version. */
+export interface FakePod {
+  readonly uid: string;
+  readonly version: number;
+  readonly annotations: { readonly [name: string]: string };
+}
+
+/** A write that was sent, and lands when it lands, whether or not its sender lives: guarded by the version that it saw. */
+export interface FakeWrite {
+  readonly pod: string;
+  readonly version: number;
+  readonly annotations: { readonly [name: string]: string | null };
 }
 
 const admin = 'admin';
@@ -32,6 +46,10 @@ export const sharedDir = '/shared';
 /** Where the switch creates the sockets of server mode. */
 export const switchDir = '/run/openvswitch';
 export const infoDir = '/run/device-info';
+/** The kubelet's, of the one pod that asks for its directory there. */
+export const podUid = '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab';
+export const emptyDir = `/var/lib/kubelet/pods/${podUid}/volumes/kubernetes.io~empty-dir/shared-dir`;
+export const permanent = [sharedDir, switchDir, infoDir, emptyDir];
 
 export class FakeWorld {
   bridges = new Map<string, FakeBridge>();
@@ -42,14 +60,17 @@ export class FakeWorld {
   files = new Map<string, FakeFile>();
   /** Live namespaces: path -> dev:inode. */
   netns = new Map<string, string>();
+  /** By `namespace/name`. */
+  pods = new Map<string, FakePod>();
+  /** Sent and not landed yet. */
+  writes: FakeWrite[] = [];
   boot = 'boot-1';
   /** Rules that were broken while it was looked at: two processes at once on one attachment, an effect without an instance. */
   violations: string[] = [];
   #made = 0;
 
   constructor() {
-    for (const path of [sharedDir, switchDir, infoDir])
-      this.files.set(path, { kind: 'directory', by: admin, text: '' });
+    for (const path of permanent) this.files.set(path, { kind: 'directory', by: admin, text: '' });
   }
 
   /** Rows are numbered in the order of making, so that equal histories give equal worlds. */
@@ -64,6 +85,8 @@ export class FakeWorld {
     copy.addresses = new Map(this.addresses);
     copy.files = new Map(this.files);
     copy.netns = new Map(this.netns);
+    copy.pods = new Map(this.pods);
+    copy.writes = [...this.writes];
     copy.boot = this.boot;
     copy.violations = [...this.violations];
     copy.#made = this.#made;
@@ -74,14 +97,36 @@ export class FakeWorld {
   describe(): string {
     const sorted = <T>(map: ReadonlyMap<string, T>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1));
     const tables = [this.bridges, this.ports, this.addresses, this.files, this.netns];
-    return JSON.stringify([tables.map((table) => sorted<unknown>(table)), this.boot, this.violations]);
+    // A version tells how often a pod was written, which is nobody's state.
+    const pods = sorted(this.pods).map(([name, { uid, annotations }]) => [name, uid, annotations]);
+    return JSON.stringify([
+      tables.map((table) => sorted<unknown>(table)),
+      pods,
+      this.writes,
+      this.boot,
+      this.violations,
+    ]);
   }
 
   /** The machine starts again: another boot id, whatever the namespaces are called. @param wiped what lay in memory is gone */
   reboot(wiped: boolean): void {
     this.boot = `boot-${Number(this.boot.split('-')[1]) + 1}`;
     if (!wiped) return;
-    for (const path of this.files.keys()) if (![sharedDir, switchDir, infoDir].includes(path)) this.files.delete(path);
+    for (const path of this.files.keys()) if (!permanent.includes(path)) this.files.delete(path);
+  }
+
+  /** Whatever is on its way arrives now. */
+  land(): void {
+    for (const { pod: name, version, annotations } of this.writes.splice(0)) {
+      const pod = this.pods.get(name);
+      if (pod?.version !== version) continue;
+      const merged = Object.entries({ ...pod.annotations, ...annotations }).filter(([, value]) => value !== null);
+      this.pods.set(name, {
+        ...pod,
+        version: version + 1,
+        annotations: Object.fromEntries(merged) as FakePod['annotations'],
+      });
+    }
   }
 
   childrenOf(directory: string): string[] {

@@ -16,7 +16,7 @@ import {
   portOf,
   socketOf,
 } from './fake-node.ts';
-import { type FakeWorld, infoDir, sharedDir, switchDir } from './fake-world.ts';
+import { type FakePod, type FakeWorld, permanent } from './fake-world.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 
 /** Everything that is still there of an attachment, and every shared thing of ours that nobody uses; nothing after a removal. */
@@ -32,12 +32,28 @@ export const leftInWorld = (one: Attachment, { world }: FakeNode): string[] => [
   ...unusedThings(world),
 ];
 
-function ownThings(key: string, { ports, addresses, files }: FakeWorld): string[] {
+function ownThings(key: string, world: FakeWorld): string[] {
+  const { ports, addresses, files } = world;
   return [
+    ...annotationsOf(key, world),
     ...[...ports].filter(([, { by }]) => by === key).map(([name]) => `port ${name}`),
     ...[...addresses].filter(([, by]) => by === key).map(([address]) => `address ${address}`),
     ...[...files].filter(([, { by }]) => by === key).map(([path, { kind }]) => `${kind} ${path}`),
   ];
+}
+
+/** Once everything that is on its way has arrived. */
+function annotationsOf(key: string, world: FakeWorld): string[] {
+  const later = world.clone();
+  later.land();
+  return [...later.pods.values()].flatMap(({ annotations }) => [
+    ...JSON.parse(annotations['userspace/configuration-data'] ?? '[]')
+      .filter((entry: Record<string, string>) => `${entry.network}:${entry.containerId}:${entry.ifName}` === key)
+      .map(() => 'annotation'),
+    ...Object.keys(annotations)
+      .filter((name) => name.startsWith('removing-'))
+      .map((name) => `annotation ${name}`),
+  ]);
 }
 
 function unusedThings(world: FakeWorld): string[] {
@@ -60,6 +76,8 @@ export function othersThan(ones: readonly Attachment[], { world }: FakeNode): st
   drop(rest.ports, ({ by }) => by);
   drop(rest.addresses, (by) => by);
   drop(rest.files, ({ by }) => by);
+  rest.land();
+  for (const [name, pod] of rest.pods) rest.pods.set(name, { ...pod, annotations: othersAnnotations(pod, keys) });
   for (const [name, { instance: mark, ports }] of rest.bridges) {
     const others = ports.filter((port) => !owned.has(port));
     if (mark === instance && others.length === 0) rest.bridges.delete(name);
@@ -69,6 +87,16 @@ export function othersThan(ones: readonly Attachment[], { world }: FakeNode): st
     if (by === 'shared' && rest.childrenOf(path).length === 0) rest.files.delete(path);
   }
   return rest.describe();
+}
+
+/** Of the other attachments in the pod, and whatever else is written there. */
+function othersAnnotations({ annotations }: FakePod, keys: readonly string[]): FakePod['annotations'] {
+  const { 'userspace/configuration-data': data = '[]', ...rest } = annotations;
+  const others = JSON.parse(data).filter(
+    (entry: Record<string, string>) => !keys.includes(`${entry.network}:${entry.containerId}:${entry.ifName}`),
+  );
+  const foreign = Object.entries(rest).filter(([name]) => !name.startsWith('removing-'));
+  return { ...Object.fromEntries(foreign), ...(others.length > 0 && { data: JSON.stringify(others) }) };
 }
 
 /**
@@ -82,10 +110,13 @@ export function faultsOf(one: Attachment, node: FakeNode, answer?: Answer, boot 
     `port ${portOf(one)}`,
     ...(one.ipam ? ['address'] : []),
     ...(one.mode === 'server' ? [`socket ${socketOf(one)}`] : []),
-    `file ${directoryOf(one)}/configData-${nameOf(one)}.json`,
+    one.pod ? 'annotation' : `file ${directoryOf(one)}/configData-${nameOf(one)}.json`,
+    ...(one.pod && one.mode === 'client' ? [`symlink`] : []),
     ...(one.deviceInfo ? [`file ${infoFileOf(one)}`] : []),
   ];
-  const things = ownThings(key, world).map((thing) => (thing.startsWith('address') ? 'address' : thing));
+  const things = ownThings(key, world).map(
+    (thing) => ['address', 'symlink'].find((word) => thing.startsWith(`${word} `)) ?? thing,
+  );
   const isHold = (thing: string) => thing.startsWith(`file ${directoryOf(one)}/.`);
   const isOfApplication = (thing: string) => one.mode === 'client' && thing === `socket ${socketOf(one)}`;
   const seen = things.filter((thing) => !isHold(thing) && !isOfApplication(thing));
@@ -93,7 +124,7 @@ export function faultsOf(one: Attachment, node: FakeNode, answer?: Answer, boot 
   const header = headerOf(one, disk);
   return [
     ...difference(wanted, seen),
-    ...(things.filter(isHold).length === 1 ? [] : ['not one hold file']),
+    ...(things.filter(isHold).length === (one.pod ? 0 : 1) ? [] : ['not one hold file']),
     ...(world.bridges.get(bridge)?.ports.includes(portOf(one)) ? [] : [`no port on ${bridge}`]),
     ...(port?.mode === one.mode && port.tag === one.vlan ? [] : ['port is not as asked']),
     ...(header?.boot === boot ? [] : [`journal is of boot ${header?.boot}`]),
@@ -166,7 +197,7 @@ export function describeDisk(disk: SimulatedDisk): string {
 export function lawsBroken({ world }: FakeNode): string[] {
   const holders = [...world.addresses.values()].filter((by) => by !== 'admin');
   const twice = holders.filter((by, index) => holders.indexOf(by) !== index);
-  const gone = [sharedDir, switchDir, infoDir].filter((path) => !world.files.has(path));
+  const gone = permanent.filter((path) => !world.files.has(path));
   return [
     ...world.violations,
     ...twice.map((by) => `two addresses of ${by}`),
