@@ -1,5 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureSocketDir, findSocketDir, groupTroubles, removeSocketDir } from '../../src/effects/socket-dir.ts';
 import type { SocketDirPlan } from '../../src/machines/protocol.ts';
@@ -93,6 +103,92 @@ describe('the socket directory', () => {
     const plan = planned({ group: String(gid) });
     expect(await ensure(plan)).toEqual({ kind: 'ok' });
     expect({ mode: statSync(plan.own).mode & 0o777, gid: statSync(plan.own).gid }).toEqual({ mode: 0o770, gid });
+  });
+});
+
+describe('a directory that the pod or its kubelet named', () => {
+  const named = (more: Partial<SocketDirPlan> = {}): SocketDirPlan => ({
+    base: join(temporaryDirectory(), 'volume'),
+    hold: '.hold-1',
+    ...more,
+  });
+
+  it('of a hostPath is made when it is missing, gets nothing of ours, and stays', async () => {
+    const plan = named();
+    for (let round = 0; round < 2; round++) {
+      expect(await ensure(plan)).toEqual({ kind: 'ok' });
+      expect(await findSocketDir(plan, soon())).toEqual({ kind: 'ok' });
+      expect(readdirSync(plan.base)).toEqual([]);
+    }
+    expect(await remove(plan)).toEqual({ kind: 'ok' });
+    expect(existsSync(plan.base)).toBe(true);
+  });
+
+  it('of a kubelet is not made: without its pod it would be an orphan that the kubelet cannot remove', async () => {
+    const plan = named({ kubelet: true });
+    await expect(ensure(plan)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(existsSync(plan.base)).toBe(false);
+  });
+
+  it('B33 lets the group in and shuts nobody out; one that is open to all stays as it is', async () => {
+    const group = String(process.getgid?.() ?? 0);
+    for (const [before, after] of [
+      [0o755, 0o775],
+      [0o700, 0o770],
+      [0o777, 0o777],
+    ] as const) {
+      const plan = named({ group });
+      mkdirSync(plan.base);
+      chmodSync(plan.base, before);
+      expect(await ensure(plan)).toEqual({ kind: 'ok' });
+      expect(statSync(plan.base).mode & 0o7777).toBe(after);
+    }
+  });
+
+  it('that is a symlink is not followed (B30)', async () => {
+    const plan = named();
+    const canary = plantCanary(dirname(plan.base));
+    symlinkSync(canary.path, plan.base);
+    await expect(ensure({ ...plan, group: '0' })).rejects.toThrow();
+    expect(await remove(plan)).toEqual({ kind: 'ok' });
+    expect(kindAt(plan.base)).toBe('symlink');
+  });
+});
+
+describe('the symlink to a path that is too long', () => {
+  const linked = (): SocketDirPlan & { link: string } => {
+    const root = temporaryDirectory();
+    return { base: join(root, 'volume'), hold: '.hold-1', link: join(root, 'short', '0123456789abcdef') };
+  };
+
+  it('leads there, twice as once, and goes with its attachment', async () => {
+    const plan = linked();
+    for (let round = 0; round < 2; round++) {
+      expect(await ensure(plan)).toEqual({ kind: 'ok' });
+      expect(readlinkSync(plan.link)).toBe(plan.base);
+    }
+    expect(await findSocketDir(plan, soon())).toEqual({ kind: 'ok' });
+    for (let round = 0; round < 2; round++) {
+      expect(await remove(plan)).toEqual({ kind: 'ok' });
+      expect(kindAt(plan.link)).toBe('nothing');
+    }
+    expect(troubleOf(await findSocketDir(plan, soon()))).toMatchObject({
+      code: 100,
+      message: expect.stringContaining(plan.link),
+    });
+  });
+
+  it('that led elsewhere leads there now; what is no symlink is refused and stays', async () => {
+    const plan = linked();
+    mkdirSync(dirname(plan.link));
+    symlinkSync('/elsewhere', plan.link);
+    await ensure(plan);
+    expect(readlinkSync(plan.link)).toBe(plan.base);
+    await remove(plan);
+    writeFileSync(plan.link, 'theirs');
+    await expect(ensure(plan)).rejects.toMatchObject({ code: 'EEXIST' });
+    expect(await remove(plan)).toEqual({ kind: 'ok' });
+    expect(kindAt(plan.link)).toBe('file');
   });
 });
 
