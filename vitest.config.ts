@@ -13,6 +13,7 @@ export default defineConfig({
       lane('fault', ['test/fault/*.test.ts'], 120_000),
       // The executable, killed and starved: its suites take turns at the machine.
       lane('real-fault', ['test/fault/real/**/*.test.ts'], 900_000, { fileParallelism: false }),
+      lane('cluster', ['test/cluster/**/*.test.ts'], 120_000, { fileParallelism: false }),
       lane('system', ['test/system/**/*.test.ts'], 120_000, { fileParallelism: false }),
     ],
   },

@@ -61,6 +61,9 @@ const triesMax = 12;
 const pauseMs = 20;
 const pauseMsMax = 1000;
 
+/** The pod is not any more what was read: gone, written by somebody else, another one of that name (uid: 422). */
+const overtaken = new Set([404, 409, 422]);
+
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
 
@@ -109,8 +112,8 @@ export class Kubernetes {
       const { uid, resourceVersion } = pod.metadata;
       const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
       const answer = await this.#request('PATCH', `${path}/status`, body, patience);
-      if (answer.status === 409 || answer.status === 404) {
-        await this.#pause(attempt, 0, patience, `pod ${nameOf(ref)} is written by others again and again`);
+      if (overtaken.has(answer.status)) {
+        await this.#pause(attempt, 0, patience, `refused to write pod ${nameOf(ref)}: ${reasonOf(answer.body)}`);
         continue;
       }
       this.#keep(path, answer, 'patch pods/status', ref);

@@ -2,6 +2,7 @@
  * What the system lane needs of the machine, and what to say where it is missing: an error in CI, a visible skip elsewhere.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 interface Part {
@@ -9,6 +10,9 @@ interface Part {
   readonly present: () => boolean;
   readonly remedy: string;
 }
+
+/** Of test/cluster/assets/go.mod. */
+export const kubernetesVersion = 'v1.34.4';
 
 /** Where Debian's packages put them. */
 export const ovsDpdkPath = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
@@ -54,10 +58,24 @@ const parts = {
     remedy: apt('e2fsprogs xfsprogs'),
   },
   strace: { name: 'strace', present: () => onPath('strace'), remedy: apt('strace') },
+  openssl: { name: 'openssl', present: () => onPath('openssl'), remedy: apt('openssl') },
+  kubeAssets: {
+    name: `etcd and kube-apiserver in KUBEBUILDER_ASSETS or ${kubeAssets()}`,
+    present: () => ['etcd', 'kube-apiserver'].every((name) => isExecutable(join(kubeAssets(), name))),
+    remedy: 'npm run kube-assets (needs Go and etcd-server)',
+  },
   executable: { name: 'dist/userspace', present: () => isExecutable(executable), remedy: 'npm run build' },
 } satisfies Record<string, Part>;
 
 export type PartName = keyof typeof parts;
+
+/** Where kube-assets.ts puts them; KUBEBUILDER_ASSETS says otherwise. */
+export function kubeAssets(): string {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  return process.env.KUBEBUILDER_ASSETS || join(cache, 'userspace-cni', 'kube-assets', kubernetesVersion);
+}
+
+export const clusterParts: readonly PartName[] = ['openssl', 'kubeAssets'];
 
 export const switchParts: readonly PartName[] = ['root', 'hugepages', 'database', 'dpdk'];
 

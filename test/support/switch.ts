@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
+import { type Daemon, end, launch } from './daemon.ts';
 import { type Hugepages, reserveHugepages } from './hugepages.ts';
 import { ovsDpdkPath } from './requirements.ts';
 import type { Row, Tables, View } from './world.ts';
@@ -21,7 +22,6 @@ const schemaPath = '/usr/share/openvswitch/vswitch.ovsschema';
 const startMs = 60_000;
 /** One ovs-vsctl; long enough for ovs-vswitchd to come back from its own reconnect backoff (8 s at most). */
 const vsctlMs = 30_000;
-const stopMs = 10_000;
 const pollMs = 5;
 
 export interface Switch extends View {
@@ -222,20 +222,6 @@ class PrivateSwitch implements Switch {
       await delay(pollMs);
     }
   }
-}
-
-/** Under setpriv, so that not even our own SIGKILL leaves a daemon behind. */
-function launch(command: string[], cwd: string, env: Record<string, string>) {
-  const options = { env, cwd, reject: false, stdin: 'ignore', forceKillAfterDelay: stopMs } as const;
-  return execa('setpriv', ['--pdeathsig', 'KILL', ...command], options);
-}
-
-type Daemon = ReturnType<typeof launch>;
-
-async function end(child: Daemon | undefined): Promise<void> {
-  if (!child) return;
-  child.kill('SIGTERM');
-  await child;
 }
 
 function accepts(socket: string): Promise<boolean> {
