@@ -45,7 +45,12 @@ const stdin: Case[] = [
   ['an unknown engine', config({ host: { engine: 'bess' } }), 2, ['host.engine', 'bess']],
   ['the engine that is not built in', config({ host: { engine: 'vpp' } }), 2, ['host.engine', 'vpp']],
   ['memif on Open vSwitch', config({ host: { iftype: 'memif' } }), 2, ['host.iftype', 'memif']],
-  ['a kubeconfig without a pod', config({ kubeconfig: '/etc/kubeconfig' }), 7, ['kubeconfig', 'K8S_POD_NAMESPACE', 'K8S_POD_NAME']],
+  [
+    'a kubeconfig without a pod',
+    config({ kubeconfig: '/etc/kubeconfig' }),
+    7,
+    ['kubeconfig', 'K8S_POD_NAMESPACE', 'K8S_POD_NAME'],
+  ],
   ['an unknown key of the host', config({ host: { vhost: { queues: 8 } } }), 2, ['host.vhost.queues', '8']],
   ['an unknown key of the container', config({ container: { speed: 'fast' } }), 2, ['container.speed', 'fast']],
   ['text where a number belongs', config({ host: { bridge: { vlanId: '100' } } }), 7, ['host.bridge.vlanId', '100']],
