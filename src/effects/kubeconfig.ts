@@ -41,8 +41,17 @@ export async function readKubeconfig(path: string): Promise<Access> {
   } catch (error) {
     throw refused(`has credentials that cannot be used: ${harmless(error)}`);
   }
-  // The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has.
-  return { server: new URL(cluster.server), options: { ...options, rejectUnauthorized: !cluster.skipTLSVerify } };
+  // Only a proxy needs an agent of its own: the default one keeps the connection for the next request.
+  const { agent, ...direct } = options;
+  return {
+    server: new URL(cluster.server),
+    options: {
+      ...direct,
+      ...(cluster.proxyUrl && agent && { agent }),
+      // The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has.
+      rejectUnauthorized: !cluster.skipTLSVerify,
+    },
+  };
 }
 
 function read(path: string, refused: (why: string) => Error): string {

@@ -56,10 +56,10 @@ interface Answer {
   readonly body: string;
 }
 
-/** Of one request and of one write in conflict with others' writes. */
-const triesMax = 12;
+/** Of one request, and of one write in conflict with others' writes. */
+const triesMax = 40;
 const pauseMs = 20;
-const pauseMsMax = 1000;
+const pauseMsMax = 500;
 
 /** The pod is not any more what was read: gone, written by somebody else, another one of that name (uid: 422). */
 const overtaken = new Set([404, 409, 422]);
@@ -104,6 +104,8 @@ export class Kubernetes {
     change: (pod: Pod | undefined) => Promise<Annotations | undefined> | Annotations | undefined,
   ): Promise<void> {
     const path = pathOf(ref);
+    // A server that refuses for a conflict is there: that is worth more patience than one that is away.
+    const conflicts = { end: patience.end, until: within(patience.end, this.#deadlines.apiRetryMs) };
     for (let attempt = 1; ; attempt++) {
       const pod = this.#seen.get(path) ?? (await this.pod(ref, patience));
       const annotations = await change(pod);
@@ -113,7 +115,7 @@ export class Kubernetes {
       const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
       const answer = await this.#request('PATCH', `${path}/status`, body, patience);
       if (overtaken.has(answer.status)) {
-        await this.#pause(attempt, 0, patience, `refused to write pod ${nameOf(ref)}: ${reasonOf(answer.body)}`);
+        await this.#pause(attempt, 0, conflicts, `refused to write pod ${nameOf(ref)}: ${reasonOf(answer.body)}`);
         continue;
       }
       this.#keep(path, answer, 'patch pods/status', ref);
