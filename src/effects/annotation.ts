@@ -6,6 +6,7 @@
  */
 import { type Addresses, type AttachmentKey, code, keyHash } from '../attachment.ts';
 import type { AnnotationPlan, Facts, Outcome } from '../machines/protocol.ts';
+import { ApiError } from './api-error.ts';
 import { type Annotations, type Kubernetes, nameOf, type Patience, type Pod } from './kubernetes.ts';
 import { isMeant } from './pod.ts';
 import { published } from './publication.ts';
@@ -70,13 +71,22 @@ export async function removeAnnotation(
   patience: Patience,
 ): Promise<Outcome> {
   let first: string | undefined;
-  await api.write(plan.pod, patience, (pod) => {
+  let isFence = false;
+  const change = (pod: Pod | undefined): Annotations | undefined => {
     if (!pod || !isMeant(plan.pod, pod)) return undefined;
     first ??= pod.metadata.resourceVersion;
     // With the next resourceVersion a write that was on its way is either seen or refused: it is guarded by an older one.
     const settled = facts?.settled || pod.metadata.resourceVersion !== first;
-    return changes(pod, withoutOwn(pod, key)) ?? (settled ? undefined : { [fenceName(key)]: 'true' });
-  });
+    const own = changes(pod, withoutOwn(pod, key));
+    isFence = own === undefined && !settled;
+    return isFence ? { [fenceName(key)]: 'true' } : own;
+  };
+  try {
+    await api.write(plan.pod, patience, change);
+  } catch (error) {
+    // Who may not write has nothing on its way that will be taken.
+    if (!(isFence && error instanceof ApiError && error.forbidden)) throw error;
+  }
   return { kind: 'ok' };
 }
 

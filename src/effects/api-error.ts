@@ -5,6 +5,8 @@ export class ApiError extends Error {
   constructor(
     readonly code: number,
     message: string,
+    /** Rights are missing (403). */
+    readonly forbidden = false,
   ) {
     super(message);
   }

@@ -127,7 +127,8 @@ export class Kubernetes {
       throw this.#error(code.tryAgainLater, 'does not accept the credentials (401): have they expired?');
     }
     if (status === 403) {
-      throw this.#error(code.invalidConfig, `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`);
+      const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
+      throw this.#error(code.invalidConfig, what, true);
     }
     if (status < 200 || status > 299) throw this.#error(code.tryAgainLater, `answered ${status}: ${reasonOf(body)}`);
     const pod = parsePod(body);
@@ -163,8 +164,8 @@ export class Kubernetes {
     await sleep(pause);
   }
 
-  #error(number: number, what: string): ApiError {
-    return new ApiError(number, `API server ${this.#access.server.origin} of "${this.#kubeconfig}" ${what}`);
+  #error(number: number, what: string, forbidden = false): ApiError {
+    return new ApiError(number, `API server ${this.#access.server.origin} of "${this.#kubeconfig}" ${what}`, forbidden);
   }
 }
 

@@ -46,7 +46,10 @@ export async function takeAway({ host, journal, by, known, call }: Removal): Pro
   return end.context.owed;
 }
 
-/** The header's plan if it can be read: it was made to be removed by. Else what the caller knows and the world tells. */
+/**
+ * The header's plan if it can be read: it was made to be removed by. Else what the caller knows and the world tells. That there was
+ * an annotation, a record or a port's marks must say: where nothing was ever begun, a server that is away must not hold up a DEL.
+ */
 async function withoutJournal(
   host: RemovalHost,
   journal: Removal['journal'],
@@ -54,9 +57,9 @@ async function withoutJournal(
   call: Call,
 ): Promise<{ plan: Plan; facts: Facts }> {
   const written = planOfHeader(journal.records);
-  const recalled = await host.recall({ ...known, ...written, key: known.key }, call);
-  const plan = { ...recalled, ...(written?.address && { address: written.address }) };
-  // A journal that never had a record: no write of an ADD is on its way.
+  const { publication, ...others } = known;
   const isFresh = journal.records.length === 0 && !journal.damaged;
-  return { plan, facts: isFresh ? { publication: { settled: true } } : {} };
+  const likely = isFresh && publication && 'pod' in publication ? others : known;
+  const recalled = await host.recall({ ...likely, ...written, key: known.key }, call);
+  return { plan: { ...recalled, ...(written?.address && { address: written.address }) }, facts: {} };
 }
