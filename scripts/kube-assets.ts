@@ -30,7 +30,7 @@ if (process.argv.includes('--help')) {
   process.exit(0);
 }
 const directory = kubeAssets();
-if (missing(clusterParts.filter((part) => part === 'kubeAssets')).length > 0) {
+if (missing(clusterParts).length > 0) {
   if (process.env.KUBEBUILDER_ASSETS) fail(`KUBEBUILDER_ASSETS "${directory}" has not both of etcd and kube-apiserver`);
   const etcd = find('etcd') ?? fail('etcd is missing: apt-get install etcd-server');
   if (!find('go')) fail('Go is missing: install it from https://go.dev, or apt-get install golang-go');

@@ -66,9 +66,7 @@ onCluster('chrooted, with mounts of its own', (parts) => {
         killed += Number(await isKilled(command, pod, moment, options));
         expect(await pod.del('net1', {}, options)).toMatchObject({ ...ok, stdout: '' });
         await nothingLeft();
-        await home().api.deletePod(pod.name);
-        home().pods.length = 0;
-        await pod.sandbox.removeNetns();
+        await home().forget(pod);
       }
 
       function hitOr(moment: number, count: number): number {

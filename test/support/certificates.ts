@@ -1,9 +1,12 @@
-/** Certificates of a test's own, made by openssl: an authority, a server on loopback, clients by name. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** Certificates of a test's own: an authority, a server on loopback, clients by name. No program is needed for them. */
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import forge from 'node-forge';
 
 export interface Pair {
+  /** PEM. */
   readonly cert: string;
   readonly key: string;
 }
@@ -16,41 +19,78 @@ export interface Authority {
   client(name: string): Pair;
 }
 
-const openssl = (directory: string, ...args: string[]): void =>
-  void execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+/** An RSA key, PEM. */
+export const newKey = (): string =>
+  generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+  }).privateKey;
 
-const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+/** One key for all: making one takes longer than everything else here, and names are what is told apart. */
+let shared: string | undefined;
+const sharedKey = (): string => {
+  shared ??= newKey();
+  return shared;
+};
 
-export function authority(directory: string, name = 'test-ca'): Authority {
+let made = 0;
+
+/** No two have the same name, and so neither takes the other's certificates for its own. */
+export function authority(directory: string): Authority {
   mkdirSync(directory, { recursive: true });
-  openssl(
-    directory,
-    'req',
-    '-x509',
-    ...curve,
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.crt',
-    '-days',
-    '2',
-    '-subj',
-    `/CN=${name}`,
-  );
-  const pairFor = (subject: string, extension: string): Pair => {
-    writeFileSync(join(directory, 'extension'), extension);
-    openssl(directory, 'req', ...curve, '-keyout', 'own.key', '-out', 'own.csr', '-subj', `/CN=${subject}`);
-    const signing = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'extension'];
-    openssl(directory, 'x509', '-req', '-in', 'own.csr', '-out', 'own.crt', ...signing);
-    return {
-      cert: readFileSync(join(directory, 'own.crt'), 'utf8'),
-      key: readFileSync(join(directory, 'own.key'), 'utf8'),
-    };
-  };
+  const name = `test-ca-${++made}`;
+  const own = keyPairOf(sharedKey());
+  const ca = certificate(name, own, name, [
+    { name: 'basicConstraints', cA: true, critical: true },
+    { name: 'keyUsage', keyCertSign: true, digitalSignature: true, critical: true },
+  ]);
+  const caFile = join(directory, 'ca.crt');
+  writeFileSync(caFile, ca);
+  const pair = (subject: string, ...extensions: object[]): Pair => ({
+    cert: certificate(subject, own, name, extensions),
+    key: sharedKey(),
+  });
   return {
-    ca: readFileSync(join(directory, 'ca.crt'), 'utf8'),
-    caFile: join(directory, 'ca.crt'),
-    server: () => pairFor('127.0.0.1', 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n'),
-    client: (subject) => pairFor(subject, 'extendedKeyUsage=clientAuth\n'),
+    ca,
+    caFile,
+    server: () =>
+      pair(
+        '127.0.0.1',
+        { name: 'extKeyUsage', serverAuth: true },
+        { name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] },
+      ),
+    client: (subject) => pair(subject, { name: 'extKeyUsage', clientAuth: true }),
   };
+}
+
+interface KeyPair {
+  readonly privateKey: forge.pki.rsa.PrivateKey;
+  readonly publicKey: forge.pki.rsa.PublicKey;
+}
+
+function keyPairOf(pem: string): KeyPair {
+  const privateKey = forge.pki.privateKeyFromPem(pem);
+  return { privateKey, publicKey: forge.pki.setRsaPublicKey(privateKey.n, privateKey.e) };
+}
+
+const dayMs = 86_400_000;
+
+function certificate(
+  subject: string,
+  { publicKey, privateKey }: KeyPair,
+  issuer: string,
+  extensions: object[],
+): string {
+  const one = forge.pki.createCertificate();
+  one.publicKey = publicKey;
+  // Positive, and no zero that DER would not have, whatever the bits.
+  one.serialNumber = `01${randomBytes(16).toString('hex')}`;
+  one.validity.notBefore = new Date(Date.now() - dayMs);
+  one.validity.notAfter = new Date(Date.now() + dayMs);
+  one.setSubject([{ name: 'commonName', value: subject }]);
+  one.setIssuer([{ name: 'commonName', value: issuer }]);
+  one.setExtensions(extensions);
+  one.sign(privateKey, forge.md.sha256.create());
+  return forge.pki.certificateToPem(one);
 }

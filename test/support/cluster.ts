@@ -4,14 +4,13 @@
  * KUBEBUILDER_ASSETS names a directory with both programs, as everywhere in the ecosystem; `npm run kube-assets` makes one.
  */
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Account, Api, accounts, adminToken, ask, namespace, tokenOf } from './api.ts';
-import { type Authority, authority, type Pair } from './certificates.ts';
+import { type Authority, authority, newKey, type Pair } from './certificates.ts';
 import { type Daemon, end, launch, whenReady } from './daemon.ts';
 import { kubeAssets } from './requirements.ts';
 
@@ -57,7 +56,7 @@ export class Cluster extends Api {
       {},
     );
     const servers = authority(join(directory, 'server-ca'));
-    const clients = authority(join(directory, 'client-ca'), 'test-clients');
+    const clients = authority(join(directory, 'client-ca'));
     const cluster = new Cluster(`https://127.0.0.1:${port}`, servers.ca, directory, clients, etcd, [
       join(kubeAssets(), 'kube-apiserver'),
       `--etcd-servers=http://127.0.0.1:${etcdPort}`,
@@ -144,8 +143,7 @@ function filesOf(directory: string, { cert, key }: Pair): string[] {
     writeFileSync(join(directory, name), text, { mode: 0o600 });
     return join(directory, name);
   };
-  execFileSync('openssl', ['genrsa', '-out', 'accounts.key', '2048'], { cwd: directory, stdio: 'ignore' });
-  const accountsKey = file('accounts.pem', readFileSync(join(directory, 'accounts.key'), 'utf8'));
+  const accountsKey = file('accounts.key', newKey());
   const tokens = [
     `${adminToken},admin,admin,system:masters`,
     ...Object.keys(accounts).map((a) => `${tokenOf(a)},${a},${a}`),

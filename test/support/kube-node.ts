@@ -1,10 +1,12 @@
 /**
  * A node of a cluster: the node's own directories, a kubelet's among them, and the API server that knows its pods.
  */
-import { mkdirSync, statSync } from 'node:fs';
+import { deepStrictEqual } from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Account, type Api, accounts, type Json, sharing, tokenOf, writeKubeconfig } from './api.ts';
+import { type Account, type Api, type Json, sharing, tokenOf, writeKubeconfig } from './api.ts';
 import { type Answer, type Call, type CallOptions, cni } from './cni.ts';
+import type { Ground } from './kill-matrix.ts';
 import type { Changes, Node, Pod } from './node.ts';
 import { emptyWorld, tree, type World } from './world.ts';
 
@@ -78,6 +80,13 @@ export class KubeNode {
     return pod;
   }
 
+  /** The pod goes, from the API server too. */
+  async forget(pod: KubePod): Promise<void> {
+    this.pods.splice(this.pods.indexOf(pod), 1);
+    await this.api.deletePod(pod.name);
+    await pod.sandbox.removeNetns();
+  }
+
   async world(): Promise<KubeWorld> {
     const volumes = [...(await tree(this.kubeletRootDir)), ...(await tree(join(this.node.directory, 'host')))];
     const annotations: string[] = [];
@@ -145,7 +154,18 @@ export class KubePod {
   }
 }
 
-/** Whether every right is one that an account of the cluster has: for tests that take one away. */
-export const rightsOf = (account: Account): readonly string[] => accounts[account];
-
-export const modeOf = (path: string): number => statSync(path).mode & 0o7777;
+/** Where the kill matrix is played with pods: each case has one of its own. */
+export function podGround(home: KubeNode, sampled?: number): Ground {
+  return {
+    node: home.node,
+    title: 'in a pod',
+    changes: {},
+    ...(sampled !== undefined && { sampled }),
+    target: () => home.pod(),
+    expectNothingLeft: async () => deepStrictEqual(await home.world(), emptyKubeWorld),
+    dispose: async (target) => {
+      const pod = target as KubePod;
+      await home.forget(pod);
+    },
+  };
+}

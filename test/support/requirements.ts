@@ -12,7 +12,7 @@ interface Part {
 }
 
 /** Of test/cluster/assets/go.mod. */
-export const kubernetesVersion = 'v1.34.4';
+const kubernetesVersion = 'v1.34.4';
 
 /** Where Debian's packages put them. */
 export const ovsDpdkPath = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
@@ -58,7 +58,6 @@ const parts = {
     remedy: apt('e2fsprogs xfsprogs'),
   },
   strace: { name: 'strace', present: () => onPath('strace'), remedy: apt('strace') },
-  openssl: { name: 'openssl', present: () => onPath('openssl'), remedy: apt('openssl') },
   kubeAssets: {
     name: `etcd and kube-apiserver in KUBEBUILDER_ASSETS or ${kubeAssets()}`,
     present: () => ['etcd', 'kube-apiserver'].every((name) => isExecutable(join(kubeAssets(), name))),
@@ -75,7 +74,7 @@ export function kubeAssets(): string {
   return process.env.KUBEBUILDER_ASSETS || join(cache, 'userspace-cni', 'kube-assets', kubernetesVersion);
 }
 
-export const clusterParts: readonly PartName[] = ['openssl', 'kubeAssets'];
+export const clusterParts: readonly PartName[] = ['kubeAssets'];
 
 export const switchParts: readonly PartName[] = ['root', 'hugepages', 'database', 'dpdk'];
 

@@ -1,100 +1,16 @@
 /**
- * The executable is killed as it enters its n-th system call that changes something, for every n, whichever thread makes the call;
- * then whoever comes next finishes at once, while a child of the killed call may still run. Nothing may be left.
+ * Every verb of the real executable, killed at every system call that changes something: in both modes, with and without IPAM, and
+ * for a pod that an API server knows (the stand-in, which shares its cases with the real one).
  */
-import { rename } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
-import { complete, dice, Tally, type Traced, tracedCni, tracedRun } from '../../support/faults.ts';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { dice, Tally } from '../../support/faults.ts';
+import { type Ground, killMatrix, type Target } from '../../support/kill-matrix.ts';
+import { KubeNode, podGround } from '../../support/kube-node.ts';
 import type { Changes, Mode, Node, Pod } from '../../support/node.ts';
 import { withSeed } from '../../support/seed.ts';
+import { StandInApi } from '../../support/stand-in-api.ts';
 import { onRealSwitch, useNode } from '../../support/suite.ts';
 import { expectNothingLeft } from '../../support/world.ts';
-
-/** Of each row of the matrix when it is sampled. */
-const sampled = 20;
-
-/** A run may wait less often than the one that was counted and so make fewer calls: then another is killed there. */
-const triesMax = 5;
-
-interface Scene {
-  readonly node: Node;
-  readonly pod: Pod;
-  readonly changes: Changes;
-}
-
-/** One verb of the matrix. */
-interface Verb {
-  readonly name: string;
-  /** What is there before the call that is killed. */
-  prepare(scene: Scene): Promise<void>;
-  call(scene: Scene, nth: number): Promise<Traced>;
-  /** Who comes next. */
-  follow(scene: Scene): Promise<void>;
-}
-
-const succeed = { exitCode: 0 };
-
-const add = async ({ pod, changes }: Scene) => {
-  expect(await pod.add('net1', changes)).toMatchObject(succeed);
-};
-const del = async ({ pod, changes }: Scene) => {
-  expect(await pod.del('net1', changes)).toMatchObject(succeed);
-};
-const cniCall =
-  (command: string) =>
-  ({ pod, changes }: Scene, nth: number) =>
-    tracedCni(nth, command, pod.call('net1', changes));
-
-/** Everything was made, and the last step is not finished. */
-const interrupt = async (scene: Scene) => {
-  for (let tries = 0; tries < triesMax; tries++) {
-    const whole = await cniCall('ADD')(scene, 0);
-    await del(scene);
-    const nth = whole.calls.lastIndexOf('rename') + 1;
-    if ((await cniCall('ADD')(scene, nth)).killed) return;
-    // The first call of a node makes more than those after it.
-    await del(scene);
-  }
-  throw new Error('no ADD was interrupted');
-};
-
-const impatient = { delMs: 400, reconnectMs: 50, switchMs: 200, ipamMs: 200 };
-
-/** A DEL that could not reach the switch. */
-const owe = async (scene: Scene) => {
-  await add(scene);
-  const socket = join(scene.node.theSwitch.rundir, 'db.sock');
-  await rename(socket, `${socket}.away`);
-  try {
-    const changes = { ...scene.changes, deadlines: impatient };
-    expect(await scene.pod.del('net1', changes)).toMatchObject(succeed);
-  } finally {
-    await rename(`${socket}.away`, socket);
-  }
-  expect((await scene.node.world()).journals).toHaveLength(1);
-};
-
-const recoverCall = ({ node }: Scene, nth: number) =>
-  tracedRun(nth, ['recover', '--json', '--data-dir', node.dataDir, '--ovsdb', node.theSwitch.ovsdb]);
-
-/** What the killed one's child still works on is left to it; it ends in a moment. */
-const recoverAgain = async ({ node }: Scene) => {
-  const deadline = performance.now() + 30_000;
-  for (;;) {
-    const { exitCode, json } = await node.recover();
-    if (json.held > 0 && performance.now() < deadline) continue;
-    expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0, held: 0, kept: 0 } });
-    return;
-  }
-};
-
-const verbs: readonly Verb[] = [
-  { name: 'ADD', prepare: async () => undefined, call: cniCall('ADD'), follow: del },
-  { name: 'DEL', prepare: add, call: cniCall('DEL'), follow: del },
-  { name: 'recover over an interrupted ADD', prepare: interrupt, call: recoverCall, follow: recoverAgain },
-  { name: 'recover over an owed removal', prepare: owe, call: recoverCall, follow: recoverAgain },
-];
 
 const modes: readonly Mode[] = ['client', 'server'];
 const addressing: readonly (readonly [string, Changes])[] = [
@@ -103,77 +19,41 @@ const addressing: readonly (readonly [string, Changes])[] = [
 ];
 const rows = modes.flatMap((mode) => addressing.map(([title, changes]) => ({ mode, title, changes })));
 
+function plainGround(node: Node, title: string, changes: Changes): Ground {
+  return {
+    node,
+    title,
+    changes,
+    target: () => node.pod(),
+    expectNothingLeft: async () => expectNothingLeft(await node.world()),
+    dispose: (target: Target) => (target as Pod).removeNetns(),
+  };
+}
+
 onRealSwitch(withSeed('the kill matrix'), (theSwitch) => {
   const tally = new Tally('kill-matrix');
-  const dieOf = dice('kill-matrix');
+  const die = dice('kill-matrix');
   afterAll(() => tally.print());
 
   describe.each(rows)('in $mode mode, $title', ({ mode, title, changes }) => {
     const node = useNode(theSwitch, mode);
+    killMatrix(() => plainGround(node(), `${mode} mode, ${title}`, changes), tally, die);
+  });
 
-    const sceneFor = async (verb: Verb): Promise<Scene> => {
-      const scene = { node: node(), pod: await node().pod(), changes };
-      await verb.prepare(scene);
-      return scene;
-    };
-
-    /** @returns the call at which it died; undefined if the run had fewer. */
-    const killAt = async (verb: Verb, nth: number): Promise<string | undefined> => {
-      const scene = await sceneFor(verb);
-      const { killed, calls, answer } = await verb.call(scene, nth);
-      tally.cases++;
-      await verb.follow(scene);
-      await tally.clean(async () => expectNothingLeft(await node().world()));
-      await scene.pod.removeNetns();
-      if (!killed) {
-        expect(answer).toMatchObject({ ...succeed, signal: undefined });
-        expect(calls.length).toBeLessThan(nth);
-        return undefined;
-      }
-      tally.faults++;
-      return calls[nth - 1];
-    };
-
-    const killSurelyAt = async (verb: Verb, nth: number): Promise<string | undefined> => {
-      for (let tries = 0; tries < triesMax; tries++) {
-        const call = await killAt(verb, nth);
-        if (call !== undefined) return call;
-      }
-      return undefined;
-    };
-
-    test.each(verbs)('I4 $name, killed at every call, leaves nothing after the next', async (verb) => {
-      // The first call of a node makes the instance's own file as well.
-      const first = await sceneFor(verb);
-      await verb.follow(first);
-      const counted = await sceneFor(verb);
-      const whole = await verb.call(counted, 0);
-      expect(whole.answer).toMatchObject(succeed);
-      await verb.follow(counted);
-      expectNothingLeft(await node().world());
-
-      const all = whole.calls.map((_, index) => index + 1);
-      expect(all.length).toBeGreaterThan(10);
-      const chosen = complete ? all : dieOf.sample(all, sampled);
-      const hit: string[] = [];
-      const missed: number[] = [];
-      for (const nth of chosen) {
-        const call = await killSurelyAt(verb, nth);
-        if (call === undefined) missed.push(nth);
-        else hit.push(call.split(' ')[0] ?? '');
-      }
-      // A run that waits more often makes more calls: on until nobody has one left.
-      let total = all.length;
-      while (complete) {
-        const call = await killSurelyAt(verb, total + 1);
-        if (call === undefined) break;
-        total++;
-        hit.push(call.split(' ')[0] ?? '');
-      }
-      const kinds = [...new Set(hit)].sort().join(' ');
-      const points = `${hit.length} of ${total} kill points hit`;
-      console.log(`${verb.name}, ${mode} mode, ${title}: ${points} (${kinds})`);
-      expect(missed).toEqual([]);
+  describe('in a pod', () => {
+    const node = useNode(theSwitch);
+    let api: StandInApi | undefined;
+    beforeAll(async () => {
+      api = await StandInApi.start();
     });
+    afterAll(() => api?.stop());
+    const homes = new WeakMap<Node, KubeNode>();
+    const home = (): KubeNode => {
+      if (!api) throw new Error('the stand-in is not running');
+      const known = homes.get(node()) ?? new KubeNode(node(), api);
+      homes.set(node(), known);
+      return known;
+    };
+    killMatrix(() => podGround(home()), tally, die);
   });
 });

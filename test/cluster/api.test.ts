@@ -1,0 +1,17 @@
+/** What a real API server does of what the plugin leans on: the stand-in is held to the same cases (test/effects). */
+import { describe } from 'vitest';
+import { apiCases } from '../support/api-cases.ts';
+import { Cluster } from '../support/cluster.ts';
+import { clusterParts, missing } from '../support/requirements.ts';
+
+const title = 'a real API server';
+const lacking = missing(clusterParts);
+
+if (lacking.length > 0 && !process.env.CI) {
+  describe.skip(`${title} [skipped: ${lacking.join('; ')}]`, () => apiCases(title, Cluster.start));
+} else {
+  apiCases(title, async () => {
+    if (lacking.length > 0) throw new Error(lacking.join('\n'));
+    return await Cluster.start();
+  });
+}

@@ -1,0 +1,294 @@
+/**
+ * A stand-in for a Kubernetes API server: one pod read, its status patched, over TLS on loopback, in this process. It agrees with
+ * the real one (api-cases.ts runs on both), and does on demand what a real one does once in a year.
+ *
+ * Owns: who may do what, what was asked, faults, requests that are delivered late. What a test does as the administrator (createPod
+ * and so on) is done directly: no fault meets it, and it is not among the requests.
+ */
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type Account,
+  Api,
+  accounts,
+  adminToken,
+  type Json,
+  manifest,
+  namespace,
+  type PodOptions,
+  tokenOf,
+} from './api.ts';
+import { type Fault, type FaultOptions, Faults, type Injection } from './api-faults.ts';
+import { type Authority, authority, type Pair } from './certificates.ts';
+import { type Connection, type HttpRequest, type Listener, listen } from './stand-in-http.ts';
+import { conflict, type Reply, StandInPods, status } from './stand-in-pods.ts';
+
+export interface SeenRequest extends HttpRequest {
+  /** undefined: nobody that we know. */
+  readonly user: string | undefined;
+  /** The code that the request was worth, whether or not the client ever heard it; undefined: not applied (yet). */
+  status?: number;
+}
+
+/** A PATCH that was received and is not applied before the test says so. */
+export interface Held {
+  readonly received: Promise<SeenRequest>;
+  /** Applies it now, as late as that is, and answers whoever still listens. @returns the answer's code */
+  deliver(): Promise<number>;
+}
+
+interface Holding {
+  readonly receive: (request: SeenRequest) => void;
+  readonly delivered: Promise<void>;
+  readonly answered: (code: number) => void;
+}
+
+/** As the real one has it. */
+const bodyBytesMax = 3 * 1024 * 1024;
+
+export class StandInApi extends Api {
+  /** Everything that was asked, in the order of arrival. */
+  readonly requests: SeenRequest[] = [];
+  /** Of each account, e.g. "pods/get"; a test may change them. */
+  readonly rights: Record<string, readonly string[]> = { ...accounts };
+  readonly #directory: string;
+  readonly #authority: Authority;
+  readonly #pods = new StandInPods();
+  readonly #faults = new Faults();
+  readonly #holdings: Holding[] = [];
+  readonly #own: Pair;
+  readonly #other: Pair;
+  #listener: Listener | undefined;
+  #running = Promise.resolve();
+  #resume: () => void = () => undefined;
+
+  private constructor(port: number, directory: string, own: Authority) {
+    super(`https://127.0.0.1:${port}`, own.ca);
+    this.#directory = directory;
+    this.#authority = own;
+    this.#own = own.server();
+    this.#other = authority(join(directory, 'other')).server();
+  }
+
+  static async start(): Promise<StandInApi> {
+    const directory = mkdtempSync(join(tmpdir(), 'usw-api-'));
+    try {
+      const own = authority(join(directory, 'own'));
+      // A port to come back to: the server's address is known from now on.
+      const probe = await listen(0, own.ca, { greet: () => undefined, handle: async () => undefined });
+      await probe.close();
+      const api = new StandInApi(probe.port, directory, own);
+      await api.startServer();
+      return api;
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  inject(fault: Fault, options: FaultOptions = {}): Injection {
+    return this.#faults.inject(fault, options);
+  }
+
+  /** The next PATCH that comes is held back; those after it are not. */
+  hold(): Held {
+    const arrival = Promise.withResolvers<SeenRequest>();
+    const delivery = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<number>();
+    this.#holdings.push({ receive: arrival.resolve, delivered: delivery.promise, answered: answer.resolve });
+    const deliver = async (): Promise<number> => {
+      await arrival.promise;
+      delivery.resolve();
+      return await answer.promise;
+    };
+    return { received: arrival.promise, deliver };
+  }
+
+  override async createPod(options: PodOptions): Promise<Json> {
+    return this.#pods.create(manifest(options));
+  }
+
+  override async pod(name: string): Promise<Json | undefined> {
+    return this.#pods.get(namespace, name);
+  }
+
+  override async deletePod(name: string): Promise<void> {
+    if (!this.#pods.delete(namespace, name)) throw new Error(`pods "${name}" not found`);
+  }
+
+  override async patchStatus(name: string, patch: object): Promise<Json> {
+    const { status: code, body } = this.#pods.patchStatus(namespace, name, JSON.stringify(patch));
+    if (code > 299) throw new Error(`PATCH ${name}: ${code} ${JSON.stringify(body)}`);
+    return body;
+  }
+
+  /** A client certificate of an account. */
+  certificate(account: Account): Pair {
+    return this.#authority.client(account);
+  }
+
+  async startServer(): Promise<void> {
+    this.#listener = await listen(Number(new URL(this.server).port), this.ca, {
+      greet: () => this.#greet(),
+      handle: (request, connection) => this.#handle(request, connection),
+    });
+  }
+
+  /** The port refuses connections, and those that there are are reset. Pods stay. */
+  async stopServer(): Promise<void> {
+    await this.#listener?.close();
+    this.#listener = undefined;
+  }
+
+  /** Connections are accepted, and what comes over them waits. */
+  pauseServer(): void {
+    this.#resume();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    [this.#running, this.#resume] = [promise, resolve];
+  }
+
+  resumeServer(): void {
+    this.#resume();
+  }
+
+  async stop(): Promise<void> {
+    await this.stopServer();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  #greet(): Pair | undefined {
+    const fault = this.#faults.ofConnection();
+    if (fault?.kind === 'reset') return undefined;
+    return fault ? this.#other : this.#own;
+  }
+
+  async #handle(request: HttpRequest, connection: Connection): Promise<void> {
+    await this.#running;
+    const user = userOf(request, connection);
+    const seen: SeenRequest = { ...request, user };
+    this.requests.push(seen);
+    const apply = (): Reply => {
+      const reply = this.#apply(seen);
+      seen.status = reply.status;
+      return reply;
+    };
+    const holding = request.method === 'PATCH' ? this.#holdings.shift() : undefined;
+    if (holding) {
+      holding.receive(seen);
+      await holding.delivered;
+      const reply = apply();
+      send(connection, reply);
+      holding.answered(reply.status);
+      return;
+    }
+    const fault = this.#faults.ofRequest(request.method);
+    if (fault) await misbehave(fault, seen, connection, apply);
+    else send(connection, apply());
+  }
+
+  #apply({ method, path, headers, body, user }: SeenRequest): Reply {
+    if (user === undefined) return unauthorized;
+    const [, where = '', name = '', sub] =
+      /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)(\/status)?$/.exec(path) ?? [];
+    if (!name) return { status: 404, body: '404 page not found\n' };
+    const resource = sub ? 'pods/status' : 'pods';
+    const verb = method.toLowerCase();
+    if (user !== 'admin' && !this.rights[user]?.includes(`${resource}/${verb}`)) {
+      return forbidden(user, verb, resource, name, where);
+    }
+    if (method === 'GET' && !sub) return this.#pods.read(where, name);
+    if (method !== 'PATCH' || !sub)
+      return { status: 501, body: 'the stand-in knows GET of a pod and PATCH of its status\n' };
+    // The real one knows three more kinds of patches.
+    if (!/^application\/merge-patch\+json\s*(;|$)/.test(headers['content-type'] ?? '')) return unsupported;
+    if (Buffer.byteLength(body) > bodyBytesMax) return tooLarge;
+    return this.#pods.patchStatus(where, name, body);
+  }
+}
+
+/** As the real one: a certificate counts before a token; one that nobody here signed, or a token that is unknown, is nobody's. */
+function userOf({ headers }: HttpRequest, { clientName }: Connection): string | undefined {
+  if (clientName !== undefined && clientName !== '?') return clientName;
+  const token = /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1];
+  if (token === undefined) return clientName === '?' ? undefined : 'system:anonymous';
+  if (token === adminToken) return 'admin';
+  return Object.keys(accounts).find((account) => tokenOf(account) === token);
+}
+
+const unauthorized = status(401, 'Unauthorized', 'Unauthorized');
+const unsupported = status(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
+const tooLarge = status(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${bodyBytesMax}`);
+
+const forbidden = (user: string, verb: string, resource: string, name: string, where: string): Reply =>
+  status(
+    403,
+    'Forbidden',
+    `pods "${name}" is forbidden: User "${user}" cannot ${verb} resource "${resource}" in API group "" in the namespace "${where}"`,
+    { name, kind: 'pods' },
+  );
+
+async function misbehave(fault: Fault, seen: SeenRequest, connection: Connection, apply: () => Reply): Promise<void> {
+  switch (fault.kind) {
+    case 'answer':
+      if (fault.applied) apply();
+      return send(connection, answerOf(fault.code, fault.retryAfter, seen));
+    case 'reset': {
+      const bytes = fault.when === 'received' ? Buffer.alloc(0) : bytesOf(apply());
+      if (fault.when === 'answering') {
+        connection.write(bytes.subarray(0, -10));
+        // Long enough for the client to have read it: a reset overtakes what is unread.
+        await delay(20);
+      }
+      return connection.reset();
+    }
+    case 'slow': {
+      const reply = apply();
+      await delay(fault.ms);
+      return send(connection, reply);
+    }
+    case 'bytewise':
+      for (const byte of bytesOf(apply())) {
+        if (!connection.isOpen) return;
+        connection.write(Buffer.of(byte));
+        await delay(fault.ms);
+      }
+      return;
+    case 'hang':
+      if (fault.applied) apply();
+      return await new Promise(() => undefined);
+    case 'garbage':
+      return send(connection, { status: apply().status, body: '<html>welcome to the wireless network</html>' });
+    case 'other-authority':
+      throw new Error('a fault of a connection met a request');
+  }
+}
+
+/** 429 is plain text at the real one: it comes from before anything that knows of Status. */
+function answerOf(code: number, retryAfter: number | undefined, { path }: SeenRequest): Reply {
+  const reply = (): Reply => {
+    if (code === 401) return unauthorized;
+    if (code === 409) return conflict(path.split('/')[6] ?? '');
+    if (code === 429) return { status: code, body: 'Too many requests, please try again later.\n' };
+    if (code === 503) return status(code, 'ServiceUnavailable', 'the server is currently unable to handle the request');
+    return status(code, 'InternalError', 'Internal error occurred: a fault of the test');
+  };
+  return { ...reply(), retryAfter };
+}
+
+const send = (connection: Connection, reply: Reply): void => connection.write(bytesOf(reply));
+
+function bytesOf({ status: code, body, retryAfter }: Reply): Buffer {
+  const isText = typeof body === 'string';
+  const text = isText ? body : JSON.stringify(body);
+  const head = [
+    `HTTP/1.1 ${code} ${code < 300 ? 'OK' : 'Not so'}`,
+    'Cache-Control: no-cache, private',
+    `Content-Type: ${isText ? 'text/plain; charset=utf-8' : 'application/json'}`,
+    ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
+    `Content-Length: ${Buffer.byteLength(text)}`,
+  ];
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${text}`);
+}
