@@ -61,8 +61,9 @@ const triesMax = 40;
 const pauseMs = 20;
 const pauseMsMax = 500;
 
-/** The pod is not any more what was read: gone, written by somebody else, another one of that name (uid: 422). */
-const overtaken = new Set([404, 409, 422]);
+/** The pod is not any more what was read: gone, written by somebody else, or another one of that name. */
+const isOvertaken = ({ status, body }: Answer): boolean =>
+  status === 404 || status === 409 || (status === 422 && body.includes('metadata.uid'));
 
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
@@ -114,7 +115,7 @@ export class Kubernetes {
       const { uid, resourceVersion } = pod.metadata;
       const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
       const answer = await this.#request('PATCH', `${path}/status`, body, patience);
-      if (overtaken.has(answer.status)) {
+      if (isOvertaken(answer)) {
         await this.#pause(attempt, 0, conflicts, `refused to write pod ${nameOf(ref)}: ${reasonOf(answer.body)}`);
         continue;
       }

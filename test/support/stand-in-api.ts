@@ -52,6 +52,8 @@ const bodyBytesMax = 3 * 1024 * 1024;
 export class StandInApi extends Api {
   /** Everything that was asked, in the order of arrival. */
   readonly requests: SeenRequest[] = [];
+  /** How often somebody connected. */
+  connections = 0;
   /** Of each account, e.g. "pods/get"; a test may change them. */
   readonly rights: Record<string, readonly string[]> = { ...accounts };
   readonly #directory: string;
@@ -160,6 +162,7 @@ export class StandInApi extends Api {
   }
 
   #greet(): Pair | undefined {
+    this.connections++;
     const fault = this.#faults.ofConnection();
     if (fault?.kind === 'reset') return undefined;
     return fault ? this.#other : this.#own;
