@@ -4,11 +4,11 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import { type Answer, start } from '../support/cni.ts';
-import { emptyKubeWorld, type KubePod, type Volume } from '../support/kube-node.ts';
+import { Tally } from '../support/faults.ts';
+import { killByTime } from '../support/kill-by-time.ts';
+import { emptyKubeWorld, podGround, type Volume } from '../support/kube-node.ts';
 
 const ok = { exitCode: 0 };
 const kills = 40;
@@ -47,38 +47,10 @@ onCluster('chrooted, with mounts of its own', (parts) => {
     },
   );
 
-  describe.each(['ADD', 'DEL'])('%s', (command) => {
-    test(`I4 killed at ${kills} moments leaves nothing after a DEL that is chrooted too`, async () => {
-      const options = await under();
-      const durationOf = async (run: () => Promise<Answer>) => {
-        const began = performance.now();
-        expect(await run()).toMatchObject(ok);
-        return performance.now() - began;
-      };
-      const first = await home().pod();
-      const adding = await durationOf(() => first.add('net1', {}, options));
-      const removing = await durationOf(() => first.del('net1', {}, options));
-      const whole = command === 'ADD' ? adding : removing;
-      let killed = 0;
-      for (let moment = 0; killed < kills; moment = hitOr(moment, killed)) {
-        const pod = await home().pod();
-        if (command === 'DEL') expect(await pod.add()).toMatchObject(ok);
-        killed += Number(await isKilled(command, pod, moment, options));
-        expect(await pod.del('net1', {}, options)).toMatchObject({ ...ok, stdout: '' });
-        await nothingLeft();
-        await home().forget(pod);
-      }
-
-      function hitOr(moment: number, count: number): number {
-        return Math.max(moment * 0.95, (whole * count) / kills);
-      }
-    });
-  });
+  const tally = new Tally('kill-by-time, chrooted', 'complete');
+  afterAll(() => tally.print());
+  test.each(['ADD', 'DEL'] as const)(
+    `I4 %s killed at ${kills} moments leaves nothing after a DEL that is chrooted too`,
+    async (command) => await killByTime(podGround(home()), command, kills, tally, await under()),
+  );
 });
-
-async function isKilled(command: string, pod: KubePod, ms: number, options: { under: string[] }): Promise<boolean> {
-  const child = start(command, pod.call(), options);
-  await delay(ms);
-  child.kill('SIGKILL');
-  return (await child).signal === 'SIGKILL';
-}

@@ -5,10 +5,11 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Answer, Call } from './cni.ts';
+import type { Answer, Call, CallOptions } from './cni.ts';
 import type { Dice } from './dice.ts';
 import { complete, type Tally, type Traced, tracedCni, tracedRun } from './faults.ts';
-import type { Changes, Node } from './node.ts';
+import type { Changes, Node, Pod } from './node.ts';
+import { expectNothingLeft } from './world.ts';
 
 /** Of each row when it is sampled. */
 const sampledPoints = 20;
@@ -19,8 +20,8 @@ const triesMax = 5;
 /** A sandbox with its calls, in a cluster or not. */
 export interface Target {
   call(ifName: string, changes: Changes): Call;
-  add(ifName: string, changes: Changes): Promise<Answer>;
-  del(ifName: string, changes: Changes): Promise<Answer>;
+  add(ifName: string, changes: Changes, options?: CallOptions): Promise<Answer>;
+  del(ifName: string, changes: Changes, options?: CallOptions): Promise<Answer>;
 }
 
 /** Where the matrix is played. */
@@ -35,6 +36,18 @@ export interface Ground {
   expectNothingLeft(): Promise<void>;
   /** After each case: a namespace, a pod. */
   dispose(target: Target): Promise<void>;
+}
+
+/** Without a cluster. */
+export function plainGround(node: Node, title: string, changes: Changes): Ground {
+  return {
+    node,
+    title,
+    changes,
+    target: () => node.pod(),
+    expectNothingLeft: async () => expectNothingLeft(await node.world()),
+    dispose: (target: Target) => (target as Pod).removeNetns(),
+  };
 }
 
 interface Scene {

@@ -4,13 +4,12 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { dice, Tally } from '../../support/faults.ts';
-import { type Ground, killMatrix, type Target } from '../../support/kill-matrix.ts';
+import { killMatrix, plainGround } from '../../support/kill-matrix.ts';
 import { KubeNode, podGround } from '../../support/kube-node.ts';
-import type { Changes, Mode, Node, Pod } from '../../support/node.ts';
+import type { Changes, Mode, Node } from '../../support/node.ts';
 import { withSeed } from '../../support/seed.ts';
 import { StandInApi } from '../../support/stand-in-api.ts';
 import { onRealSwitch, useNode } from '../../support/suite.ts';
-import { expectNothingLeft } from '../../support/world.ts';
 
 const modes: readonly Mode[] = ['client', 'server'];
 const addressing: readonly (readonly [string, Changes])[] = [
@@ -18,17 +17,6 @@ const addressing: readonly (readonly [string, Changes])[] = [
   ['without IPAM', { ipam: undefined }],
 ];
 const rows = modes.flatMap((mode) => addressing.map(([title, changes]) => ({ mode, title, changes })));
-
-function plainGround(node: Node, title: string, changes: Changes): Ground {
-  return {
-    node,
-    title,
-    changes,
-    target: () => node.pod(),
-    expectNothingLeft: async () => expectNothingLeft(await node.world()),
-    dispose: (target: Target) => (target as Pod).removeNetns(),
-  };
-}
 
 onRealSwitch(withSeed('the kill matrix'), (theSwitch) => {
   const tally = new Tally('kill-matrix');

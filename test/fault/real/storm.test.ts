@@ -4,11 +4,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type Answer, answer, start } from '../../support/cni.ts';
-import type { Dice } from '../../support/dice.ts';
+import { start } from '../../support/cni.ts';
 import { complete, dice, Tally } from '../../support/faults.ts';
 import { type Mode, type Node, newId, type Pod } from '../../support/node.ts';
 import { withSeed } from '../../support/seed.ts';
+import { failures, mixture } from '../../support/storm.ts';
 import { onRealSwitch, useNode } from '../../support/suite.ts';
 import { expectNothingLeft } from '../../support/world.ts';
 
@@ -19,43 +19,11 @@ const workers = 50;
 /** Of the mixture, in each mode. */
 const mixtureMs = complete ? 30_000 : 10_000;
 const pauses = complete ? 100 : 25;
-/** CNI: try again later. */
-const again = 11;
 
 async function podsOf(node: Node, count: number): Promise<Pod[]> {
   const pods: Pod[] = [];
   for (let index = 0; index < count; index++) pods.push(await node.pod());
   return pods;
-}
-
-const failures = (answers: readonly Answer[]): string[] =>
-  answers.filter(({ exitCode }) => exitCode !== 0).map(({ signal, stdout, stderr }) => `${signal} ${stdout}${stderr}`);
-
-/** What a disturbed ADD may say: it is done, or somebody else works on the attachment or removes it. */
-function unexpected(command: string, given: Answer): string[] {
-  const { exitCode, signal, stdout, stderr } = given;
-  if (signal === 'SIGKILL' || exitCode === 0) return [];
-  if (command === 'ADD' && stdout !== '' && given.json.code === again) return [];
-  return [`${command}: ${signal ?? exitCode} ${stdout}${stderr}`];
-}
-
-/** One call, left alone or killed or paused for a while. @returns whether it was disturbed, and what it must not have said. */
-async function disturbed(command: string, pod: Pod, roll: Dice): Promise<{ fault: boolean; wrong: string[] }> {
-  const [what, moment, pause] = [roll.next(), roll.next() ** 2 * 2_000, roll.next() * 1_000];
-  const child = start(command, pod.call());
-  const ended = child.then(answer);
-  let fault = false;
-  const early = new AbortController();
-  void ended.finally(() => early.abort());
-  const passed = (ms: number) => delay(ms, true, { signal: early.signal }).catch(() => false);
-  if (what < 0.5 && (await passed(moment))) {
-    fault = child.kill(what < 0.25 ? 'SIGKILL' : 'SIGSTOP');
-    if (what >= 0.25) {
-      await passed(pause);
-      child.kill('SIGCONT');
-    }
-  }
-  return { fault, wrong: unexpected(command, await ended) };
 }
 
 onRealSwitch(withSeed('the storm'), (theSwitch) => {
@@ -84,20 +52,7 @@ onRealSwitch(withSeed('the storm'), (theSwitch) => {
 
     test(`ADDs and DELs of ${keys} keys by ${workers} processes, killed and paused`, async () => {
       const pods = await podsOf(node(), keys);
-      const end = performance.now() + mixtureMs;
-      const wrong: string[] = [];
-      const work = async (_: unknown, worker: number): Promise<void> => {
-        const roll = dice(`storm ${mode} ${worker}`);
-        while (performance.now() < end) {
-          const pod = roll.pick(pods);
-          const outcome = await disturbed(roll.next() < 0.6 ? 'ADD' : 'DEL', pod, roll);
-          tally.cases++;
-          tally.faults += Number(outcome.fault);
-          wrong.push(...outcome.wrong);
-        }
-      };
-      await Promise.all(Array.from({ length: workers }, work));
-      expect(wrong).toEqual([]);
+      expect(await mixture({ targets: pods, salt: `storm ${mode}`, workers, ms: mixtureMs, tally })).toEqual([]);
       const { exitCode, json } = await node().recover();
       expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0 } });
       // What is at rest stays until its DEL; nothing else may.

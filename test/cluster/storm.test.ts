@@ -1,0 +1,45 @@
+/** Kills and crowds with a real API server in the loop: nothing is left in the switch, the address store, the volumes, the pods. */
+import { afterAll, describe, expect, test } from 'vitest';
+import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
+import { complete, dice, Tally } from '../support/faults.ts';
+import { killByTime } from '../support/kill-by-time.ts';
+import { killMatrix } from '../support/kill-matrix.ts';
+import { emptyKubeWorld, podGround } from '../support/kube-node.ts';
+import { withSeed } from '../support/seed.ts';
+import { failures, mixture } from '../support/storm.ts';
+
+const kills = complete ? 200 : 60;
+const sampledPoints = 8;
+const keys = 12;
+const workers = 24;
+const mixtureMs = complete ? 60_000 : 15_000;
+
+onCluster(withSeed('with an API server in the loop'), (parts) => {
+  const home = useKubeNode(parts);
+  const nothingLeft = async () => expect(await home().world()).toEqual(emptyKubeWorld);
+
+  describe('kills by time', () => {
+    const tally = new Tally('kill-by-time, in a cluster');
+    afterAll(() => tally.print());
+    test.each(['ADD', 'DEL'] as const)(
+      `I4 %s killed at ${kills} moments leaves nothing after DEL`,
+      async (command) => await killByTime(podGround(home()), command, kills, tally),
+    );
+  });
+
+  describe('kills at every call', () => {
+    const tally = new Tally('kill-matrix, in a cluster');
+    afterAll(() => tally.print());
+    killMatrix(() => podGround(home(), sampledPoints), tally, dice('kill-matrix, in a cluster'));
+  });
+
+  test(`ADDs and DELs of ${keys} pods by ${workers} processes, killed and paused, leave nothing`, async () => {
+    const tally = new Tally('storm, in a cluster');
+    const pods = await Promise.all(Array.from({ length: keys }, () => home().pod()));
+    expect(await mixture({ targets: pods, salt: 'storm, in a cluster', workers, ms: mixtureMs, tally })).toEqual([]);
+    expect(await home().node.recover()).toMatchObject({ exitCode: 0, json: { owed: 0 } });
+    expect(failures(await Promise.all(pods.map((pod) => pod.del())))).toEqual([]);
+    await tally.clean(nothingLeft);
+    tally.print();
+  });
+});

@@ -1,0 +1,66 @@
+/** A mixture of ADDs and DELs on few keys by many processes, some of them killed or paused at random. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Answer, answer, start } from './cni.ts';
+import type { Dice } from './dice.ts';
+import { dice, type Tally } from './faults.ts';
+import type { Target } from './kill-matrix.ts';
+
+/** CNI: try again later. */
+const again = 11;
+
+export const failures = (answers: readonly Answer[]): string[] =>
+  answers.filter(({ exitCode }) => exitCode !== 0).map(({ signal, stdout, stderr }) => `${signal} ${stdout}${stderr}`);
+
+interface Mixture {
+  readonly targets: readonly Target[];
+  /** Of the dice. */
+  readonly salt: string;
+  readonly workers: number;
+  readonly ms: number;
+  readonly tally: Tally;
+}
+
+/** @returns what no call may say */
+export async function mixture({ targets, salt, workers, ms, tally }: Mixture): Promise<string[]> {
+  const end = performance.now() + ms;
+  const wrong: string[] = [];
+  const work = async (_: unknown, worker: number): Promise<void> => {
+    const roll = dice(`${salt} ${worker}`);
+    while (performance.now() < end) {
+      const target = roll.pick(targets);
+      const outcome = await disturbed(roll.next() < 0.6 ? 'ADD' : 'DEL', target, roll);
+      tally.cases++;
+      tally.faults += Number(outcome.fault);
+      wrong.push(...outcome.wrong);
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, work));
+  return wrong;
+}
+
+/** What a disturbed ADD may say: it is done, or somebody else works on the attachment or removes it. */
+function unexpected(command: string, given: Answer): string[] {
+  const { exitCode, signal, stdout, stderr } = given;
+  if (signal === 'SIGKILL' || exitCode === 0) return [];
+  if (command === 'ADD' && stdout !== '' && given.json.code === again) return [];
+  return [`${command}: ${signal ?? exitCode} ${stdout}${stderr}`];
+}
+
+/** One call, left alone or killed or paused for a while. @returns whether it was disturbed, and what it must not have said. */
+async function disturbed(command: string, target: Target, roll: Dice): Promise<{ fault: boolean; wrong: string[] }> {
+  const [what, moment, pause] = [roll.next(), roll.next() ** 2 * 2_000, roll.next() * 1_000];
+  const child = start(command, target.call('net1', {}));
+  const ended = child.then(answer);
+  let fault = false;
+  const early = new AbortController();
+  void ended.finally(() => early.abort());
+  const passed = (ms: number) => delay(ms, true, { signal: early.signal }).catch(() => false);
+  if (what < 0.5 && (await passed(moment))) {
+    fault = child.kill(what < 0.25 ? 'SIGKILL' : 'SIGSTOP');
+    if (what >= 0.25) {
+      await passed(pause);
+      child.kill('SIGCONT');
+    }
+  }
+  return { fault, wrong: unexpected(command, await ended) };
+}
