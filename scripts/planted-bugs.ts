@@ -187,6 +187,30 @@ export const bugs: readonly Bug[] = [
     suites: [unit('test/effects/publication.test.ts')],
   },
   {
+    letter: 'm',
+    title: 'a removal does not make stale what may be on its way to the API server',
+    patches: [
+      {
+        file: 'src/effects/annotation.ts',
+        search: 'isFence = own === undefined && !settled;',
+        replace: 'isFence = false;',
+      },
+    ],
+    suites: [unit('test/effects/annotation.test.ts', 'on its way')],
+  },
+  {
+    letter: 'n',
+    title: 'an annotation is written whatever others wrote meanwhile',
+    patches: [
+      {
+        file: 'src/effects/kubernetes.ts',
+        search: 'metadata: { uid, resourceVersion, annotations }',
+        replace: 'metadata: { uid, annotations }',
+      },
+    ],
+    suites: [unit('test/effects/annotation.test.ts', 'merge patch')],
+  },
+  {
     letter: 'l',
     title: 'a record is written and not fsynced',
     patches: [

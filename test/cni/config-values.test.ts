@@ -1,7 +1,7 @@
 /** What the configuration's values become. What is refused: config.test.ts. */
 import { describe, expect, it } from 'vitest';
 import { defaultDeadlines } from '../../src/deadlines.ts';
-import { added, host } from '../support/cni-requests.ts';
+import { added, host, refusal } from '../support/cni-requests.ts';
 
 describe('the smallest configuration', () => {
   it('has the predecessor’s defaults: server mode, bridge br0, its shared directory', () => {
@@ -86,7 +86,16 @@ describe('the MAC address (B41)', () => {
     return added(changes, has('env') ? { CNI_ARGS: `MAC=${has('env')}` } : {}).config.mac;
   };
 
-  it('is taken from runtimeConfig before args.cni before CNI_ARGS before the configuration', () => {
+  it('A18 of args.cni is read in any case, and a wrong one is refused by name', () => {
+    for (const key of ['mac', 'MAC', 'Mac'])
+      expect(added({ args: { cni: { [key]: macs.args } } }).config.mac).toBe(macs.args);
+    expect(refusal(() => added({ args: { cni: { MAC: 'x' } } }))).toMatchObject({
+      code: 7,
+      message: expect.stringContaining('args.cni.mac'),
+    });
+  });
+
+  it('A18 is taken from runtimeConfig before args.cni before CNI_ARGS before the configuration', () => {
     expect(macOf('runtime', 'args', 'env', 'host')).toBe(macs.runtime);
     expect(macOf('args', 'env', 'host')).toBe(macs.args);
     expect(macOf('env', 'host')).toBe(macs.env);

@@ -43,6 +43,15 @@ describe('a plan that nothing forbids', () => {
 });
 
 describe('the path of the socket', () => {
+  it('by a symlink is as long as the symlink makes it, and in server mode as long as it likes (A5)', async () => {
+    const s = await scene();
+    const directory = join(s.sharedDir, 'd'.repeat(120));
+    expect(await troubles(s, s.plan({ port: { directory, link: join(s.sharedDir, 'short') } }))).toEqual([]);
+    expect(await troubles(s, s.plan({ port: { directory, mode: 'server' } }))).toEqual([]);
+    const found = await troubles(s, s.plan({ port: { directory, link: join(s.sharedDir, 's'.repeat(120)) } }));
+    expect(found).toMatchObject([{ code: 7, message: expect.stringContaining('"shortDir"') }]);
+  });
+
   it('may have 107 bytes and not one more, counted in bytes (A5, B31)', async () => {
     const s = await scene();
     for (const [bytes, refused] of [
@@ -136,6 +145,17 @@ describe('directories', () => {
       for (const word of ['"sharedDir"', '"dataDir"', 'IPAM plugin "no"']) expect(messages(found)).toContain(word);
     },
   );
+
+  it('of the kubelet that are missing are refused with the key that says where they are, not made', async () => {
+    const s = await scene();
+    const base = join(s.sharedDir, 'pods', 'uid', 'volumes');
+    const { own: _, ...directory } = s.plan().socketDir;
+    const found = await troubles(s, { ...s.plan(), socketDir: { ...directory, base, kubelet: true } });
+    expect(found).toMatchObject([{ code: 7, message: expect.stringMatching(/emptyDir "shared-dir".*kubeletRootDir/) }]);
+    expect(messages(found)).toContain(base);
+    mkdirSync(base, { recursive: true });
+    expect(await troubles(s, { ...s.plan(), socketDir: { ...directory, base, kubelet: true } })).toEqual([]);
+  });
 
   it('that are missing will be made: the nearest one above them is judged', async () => {
     const s = await scene();

@@ -10,8 +10,15 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
-/** @param role of the application: `server` creates the socket and waits for the switch (which is then the client). */
-export async function startPeer(socket: string, role: 'client' | 'server'): Promise<Peer> {
+/**
+ * @param role of the application: `server` creates the socket and waits for the switch (which is then the client)
+ * @param under what it is started by, such as a container's mounts
+ */
+export async function startPeer(
+  socket: string,
+  role: 'client' | 'server',
+  under: readonly string[] = [],
+): Promise<Peer> {
   const directory = await mkdtemp(join(tmpdir(), 'usw-p-'));
   const device = `net_virtio_user0,path=${socket}${role === 'server' ? ',server=1' : ''}`;
   const memory = [
@@ -33,7 +40,7 @@ export async function startPeer(socket: string, role: 'client' | 'server'): Prom
   ];
   const child = execa(
     'setpriv',
-    ['--pdeathsig', 'KILL', 'dpdk-testpmd', ...memory, `--vdev=${device}`, '--', ...options],
+    ['--pdeathsig', 'KILL', ...under, 'dpdk-testpmd', ...memory, `--vdev=${device}`, '--', ...options],
     {
       // DPDK's files go where they can be removed.
       env: { RUNTIME_DIRECTORY: directory },
