@@ -2,15 +2,18 @@
  * How long a call takes beside what it replaces, on a private switch: `npm run bench [-- --rounds N] [-- --ports N]`.
  *
  * R1 is the least that a plugin made of programs does: for ADD ovs-vsctl find, add-port, find and host-local ADD; for DEL ovs-vsctl
- * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine.
+ * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine. With etcd
+ * and kube-apiserver there (npm run kube-assets) the same is done for a pod that an API server knows.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { namespace, sharing, tokenOf, writeKubeconfig } from '../test/support/api.ts';
+import { Cluster } from '../test/support/cluster.ts';
 import { createNetns, removeNetns } from '../test/support/netns.ts';
-import { cniPath, executable } from '../test/support/requirements.ts';
+import { clusterParts, cniPath, executable, missing } from '../test/support/requirements.ts';
 import { startSwitch } from '../test/support/switch.ts';
 
 const { values } = parseArgs({
@@ -49,6 +52,7 @@ const median = (name: string): number => {
 const directory = mkdtempSync(join(tmpdir(), 'usb-'));
 const ovs = await startSwitch();
 const netns = await createNetns(join(directory, 'netns'), 'bench');
+const cluster = missing(clusterParts).length === 0 ? await Cluster.start() : undefined;
 try {
   const hello = compileHello();
   const dataDir = join(directory, 'data');
@@ -120,15 +124,36 @@ try {
       () => vsctl('list-ports', 'bench0'),
       () => hostLocal('DEL'),
     ]);
+    if (cluster) {
+      const { changes, args } = await preparePod(cluster, `app-${round}`);
+      const asked = { ...cni(other), CNI_ARGS: args };
+      const pod = JSON.stringify({ ...config('client'), ...changes });
+      timed('ADD in a pod', executable, [], { ...asked, CNI_COMMAND: 'ADD' }, pod);
+      timed('DEL in a pod', executable, [], { ...asked, CNI_COMMAND: 'DEL' }, pod);
+    }
     timed('VERSION', executable, [], { CNI_COMMAND: 'VERSION' }, '{"cniVersion":"1.0.0"}');
     timed('hello world', hello, [], {});
   }
   report();
   where(trace);
 } finally {
+  await cluster?.stop();
   await removeNetns(netns);
   await ovs.stop();
   rmSync(directory, { recursive: true, force: true });
+}
+
+/** As the kubelet has it when it starts a sandbox. */
+async function preparePod(api: Cluster, name: string) {
+  const { metadata } = await api.createPod({ name, ...sharing({ emptyDir: {} }) });
+  const kubeletRootDir = join(directory, 'kubelet');
+  const volumes = join(kubeletRootDir, 'pods', metadata.uid, 'volumes');
+  mkdirSync(join(volumes, 'kubernetes.io~empty-dir', 'shared-dir'), { recursive: true });
+  const kubeconfig = writeKubeconfig(directory, api, { token: tokenOf('plugin') });
+  return {
+    changes: { kubeconfig, kubeletRootDir, shortDir: join(directory, 'short') },
+    args: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_UID=${metadata.uid}`,
+  };
 }
 
 function compileHello(): string {
@@ -146,11 +171,14 @@ function report(): void {
   for (const [ours, theirs] of [
     ['ADD', 'R1 ADD'],
     ['DEL', 'R1 DEL'],
+    ['ADD in a pod', 'R1 ADD'],
+    ['DEL in a pod', 'R1 DEL'],
     ['VERSION', 'hello world'],
   ] as const) {
+    if (!samples.has(ours)) continue;
     const [a, b] = [median(ours), median(theirs)];
     console.log(
-      `${ours.padEnd(8)} ${a.toFixed(1).padStart(6)} ms   ${theirs.padEnd(12)} ${b.toFixed(1).padStart(6)} ms   ratio ${(a / b).toFixed(2)}`,
+      `${ours.padEnd(13)} ${a.toFixed(1).padStart(6)} ms   ${theirs.padEnd(12)} ${b.toFixed(1).padStart(6)} ms   ratio ${(a / b).toFixed(2)}`,
     );
   }
 }
