@@ -8,9 +8,10 @@ import { readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import { code } from '../attachment.ts';
+import type { Moment } from '../deadlines.ts';
 import { parseYaml } from '../native.ts';
 import { ApiError } from './api-error.ts';
-import { codeOf } from './directory.ts';
+import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
 
 /** How requests are made: where to, and with what TLS settings and headers. */
 export interface Access {
@@ -18,8 +19,8 @@ export interface Access {
   readonly options: RequestOptions;
 }
 
-/** @throws ApiError 7 naming the file and what it lacks. */
-export async function readKubeconfig(path: string): Promise<Access> {
+/** @param end for a program that gives credentials. @throws ApiError 7 naming the file and what it lacks. */
+export async function readKubeconfig(path: string, end: Moment): Promise<Access> {
   const refused = (why: string) => new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`);
   const text = read(path, refused);
   const { KubeConfig } = await import('@kubernetes/client-node');
@@ -36,7 +37,7 @@ export async function readKubeconfig(path: string): Promise<Access> {
   const options: RequestOptions = {};
   try {
     const token = tokenOfFile(text, user.name, path);
-    await config.applyToHTTPSOptions(options);
+    await inTime(config.applyToHTTPSOptions(options), end, 'their program');
     if (token) options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
   } catch (error) {
     throw refused(`has credentials that cannot be used: ${harmless(error)}`);
@@ -73,5 +74,6 @@ function tokenOfFile(text: string, userName: string, path: string): string | und
 function harmless(error: unknown): string {
   const path = error instanceof Error && 'path' in error ? ` "${error.path}"` : '';
   if (codeOf(error)) return `${codeOf(error)}${path}`;
+  if (error instanceof DirectoryTimeout) return error.message;
   return error instanceof Error ? error.name : 'unknown error';
 }

@@ -83,7 +83,8 @@ export class Kubernetes {
 
   /** @throws ApiError */
   static async open(kubeconfig: string, deadlines: Deadlines): Promise<Kubernetes> {
-    return new Kubernetes(await readKubeconfig(kubeconfig), kubeconfig, deadlines);
+    const access = await readKubeconfig(kubeconfig, now() + deadlines.apiMs);
+    return new Kubernetes(access, kubeconfig, deadlines);
   }
 
   /** @returns undefined if there is no such pod. @throws ApiError */
