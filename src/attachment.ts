@@ -59,6 +59,9 @@ export const code = {
   invalidConfig: 7,
   invalidNetns: 8,
   tryAgainLater: 11,
+  /** Of STATUS: no ADD can be served; and, of the second, what is attached may suffer too. */
+  notAvailable: 50,
+  limitedConnectivity: 51,
   /** Ours: CHECK found that the world is not as ADD left it. */
   drift: 100,
   internal: 999,

@@ -9,6 +9,8 @@ export interface Deadlines {
   readonly rollbackMs: number;
   /** A DEL. CRI-O and containerd's clean-up give 60 s and do not come back. */
   readonly delMs: number;
+  /** A STATUS: whoever asks wants to know now. */
+  readonly statusMs: number;
   /** How long a call waits for the attachment's lock: a live holder sees the going mark well within it. */
   readonly lockMs: number;
   /** One run of an IPAM program: a DHCP or API-backed one is slow, a hung one must not eat the rollback. */
@@ -29,6 +31,7 @@ export const defaultDeadlines: Deadlines = {
   addMs: 60_000,
   rollbackMs: 20_000,
   delMs: 30_000,
+  statusMs: 900,
   lockMs: 20_000,
   ipamMs: 20_000,
   switchMs: 10_000,

@@ -17,6 +17,7 @@ import type { Stamped } from './journal/record.ts';
 import { addMachine } from './machines/add.ts';
 import type { delMachine } from './machines/del.ts';
 import type { Call, Facts, Outcome, Perform, Plan, Request, Step, Verb } from './machines/protocol.ts';
+import type { restoreMachine } from './machines/restore.ts';
 import { type AttachmentEvent, eventOf } from './machines/steps.ts';
 
 export const formatVersion = 1;
@@ -48,7 +49,9 @@ export type Entry =
   /** At rest: nothing left to do until DEL. */
   | { readonly kind: 'attached' }
   /** A removal begins. */
-  | { readonly kind: 'going'; readonly by: string };
+  | { readonly kind: 'going'; readonly by: string }
+  /** What an attachment at rest has lost is put back: until `attached` nothing is told of the ADD. */
+  | { readonly kind: 'restoring' };
 
 export interface Ways {
   readonly journal: Pick<Journal<Entry>, 'append' | 'note'>;
@@ -60,7 +63,7 @@ export interface Ways {
   readonly stop: () => Trouble | undefined;
 }
 
-type Machine = typeof addMachine | typeof delMachine;
+type Machine = typeof addMachine | typeof delMachine | typeof restoreMachine;
 
 export const start = <M extends Machine>(machine: M): SnapshotFrom<M> =>
   initialTransition(machine as AnyStateMachine)[0] as SnapshotFrom<M>;
@@ -74,8 +77,9 @@ export async function drive<M extends Machine>(
 ): Promise<SnapshotFrom<M>> {
   let [snapshot, request] = step(machine, from, event);
   while (request) {
-    const stop = request.verb === 'ensure' ? announce(request, ways) : undefined;
-    if (request.verb === 'ensure' && !stop) [snapshot] = step(machine, snapshot, { type: `${request.step}.begun` });
+    const making = request.verb !== 'remove';
+    const stop = making ? announce(request, ways) : undefined;
+    if (making && !stop) [snapshot] = step(machine, snapshot, { type: `${request.step}.begun` });
     const next: AttachmentEvent = stop ? abandon(stop, ways) : await act(request, ways);
     [snapshot, request] = step(machine, snapshot, next);
   }
@@ -102,7 +106,7 @@ function abandon(trouble: Trouble, { journal }: Ways): AttachmentEvent {
 
 async function act(request: Request, ways: Ways): Promise<AttachmentEvent> {
   const { journal, perform, call, end } = ways;
-  const making = request.verb === 'ensure';
+  const making = request.verb !== 'remove';
   const began = now();
   const outcome = await perform(request, { ...call, end: making ? end.make : end.remove });
   const ms = Math.round((now() - began) * 10) / 10;
@@ -151,7 +155,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
     return undefined;
   let [snapshot] = step(addMachine, start(addMachine), { type: 'begin', plan: header.plan });
   let state: Past['state'] = 'adding';
-  for (const entry of rest) {
+  for (const entry of addedBy(rest)) {
     const event = replayed(entry);
     if (event === 'removal') state = 'going';
     if (event === 'removal' || event === undefined) continue;
@@ -170,17 +174,29 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   return { header, state, undo, facts };
 }
 
+/** Without what a put-back did: it changes nothing in what was added, and is done again if it came to no end. */
+function addedBy(entries: readonly Entry[]): Entry[] {
+  let restoring = false;
+  return entries.filter(({ kind }) => {
+    if (kind === 'restoring') restoring = true;
+    const told = !restoring || kind === 'going';
+    if (kind === 'attached' || kind === 'going') restoring = false;
+    return told;
+  });
+}
+
 function replayed(entry: Entry): AttachmentEvent | 'removal' | undefined {
   switch (entry.kind) {
     case 'intent':
       return { type: `${entry.step}.begun` };
     case 'outcome':
-      return entry.verb === 'ensure' ? eventOf(entry, entry.outcome) : 'removal';
+      return entry.verb === 'remove' ? 'removal' : eventOf(entry, entry.outcome);
     case 'abandon':
       return { type: 'abandon', trouble: entry.trouble };
     case 'going':
       return 'removal';
     case 'attached':
+    case 'restoring':
     case 'begin':
       return undefined;
   }

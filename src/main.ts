@@ -3,7 +3,7 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { version } from '../package.json' with { type: 'json' };
-import { runCniCommand } from './cni/command.ts';
+import { runCniCommand, type Status } from './cni/command.ts';
 
 const stdout = (text: string): void => void writeSync(1, text);
 const stderr = (text: string): void => void writeSync(2, text);
@@ -17,8 +17,13 @@ async function verbs() {
   return handlers(({ config }) => createNode(config, { clock, random, stderr }));
 }
 
+async function status(): Promise<Status> {
+  const { statusOf } = await import('./status.ts');
+  return statusOf;
+}
+
 async function main(): Promise<number> {
-  if (process.env.CNI_COMMAND) return await runCniCommand({ env: process.env, stdin, stdout, stderr }, verbs);
+  if (process.env.CNI_COMMAND) return await runCniCommand({ env: process.env, stdin, stdout, stderr }, verbs, status);
   const { runCli } = await import('./cli/cli.ts');
   const { machineForPeople } = await import('./node.ts');
   const interactive = process.stdout.isTTY === true && !process.env.NO_COLOR;

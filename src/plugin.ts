@@ -5,12 +5,14 @@
  * (machines/), effects (host).
  */
 import { join } from 'node:path';
-import { contradictions, resultOf, withPrevResult } from './answer.ts';
+import { asChecked, contradictions, resultOf, withPrevResult } from './answer.ts';
 import { code, journalName, keyText, type Trouble } from './attachment.ts';
 import type { Handlers } from './cni/command.ts';
+import type { Basics } from './cni/config.ts';
 import { CniError, refuse } from './cni/error.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
 import type { Result } from './cni/result.ts';
+import type { GcRequest } from './cni/upkeep.ts';
 import { type Moment, now, within } from './deadlines.ts';
 import {
   type Begin,
@@ -35,7 +37,7 @@ import { addMachine } from './machines/add.ts';
 import type { Call, Facts, Plan, PodPlace } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
 import { planOf, removalPlan } from './plan.ts';
-import { payOwed, type Recovered } from './recovery/recover.ts';
+import { collect, payOwed, type Recovered } from './recovery/recover.ts';
 import { takeAway } from './recovery/removal.ts';
 
 /** What the handlers are given of the machine they run on. */
@@ -50,8 +52,8 @@ export interface Node {
 
 const going: Trouble = { code: code.tryAgainLater, message: 'the attachment is being removed' };
 
-export function handlers(nodeFor: (request: AddRequest | DelRequest) => Node): Handlers {
-  const using = async <R extends AddRequest | DelRequest, T>(
+export function handlers(nodeFor: (request: { readonly config: Basics }) => Node): Handlers {
+  const using = async <R extends { readonly config: Basics }, T>(
     request: R,
     action: (request: R, node: Node) => Promise<T>,
   ) => {
@@ -66,6 +68,7 @@ export function handlers(nodeFor: (request: AddRequest | DelRequest) => Node): H
     add: (request) => using(request, add),
     check: (request) => using(request, check),
     del: (request) => using(request, del),
+    gc: (request) => using(request, gc),
   };
 }
 
@@ -91,7 +94,7 @@ async function add(request: AddRequest, node: Node): Promise<Result> {
     const repeated = await startOver(journal, request, plan, node, call);
     const facts = repeated ?? (await attach(journal, request, plan, node, call));
     log.info(`ADD ${keyText(key)}: attached`);
-    return resultOf(request, facts);
+    return resultOf(request, plan, facts);
   } finally {
     journal.close();
   }
@@ -162,7 +165,7 @@ async function standsAsAsked(past: Past, request: AddRequest, plan: Plan, node: 
     JSON.stringify(header.netns) === JSON.stringify(node.host.readNetns(request.netns)) &&
     JSON.stringify(header.plan) === JSON.stringify(plan);
   if (!same) return false;
-  const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, facts) } };
+  const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, plan, facts) } };
   return (await survey(asChecked, facts, node.host.perform, call)).length === 0;
 }
 
@@ -371,4 +374,24 @@ async function delWithoutJournal(request: DelRequest, node: Node, end: Moment): 
   });
   const [first] = owed;
   if (first) throw new CniError(first.trouble.code, described(owed));
+}
+
+// ---- GC
+
+/** What the runtime does not list is removed; errors are collected, and what is owed is one. */
+async function gc(request: GcRequest, node: Node): Promise<void> {
+  const { config, network, path, stdin, env } = request;
+  const { dataDir, ovsdb, ipam, deadlines } = config;
+  const started = node.clock().toISOString();
+  const instance = readInstance(node.disk, dataDir);
+  const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
+  const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, asChecked, progress };
+  const isStale = (key: AddRequest['key']) => key.network === network && !request.isValid(key.containerId, key.ifName);
+  const collected = instance === undefined ? [] : await collect(options, instance, started, isStale);
+  const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
+  const call = { instance: instance ?? '', end: now() + deadlines.delMs };
+  refuse([
+    ...owing.map((message) => ({ code: code.tryAgainLater, message })),
+    ...(ipam ? await node.host.collectAddresses({ program: ipam, path }, { stdin, env }, call) : []),
+  ]);
 }

@@ -5,11 +5,12 @@
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { asChecked } from '../answer.ts';
 import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
 import { defaultDeadlines } from '../deadlines.ts';
 import type { Host } from '../effects/host.ts';
 import type { Disk } from '../journal/disk.ts';
-import { type Recovered, recover } from '../recovery/recover.ts';
+import { type KnownPort, type Recovered, recover } from '../recovery/recover.ts';
 import { matching, readAttachments } from './attachments.ts';
 import { help } from './help.ts';
 import { paint, recoveredLine, summary, table, timeline } from './print.ts';
@@ -33,6 +34,7 @@ const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
 
 const options = {
   json: { type: 'boolean', default: false },
+  'dry-run': { type: 'boolean', default: false },
   'data-dir': { type: 'string', default: defaultDataDir },
   ovsdb: { type: 'string', default: defaultOvsdb },
   help: { type: 'boolean', short: 'h', default: false },
@@ -117,6 +119,7 @@ function show({ values, positionals }: Words, terminal: Terminal, { disk }: Mach
 
 async function recoverAll({ values }: Words, terminal: Terminal, machine: Machine): Promise<number> {
   const host = machine.host();
+  const others: KnownPort[] = [];
   const colours = paint(terminal.interactive);
   try {
     const attachments = await recover({
@@ -125,10 +128,14 @@ async function recoverAll({ values }: Words, terminal: Terminal, machine: Machin
       dataDir: values['data-dir'],
       ovsdb: values.ovsdb,
       removeMs: defaultDeadlines.delMs,
+      asChecked,
+      dryRun: values['dry-run'],
+      others: (port) => others.push(port),
       progress: (one) => !values.json && terminal.stdout(recoveredLine(one, colours)),
     });
     const counts = countsOf(attachments);
-    terminal.stdout(values.json ? json({ attachments, ...counts }) : summary(counts));
+    const dryRun = values['dry-run'];
+    terminal.stdout(values.json ? json({ attachments, others, dryRun, ...counts }) : summary(counts, dryRun, others));
     return counts.owed > 0 ? exit.owed : exit.done;
   } finally {
     host.close();
@@ -137,5 +144,6 @@ async function recoverAll({ values }: Words, terminal: Terminal, machine: Machin
 
 function countsOf(attachments: readonly Recovered[]) {
   const count = (result: Recovered['result']) => attachments.filter((one) => one.result === result).length;
-  return { removed: count('removed'), owed: count('owed'), kept: count('kept'), held: count('held') };
+  const counts = { removed: count('removed'), restored: count('restored'), owed: count('owed') };
+  return { ...counts, kept: count('kept'), held: count('held') };
 }

@@ -3,15 +3,17 @@ export const help = (
   version: string,
 ): string => `userspace ${version}: a CNI plugin for vhost-user interfaces on Open vSwitch with DPDK
 
-A container runtime calls it with CNI_COMMAND (ADD, CHECK, DEL, VERSION) in its environment and a network
+A container runtime calls it with CNI_COMMAND (ADD, CHECK, DEL, GC, STATUS, VERSION) in its environment and a network
 configuration of type "userspace" on stdin. For people:
 
   userspace list                     every attachment: its state, port, addresses, and what is owed
   userspace show ID [IFNAME]         the journal of an attachment as a timeline; ID may be the beginning of one
-  userspace recover                  finish what was interrupted: complete removals, roll back dead ADDs
+  userspace recover                  finish what was interrupted, release what no sandbox can use any more, put back the
+                                     ports of living ones that the switch lost, remove ports without a journal
   userspace help
 
   --json             one JSON document instead of text
+  --dry-run          recover says what it would do, and changes nothing
   --data-dir DIR     where the journals are (default /var/lib/cni/userspace)
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock); recover takes the
                      address of each journal, and this one only where a journal is unreadable

@@ -3,7 +3,7 @@
  */
 import type { Begin, Entry } from '../drive.ts';
 import type { Stamped } from '../journal/record.ts';
-import type { Recovered } from '../recovery/recover.ts';
+import type { KnownPort, Recovered } from '../recovery/recover.ts';
 import type { Attachment, Reading } from './attachments.ts';
 
 type Colour = 'green' | 'yellow' | 'red' | 'dim';
@@ -89,6 +89,8 @@ function told(entry: Entry & Stamped, colours: Paint): string {
       return colours('green', 'attached');
     case 'going':
       return `going   by ${entry.by}`;
+    case 'restoring':
+      return colours('yellow', 'restoring');
   }
 }
 
@@ -97,13 +99,27 @@ function begun({ plan, netns }: Partial<Begin>): string {
   return `bridge ${plan?.bridge?.name ?? '-'}, port ${plan?.port?.name ?? '-'} (${plan?.port?.mode ?? '-'}), netns ${netns?.path ?? '-'}`;
 }
 
-export function recoveredLine({ key, found, result, owed }: Recovered, colours: Paint): string {
-  const colour: Colour = result === 'owed' ? 'red' : result === 'removed' ? 'green' : 'dim';
+const fateColour: Record<Recovered['result'], Colour> = {
+  removed: 'green',
+  restored: 'green',
+  owed: 'red',
+  kept: 'dim',
+  held: 'dim',
+};
+
+export function recoveredLine({ key, found, result, owed, note }: Recovered, colours: Paint): string {
   const why = owed.map(({ step, message }) => `; ${step}: ${plain(message)}`).join('');
-  return `${key}: ${found}, ${colours(colour, result)}${why}\n`;
+  return `${plain(key)}: ${found}, ${colours(fateColour[result], result)}${why}${note ? `; ${plain(note)}` : ''}\n`;
 }
 
-export const summary = (counts: { readonly [name: string]: number }): string =>
-  `${Object.entries(counts)
-    .map(([name, count]) => `${count} ${name}`)
-    .join(', ')}\n`;
+export function summary(
+  counts: { readonly [name: string]: number },
+  dryRun: boolean,
+  others: readonly KnownPort[],
+): string {
+  const words = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
+  const foreign = others.map(
+    ({ name, instance }) => `left alone: port "${plain(name)}" of another data directory (${instance})\n`,
+  );
+  return `${foreign.join('')}${dryRun ? 'a dry run, nothing was changed: ' : ''}${words.join(', ')}\n`;
+}

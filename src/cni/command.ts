@@ -5,12 +5,17 @@ import { code } from '../attachment.ts';
 import { CniError, toCniError } from './error.ts';
 import type { AddRequest, DelRequest, Environment } from './request.ts';
 import { formatResult, type Result, supportedVersions } from './result.ts';
+import type { GcRequest, StatusRequest } from './upkeep.ts';
 
 export interface Handlers {
   add(request: AddRequest): Promise<Result>;
   check(request: AddRequest): Promise<void>;
   del(request: DelRequest): Promise<void>;
+  gc(request: GcRequest): Promise<void>;
 }
+
+/** Loaded apart: STATUS needs no machine and no journal, and is asked often. */
+export type Status = (request: StatusRequest) => Promise<void>;
 
 export interface Streams {
   readonly env: Environment;
@@ -24,12 +29,16 @@ export interface Streams {
  * @param handlers loads them: VERSION needs none, and a call is a process start.
  * @returns the exit code: 0, or 1 with an error object on stdout.
  */
-export async function runCniCommand(streams: Streams, handlers: () => Promise<Handlers>): Promise<number> {
+export async function runCniCommand(
+  streams: Streams,
+  handlers: () => Promise<Handlers>,
+  status: () => Promise<Status>,
+): Promise<number> {
   let version = supportedVersions.at(-1) as string;
   try {
     const stdin = readStdin(streams);
     version = versionOf(stdin) ?? version;
-    const answer = await dispatch(streams.env, stdin, handlers);
+    const answer = await dispatch(streams.env, stdin, handlers, status);
     if (answer) streams.stdout(`${JSON.stringify(answer, null, 2)}\n`);
     return 0;
   } catch (thrown) {
@@ -44,9 +53,16 @@ async function dispatch(
   env: Environment,
   stdin: string,
   handlers: () => Promise<Handlers>,
+  status: () => Promise<Status>,
 ): Promise<object | undefined> {
   const command = env.CNI_COMMAND ?? '';
   if (command === 'VERSION') return { cniVersion: versionOf(stdin) ?? supportedVersions.at(-1), supportedVersions };
+  if (command === 'STATUS' || command === 'GC') {
+    const { parseGc, parseStatus } = await import('./upkeep.ts');
+    if (command === 'GC') await (await handlers()).gc(parseGc(env, stdin));
+    else await (await status())(parseStatus(env, stdin));
+    return undefined;
+  }
   if (!['ADD', 'CHECK', 'DEL'].includes(command)) {
     throw new CniError(code.invalidEnvironment, `unknown CNI_COMMAND: ${command}`);
   }

@@ -70,7 +70,7 @@ export function parseDel(env: Environment, stdin: string): DelRequest {
   const { raw, troubles } = parseBody(stdin);
   refuse([...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_IFNAME']), ...troubles]);
   if (!raw) throw new Error('a configuration without a fault was not read');
-  return { ...common(env, stdin, raw, parseArgs(env.CNI_ARGS).args), config: salvageConfig(raw) };
+  return common(env, stdin, raw, parseArgs(env.CNI_ARGS).args);
 }
 
 /** @throws CniError as parseAdd, and 1 for a version that knows no CHECK. */
@@ -87,23 +87,31 @@ export function parseCheck(env: Environment, stdin: string): AddRequest {
 
 const isOld = (version: string): boolean => version === '0.1.0' || version === '0.2.0';
 
-function common(env: Environment, stdin: string, raw: Raw, args: Args): Common {
-  const pod = podOf(args);
+/** What an IPAM plugin is to be called with, and what of the configuration every verb can use. */
+export function forIpam(env: Environment, stdin: string, raw: Raw) {
   const cni = Object.entries(env).filter(([name]) => name.startsWith('CNI_') && name !== 'CNI_COMMAND');
   return {
-    key: { network: String(raw.name), containerId: env.CNI_CONTAINERID ?? '', ifName: env.CNI_IFNAME ?? '' },
-    netns: env.CNI_NETNS ?? '',
+    config: salvageConfig(raw),
     path: (env.CNI_PATH ?? '').split(':').filter((directory) => directory.startsWith('/')),
     stdin,
     env: Object.fromEntries(cni) as Common['env'],
+  };
+}
+
+function common(env: Environment, stdin: string, raw: Raw, args: Args): DelRequest {
+  const pod = podOf(args);
+  return {
+    key: { network: String(raw.name), containerId: env.CNI_CONTAINERID ?? '', ifName: env.CNI_IFNAME ?? '' },
+    netns: env.CNI_NETNS ?? '',
+    ...forIpam(env, stdin, raw),
     ...(pod && { pod }),
   };
 }
 
-type Raw = { readonly [key: string]: unknown };
+export type Raw = { readonly [key: string]: unknown };
 
 /** What every verb needs of standard input: an object with the name of the network. */
-function parseBody(stdin: string): { raw?: Raw; troubles: Trouble[] } {
+export function parseBody(stdin: string): { raw?: Raw; troubles: Trouble[] } {
   const undecodable = (message: string) => ({ troubles: [{ code: code.decoding, message }] });
   if (stdin.length > stdinBytesMax) return undecodable(`the configuration is over ${stdinBytesMax} bytes`);
   let raw: unknown;

@@ -1,17 +1,21 @@
 /**
  * CNI results: read in any version, written in the version that was asked for (CNI SPEC of each version, "Success").
  *
- * Pure. The one shape inside is that of 1.0.0: an address has no `version`, everything else is a subset.
+ * Pure. The one shape inside is that of 1.1.0: an address has no `version`, everything else is a subset.
  */
 import { type Addresses, code, type IpConfig, type Route } from '../attachment.ts';
 import { CniError } from './error.ts';
 
-export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0'] as const;
+export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
 
 export interface Interface {
   readonly name: string;
   readonly mac?: string;
   readonly sandbox?: string;
+  /** From 1.1.0 on. */
+  readonly mtu?: number;
+  readonly socketPath?: string;
+  readonly pciID?: string;
 }
 
 export interface Result extends Addresses {
@@ -70,6 +74,9 @@ function parseInterface(one: Json): Interface[] {
       name: one.name,
       ...(isString(one.mac) && { mac: one.mac }),
       ...(isString(one.sandbox) && { sandbox: one.sandbox }),
+      ...(typeof one.mtu === 'number' && { mtu: one.mtu }),
+      ...(isString(one.socketPath) && { socketPath: one.socketPath }),
+      ...(isString(one.pciID) && { pciID: one.pciID }),
     },
   ];
 }
@@ -85,10 +92,11 @@ const isV6 = (address: string): boolean => address.includes(':');
 export function formatResult(result: Result, version: string): Json {
   if (version === '0.1.0' || version === '0.2.0') return formatOld(result, version);
   const { interfaces, ips, routes, dns } = result;
-  const numbered = version !== '1.0.0';
+  const isNew = version === '1.1.0';
+  const numbered = !isNew && version !== '1.0.0';
   return {
     cniVersion: version,
-    ...(interfaces.length > 0 && { interfaces }),
+    ...(interfaces.length > 0 && { interfaces: isNew ? interfaces : interfaces.map(beforeSockets) }),
     ...(ips.length > 0 && {
       ips: ips.map((ip) => (numbered ? { version: isV6(ip.address) ? '6' : '4', ...ip } : ip)),
     }),
@@ -96,6 +104,8 @@ export function formatResult(result: Result, version: string): Json {
     ...(dns && { dns }),
   };
 }
+
+const beforeSockets = ({ mtu: _, socketPath: __, pciID: ___, ...one }: Interface): Interface => one;
 
 function formatOld({ ips, routes, dns }: Result, version: string): Json {
   const family = (v6: boolean) => {

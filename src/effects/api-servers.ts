@@ -47,7 +47,7 @@ export class ApiServers {
         }
         case 'remove':
           return await removeAnnotation(api, key, annotation, facts.publication, patience);
-        case 'find':
+        default:
           return await findAnnotation(api, key, annotation, facts.address, patience);
       }
     } catch (error) {

@@ -13,10 +13,12 @@ export async function ensureBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, 
   const { name } = bridge;
   try {
     await ovs.mutate(plan, creation(name, call), call);
-    return { kind: 'ok', facts: { created: true } };
+    return { kind: 'ok', facts: { created: true, ours: true } };
   } catch (error) {
-    if (guarded(error)) return { kind: 'ok', facts: { created: false } };
-    throw error;
+    if (!guarded(error)) throw error;
+    const ours = [byName(name), marked(instanceMarks(call))];
+    const [found] = await ovs.read(plan, [select('Bridge', ours, ['name'])], call.end);
+    return { kind: 'ok', facts: { created: false, ours: found?.rows?.length === 1 } };
   }
 }
 

@@ -3,18 +3,29 @@
  */
 
 import { code, type PodRef, type Trouble } from '../attachment.ts';
-import { type Deadlines, within } from '../deadlines.ts';
-import type { Call, FilePlan, Outcome, Perform, Plan, PodPlace, Request } from '../machines/protocol.ts';
+import { type Deadlines, type Moment, within } from '../deadlines.ts';
+import type {
+  AddressPlan,
+  Call,
+  CallText,
+  FilePlan,
+  Outcome,
+  Perform,
+  Plan,
+  PodPlace,
+  Request,
+  Verb,
+} from '../machines/protocol.ts';
 import { ApiServers } from './api-servers.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
-import { checkAddress, ensureAddress, findProgram, removeAddress } from './ipam.ts';
-import { bootId, type Netns, netnsTroubles, readNetns } from './netns.ts';
+import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
+import { bootId, judgeNetns, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
-import { ensurePort } from './port.ts';
+import { ensurePort, restorePort } from './port.ts';
 import { letGo, removePort } from './port-removal.ts';
-import { findPort, recallPort } from './port-view.ts';
+import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';
 import { ensureSocketDir, findSocketDir, removeSocketDir } from './socket-dir.ts';
@@ -29,7 +40,14 @@ export interface Host {
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
   /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
   recall(known: Plan, call: Call): Promise<Plan>;
+  /** Hands a GC on to an IPAM program that knows it. */
+  collectAddresses(plan: AddressPlan, text: CallText, call: Call): Promise<Trouble[]>;
   readNetns(path: string): Netns | undefined;
+  judgeNetns(netns: Netns): 'alive' | 'gone' | 'unknown';
+  /** Whether the switch lost a port, or its socket, that nobody took away. @throws where it cannot be asked */
+  isPortLost(plan: Plan, call: Call): Promise<boolean>;
+  /** Every port of this plugin on a switch. @throws where it cannot be asked */
+  listPorts(ovsdb: string, end: Moment): Promise<KnownPort[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
   close(): void;
@@ -43,7 +61,11 @@ export function createHost(deadlines: Deadlines): Host {
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
     preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
     recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
+    collectAddresses: (plan, text, call) => collectAddresses(plan, text, call, deadlines),
     readNetns,
+    judgeNetns,
+    isPortLost: async (plan, call) => plan.port !== undefined && (await isPortLost(ovs, plan, plan.port, call)),
+    listPorts: (ovsdb, end) => listPorts(ovs, ovsdb, end),
     netnsTroubles,
     bootId,
     close: () => {
@@ -67,6 +89,9 @@ async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
   return { ...rest, ...(address && findProgram(address) && { address }), ...marks };
 }
 
+/** What every step knows. */
+type Plain = Exclude<Verb, 'restore'>;
+
 const nothingToDo: Outcome = { kind: 'ok' };
 
 async function act(means: Means, request: Request, call: Call): Promise<Outcome> {
@@ -74,8 +99,8 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
   const { ovs, api, deadlines } = means;
   const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
-  const one = <T>(part: T | undefined, ways: Record<typeof verb, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
-    part === undefined ? Promise.resolve(nothingToDo) : ways[verb](part);
+  const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
+    part === undefined ? Promise.resolve(nothingToDo) : ways[verb === 'restore' ? 'ensure' : verb](part);
   switch (step) {
     case 'address':
       return await one(address, {
@@ -102,6 +127,7 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
       // Marks say what there is to remove: no plan is needed.
       if (verb === 'remove') return await removePort(ovs, plan, call);
       if (!port) return nothingToDo;
+      if (verb === 'restore') return await restorePort(ovs, plan, port, call, deadlines);
       return verb === 'ensure'
         ? await ensurePort(ovs, plan, port, call, deadlines)
         : await findPort(ovs, plan, port, call);

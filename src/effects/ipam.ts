@@ -75,7 +75,43 @@ export async function checkAddress(
   deadlines: Deadlines,
 ): Promise<Outcome> {
   const trouble = troubleOf('CHECK', plan, await delegate('CHECK', plan, text, call, deadlines));
+  // A version that knows no CHECK: what it gave is taken as it is.
+  if (trouble?.code === code.incompatibleVersion) return { kind: 'ok' };
   return trouble ? { kind: 'failed', trouble } : { kind: 'ok' };
+}
+
+/** GC and STATUS came with 1.1.0: whether a program knows them is asked by its VERSION. */
+async function knows(plan: AddressPlan, text: CallText, call: Call, deadlines: Deadlines): Promise<boolean> {
+  const { exitCode, stdout } = await delegate('VERSION', plan, text, call, deadlines);
+  try {
+    return exitCode === 0 && JSON.parse(stdout).supportedVersions.includes('1.1.0');
+  } catch {
+    return false;
+  }
+}
+
+export async function addressStatus(
+  plan: AddressPlan,
+  text: CallText,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Trouble[]> {
+  if (!findProgram(plan)) return [{ code: code.notAvailable, message: notFound(plan) }];
+  if (!(await knows(plan, text, call, deadlines))) return [];
+  const trouble = troubleOf('STATUS', plan, await delegate('STATUS', plan, text, call, deadlines));
+  return trouble ? [trouble] : [];
+}
+
+/** Hands a GC on (CNI SPEC: MUST), with the list that it came with. */
+export async function collectAddresses(
+  plan: AddressPlan,
+  text: CallText,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Trouble[]> {
+  if (!(await knows(plan, text, call, deadlines))) return [];
+  const trouble = troubleOf('GC', plan, await delegate('GC', plan, text, call, deadlines));
+  return trouble ? [trouble] : [];
 }
 
 async function delegate(

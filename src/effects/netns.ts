@@ -4,6 +4,7 @@
 import { readFileSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
+import { codeOf } from './directory.ts';
 
 /** What tells one netns from another as far as anything does: numbers are reused, so equality alone proves nothing. */
 export interface Netns {
@@ -32,6 +33,22 @@ export function readNetns(path: string): Netns | undefined {
     return { path, file: identity(path), directory: identity(dirname(path)) };
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Whether the namespace of a journal of this boot still is there. Gone is what is missing from that same directory, or replaced by
+ * another namespace. A plain file, a path below /proc, another directory at its place: seen from here, nothing can be said.
+ */
+export function judgeNetns({ path, file, directory }: Netns): 'alive' | 'gone' | 'unknown' {
+  if (path.startsWith('/proc/')) return 'unknown';
+  try {
+    if (identity(dirname(path)) !== directory) return 'unknown';
+    const { type } = statfsSync(path);
+    if (Number(type) !== NSFS_MAGIC) return 'unknown';
+    return identity(path) === file ? 'alive' : 'gone';
+  } catch (error) {
+    return codeOf(error) === 'ENOENT' && statSync(dirname(path), { throwIfNoEntry: false }) ? 'gone' : 'unknown';
   }
 }
 

@@ -1,21 +1,33 @@
 /**
  * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
  */
-import { basename, dirname } from 'node:path';
+import { lstatSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { AnnotationPlan, Call, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { Directory } from './directory.ts';
 import { readNetns } from './netns.ts';
 import { map, type Row, readMap, readSet } from './ovsdb.ts';
-import { failed, interfaceType, keyMarks, marked, type Switch, select, socketOf, switchPathOf } from './switch.ts';
+import {
+  failed,
+  interfaceType,
+  keyMarks,
+  marked,
+  type Switch,
+  select,
+  selectSwitch,
+  socketOf,
+  switchPathOf,
+  switchSocketDirectory,
+} from './switch.ts';
 
 export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Outcome> {
   const columns = ['_uuid', 'name', 'interfaces', 'tag', 'trunks', 'vlan_mode'];
   const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], columns)], call.end);
   const row = ports?.rows?.[0];
   if (!row) return failed(code.drift, `port "${port.name}" is gone`);
-  const [interfaces, bridges] = await ovs.read(
+  const [interfaces, bridges, root] = await ovs.read(
     plan,
     [
       select(
@@ -24,17 +36,49 @@ export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Ca
         ['type', 'options', 'mtu_request', 'ingress_policing_rate', 'ingress_policing_burst', 'ofport', 'error'],
       ),
       select('Bridge', [['ports', 'includes', row._uuid]], ['name']),
+      selectSwitch,
     ],
     call.end,
   );
   const drift = [
     ...differences(port, row, interfaces?.rows?.[0] ?? {}, String(bridges?.rows?.[0]?.name ?? '')),
-    ...(port.mode === 'server' ? await socketDrift(port, call.end) : []),
+    ...(port.mode === 'server'
+      ? await socketDrift(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), call.end)
+      : []),
   ];
   return drift.length > 0 ? failed(code.drift, `port "${port.name}": ${drift.join(', ')}`) : { kind: 'ok' };
 }
 
 /** A link that is down is none: the application may not have come yet (A3). */
+/**
+ * Whether the switch lost the port (its database was wiped), or the socket that it made (it restarted). What only differs from what
+ * was asked is somebody's wish.
+ */
+export async function isPortLost(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<boolean> {
+  const own = select('Port', [marked(keyMarks(plan, call))], ['_uuid']);
+  const [ports, root] = await ovs.read(plan, [own, selectSwitch], call.end);
+  if (ports?.rows?.length === 0) return true;
+  if (port.mode === 'client') return false;
+  return (await socketDrift(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), call.end)).length > 0;
+}
+
+/** A port that bears a mark of ours or of another data directory's, as recovery sees it. */
+export interface KnownPort {
+  readonly name: string;
+  readonly key: string;
+  readonly instance: string;
+  readonly netns: string;
+}
+
+/** Every port of this plugin on a switch, whichever data directory it belongs to. */
+export async function listPorts(ovs: Switch, ovsdb: string, end: Moment): Promise<KnownPort[]> {
+  const [ports] = await ovs.read({ ovsdb }, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
+  return (ports?.rows ?? []).map((row) => {
+    const { key = '', instance = '', netns = '' } = readMap(row.external_ids) as Marks;
+    return { name: String(row.name), key, instance, netns };
+  });
+}
+
 function differences(port: PortPlan, row: Row, iface: Row, bridge: string): string[] {
   const one = (value: unknown): unknown => readSet(value)[0];
   const trunks = (values: readonly unknown[]) =>
@@ -64,7 +108,10 @@ function differences(port: PortPlan, row: Row, iface: Row, bridge: string): stri
   ];
 }
 
-async function socketDrift(port: PortPlan, end: Moment): Promise<string[]> {
+/** A switch that restarted has made the socket again, where it makes them: what lies in the pod's directory is nobody's then. */
+async function socketDrift(port: PortPlan, switchDirectory: string, end: Moment): Promise<string[]> {
+  const again = join(switchDirectory, port.name);
+  if (lstatSync(again, { throwIfNoEntry: false })?.isSocket()) return [`the switch made its socket again: "${again}"`];
   const directory = await Directory.find(port.directory, end);
   try {
     return (await directory?.stat(port.file))?.isSocket() ? [] : [`socket "${socketOf(port)}" is gone`];

@@ -75,6 +75,23 @@ export async function ensurePort(
   return { kind: 'ok', facts: { uuid: row, ofport: applied.ofport, switchSocket } };
 }
 
+/** A port that the switch's database lost is inserted again; a socket that a switch made again after its restart is moved again. */
+export async function restorePort(
+  ovs: Switch,
+  plan: Plan,
+  port: PortPlan,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Outcome> {
+  const own = [marked(keyMarks(plan, call))];
+  const [ports, root] = await ovs.read(plan, [select('Port', own, ['_uuid']), selectSwitch], call.end);
+  const row = ports?.rows?.[0];
+  if (!row) return await ensurePort(ovs, plan, port, call, deadlines);
+  const made = join(switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), port.name);
+  if (port.mode === 'server') await moveSocket(port, made, call.end);
+  return { kind: 'ok' };
+}
+
 /** Two guards, because the switch itself accepts two ports on one socket; then the rows, then the bridge. */
 function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
   const socket = socketOf(port);

@@ -100,7 +100,7 @@ function identity(path: string): string | undefined {
   }
 }
 
-function roomTroubles(dataDir: string): Trouble[] {
+export function roomTroubles(dataDir: string): Trouble[] {
   try {
     const directory = nearest(dataDir);
     if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);

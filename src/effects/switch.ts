@@ -30,8 +30,12 @@ export class Switch {
   }
 
   /** Reads. @throws Unreachable, TransactionError */
-  async read(plan: Plan, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
-    return await (await this.#open(plan.ovsdb, end)).transact(operations, end);
+  async read(
+    { ovsdb }: Pick<Plan, 'ovsdb'>,
+    operations: readonly Operation[],
+    end: Moment,
+  ): Promise<readonly OperationResult[]> {
+    return await (await this.#open(ovsdb, end)).transact(operations, end);
   }
 
   /** Changes something, fenced. @throws Unreachable, TransactionError */

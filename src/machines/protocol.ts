@@ -10,8 +10,11 @@ import type { Addresses, AttachmentKey, PodRef, Trouble } from '../attachment.ts
 /** The steps of an attachment, in the order in which ADD makes them; removal is the exact reverse. */
 export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' | 'deviceInfo';
 
-/** ensure, remove and find: each safe to repeat. find changes nothing. */
-export type Verb = 'ensure' | 'remove' | 'find';
+/**
+ * ensure, remove and find: each safe to repeat. find changes nothing. restore, of the port alone: what is missing of it is made
+ * again, what is there stays.
+ */
+export type Verb = 'ensure' | 'remove' | 'find' | 'restore';
 
 /** The delegated IPAM plugin. */
 export interface AddressPlan {
@@ -132,7 +135,8 @@ export interface Plan {
 /** What a step left behind and a later one, the result or a removal needs. */
 export interface Facts {
   readonly address?: Addresses;
-  readonly bridge?: { readonly created: boolean };
+  /** Whether this ADD created it, and whether it bears our instance's mark: if it is lost, such a one may be made again. */
+  readonly bridge?: { readonly created: boolean; readonly ours?: boolean };
   readonly port?: {
     readonly uuid: string;
     readonly ofport: number;

@@ -114,6 +114,25 @@ export const making = <N extends object, M extends object>(step: Step, next: N, 
   },
 });
 
+/** A state that puts one thing back and goes on to `next`; a refusal ends in `failing`. */
+export const putting = <N extends object, F extends object>(
+  step: Step,
+  verb: 'ensure' | 'restore',
+  next: N,
+  refused: F,
+) => ({
+  entry: ask(step, verb),
+  on: {
+    [`${step}.begun`]: { actions: 'noteBegun' },
+    [`${step}.ensured`]: next,
+    [`${step}.refused`]: refused,
+    [`${step}.displaced`]: failed,
+    abandon: failed,
+  },
+});
+
+export const failed = { target: 'failed', actions: 'fail' } as const;
+
 /** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. */
 export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
   entry: ask(step, 'remove'),

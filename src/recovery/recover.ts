@@ -1,53 +1,96 @@
 /**
- * `userspace recover`: finishes what was interrupted. A removal that was begun is completed, an ADD whose process is dead is rolled
- * back, what is attached is left alone; what somebody works on right now is his.
+ * `userspace recover`: every attachment of a data directory is brought to where it belongs. A removal that was begun is completed, an
+ * ADD whose process is dead is rolled back; what no sandbox can use any more is released; what a living one has lost is put back; a
+ * port of ours without a journal is removed. What somebody works on right now, or begins after us, is his.
  */
 import { join } from 'node:path';
-import { type AttachmentKey, journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
+import { type AttachmentKey, journalName, journalSuffix, keyText } from '../attachment.ts';
 import { now, remainingMs, sleep } from '../deadlines.ts';
-import { type Entry, fold, planOfHeader } from '../drive.ts';
+import type { Entry, Past } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
 import { listGoing, listJournals, readInstance, syncNames } from '../journal/store.ts';
 import type { Plan } from '../machines/protocol.ts';
+import { type Found, judge, keyOf, type Witness } from './judge.ts';
 import { type RemovalHost, takeAway } from './removal.ts';
+import { putBack } from './restore.ts';
 
-type Found = 'interrupted' | 'going' | 'attached' | 'empty' | 'damaged';
-type Fate = 'removed' | 'owed' | 'kept' | 'held';
+type Fate = 'removed' | 'restored' | 'owed' | 'kept' | 'held';
 
 export interface Recovered {
   readonly key: string;
   readonly found: Found;
+  /** Of a dry run: what would be. */
   readonly result: Fate;
   readonly owed: readonly { readonly step: string; readonly message: string }[];
+  /** What a person has to know of it. */
+  readonly note?: string;
+}
+
+/** As recovery sees a port. */
+export interface KnownPort {
+  readonly name: string;
+  readonly key: string;
+  readonly instance: string;
+}
+
+interface RecoveryHost extends RemovalHost, Witness {
+  listPorts(ovsdb: string, end: number): Promise<readonly KnownPort[]>;
+  close(): void;
 }
 
 export interface RecoverOptions {
   readonly disk: Disk;
-  readonly host: RemovalHost & { close(): void };
+  readonly host: RecoveryHost;
   readonly clock: () => Date;
   readonly dataDir: string;
   readonly ovsdb: string;
   /** For each attachment: as long as a DEL has. */
   readonly removeMs: number;
+  /** What an IPAM program's CHECK is told of an attachment at rest. */
+  readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
   readonly progress: (one: Recovered) => void;
+  /** Told of ports on the switch that belong to other data directories: they are left alone. */
+  readonly others?: (port: KnownPort) => void;
+  /** Nothing is changed. */
+  readonly dryRun?: boolean;
+}
+
+/** One journal, and what is to become of it. */
+interface Task extends RecoverOptions {
+  readonly instance: string;
+  /** ISO 8601: what begins later is left alone. */
+  readonly started: string;
+  /** Whoever asks says that nobody knows it any more. */
+  readonly stale?: true;
+  /** Nobody else made this journal: we did, to have the lock of a port without one. */
+  readonly orphan?: true;
 }
 
 /** An ADD locks the journal right after creating it: an empty one that is older than this belongs to nobody. */
 const secondLookMs = 1000;
 
+const isReleased: ReadonlySet<Found> = new Set(['interrupted', 'going', 'rebooted', 'abandoned', 'empty']);
+
 /** @throws JournalError if the data directory can not be read. */
 export async function recover(options: RecoverOptions): Promise<readonly Recovered[]> {
   const { disk, dataDir, progress } = options;
   const instance = readInstance(disk, dataDir);
+  if (instance === undefined) return [];
   const recovered: Recovered[] = [];
-  if (instance !== undefined) syncNames(disk, dataDir);
-  for (const name of listJournals(disk, dataDir, journalSuffix).sort()) {
-    const one = instance === undefined ? undefined : await tolerant(name, () => recoverOne(name, instance, options));
-    if (!one) continue;
+  const told = (one: Recovered | undefined): void => {
+    if (!one) return;
     progress(one);
     recovered.push(one);
-  }
+  };
+  if (!options.dryRun) syncNames(disk, dataDir);
+  const task: Task = { ...options, instance, started: options.clock().toISOString() };
+  // Ports before journals: a live ADD has its journal before its port.
+  const ports = await portsOf(task);
+  const names = listJournals(disk, dataDir, journalSuffix).sort();
+  for (const name of names) told(await tolerant(name, () => recoverOne(name, task)));
+  if ('unreachable' in ports) told(ports.unreachable);
+  else for (const port of ports.known) told(await recoverPort(port, names, task));
   return recovered;
 }
 
@@ -55,13 +98,38 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
 const payMs = 2000;
 
 /** Works off owed removals, the one tried least recently first, for a moment. Held ones are somebody's work already. */
-export async function payOwed(options: Omit<RecoverOptions, 'removeMs'>, instance: string): Promise<void> {
+export async function payOwed(
+  options: Omit<RecoverOptions, 'removeMs' | 'asChecked'>,
+  instance: string,
+): Promise<void> {
   const end = now() + payMs;
+  const task = { ...options, instance, started: options.clock().toISOString(), asChecked: (plan: Plan) => plan };
   for (const name of listGoing(options.disk, options.dataDir, journalSuffix)) {
     if (now() >= end) return;
-    const one = await tolerant(name, () => recoverOne(name, instance, { ...options, removeMs: remainingMs(end) }));
+    const one = await tolerant(name, () => recoverOne(name, { ...task, removeMs: remainingMs(end) }));
     if (one && one.result !== 'held') options.progress(one);
   }
+}
+
+/** Whatever of a network the runtime does not know any more is removed; what cannot be is owed. */
+export async function collect(
+  options: RecoverOptions,
+  instance: string,
+  started: string,
+  isStale: (key: AttachmentKey) => boolean,
+): Promise<readonly Recovered[]> {
+  const collected: Recovered[] = [];
+  for (const name of listJournals(options.disk, options.dataDir, journalSuffix).sort()) {
+    const peeked = Journal.peek<Entry>(options.disk, join(options.dataDir, name));
+    const key = peeked && keyOf(name, peeked);
+    if (!key || !isStale(key)) continue;
+    const task: Task = { ...options, instance, started, stale: true };
+    const one = await tolerant(name, () => recoverOne(name, task));
+    if (!one) continue;
+    options.progress(one);
+    collected.push(one);
+  }
+  return collected;
 }
 
 /** One journal that cannot be read is no reason to leave the others. */
@@ -76,45 +144,64 @@ async function tolerant(name: string, action: () => Promise<Recovered | undefine
 }
 
 /** @returns undefined if the journal went away meanwhile. */
-async function recoverOne(
-  name: string,
-  instance: string,
-  options: RecoverOptions,
-  looks = 1,
-): Promise<Recovered | undefined> {
-  const { disk, clock, dataDir } = options;
-  const journal = Journal.open<Entry>(disk, join(dataDir, name), { create: false, clock });
+async function recoverOne(name: string, task: Task, looks = 1): Promise<Recovered | undefined> {
+  const { disk, clock, dataDir, host } = task;
+  const journal = Journal.open<Entry>(disk, join(dataDir, name), { create: task.orphan === true, clock });
   if (!journal) return undefined;
   try {
     const outcome = await journal.lock(now());
     if (outcome === 'gone') return undefined;
     const label = name.slice(0, -journalSuffix.length);
     if (outcome === 'busy') return { key: label, found: 'interrupted', result: 'held', owed: [] };
-    const found = stateOf(journal);
-    const key = keyOf(name, journal);
-    // A rotten journal is no reason to take a living pod's network: DEL will, by the marks.
-    if (found === 'attached' || found === 'damaged') return { key: label, found, result: 'kept', owed: [] };
-    if (found !== 'empty' || looks > 1) return await finish(journal, key, label, found, instance, options);
+    const one = await treat(journal, name, label, task, looks);
+    if (one !== 'look again') return one;
   } finally {
     journal.close();
+    // With the session goes this attachment's fence.
+    host.close();
   }
   await sleep(secondLookMs);
-  return await recoverOne(name, instance, options, looks + 1);
+  return await recoverOne(name, task, looks + 1);
 }
 
-function stateOf(journal: Journal<Entry>): Found {
-  if (journal.going) return 'going';
-  if (journal.damaged) return 'damaged';
-  if (journal.records.length === 0) return 'empty';
-  const past = fold(journal.records);
-  // Of another version: an upgrade must not take a living pod's network either.
-  if (!past) return 'damaged';
-  if (past.state === 'attached') return 'attached';
-  return past.state === 'going' ? 'going' : 'interrupted';
+/** Under its lock. */
+async function treat(
+  journal: Journal<Entry>,
+  name: string,
+  label: string,
+  task: Task,
+  looks: number,
+): Promise<Recovered | 'look again' | undefined> {
+  const { host, instance, removeMs, started, stale, orphan } = task;
+  const call = { instance, lockFd: journal.fd, end: now() + removeMs };
+  const { found, past } = await judge(journal, host, call);
+  // Somebody began an attachment here since its port was seen without one.
+  if (orphan) return found === 'empty' ? await finish(journal, keyOf(name, journal), label, 'orphan', task) : undefined;
+  const isLater = (journal.records[0]?.at ?? '') > started;
+  if (!isLater && isReleased.has(found)) {
+    if (found === 'empty' && looks === 1) return 'look again';
+    return await finish(journal, keyOf(name, journal), label, found, task);
+  }
+  if (!isLater && stale) return await finish(journal, keyOf(name, journal), label, 'stale', task);
+  if (!isLater && found === 'lost' && past) return await restore(journal, past, label, task);
+  return { key: label, found, result: 'kept', owed: [], ...noteOf(found) };
 }
 
-function keyOf(name: string, journal: Journal<Entry>): AttachmentKey | undefined {
-  return planOfHeader(journal.records)?.key ?? keyOfJournalName(name);
+function noteOf(found: Found): { note?: string } {
+  if (found === 'unjudged') return { note: 'its network namespace cannot be judged from here: DEL will remove it' };
+  if (found === 'orphan') return { note: 'an address that it had may still be held by its IPAM plugin' };
+  return {};
+}
+
+async function restore(journal: Journal<Entry>, past: Past, key: string, task: Task): Promise<Recovered> {
+  const { host, instance, removeMs, asChecked, dryRun } = task;
+  if (dryRun) return { key, found: 'lost', result: 'restored', owed: [] };
+  const call = { instance, lockFd: journal.fd, end: now() + removeMs };
+  const trouble = await putBack(journal, past, host.perform, asChecked, call);
+  // Looked at before the lock is let go: a DEL that came meanwhile has left it to us.
+  if (journal.going) return await finish(journal, past.header.plan.key, key, 'going', task);
+  const owed = trouble ? [{ step: 'port', message: trouble.message }] : [];
+  return { key, found: 'lost', result: trouble ? 'owed' : 'restored', owed };
 }
 
 async function finish(
@@ -122,8 +209,7 @@ async function finish(
   key: AttachmentKey | undefined,
   label: string,
   found: Found,
-  instance: string,
-  { host, ovsdb, removeMs }: RecoverOptions,
+  { host, ovsdb, removeMs, instance, dryRun }: Task,
 ): Promise<Recovered> {
   const owe = (step: string, message: string): Recovered => ({
     key: label,
@@ -133,7 +219,11 @@ async function finish(
   });
   if (!key && journal.damaged)
     return owe('journal', "it cannot be read, nor its name: the runtime's DEL will remove it");
+  const removed: Recovered = { key: key ? keyText(key) : label, found, result: 'removed', owed: [], ...noteOf(found) };
+  if (dryRun) return removed;
   try {
+    // What was at rest is marked before anything of it goes (I1).
+    if (journal.records.length > 0 && !journal.going) journal.markGoing();
     if (key) {
       const known: Plan = { key, ovsdb, request: { stdin: '', env: {} } };
       const call = { instance, lockFd: journal.fd, end: now() + removeMs };
@@ -142,16 +232,46 @@ async function finish(
         journal.touch();
         journal.markGoing();
         const reasons = owed.map(({ step, trouble }) => ({ step, message: trouble.message }));
-        return { key: keyText(key), found, result: 'owed', owed: reasons };
+        return { ...removed, result: 'owed', owed: reasons };
       }
     }
     journal.unlink();
-    return { key: key ? keyText(key) : label, found, result: 'removed', owed: [] };
+    return removed;
   } catch (error) {
     if (error instanceof JournalError) return owe('journal', error.message);
     throw error;
+  }
+}
+
+// ---- ports without a journal
+
+type Ports = { readonly known: readonly KnownPort[] } | { readonly unreachable: Recovered };
+
+/** A switch that cannot be asked owes an answer: there may be ports. */
+async function portsOf({ host, ovsdb, removeMs }: Task): Promise<Ports> {
+  try {
+    return { known: await host.listPorts(ovsdb, now() + removeMs) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const owed = [{ step: 'port', message: `ports without a journal could not be looked for: ${message}` }];
+    return { unreachable: { key: ovsdb, found: 'orphan', result: 'owed', owed } };
   } finally {
-    // With the session goes this attachment's fence.
     host.close();
   }
+}
+
+async function recoverPort(
+  { key, instance, name }: KnownPort,
+  names: readonly string[],
+  task: Task,
+): Promise<Recovered | undefined> {
+  if (instance !== task.instance) {
+    task.others?.({ key, instance, name });
+    return undefined;
+  }
+  const [network = '', containerId = '', ifName = ''] = key.split(':');
+  const own = journalName({ network, containerId, ifName });
+  if (names.includes(own)) return undefined;
+  if (task.dryRun) return { key, found: 'orphan', result: 'removed', owed: [], ...noteOf('orphan') };
+  return await tolerant(own, () => recoverOne(own, { ...task, orphan: true }));
 }

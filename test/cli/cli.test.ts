@@ -74,7 +74,7 @@ describe('a data directory', () => {
 describe('recover', () => {
   it('with nothing to do says so: exit code 0', async () => {
     const { exitCode, out } = await (await cliScene()).run('recover');
-    expect({ exitCode, out }).toEqual({ exitCode: 0, out: '0 removed, 0 owed, 0 kept, 0 held\n' });
+    expect({ exitCode, out }).toEqual({ exitCode: 0, out: '0 removed, 0 restored, 0 owed, 0 kept, 0 held\n' });
   });
 
   it('rolls an interrupted ADD back, finishes a removal, and leaves what is attached alone', async () => {
@@ -88,7 +88,7 @@ describe('recover', () => {
       'net:aaaa:net1: interrupted, removed',
       'net:bbbb:net1: attached, kept',
       'net:cccc:net1: going, removed',
-      '2 removed, 0 owed, 1 kept, 0 held',
+      '2 removed, 0 restored, 0 owed, 1 kept, 0 held',
       '',
     ]);
     expect(readdirSync(s.dataDir).sort()).toEqual(['instance', 'net:bbbb:net1.journal']);
@@ -104,7 +104,7 @@ describe('recover', () => {
     const { exitCode, out } = await s.run('recover');
     expect(exitCode).toBe(3);
     expect(out).toContain('net:aaaa:net1: interrupted, owed; port: the switch is away\n');
-    expect(out).toContain('0 removed, 1 owed, 0 kept, 0 held\n');
+    expect(out).toContain('0 removed, 0 restored, 1 owed, 0 kept, 0 held\n');
     expect(existsSync(path)).toBe(true);
     s.answer = () => ({ kind: 'ok' });
     expect((await s.run('recover')).exitCode).toBe(0);
@@ -140,7 +140,10 @@ describe('recover', () => {
           owed: [{ step: 'address', message: 'the switch is away' }],
         },
       ],
+      others: [],
+      dryRun: false,
       removed: 1,
+      restored: 0,
       owed: 1,
       kept: 0,
       held: 0,

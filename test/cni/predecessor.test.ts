@@ -68,7 +68,7 @@ describe('the predecessor', () => {
       const result = { interfaces: [{ name: 'net1' }], ips: [{ address: '10.0.0.2/24', interface: 0 }], routes: [] };
       const written = formatResult(result, version);
       expect(written.cniVersion).toBe(version);
-      expect(JSON.stringify(written).includes('"version":"4"')).toBe(version !== '1.0.0');
+      expect(JSON.stringify(written).includes('"version":"4"')).toBe(!version.startsWith('1.'));
       expect(parseResult(written)).toEqual(result);
     },
   );
@@ -124,9 +124,9 @@ describe('the predecessor', () => {
       stderr: (text: string) => void err.push(text),
     };
     const never = () => Promise.reject(new Error('no handler is needed to refuse'));
-    expect(await runCniCommand(streams, never)).toBe(1);
+    expect(await runCniCommand(streams, never, never)).toBe(1);
     expect(out).toHaveLength(1);
-    expect(JSON.parse(out.join(''))).toMatchObject({ cniVersion: '1.0.0', code: 6 });
+    expect(JSON.parse(out.join(''))).toMatchObject({ cniVersion: '1.1.0', code: 6 });
     expect(err.join('')).toContain('no JSON');
   });
 });

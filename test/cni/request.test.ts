@@ -179,7 +179,7 @@ describe('the configuration on stdin', () => {
     },
   );
 
-  it.each(['4.0.0', '0.3', '1.1.0', '1', ' 1.0.0', 1, null])(
+  it.each(['4.0.0', '0.3', '1.2.0', '1', ' 1.0.0', 1, null])(
     'with the version %j is refused with code 1, naming the versions that are known',
     (cniVersion) => {
       const error = addWith({}, textOf(network({ cniVersion })));
@@ -189,9 +189,12 @@ describe('the configuration on stdin', () => {
     },
   );
 
-  it.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0'])('of version %s is taken, and the version kept', (cniVersion) => {
-    expect(added({ cniVersion }).config.cniVersion).toBe(cniVersion);
-  });
+  it.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'])(
+    'of version %s is taken, and the version kept',
+    (cniVersion) => {
+      expect(added({ cniVersion }).config.cniVersion).toBe(cniVersion);
+    },
+  );
 
   it.each(['0.1.0', '0.2.0', '', undefined])(
     'of version %j is taken with IPAM only: without an address it has no answer',

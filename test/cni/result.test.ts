@@ -47,9 +47,19 @@ const golden: { readonly [version: string]: object } = {
   '0.3.1': { cniVersion: '0.3.1', ...numbered },
   '0.4.0': { cniVersion: '0.4.0', ...numbered },
   '1.0.0': { cniVersion: '1.0.0', interfaces, ips: whole.ips, routes, dns },
+  '1.1.0': { cniVersion: '1.1.0', interfaces: whole.interfaces, ips: whole.ips, routes, dns },
 };
 
 describe('a result', () => {
+  it('says socket, MTU and PCI address from 1.1.0 on, and passes on what an earlier plugin said of them', () => {
+    const known = { name: 'net1', mtu: 2000, socketPath: '/s', pciID: '0000:00:01.0' };
+    const result = { interfaces: [known], ips: [], routes: [] };
+    expect(parseResult(formatResult(result, '1.1.0'))?.interfaces).toEqual([known]);
+    for (const version of ['0.3.0', '0.4.0', '1.0.0']) {
+      expect(formatResult(result, version)).toEqual({ cniVersion: version, interfaces: [{ name: 'net1' }] });
+    }
+  });
+
   it('can be had in every version that is advertised, and in no other', () => {
     expect([...supportedVersions]).toEqual(Object.keys(golden));
   });
@@ -58,7 +68,7 @@ describe('a result', () => {
     expect(formatResult(whole, version)).toEqual(golden[version]);
   });
 
-  it.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0'])('of version %s reads back as what was written', (version) => {
+  it.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'])('of version %s reads back as what was written', (version) => {
     expect(parseResult(formatResult(whole, version))).toEqual(whole);
   });
 

@@ -32,7 +32,7 @@ async function adminBridge({ ovsdb }: Scene, name: string, columns: object = {})
 describe('making a bridge', () => {
   it('gives it the userspace datapath, a local port and our mark, and makes it a learning switch at once (B43)', async () => {
     const s = await scene();
-    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: true } });
+    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: true, ours: true } });
     expect(await bridgesOf(s)).toEqual([
       {
         name: 'br0',
@@ -50,7 +50,7 @@ describe('making a bridge', () => {
     const s = await scene();
     await ensure(s, s.plan());
     const before = await bridgesOf(s);
-    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: false } });
+    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: false, ours: true } });
     expect(await bridgesOf(s)).toEqual(before);
   });
 
@@ -60,7 +60,7 @@ describe('making a bridge', () => {
     const outcomes = await Promise.all(calls.map((plan) => ensureBridge(s.another(), plan, plan.bridge, call())));
     expect(outcomes.filter(({ kind }) => kind === 'ok')).toHaveLength(8);
     expect(
-      outcomes.filter((outcome) => outcome.kind === 'ok' && JSON.stringify(outcome.facts).includes('true')),
+      outcomes.filter((outcome) => outcome.kind === 'ok' && JSON.stringify(outcome.facts).includes('"created":true')),
     ).toHaveLength(1);
     expect(await bridgesOf(s)).toHaveLength(1);
   });
@@ -69,7 +69,7 @@ describe('making a bridge', () => {
     const s = await scene();
     await adminBridge(s, 'br0', { fail_mode: 'secure', external_ids: ['map', [['owner', 'admin']]] });
     const before = await bridgesOf(s);
-    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: false } });
+    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: false, ours: false } });
     expect(await bridgesOf(s)).toEqual(before);
   });
 

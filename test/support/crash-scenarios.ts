@@ -3,8 +3,9 @@
  * what follows what.
  */
 import { type Crash, type Explored, explore, fingerprint, fork } from './crash-points.ts';
-import { type Answer, type Attachment, FakeNode, keyOf, podA, socketOf, type Verb } from './fake-node.ts';
-import { faultsOf, headerOf, lawsBroken, leftOf, othersThan } from './world-checker.ts';
+import { type Answer, type Attachment, FakeNode, keyOf, podA, portOf, socketOf, type Verb } from './fake-node.ts';
+import { switchDir } from './fake-world.ts';
+import { faultsOf, headerOf, isGoing, lawsBroken, leftOf, othersThan } from './world-checker.ts';
 
 /** A node's shape: how the attachment is asked for, and whether another interface of its pod is there already. */
 export interface Shape {
@@ -82,6 +83,8 @@ export async function deedsOn(shape: Shape): Promise<Deed[]> {
   const { one } = shape;
   const interrupted = await emptyNode(shape);
   await interrupted.add(one, { host: [{ step: 'publication', verb: 'ensure', how: 'crash' }] });
+  const wiped = await attachedNode(shape);
+  wiped.world.loseSwitch();
   const halfRemoved = await attachedNode(shape);
   await halfRemoved.del(one, { host: [{ step: 'port', verb: 'remove', how: 'crash', at: 'during' }] });
   return [
@@ -94,6 +97,7 @@ export async function deedsOn(shape: Shape): Promise<Deed[]> {
     },
     { title: 'DEL', verb: 'DEL', from: await attachedNode(shape), asked: one },
     { title: 'recover after a dead ADD', verb: 'recover', from: interrupted, asked: one },
+    { title: 'recover after the switch lost its database', verb: 'recover', from: wiped, asked: one },
     { title: 'recover after a dead DEL', verb: 'recover', from: halfRemoved, asked: one },
   ];
 }
@@ -104,15 +108,34 @@ export const followUps: readonly FollowUp[] = ['ADD', 'DEL', 'recover'];
 /** What is wrong after a crash and its follow-up, at every point where something can be said; nothing if all is well. */
 export async function faultsAfter(crash: Crash, followUp: FollowUp, one: Attachment): Promise<string[]> {
   const node = fork(crash.node);
-  const before = othersThan([one], node);
+  // Recovery after a reboot releases what another boot had attached, the sibling too; a DEL pays for one that is half gone.
+  const sibling = siblingOf(one);
+  const released = followUp === 'recover' && isOfAnotherBoot(sibling, node);
+  const putBack = followUp === 'recover' && !released && hasLostPort(sibling, node);
+  const gone = released || putBack || isGoing(sibling, node.disk) ? [sibling] : [];
+  const before = othersThan([one, ...gone], node);
   const answer = await node.call(followUp, one);
-  const faults = judge(node, followUp, answer, one);
+  const faults = [
+    ...judge(node, followUp, answer, one),
+    ...(released ? leftOf(sibling, node) : []),
+    ...(putBack ? faultsOf(sibling, node) : []),
+  ];
   if (followUp !== 'DEL' && faults.length === 0) {
     const del = await node.call('DEL', one);
     faults.push(...judge(node, 'DEL', del, one).map((fault) => `then DEL: ${fault}`));
   }
-  if (othersThan([one], node) !== before) faults.push(`others: ${before} became ${othersThan([one], node)}`);
+  const after = othersThan([one, ...gone], node);
+  if (after !== before) faults.push(`others: ${before} became ${after}`);
   return [...faults, ...lawsBroken(node), ...(node.leaked > 0 ? ['a descriptor was left open'] : [])];
+}
+
+const hasLostPort = (one: Attachment, { disk, world }: FakeNode): boolean =>
+  headerOf(one, disk) !== undefined &&
+  (!world.ports.has(portOf(one)) || world.files.has(`${switchDir}/${portOf(one)}`));
+
+function isOfAnotherBoot(one: Attachment, node: FakeNode): boolean {
+  const header = headerOf(one, node.disk);
+  return header !== undefined && header.boot !== node.world.boot;
 }
 
 function judge(node: FakeNode, verb: FollowUp, answer: Answer, one: Attachment): string[] {
@@ -127,11 +150,12 @@ function judge(node: FakeNode, verb: FollowUp, answer: Answer, one: Attachment):
 }
 
 const kept = (answer: Answer, one: Attachment): boolean =>
-  answer.kind === 'ok' && answer.recovered?.find(({ key }) => key === keyOf(one))?.result === 'kept';
+  answer.kind === 'ok' &&
+  ['kept', 'restored'].includes(answer.recovered?.find(({ key }) => key === keyOf(one))?.result ?? '');
 
-/** Of another boot it stays as it is until DEL. */
+/** Of another boot nothing is kept: no sandbox of it lives. */
 function keptFaults(one: Attachment, node: FakeNode): string[] {
-  if (headerOf(one, node.disk)?.boot !== node.world.boot) return [];
+  if (headerOf(one, node.disk)?.boot !== node.world.boot) return ['it is kept, and of another boot'];
   const [asAsked, other] = [faultsOf(one, node), faultsOf({ ...one, vlan: 7 }, node)];
   return other.length === 0 ? [] : asAsked;
 }

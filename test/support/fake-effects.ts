@@ -40,6 +40,7 @@ export class FakeEffects {
   async act(request: Request, call: Call, half: Half): Promise<Outcome> {
     const { step, verb, plan, facts } = request;
     if (verb === 'find') return this.#find(step, plan, facts, call);
+    if (verb === 'restore') return await this.#restorePort(plan, call, half);
     return verb === 'ensure'
       ? await this.#ensure(step, plan, facts, call, half)
       : await this.#remove(step, plan, facts, call, half);
@@ -71,9 +72,10 @@ export class FakeEffects {
       case 'bridge': {
         const { bridges } = this.#world;
         if (!plan.bridge) return ok;
-        if (bridges.has(plan.bridge.name)) return { kind: 'ok', facts: { created: false } };
+        const there = bridges.get(plan.bridge.name);
+        if (there) return { kind: 'ok', facts: { created: false, ours: there.instance === call.instance } };
         bridges.set(plan.bridge.name, { instance: call.instance, ports: [] });
-        return { kind: 'ok', facts: { created: true } };
+        return { kind: 'ok', facts: { created: true, ours: true } };
       }
       case 'port':
         return plan.port ? await this.#ensurePort(plan, plan.port, call, half) : ok;
@@ -304,6 +306,19 @@ export class FakeEffects {
     return { kind: 'ok', facts: { uuid, ofport: 1, switchSocket: `${switchDir}/${name}` } };
   }
 
+  async #restorePort(plan: Plan, call: Call, half: Half): Promise<Outcome> {
+    const { port } = plan;
+    const [own] = this.ownPorts(plan, call);
+    if (!port || !own) return port ? await this.#ensurePort(plan, port, call, half) : ok;
+    if (port.mode === 'client') return ok;
+    const made = this.#world.files.get(`${switchDir}/${own[0]}`);
+    if (!made) return failed(code.io, 'ENOENT: the switch made no socket');
+    await half();
+    this.#world.files.delete(`${switchDir}/${own[0]}`);
+    this.#world.files.set(socketOf(port), made);
+    return ok;
+  }
+
   /** Sockets before rows; a socket that another row names is not ours any more. */
   async #removePort(plan: Plan, call: Call, half: Half): Promise<Outcome> {
     const own = this.ownPorts(plan, call);
@@ -329,6 +344,8 @@ export class FakeEffects {
     if (!own) return drift(`port "${port.name}" is gone`);
     if (own[1].tag !== port.vlan.tag) return drift(`tag is ${own[1].tag} instead of ${port.vlan.tag}`);
     if (!this.#world.bridges.get(port.bridge)?.ports.includes(own[0])) return drift(`it is not on "${port.bridge}"`);
+    if (port.mode === 'server' && this.#world.files.has(`${switchDir}/${own[0]}`))
+      return drift('the socket was made again');
     if (port.mode === 'server' && this.#world.files.get(socketOf(port))?.kind !== 'socket') return drift('no socket');
     return ok;
   }

@@ -5,12 +5,12 @@
  * Owns: the meaning of each effect, and the faults. Does not own: the truth (fake-world.ts), the judgement (world-checker.ts).
  * An effect that the real node makes in more than one system call or transaction has a `during`: half of it is done.
  */
-import { code, configDataName, holdFileName, keyText, type Trouble } from '../../src/attachment.ts';
+import { code, configDataName, holdFileName, keyText, owner, type Trouble } from '../../src/attachment.ts';
 import { remainingMs } from '../../src/deadlines.ts';
 import type { Host } from '../../src/effects/host.ts';
 import type { Call, Outcome, Plan, Request, Step, Verb } from '../../src/machines/protocol.ts';
 import { FakeEffects } from './fake-effects.ts';
-import { emptyDir, type FakeWorld, sharedDir } from './fake-world.ts';
+import { emptyDir, type FakeWorld, sharedDir, switchDir } from './fake-world.ts';
 import { Crash } from './simulated-disk.ts';
 
 type Moment = 'before' | 'during' | 'after';
@@ -76,6 +76,25 @@ export class FakeHost {
         const file = this.#world.netns.get(path);
         return file === undefined ? undefined : { path, file, directory: '1:1' };
       },
+      judgeNetns: ({ path, file }) => {
+        const now = this.#world.netns.get(path);
+        return now === file ? 'alive' : 'gone';
+      },
+      isPortLost: async (plan, call) => {
+        if (!plan.port) return false;
+        const [own] = this.#effects.ownPorts(plan, call);
+        if (!own) return true;
+        const { mode, directory, file, name } = plan.port;
+        if (mode === 'client') return false;
+        return this.#world.files.has(`${switchDir}/${name}`) || !this.#world.files.has(`${directory}/${file}`);
+      },
+      collectAddresses: async () => [],
+      listPorts: async () =>
+        [...this.#world.ports].flatMap(([name, { marks }]) =>
+          marks.owner === owner
+            ? [{ name, key: marks.key ?? '', instance: marks.instance ?? '', netns: marks.netns ?? '' }]
+            : [],
+        ),
       netnsTroubles: (path) =>
         this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
       bootId: () => this.#world.boot,

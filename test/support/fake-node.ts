@@ -2,6 +2,7 @@
  * A node in memory: a simulated disk, a fake world, and the product's handlers called on both as a runtime calls the executable:
  * environment and standard input in, an answer out, every call a process of its own.
  */
+import { asChecked } from '../../src/answer.ts';
 import { toCniError } from '../../src/cni/error.ts';
 import { type Environment, parseAdd, parseCheck, parseDel } from '../../src/cni/request.ts';
 import { formatResult, type Result } from '../../src/cni/result.ts';
@@ -167,7 +168,7 @@ type Parts = Parameters<typeof handlers>[0] extends (...args: never[]) => infer 
 async function run(verb: Verb, one: Attachment | undefined, changes: object, parts: Parts): Promise<Answer> {
   if (verb === 'recover') {
     const { disk, host, clock } = parts;
-    const options = { disk, host, clock, dataDir, ovsdb, removeMs: 30_000, progress: () => undefined };
+    const options = { disk, host, clock, dataDir, ovsdb, removeMs: 30_000, asChecked, progress: () => undefined };
     return { kind: 'ok', recovered: await recover(options) };
   }
   if (!one) throw new Error(`${verb} of what?`);

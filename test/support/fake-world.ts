@@ -108,6 +108,12 @@ export class FakeWorld {
     ]);
   }
 
+  /** The switch's database is wiped: rows go, and with them the sockets that it made. */
+  loseSwitch(): void {
+    for (const [name, { instance }] of this.bridges) if (instance !== undefined) this.bridges.delete(name);
+    for (const [name, { marks }] of this.ports) if (marks.owner !== undefined) this.ports.delete(name);
+  }
+
   /** The machine starts again: another boot id, whatever the namespaces are called. @param wiped what lay in memory is gone */
   reboot(wiped: boolean): void {
     this.boot = `boot-${Number(this.boot.split('-')[1]) + 1}`;

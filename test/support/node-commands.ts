@@ -189,15 +189,17 @@ class Recover implements NodeCommand {
 
   async run(model: Model, real: Real): Promise<void> {
     counted.commands++;
-    expect(await real.node.recover()).toMatchObject({ kind: 'ok' });
     const { node } = real;
+    // No sandbox of another boot lives.
+    const isOld = (index: number) => headerOf(attachmentOf(index), node.disk)?.boot !== node.world.boot;
+    const old = model.states.map((_, index) => isOld(index));
+    expect(await node.recover()).toMatchObject({ kind: 'ok' });
     model.states.forEach((state, index) => {
-      if (state.is === 'attached' || state.is === 'absent') return;
+      if (state.is === 'absent' || (state.is === 'attached' && !old[index])) return;
       const one = attachmentOf(index);
       const isKept = state.is === 'unclear' && headerOf(one, node.disk) !== undefined;
-      // Kept of another boot, a removal may have been under way: only a DEL or an ADD clears that up.
-      if (isKept && headerOf(one, node.disk)?.boot === node.world.boot) expect(faultsOf(one, node)).toEqual([]);
-      if (!isKept) model.states[index] = { is: 'absent' };
+      if (isKept) expect(faultsOf(one, node)).toEqual([]);
+      else model.states[index] = { is: 'absent' };
     });
     real.expectLaws(model);
   }

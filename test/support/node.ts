@@ -114,8 +114,8 @@ export class Node<S extends View = Switch> implements Places {
     return (await readSwitch(this.theSwitch)).ports.find((port) => port.name === name);
   }
 
-  recover(): Promise<Answer> {
-    return run(['recover', '--json', '--data-dir', this.dataDir, '--ovsdb', this.theSwitch.ovsdb]);
+  recover(...more: string[]): Promise<Answer> {
+    return run(['recover', '--json', '--data-dir', this.dataDir, '--ovsdb', this.theSwitch.ovsdb, ...more]);
   }
 
   async list(): Promise<Json[]> {

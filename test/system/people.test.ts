@@ -108,7 +108,7 @@ onRealSwitch('for people', (theSwitch) => {
       await pod.add();
       await theSwitch().stopDatabase();
       await pod.del('net1', { deadlines: { delMs: 1_000, reconnectMs: 100 } });
-      expect(await node().recover()).toMatchObject({ exitCode: 3, json: { owed: 1, removed: 0 } });
+      expect(await node().recover()).toMatchObject({ exitCode: 3, json: { owed: 2, removed: 0 } });
       await theSwitch().startDatabase();
       expect(await node().recover()).toMatchObject({ exitCode: 0, json: { owed: 0, removed: 1 } });
       expect(await node().recover()).toMatchObject({ exitCode: 0, json: { removed: 0, attachments: [] } });

@@ -1,0 +1,76 @@
+/**
+ * GC and STATUS (CNI SPEC 1.1.0, section 2): requests that speak of a node and a network, not of one interface.
+ */
+import { code, type Trouble } from '../attachment.ts';
+import type { Basics } from './config.ts';
+import { refuse } from './error.ts';
+import { type Environment, forIpam, parseBody, type Raw } from './request.ts';
+
+interface Upkeep {
+  readonly config: Basics;
+  /** CNI_PATH, split. */
+  readonly path: readonly string[];
+  readonly stdin: string;
+  /** CNI_* without CNI_COMMAND, as an IPAM plugin gets them. */
+  readonly env: { readonly [name: string]: string };
+}
+
+export type StatusRequest = Upkeep;
+
+export interface GcRequest extends Upkeep {
+  /** `name` of the network configuration: nothing of another network is looked at. */
+  readonly network: string;
+  isValid(containerId: string, ifName: string): boolean;
+}
+
+/** @throws CniError 6, 7, 1 for a version that knows no STATUS, 4 without CNI_PATH. */
+export const parseStatus = (env: Environment, stdin: string): StatusRequest => parseUpkeep(env, stdin, 'STATUS').upkeep;
+
+/** @throws CniError as parseStatus, and 7 without a list of what is valid: nothing may be removed then. */
+export function parseGc(env: Environment, stdin: string): GcRequest {
+  const { raw, upkeep } = parseUpkeep(env, stdin, 'GC');
+  // The specification's tag had the second name; libcni sends both.
+  const listed = 'cni.dev/valid-attachments' in raw ? raw['cni.dev/valid-attachments'] : raw['cni.dev/attachments'];
+  const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
+  if (listed === undefined) refuse([bad('"cni.dev/valid-attachments" is missing: nothing is removed without it')]);
+  // Go sends an empty list as null.
+  const list: unknown = listed ?? [];
+  if (!Array.isArray(list) || !list.every(isAttachment)) {
+    refuse([bad('"cni.dev/valid-attachments" is no list of objects with "containerID" and "ifname"')]);
+  }
+  const valid = new Set(
+    (list as readonly ValidAttachment[]).map(({ containerID, ifname }) => `${containerID}:${ifname}`),
+  );
+  return {
+    ...upkeep,
+    network: String(raw.name),
+    isValid: (containerId, ifName) => valid.has(`${containerId}:${ifName}`),
+  };
+}
+
+interface ValidAttachment {
+  readonly containerID: string;
+  readonly ifname: string;
+}
+
+const isAttachment = (one: unknown): one is ValidAttachment =>
+  typeof one === 'object' &&
+  one !== null &&
+  'containerID' in one &&
+  typeof one.containerID === 'string' &&
+  'ifname' in one &&
+  typeof one.ifname === 'string';
+
+function parseUpkeep(env: Environment, stdin: string, verb: string): { raw: Raw; upkeep: Upkeep } {
+  const { raw, troubles } = parseBody(stdin);
+  if (raw && raw.cniVersion !== '1.1.0') {
+    const message = `cniVersion ${JSON.stringify(raw.cniVersion ?? '0.1.0')} does not allow ${verb}: it came with 1.1.0`;
+    troubles.push({ code: code.incompatibleVersion, message });
+  }
+  if (!env.CNI_PATH) {
+    troubles.push({ code: code.invalidEnvironment, message: 'required env variables [CNI_PATH] missing' });
+  }
+  refuse(troubles);
+  if (!raw) throw new Error('a configuration without a fault was not read');
+  return { raw, upkeep: forIpam(env, stdin, raw) };
+}

@@ -1,0 +1,65 @@
+/**
+ * What a journal under its lock, and the node it speaks of, say of an attachment. Decides nothing, changes nothing.
+ */
+import { type AttachmentKey, keyOfJournalName } from '../attachment.ts';
+import { type Begin, type Entry, fold, type Past, planOfHeader } from '../drive.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Call, Plan } from '../machines/protocol.ts';
+
+/**
+ * interrupted: its ADD is dead. going: a removal was begun. rebooted: of another boot, no sandbox lives on. abandoned: its namespace is
+ * gone. lost: at rest, and the switch has not its port any more. unjudged: at rest, and its namespace cannot be judged from here.
+ * stale: the runtime does not know it (GC). orphan: a port of ours without a journal.
+ */
+export type Found =
+  | 'interrupted'
+  | 'going'
+  | 'rebooted'
+  | 'abandoned'
+  | 'lost'
+  | 'unjudged'
+  | 'attached'
+  | 'stale'
+  | 'empty'
+  | 'damaged'
+  | 'orphan';
+
+/** What judging needs of a node. */
+export interface Witness {
+  bootId(): string;
+  judgeNetns(netns: Begin['netns']): 'alive' | 'gone' | 'unknown';
+  isPortLost(plan: Plan, call: Call): Promise<boolean>;
+}
+
+export interface Judgement {
+  readonly found: Found;
+  /** Of an attachment at rest. */
+  readonly past?: Past;
+}
+
+export async function judge(journal: Journal<Entry>, witness: Witness, call: Call): Promise<Judgement> {
+  if (journal.going) return { found: 'going' };
+  if (journal.damaged) return { found: 'damaged' };
+  const [header] = journal.records;
+  if (!header) return { found: 'empty' };
+  // A header can be of another version and yet tell its boot: no sandbox of that boot lives.
+  if (header.kind === 'begin' && typeof header.boot === 'string' && header.boot !== witness.bootId()) {
+    return { found: 'rebooted' };
+  }
+  const past = fold(journal.records);
+  // Of another version: an upgrade must not take a living pod's network.
+  if (!past) return { found: 'damaged' };
+  if (past.state !== 'attached') return { found: past.state === 'going' ? 'going' : 'interrupted' };
+  return { found: await judgeAtRest(past, witness, call), past };
+}
+
+async function judgeAtRest({ header }: Past, witness: Witness, call: Call): Promise<Found> {
+  const netns = witness.judgeNetns(header.netns);
+  if (netns !== 'alive') return netns === 'gone' ? 'abandoned' : 'unjudged';
+  // A switch that cannot be asked has lost nothing as far as anybody knows.
+  return (await witness.isPortLost(header.plan, call).catch(() => false)) ? 'lost' : 'attached';
+}
+
+export function keyOf(name: string, journal: Pick<Journal<Entry>, 'records'>): AttachmentKey | undefined {
+  return planOfHeader(journal.records)?.key ?? keyOfJournalName(name);
+}

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { parseGc, parseStatus } from '../../src/cni/upkeep.ts';
+import { environment, network, refusal, textOf } from '../support/cni-requests.ts';
+
+const newest = (more: object = {}) => textOf(network({ cniVersion: '1.1.0', ...more }));
+const listed = (value: unknown, key = 'cni.dev/valid-attachments') => newest({ [key]: value });
+
+describe('GC', () => {
+  it('knows which attachments the runtime has, by container and interface', () => {
+    const request = parseGc(
+      environment(),
+      listed([
+        { containerID: 'a', ifname: 'net1' },
+        { containerID: 'b', ifname: 'net1' },
+      ]),
+    );
+    expect(request.network).toBe('net');
+    expect([request.isValid('a', 'net1'), request.isValid('a', 'net2'), request.isValid('c', 'net1')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('reads the name that the specification had first, and the other before it', () => {
+    const one = [{ containerID: 'a', ifname: 'net1' }];
+    expect(parseGc(environment(), listed(one, 'cni.dev/attachments')).isValid('a', 'net1')).toBe(true);
+    const both = newest({ 'cni.dev/valid-attachments': [], 'cni.dev/attachments': one });
+    expect(parseGc(environment(), both).isValid('a', 'net1')).toBe(false);
+  });
+
+  it.each([[[]], [null]])('with the list %j knows that none is valid', (list) => {
+    expect(parseGc(environment(), listed(list)).isValid('a', 'net1')).toBe(false);
+  });
+
+  it('without a list is refused with code 7: nothing may be removed then', () => {
+    expect(refusal(() => parseGc(environment(), newest()))).toMatchObject({
+      code: 7,
+      message: expect.stringContaining('valid-attachments'),
+    });
+  });
+
+  it.each([[{}], ['x'], [[1]], [[{ containerID: 'a' }]], [[{ containerId: 'a', ifname: 'net1' }]], [[null]]])(
+    'with the list %j is refused with code 7',
+    (list) => {
+      expect(refusal(() => parseGc(environment(), listed(list)))).toMatchObject({ code: 7 });
+    },
+  );
+});
+
+describe.each([
+  ['GC', parseGc],
+  ['STATUS', parseStatus],
+] as const)('%s', (verb, parse) => {
+  it.each([undefined, '', '0.4.0', '1.0.0', '1.2.0'])('of cniVersion %j is refused with code 1', (cniVersion) => {
+    const config = textOf(network({ cniVersion, 'cni.dev/valid-attachments': [] }));
+    expect(refusal(() => parse(environment(), config))).toMatchObject({
+      code: 1,
+      message: expect.stringContaining(verb),
+    });
+  });
+
+  it('needs CNI_PATH, and no sandbox', () => {
+    const none = { CNI_CONTAINERID: undefined, CNI_NETNS: undefined, CNI_IFNAME: undefined };
+    expect(refusal(() => parse(environment(none), listed([])))).toBeUndefined();
+    expect(refusal(() => parse(environment({ ...none, CNI_PATH: '' }), listed([])))).toMatchObject({ code: 4 });
+  });
+
+  it('of a configuration that no ADD would take is served as far as it goes', () => {
+    const { config } = parse(
+      environment(),
+      newest({ host: { engine: 'toaster' }, dataDir: 7, 'cni.dev/valid-attachments': [] }),
+    );
+    expect(config.dataDir).toBe('/var/lib/cni/userspace');
+  });
+});

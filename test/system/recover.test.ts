@@ -1,0 +1,153 @@
+/** `userspace recover` on a real switch: after a reboot, a lost namespace, a wiped database, a restarted switch. */
+import { readFileSync, rmSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createNetns } from '../support/netns.ts';
+import { Node, newId } from '../support/node.ts';
+import { startPeer } from '../support/peer.ts';
+import { onRealSwitch, useNode } from '../support/suite.ts';
+import { expectNothingLeft } from '../support/world.ts';
+
+const ok = { exitCode: 0 };
+
+onRealSwitch('recovery', (theSwitch) => {
+  const node = useNode(theSwitch);
+
+  test('A31 a namespace that is gone, or is another by its name, releases what was in it', async () => {
+    const [gone, recycled, alive] = [await node().pod(), await node().pod(), await node().pod()];
+    for (const pod of [gone, recycled, alive]) expect(await pod.add()).toMatchObject(ok);
+    await gone.removeNetns();
+    await recycled.removeNetns();
+    const directory = join(node().directory, 'netns');
+    await createNetns(directory, recycled.netns.slice(directory.length + 1));
+    expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 2, kept: 1, owed: 0 } });
+    expect((await node().world()).ports).toEqual([alive.portName()]);
+    expect(await alive.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('a namespace below /proc cannot be judged: left alone, and said so', async () => {
+    const pod = await node().pod(newId(), `/proc/${process.pid}/ns/net`);
+    expect(await pod.add('net1', {}, { env: { CNI_NETNS_OVERRIDE: '1' } })).toMatchObject(ok);
+    const { exitCode, json } = await node().recover();
+    expect({ exitCode, json }).toMatchObject({ ...ok, json: { kept: 1, removed: 0 } });
+    expect(json.attachments).toMatchObject([{ found: 'unjudged', note: expect.stringContaining('cannot be judged') }]);
+    expect(await pod.del()).toMatchObject(ok);
+  });
+
+  test('A11 a port without a journal is removed, and what may be left is said', async () => {
+    const [orphan, kept] = [await node().pod(), await node().pod()];
+    for (const pod of [orphan, kept]) expect(await pod.add('net1', { ipam: undefined })).toMatchObject(ok);
+    rmSync(orphan.journal());
+    const { exitCode, json } = await node().recover();
+    expect({ exitCode, json }).toMatchObject({ ...ok, json: { removed: 1, kept: 1 } });
+    expect(json.attachments).toContainEqual({
+      key: `net-a:${orphan.containerId}:net1`,
+      found: 'orphan',
+      result: 'removed',
+      owed: [],
+      note: expect.stringContaining('address'),
+    });
+    expect((await node().world()).ports).toEqual([kept.portName()]);
+    expect(await kept.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('ports of another data directory on the same switch are listed and left alone', async () => {
+    const other = await Node.create(theSwitch());
+    try {
+      const [own, theirs] = [await node().pod(), await other.pod()];
+      for (const pod of [own, theirs]) expect(await pod.add()).toMatchObject(ok);
+      await own.removeNetns();
+      const { json } = await node().recover();
+      expect(json).toMatchObject({ removed: 1, others: [{ name: theirs.portName() }] });
+      expect((await other.world()).ports).toEqual([theirs.portName()]);
+      expect(await theirs.del()).toMatchObject(ok);
+    } finally {
+      await other.end();
+    }
+    expectNothingLeft(await node().world());
+  });
+
+  test('--dry-run says what would be, and changes nothing', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    await pod.removeNetns();
+    const before = [await node().world(), readFileSync(pod.journal(), 'utf8')];
+    expect(await node().recover('--dry-run')).toMatchObject({ ...ok, json: { dryRun: true, removed: 1 } });
+    expect([await node().world(), readFileSync(pod.journal(), 'utf8')]).toEqual(before);
+    expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1 } });
+    expectNothingLeft(await node().world());
+  });
+
+  describe('A37 of a switch', () => {
+    test('whose database was wiped: the ports of living namespaces are put back, and their peers see the link again', async () => {
+      const [pod, plain] = [await node().pod(), await node().pod()];
+      for (const one of [pod, plain]) expect(await one.add()).toMatchObject(ok);
+      const peer = await startPeer(pod.socket(), 'server');
+      try {
+        const up = () => theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'link_state=up');
+        await up();
+        await theSwitch().vsctl('del-br', node().bridge);
+        expect((await node().world()).ports).toEqual([]);
+        const { exitCode, json } = await node().recover();
+        expect({ exitCode, json }).toMatchObject({ ...ok, json: { restored: 2, owed: 0 } });
+        await up();
+      } finally {
+        await peer.stop();
+      }
+      expect(await node().recover()).toMatchObject({ ...ok, json: { restored: 0, kept: 2 } });
+      for (const one of [pod, plain]) expect(await one.del()).toMatchObject(ok);
+      expectNothingLeft(await node().world());
+    });
+
+    test('an administrator’s bridge that is gone is not made again: owed, until he makes it', async () => {
+      await theSwitch().vsctl('add-br', node().bridge, '--', 'set', 'Bridge', node().bridge, 'datapath_type=netdev');
+      const pod = await node().pod();
+      expect(await pod.add()).toMatchObject(ok);
+      await theSwitch().vsctl('del-br', node().bridge);
+      expect(await node().recover()).toMatchObject({ exitCode: 3, json: { owed: 1, restored: 0 } });
+      expect((await node().world()).bridges).toEqual([]);
+      await theSwitch().vsctl('add-br', node().bridge, '--', 'set', 'Bridge', node().bridge, 'datapath_type=netdev');
+      expect(await node().recover()).toMatchObject({ ...ok, json: { restored: 1 } });
+      expect(await pod.del()).toMatchObject(ok);
+    });
+
+    test('in server mode that restarted: the socket it made again is moved to the pod', async () => {
+      const server = await Node.create(theSwitch(), 'server');
+      try {
+        const pod = await server.pod();
+        expect(await pod.add()).toMatchObject(ok);
+        await theSwitch().stopVswitchd();
+        await theSwitch().startVswitchd();
+        expect(await server.recover()).toMatchObject({ ...ok, json: { restored: 1, owed: 0 } });
+        const peer = await startPeer(pod.socket(), 'client');
+        try {
+          await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'link_state=up');
+        } finally {
+          await peer.stop();
+        }
+        expect(await pod.del()).toMatchObject(ok);
+        expectNothingLeft(await server.world());
+      } finally {
+        await server.end();
+      }
+    });
+  });
+
+  test('with the switch away cannot look for ports: owed, exit code 3; A17 it says which database', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    const socket = join(theSwitch().rundir, 'db.sock');
+    await rename(socket, `${socket}.away`);
+    try {
+      const { exitCode, json } = await node().recover();
+      expect({ exitCode, json }).toMatchObject({ exitCode: 3, json: { owed: 1, kept: 1 } });
+      expect(JSON.stringify(json)).toContain(socket);
+    } finally {
+      await rename(`${socket}.away`, socket);
+    }
+    expect(await pod.del()).toMatchObject(ok);
+  });
+});

@@ -1,0 +1,173 @@
+/** GC and STATUS of CNI 1.1.0 on a real switch, and against servers that are of no help. */
+import { rename } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { cni } from '../support/cni.ts';
+import type { Changes, Pod } from '../support/node.ts';
+import { onRealSwitch, useNode } from '../support/suite.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { expectNothingLeft } from '../support/world.ts';
+
+const ok = { exitCode: 0, stdout: '' };
+const newest = { cniVersion: '1.1.0' };
+
+onRealSwitch('upkeep', (theSwitch) => {
+  const node = useNode(theSwitch);
+
+  const call = (command: string, changes: Changes = {}) =>
+    cni(command, { config: node().config({ ...newest, ...changes }), path: node().path });
+  const gc = (valid: readonly Pod[], changes: Changes = {}) =>
+    call('GC', {
+      'cni.dev/valid-attachments': valid.map(({ containerId }) => ({ containerID: containerId, ifname: 'net1' })),
+      ...changes,
+    });
+  /** An IPAM program that knows 1.1.0, and notes what it was asked. */
+  const modernIpam = () =>
+    node().program(
+      'modern',
+      `echo "$CNI_COMMAND" >> ${join(node().directory, 'asked')}
+if [ "$CNI_COMMAND" = VERSION ]; then echo '{"cniVersion":"1.1.0","supportedVersions":["1.0.0","1.1.0"]}'; exit 0; fi
+if [ -e ${join(node().directory, 'broken')} ]; then echo '{"code":50,"msg":"pool is empty"}'; exit 1; fi
+if [ "$CNI_COMMAND" = ADD ]; then echo '{"cniVersion":"1.1.0","ips":[{"address":"10.56.0.9/24"}]}'; fi
+cat > /dev/null`,
+    );
+  const asked = async () => (await Bun.file(join(node().directory, 'asked')).text()).trim().split('\n');
+
+  test('A30 GC removes half of 50 attachments while 10 ADDs run: just the half is gone, the ADDs succeed', async () => {
+    const pods = await Promise.all(Array.from({ length: 50 }, () => node().pod()));
+    for (const pod of pods) expect(await pod.add()).toMatchObject({ exitCode: 0 });
+    const young = await Promise.all(Array.from({ length: 10 }, () => node().pod()));
+    const valid = pods.filter((_, index) => index % 2 === 0);
+    const [collected, ...added] = await Promise.all([gc(valid), ...young.map((pod) => pod.add())]);
+    expect(collected).toMatchObject(ok);
+    expect(added.map(({ exitCode }) => exitCode)).toEqual(young.map(() => 0));
+    const alive = [...valid, ...young];
+    const world = await node().world();
+    expect(world.ports).toEqual(alive.map((pod) => pod.portName()).sort());
+    expect(world.addresses).toHaveLength(alive.length);
+    for (const pod of alive) expect(await pod.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('GC of one network leaves those of another, and [] means that none is valid', async () => {
+    const [one, other] = [await node().pod(), await node().pod()];
+    expect(await one.add()).toMatchObject({ exitCode: 0 });
+    expect(await other.add('net1', { name: 'net-b' })).toMatchObject({ exitCode: 0 });
+    expect(await gc([])).toMatchObject(ok);
+    expect((await node().world()).ports).toEqual([other.portName()]);
+    expect(await gc([], { name: 'net-b' })).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('A33 GC without a list removes nothing: code 7', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject({ exitCode: 0 });
+    expect(await call('GC')).toMatchObject({ exitCode: 1, json: { code: 7 } });
+    expect((await node().world()).ports).toEqual([pod.portName()]);
+    expect(await pod.del()).toMatchObject(ok);
+  });
+
+  test('GC and STATUS are handed to an IPAM program that knows them, and its errors are passed on', async () => {
+    await modernIpam();
+    const ipam = { ipam: { type: 'modern' } };
+    expect(await gc([], ipam)).toMatchObject(ok);
+    expect(await call('STATUS', ipam)).toMatchObject(ok);
+    expect(await asked()).toEqual(['VERSION', 'GC', 'VERSION', 'STATUS']);
+    await Bun.write(join(node().directory, 'broken'), '');
+    for (const command of ['STATUS', 'GC']) {
+      const { json } = await call(command, { ...ipam, 'cni.dev/valid-attachments': [] });
+      expect(json).toMatchObject({ code: 50, msg: expect.stringContaining('pool is empty') });
+    }
+  });
+
+  test('the result of 1.1.0 says socket and MTU', async () => {
+    await modernIpam();
+    const pod = await node().pod();
+    const changes = { ...newest, ipam: { type: 'modern' }, host: { mtu: 2000 } };
+    const { json } = await pod.add('net1', changes);
+    expect(json).toMatchObject({
+      cniVersion: '1.1.0',
+      interfaces: [{ name: 'net1', sandbox: pod.netns, mtu: 2000, socketPath: pod.socket() }],
+    });
+    expect(await pod.check(json, 'net1', changes)).toMatchObject(ok);
+    expect(await pod.del('net1', changes)).toMatchObject(ok);
+  });
+
+  test('B40 STATUS is fine where an ADD would be: with Debian’s host-local, which knows no STATUS', async () => {
+    expect(await call('STATUS')).toMatchObject(ok);
+  });
+
+  test.each([
+    [
+      'a database that is not there: A17 50, naming its socket',
+      { ovsdb: 'unix:/nowhere/db.sock' },
+      50,
+      '/nowhere/db.sock',
+    ],
+    ['a data directory that cannot be written: 50', { dataDir: '/proc/data' }, 50, '/proc/data'],
+    ['an IPAM program that is missing: 50', { ipam: { type: 'no-such' } }, 50, 'no-such'],
+  ])('STATUS with %s', async (_, changes, code, words) => {
+    expect(await call('STATUS', changes)).toMatchObject({
+      exitCode: 1,
+      json: { code, msg: expect.stringContaining(words) },
+    });
+  });
+
+  test('STATUS of a switch without DPDK is 51, with its remedy', async () => {
+    await theSwitch().vsctl('--no-wait', 'set', 'Open_vSwitch', '.', 'dpdk_initialized=false');
+    try {
+      expect((await call('STATUS')).json).toMatchObject({ code: 51, msg: expect.stringContaining('dpdk-init') });
+    } finally {
+      await theSwitch().vsctl('--no-wait', 'set', 'Open_vSwitch', '.', 'dpdk_initialized=true');
+    }
+  });
+
+  test.each([
+    ['accepts and never answers', () => undefined],
+    ['answers a byte a second', (write: (text: string) => void) => void setInterval(() => write('{'), 1000).unref()],
+  ])('B40 STATUS of a database that %s is 50 within its deadline', async (_, talk) => {
+    const path = join(temporaryDirectory(), 'db.sock');
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      talk((text) => void socket.write(text));
+    });
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    onTestFinished(() => void server.close());
+    const began = performance.now();
+    expect(await call('STATUS', { ovsdb: `unix:${path}` })).toMatchObject({ exitCode: 1, json: { code: 50 } });
+    expect(performance.now() - began).toBeLessThan(3_000);
+  });
+
+  test('STATUS of a stopped database is 50, and waits for no lock', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject({ exitCode: 0 });
+    theSwitch().pauseDatabase();
+    try {
+      expect(await call('STATUS')).toMatchObject({ exitCode: 1, json: { code: 50 } });
+    } finally {
+      theSwitch().resumeDatabase();
+    }
+    expect(await call('STATUS')).toMatchObject(ok);
+    expect(await pod.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('GC with the switch away reports what it owes, and the next one pays', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject({ exitCode: 0 });
+    const socket = join(theSwitch().rundir, 'db.sock');
+    await rename(socket, `${socket}.away`);
+    try {
+      const impatient = { deadlines: { delMs: 1_000, reconnectMs: 100 } };
+      expect(await gc([], impatient)).toMatchObject({
+        exitCode: 1,
+        json: { code: 11, msg: expect.stringContaining(pod.containerId) },
+      });
+    } finally {
+      await rename(`${socket}.away`, socket);
+    }
+    expect(await gc([])).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+});
