@@ -57,7 +57,7 @@ module.exports = {
     only(
       'recovery-drives',
       '^src/recovery/',
-      `^src/(recovery|machines|journal)/|^src/drive\\.ts$|${vocabulary}|^(node:)?path$`,
+      `^src/(recovery|machines|journal)/|^src/drive\\.ts$|${vocabulary}|^(node:)?(fs|path)$|node_modules/(@types/)?proper-lockfile`,
       'Recovery is handed its effects, like the loop.',
     ),
     {

@@ -20,8 +20,9 @@ export function createNode(config: Pick<Basics, 'deadlines' | 'logFile' | 'logLe
   return { disk: realDisk, host: createHost(config.deadlines), log: openLog(config, stderr, clock), clock, random };
 }
 
-export const machineForPeople = (clock: () => Date): Machine => ({
+export const machineForPeople = (clock: () => Date, pid: number): Machine => ({
   disk: realDisk,
   host: () => createHost(defaultDeadlines),
   clock,
+  pid,
 });

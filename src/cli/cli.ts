@@ -7,10 +7,11 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { asChecked } from '../answer.ts';
 import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
-import { defaultDeadlines } from '../deadlines.ts';
+import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import type { Host } from '../effects/host.ts';
 import type { Disk } from '../journal/disk.ts';
-import { type KnownPort, type Recovered, recover } from '../recovery/recover.ts';
+import { withLease } from '../recovery/lease.ts';
+import { forget, type KnownPort, type Recovered, recover } from '../recovery/recover.ts';
 import { matching, readAttachments } from './attachments.ts';
 import { help } from './help.ts';
 import { paint, recoveredLine, summary, table, timeline } from './print.ts';
@@ -28,13 +29,19 @@ export interface Machine {
   readonly disk: Disk;
   readonly host: () => Host;
   readonly clock: () => Date;
+  readonly pid: number;
 }
+
+const bootMs = 60_000;
+const bootPauseMs = 500;
 
 const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
 
 const options = {
   json: { type: 'boolean', default: false },
   'dry-run': { type: 'boolean', default: false },
+  boot: { type: 'boolean', default: false },
+  forget: { type: 'string' },
   'data-dir': { type: 'string', default: defaultDataDir },
   ovsdb: { type: 'string', default: defaultOvsdb },
   help: { type: 'boolean', short: 'h', default: false },
@@ -79,7 +86,8 @@ async function run(command: string, words: Words, terminal: Terminal, machine: M
     case 'show':
       return show(words, terminal, machine);
     case 'recover':
-      return await recoverAll(words, terminal, machine);
+      if (words.values.forget !== undefined) return await forgetOne(words.values.forget, words, terminal, machine);
+      return await recoverAlone(words, terminal, machine);
     default:
       return misused(terminal, `there is no command "${command}"`);
   }
@@ -115,6 +123,47 @@ function show({ values, positionals }: Words, terminal: Terminal, { disk }: Mach
     return said(terminal, json(documents.length === 1 ? documents[0] : documents));
   }
   return said(terminal, found.map((reading) => timeline(reading, paint(terminal.interactive))).join('\n'));
+}
+
+async function forgetOne(
+  key: string,
+  { values }: Words,
+  terminal: Terminal,
+  { disk, clock }: Machine,
+): Promise<number> {
+  const left = await forget(disk, values['data-dir'], key, clock);
+  if (values.json) return said(terminal, json({ forgotten: key, left }));
+  return said(terminal, `${key}: forgotten; if it is still there, it stays: ${left.join(', ') || 'nothing'}\n`);
+}
+
+/** With the node's lease, where there is a directory to be alone in. */
+async function recoverAlone(words: Words, terminal: Terminal, machine: Machine): Promise<number> {
+  const dataDir = words.values['data-dir'];
+  if (words.values.boot) await whenSwitchAnswers(words, machine);
+  if (words.values['dry-run'] || machine.disk.lookup(dataDir) === undefined)
+    return await recoverAll(words, terminal, machine);
+  const me = {
+    pid: machine.pid,
+    since: machine.clock().toISOString(),
+    command: `userspace ${terminal.args.join(' ')}`,
+  };
+  return await withLease(dataDir, me, () => recoverAll(words, terminal, machine));
+}
+
+/** A switch that starts with the machine, or that is a pod itself, is given a minute. */
+async function whenSwitchAnswers({ values }: Words, machine: Machine): Promise<void> {
+  const end = now() + bootMs;
+  while (now() < end) {
+    const host = machine.host();
+    try {
+      await host.listPorts(values.ovsdb, end);
+      return;
+    } catch {
+      await sleep(bootPauseMs);
+    } finally {
+      host.close();
+    }
+  }
 }
 
 async function recoverAll({ values }: Words, terminal: Terminal, machine: Machine): Promise<number> {

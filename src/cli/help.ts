@@ -13,6 +13,8 @@ configuration of type "userspace" on stdin. For people:
   userspace help
 
   --json             one JSON document instead of text
+  --boot             recover waits up to a minute for the switch first
+  --forget KEY       recover drops what is owed of one attachment, and says what that leaves
   --dry-run          recover says what it would do, and changes nothing
   --data-dir DIR     where the journals are (default /var/lib/cni/userspace)
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock); recover takes the

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { type AttachmentKey, journalName, journalSuffix, keyText } from '../attachment.ts';
 import { now, remainingMs, sleep } from '../deadlines.ts';
-import type { Entry, Past } from '../drive.ts';
+import { type Entry, fold, type Past, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
 import { listGoing, listJournals, readInstance, syncNames } from '../journal/store.ts';
@@ -241,6 +241,40 @@ async function finish(
     if (error instanceof JournalError) return owe('journal', error.message);
     throw error;
   }
+}
+
+// ---- by hand
+
+/** Drops what is owed of an attachment. @returns what it leaves, in words. @throws Error if it is not owed */
+export async function forget(disk: Disk, dataDir: string, key: string, clock: () => Date): Promise<string[]> {
+  const path = join(dataDir, `${key}${journalSuffix}`);
+  const journal = Journal.open<Entry>(disk, path, { create: false, clock });
+  if (!journal) throw new Error(`there is no journal of "${key}" in ${dataDir}`);
+  try {
+    if ((await journal.lock(now())) !== 'held') throw new Error(`somebody works on "${key}"`);
+    const past = journal.damaged ? undefined : fold(journal.records);
+    if (past?.state === 'attached' && !journal.going)
+      throw new Error(`"${key}" is attached: the runtime's DEL removes it`);
+    const left = leftBehind(past?.undo ?? planOfHeader(journal.records));
+    journal.unlink();
+    return left;
+  } finally {
+    journal.close();
+  }
+}
+
+function leftBehind(plan: Plan | undefined): string[] {
+  if (!plan) return ['whatever it made: its journal cannot be read'];
+  const { address, port, socketDir, publication, key } = plan;
+  return [
+    ...(address ? [`an address of IPAM plugin "${address.program}" for ${keyText(key)}`] : []),
+    ...(port ? [`port "${port.name}" on bridge "${port.bridge}"`] : []),
+    ...(socketDir?.own ? [`directory "${socketDir.own}"`] : []),
+    ...(socketDir?.link ? [`symlink "${socketDir.link}"`] : []),
+    ...(publication && 'pod' in publication
+      ? [`annotations of pod ${publication.pod.namespace}/${publication.pod.name}`]
+      : []),
+  ];
 }
 
 // ---- ports without a journal

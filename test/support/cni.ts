@@ -73,10 +73,16 @@ export async function cni(command: string, call: Call, options: CallOptions = {}
 }
 
 /** A command for people. */
-export async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Answer> {
+/** @param under what the executable is started by */
+export async function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  under: readonly string[] = [],
+): Promise<Answer> {
+  const [program = executable, ...words] = [...under, executable, ...args];
   const options = { env: { PATH: process.env.PATH ?? '', ...env }, extendEnv: false, reject: false } as const;
   return answer(
-    await execa(executable, args, { ...options, timeout: hangMs, stdin: 'ignore', stripFinalNewline: false }),
+    await execa(program, words, { ...options, timeout: hangMs, stdin: 'ignore', stripFinalNewline: false }),
   );
 }
 

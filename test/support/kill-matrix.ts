@@ -5,14 +5,17 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Answer, Call, CallOptions } from './cni.ts';
+import { type Answer, type Call, type CallOptions, cni } from './cni.ts';
 import type { Dice } from './dice.ts';
 import { complete, type Tally, type Traced, tracedCni, tracedRun } from './faults.ts';
 import type { Changes, Node, Pod } from './node.ts';
 import { expectNothingLeft } from './world.ts';
 
 /** Of each row when it is sampled. */
-const sampledPoints = 20;
+const sampledPoints = 14;
+
+/** Of two kills in a row; all pairs are played in process. */
+const pairs = complete ? 40 : 4;
 
 /** A run may wait less often than the one that was counted and so make fewer calls: then another is killed there. */
 const triesMax = 5;
@@ -123,11 +126,21 @@ const recoverAgain = async ({ node }: Scene) => {
   }
 };
 
+const gcOf = ({ pod, changes }: Scene): Call =>
+  pod.call('net1', { ...changes, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] });
+
+/** What an orphan of the killed one still holds is left to recovery. */
+const gcAgain = async (scene: Scene) => {
+  expect(await cni('GC', gcOf(scene))).toMatchObject(succeed);
+  await recoverAgain(scene);
+};
+
 const verbs: readonly Verb[] = [
   { name: 'ADD', prepare: async () => undefined, call: cniCall('ADD'), follow: del },
   { name: 'DEL', prepare: add, call: cniCall('DEL'), follow: del },
   { name: 'recover over an interrupted ADD', prepare: interrupt, call: recoverCall, follow: recoverAgain },
   { name: 'recover over an owed removal', prepare: owe, call: recoverCall, follow: recoverAgain },
+  { name: 'GC', prepare: add, call: (scene, nth) => tracedCni(nth, 'GC', gcOf(scene)), follow: gcAgain },
 ];
 
 /** The tests of one row: every verb. */
@@ -167,6 +180,23 @@ export function killMatrix(ground: () => Ground, tally: Tally, die: Dice): void 
     }
     return undefined;
   };
+
+  test.each(verbs.slice(2))('I4 $name, killed twice in a row, leaves nothing after the next', async (verb) => {
+    const counted = await sceneFor(verb);
+    const { calls } = await verb.call(counted, 0);
+    await verb.follow(counted);
+    for (let pair = 0; pair < pairs; pair++) {
+      const scene = await sceneFor(verb);
+      for (let kill = 0; kill < 2; kill++) {
+        const { killed } = await verb.call(scene, 1 + Math.floor(die.next() * calls.length));
+        tally.faults += Number(killed);
+      }
+      tally.cases++;
+      await verb.follow(scene);
+      await tally.clean(() => ground().expectNothingLeft());
+      await ground().dispose(scene.pod);
+    }
+  });
 
   test.each(verbs)('I4 $name, killed at every call, leaves nothing after the next', async (verb) => {
     fewest = Number.POSITIVE_INFINITY;

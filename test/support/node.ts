@@ -118,6 +118,11 @@ export class Node<S extends View = Switch> implements Places {
     return run(['recover', '--json', '--data-dir', this.dataDir, '--ovsdb', this.theSwitch.ovsdb, ...more]);
   }
 
+  /** Started by other programs, such as one that changes what it sees of the machine. */
+  recoverUnder(under: readonly string[], ...more: string[]): Promise<Answer> {
+    return run(['recover', '--json', '--data-dir', this.dataDir, '--ovsdb', this.theSwitch.ovsdb, ...more], {}, under);
+  }
+
   async list(): Promise<Json[]> {
     return (await run(['list', '--json', '--data-dir', this.dataDir])).json.attachments;
   }

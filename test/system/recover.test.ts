@@ -1,5 +1,5 @@
 /** `userspace recover` on a real switch: after a reboot, a lost namespace, a wiped database, a restarted switch. */
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -134,6 +134,74 @@ onRealSwitch('recovery', (theSwitch) => {
         await server.end();
       }
     });
+  });
+
+  test('A31 a hundred attachments of another boot are gone in one pass of recover --boot', async () => {
+    const pods = await Promise.all(Array.from({ length: 100 }, () => node().pod()));
+    for (let first = 0; first < pods.length; first += 10) {
+      const added = await Promise.all(pods.slice(first, first + 10).map((pod) => pod.add()));
+      expect(added.map(({ exitCode }) => exitCode)).toEqual(added.map(() => 0));
+    }
+    const boot = join(node().directory, 'boot');
+    writeFileSync(boot, '00000000-0000-0000-0000-000000000000\n');
+    const rebooted = [
+      'unshare',
+      '--mount',
+      'sh',
+      '-c',
+      'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"',
+      boot,
+    ];
+    const { exitCode, json } = await node().recoverUnder(rebooted, '--boot');
+    expect({ exitCode, json }).toMatchObject({ ...ok, json: { removed: 100, owed: 0, kept: 0 } });
+    expect(json.attachments[0]).toMatchObject({ found: 'rebooted' });
+    expectNothingLeft(await node().world());
+  });
+
+  test('a second one says who is at work, and since when; a killed one is not waited for', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    const told = join(node().dataDir, 'recover.holder');
+    const lease = join(node().dataDir, 'recover.lock');
+    const heartbeat = setInterval(() => utimesSync(lease, new Date(), new Date()), 500);
+    try {
+      mkdirSync(lease);
+      writeFileSync(
+        told,
+        JSON.stringify({ pid: process.pid, since: '2025-01-17T12:00:00.000Z', command: 'userspace recover' }),
+      );
+      const { exitCode, stderr } = await node().recover();
+      expect(exitCode).toBe(1);
+      for (const word of [`process ${process.pid}`, '2025-01-17T12:00:00.000Z']) expect(stderr).toContain(word);
+    } finally {
+      clearInterval(heartbeat);
+    }
+    writeFileSync(told, JSON.stringify({ pid: 4194304, since: '', command: '' }));
+    expect(await node().recover()).toMatchObject({ ...ok, json: { kept: 1 } });
+    expect(await pod.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('--forget drops what is owed, and says what it leaves; what is attached it does not touch', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    const key = `net-a:${pod.containerId}:net1`;
+    expect(await node().recover('--forget', key)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('attached'),
+    });
+    const socket = join(theSwitch().rundir, 'db.sock');
+    await rename(socket, `${socket}.away`);
+    await pod.del('net1', { deadlines: { delMs: 1_000, reconnectMs: 100 } });
+    await rename(`${socket}.away`, socket);
+    const { json } = await node().recover('--forget', key);
+    expect(json.left).toContain(`port "${pod.portName()}" on bridge "${node().bridge}"`);
+    expect((await node().world()).journals).toEqual([]);
+    // The marks still say whose it is.
+    expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1 } });
+    expect((await node().world()).ports).toEqual([]);
+    expect(await pod.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
   });
 
   test('with the switch away cannot look for ports: owed, exit code 3; A17 it says which database', async () => {
