@@ -49,7 +49,8 @@ export type Entry =
   /** At rest: nothing left to do until DEL. */
   | { readonly kind: 'attached' }
   /** A removal begins. */
-  | { readonly kind: 'going'; readonly by: string }
+  /** With what there is to remove, where no header says it. */
+  | { readonly kind: 'going'; readonly by: string; readonly plan?: Plan }
   /** What an attachment at rest has lost is put back: until `attached` nothing is told of the ADD. */
   | { readonly kind: 'restoring' };
 
@@ -129,8 +130,8 @@ export function recorded(use: () => void): Trouble | undefined {
 
 /** The plan of a journal's header, if there is one that can be read: another version may have written anything. */
 export function planOfHeader(entries: readonly Entry[]): Plan | undefined {
-  const [header] = entries;
-  const plan: unknown = header?.kind === 'begin' ? header.plan : undefined;
+  const header = entries.find((entry) => entry.kind === 'begin' || (entry.kind === 'going' && entry.plan));
+  const plan: unknown = header && 'plan' in header ? header.plan : undefined;
   const whole = typeof plan === 'object' && plan !== null && 'key' in plan && 'ovsdb' in plan && 'request' in plan;
   return whole ? (plan as Plan) : undefined;
 }

@@ -5,7 +5,17 @@ import { dlopen } from 'bun:ffi';
 
 const LOCK_EX_NB = 2 | 4;
 
-let libc: { flock(fd: number, operation: number): number } | undefined;
+let libc:
+  | { flock(fd: number, operation: number): number; umount2(path: Uint8Array, flags: number): number }
+  | undefined;
+
+const libcOf = () => {
+  libc ??= dlopen('libc.so.6', {
+    flock: { args: ['i32', 'i32'], returns: 'i32' },
+    umount2: { args: ['ptr', 'i32'], returns: 'i32' },
+  }).symbols;
+  return libc;
+};
 
 /**
  * flock(2), exclusive, not waiting. The lock belongs to the open file description: it ends when the last copy of the fd is
@@ -13,9 +23,11 @@ let libc: { flock(fd: number, operation: number): number } | undefined;
  * @returns false if somebody else holds it.
  */
 export function flock(fd: number): boolean {
-  libc ??= dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } }).symbols;
-  return libc.flock(fd, LOCK_EX_NB) === 0;
+  return libcOf().flock(fd, LOCK_EX_NB) === 0;
 }
+
+/** umount2(2), without flags. @returns false if it is in use, or no mount. */
+export const unmount = (path: string): boolean => libcOf().umount2(new TextEncoder().encode(`${path}\0`), 0) === 0;
 
 /** A connected stream socket. */
 export interface Connection {

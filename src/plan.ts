@@ -64,6 +64,11 @@ export function removalPlan(request: DelRequest): Plan {
       kubeconfig && pod ? { kubeconfig, pod, mappedDir: '', data: {} } : fileOf(key, directoryOf(socketDir), {}),
     // Its mode and socket are of no matter to who removes it by its path.
     ...(config.deviceInfoFile && { deviceInfo: { path: config.deviceInfoFile, mode: 'client', socket: '' } }),
+    predecessor: {
+      stateFile: join(config.predecessorDir, `local-${shortId(key)}-${key.ifName}.json`),
+      directories: [socketDir.base, directoryOf(socketDir)],
+      ...(pod?.uid && { mount: join(shortDir, pod.uid) }),
+    },
   };
 }
 

@@ -16,6 +16,8 @@ const defaultBridge = 'br0';
 const defaultKubeletRootDir = '/var/lib/kubelet';
 /** The predecessor's directory for paths that are too long; ours holds symlinks. */
 const defaultShortDir = '/var/lib/vhost_sockets';
+/** Where the predecessor kept what it needed for a DEL. */
+const defaultPredecessorDir = '/var/lib/cni/usrspcni/data';
 
 /** No separators, no spaces, no `=` (consumers split on it), nothing an option parser could take for its own. */
 const fileName = /^[A-Za-z0-9_][A-Za-z0-9_.:@+-]*$/;
@@ -110,6 +112,7 @@ const Network = v.looseObject({
   kubeconfig: v.optional(v.union([v.literal(''), path])),
   kubeletRootDir: v.optional(path),
   shortDir: v.optional(path),
+  predecessorDir: v.optional(path),
   sharedDir: v.optional(v.union([v.literal(''), path])),
   logFile: text,
   logLevel: oneOf('panic', 'error', 'warning', 'info', 'debug', 'verbose'),
@@ -147,6 +150,8 @@ export interface Basics {
   readonly kubeletRootDir: string;
   /** Of symlinks to directories whose own path is too long for a socket. */
   readonly shortDir: string;
+  /** State files of attachments that the predecessor made: their DEL is ours. */
+  readonly predecessorDir: string;
   readonly bridge: string;
   /** `ipam.type`; undefined if addresses are nobody's business here. */
   readonly ipam?: string;
@@ -356,6 +361,7 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
     ...(kubeconfig && { kubeconfig }),
     kubeletRootDir: take(entries.kubeletRootDir, raw.kubeletRootDir) ?? defaultKubeletRootDir,
     shortDir: take(entries.shortDir, raw.shortDir) ?? defaultShortDir,
+    predecessorDir: take(entries.predecessorDir, raw.predecessorDir) ?? defaultPredecessorDir,
     bridge: bridge || defaultBridge,
     ...(ipam && { ipam }),
     ...(deviceInfoFile && { deviceInfoFile }),

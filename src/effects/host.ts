@@ -26,6 +26,7 @@ import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
 import { letGo, removePort } from './port-removal.ts';
 import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
+import { isPredecessors, removePredecessors } from './predecessor.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';
 import { ensureSocketDir, findSocketDir, removeSocketDir } from './socket-dir.ts';
@@ -84,9 +85,14 @@ interface Means {
 
 /** Nobody was given an address by a program that is not there; a switch that can not be asked corrects nothing. */
 async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
-  const { address, ...rest } = known;
+  const { address, predecessor, ...rest } = known;
   const marks = await recallPort(ovs, known, call).catch(() => undefined);
-  return { ...rest, ...(address && findProgram(address) && { address }), ...marks };
+  return {
+    ...rest,
+    ...(address && findProgram(address) && { address }),
+    ...(predecessor && isPredecessors(predecessor) && { predecessor }),
+    ...marks,
+  };
 }
 
 /** What every step knows. */
@@ -125,7 +131,10 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
       });
     case 'port':
       // Marks say what there is to remove: no plan is needed.
-      if (verb === 'remove') return await removePort(ovs, plan, call);
+      if (verb === 'remove') {
+        if (plan.predecessor) await removePredecessors(ovs, plan, plan.predecessor, call);
+        return await removePort(ovs, plan, call);
+      }
       if (!port) return nothingToDo;
       if (verb === 'restore') return await restorePort(ovs, plan, port, call, deadlines);
       return verb === 'ensure'

@@ -43,7 +43,7 @@ async function takeAway(ovs: Switch, plan: Plan, { ports, root, claims }: Seen, 
   for (const socket of sockets) if (!claims.has(socket)) await removeSocket(socket, call.end);
   for (const { id, name, marks, applied } of ports) {
     if (marks.mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
-    await deleteRow(ovs, plan, id, applied, call);
+    await deletePort(ovs, plan, id, [marked(keyMarks(plan, call))], applied, call);
   }
 }
 
@@ -94,9 +94,16 @@ async function look(ovs: Switch, plan: Plan, call: Call): Promise<Seen> {
 }
 
 /** By _uuid, and only while it still bears our mark (A40). next_cfg is for `letGo`: what was never applied need not be let go. */
-async function deleteRow(ovs: Switch, plan: Plan, id: string, applied: boolean, call: Call): Promise<void> {
+export async function deletePort(
+  ovs: Switch,
+  plan: Plan,
+  id: string,
+  conditions: readonly unknown[],
+  applied: boolean,
+  call: Call,
+): Promise<void> {
   const operations: Operation[] = [
-    unless('Port', [['_uuid', '==', uuid(id)], marked(keyMarks(plan, call))], [{ _uuid: uuid(id) }]),
+    unless('Port', [['_uuid', '==', uuid(id)], ...conditions], [{ _uuid: uuid(id) }]),
     {
       op: 'mutate',
       table: 'Bridge',
@@ -139,7 +146,7 @@ const untilChanged = (row: Row, end: Moment): Operation => ({
   timeout: Math.floor(remainingMs(end) * 0.9),
 });
 
-async function removeSocket(socket: string, end: Moment): Promise<void> {
+export async function removeSocket(socket: string, end: Moment): Promise<void> {
   const directory = await Directory.find(dirname(socket), end);
   if (!directory) return;
   try {

@@ -118,6 +118,15 @@ export interface DeviceInfoPlan {
   readonly socket: string;
 }
 
+/** What the predecessor may have left under this key; its state file is the proof. Of a removal alone. */
+export interface PredecessorPlan {
+  readonly stateFile: string;
+  /** Where a socket may lie that no row names. */
+  readonly directories: readonly string[];
+  /** Where it bound the pod's directory to. */
+  readonly mount?: string;
+}
+
 /** What one ADD intends. A step without a plan is not taken. */
 export interface Plan {
   readonly key: AttachmentKey;
@@ -130,6 +139,7 @@ export interface Plan {
   readonly port?: PortPlan;
   readonly publication?: FilePlan | AnnotationPlan;
   readonly deviceInfo?: DeviceInfoPlan;
+  readonly predecessor?: PredecessorPlan;
 }
 
 /** What a step left behind and a later one, the result or a removal needs. */

@@ -30,7 +30,9 @@ export async function takeAway({ host, journal, by, known, call }: Removal): Pro
   const { plan, facts } = past
     ? { plan: past.undo, facts: past.facts }
     : await withoutJournal(host, journal, known, call);
-  journal.note({ kind: 'going', by });
+  // Who comes next may know less than this DEL's configuration said.
+  const isTold = past !== undefined || planOfHeader(journal.records) !== undefined;
+  journal.note({ kind: 'going', by, ...(!isTold && { plan }) });
   const end = await drive(
     delMachine,
     start(delMachine),

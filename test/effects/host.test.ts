@@ -22,7 +22,7 @@ async function node(mode: 'client' | 'server' = 'client') {
     'pool',
     `case $CNI_COMMAND in ADD) : > ${ipamDir}/10.0.0.5; echo '${answer}';; DEL) rm -f ${ipamDir}/10.0.0.5;; *) test -e ${ipamDir}/10.0.0.5;; esac`,
   );
-  const plan: Required<Plan> & WholePlan = {
+  const plan: Required<Omit<Plan, 'predecessor'>> & WholePlan = {
     ...s.plan({ port: { mode } }),
     address: { program: 'pool', path: [own.directory] },
     deviceInfo: { path: join(s.sharedDir, 'devinfo', 'net1'), mode: 'client', socket: '/x' },

@@ -1,0 +1,74 @@
+/**
+ * What intel/userspace-cni-network-plugin left of an attachment: a port without marks, a socket, perhaps a bind mount, and the state
+ * file that says it was its own. Without that file nothing here is touched (I6).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { rmdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { owner, portName } from '../attachment.ts';
+import type { Call, Plan, PredecessorPlan } from '../machines/protocol.ts';
+import { unmount } from '../native.ts';
+import { codeOf, inTime, Mismatch } from './directory.ts';
+import { readMap, readUuid } from './ovsdb.ts';
+import { deletePort, removeSocket } from './port-removal.ts';
+import { interfaceType, type Switch, select } from './switch.ts';
+
+export const isPredecessors = (plan: PredecessorPlan): boolean => existsSync(plan.stateFile);
+
+/** The state file goes last: until then whoever comes next finds the rest by it. */
+export async function removePredecessors(ovs: Switch, plan: Plan, old: PredecessorPlan, call: Call): Promise<void> {
+  const name = portNameIn(old.stateFile) ?? portName(plan.key);
+  const found = await ovs.patiently(() => look(ovs, plan, name, call), call.end);
+  const sockets = found?.socket ? [found.socket] : old.directories.map((directory) => join(directory, name));
+  for (const socket of sockets) await removeSocket(socket, call.end);
+  if (found) await ovs.patiently(() => deletePort(ovs, plan, found.id, [], true, call), call.end);
+  if (old.mount) await leaveMount(ovs, plan, old.mount, call);
+  await inTime(unlink(old.stateFile), call.end, `"${old.stateFile}"`).catch((error) => {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  });
+}
+
+/** It wrote the file without care: what is no JSON, or no name, says only that it was there. */
+function portNameIn(stateFile: string): string | undefined {
+  try {
+    const { vhostname } = JSON.parse(readFileSync(stateFile, 'utf8'));
+    return typeof vhostname === 'string' && /^[A-Za-z0-9_][A-Za-z0-9_.:@+-]*$/.test(vhostname) ? vhostname : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function look(
+  ovs: Switch,
+  plan: Plan,
+  name: string,
+  call: Call,
+): Promise<{ id: string; socket?: string } | undefined> {
+  const byName = [['name', '==', name]];
+  const [ports, interfaces] = await ovs.read(
+    plan,
+    [select('Port', byName, ['_uuid', 'external_ids']), select('Interface', byName, ['type', 'options'])],
+    call.end,
+  );
+  const [port, device] = [ports?.rows?.[0], interfaces?.rows?.[0]];
+  const isVhost = Object.values<unknown>(interfaceType).includes(device?.type);
+  // A port with marks is somebody's who will take care of it.
+  if (!port || !isVhost || readMap(port.external_ids).owner === owner) return undefined;
+  const socket = readMap(device?.options)['vhost-server-path'];
+  return { id: readUuid(port._uuid), ...(socket && { socket }) };
+}
+
+/** The predecessor bound a pod's directory to a short path, one for all interfaces of the pod: the last of them leaves it. */
+async function leaveMount(ovs: Switch, plan: Plan, mount: string, call: Call): Promise<void> {
+  if (!isMounted(mount)) return;
+  const [interfaces] = await ovs.read(plan, [select('Interface', [], ['options'])], call.end);
+  const paths = (interfaces?.rows ?? []).map(({ options }) => readMap(options)['vhost-server-path'] ?? '');
+  if (paths.some((path) => path.startsWith(`${mount}/`))) return;
+  if (!unmount(mount)) throw new Mismatch(`"${mount}" cannot be unmounted: is it in use?`);
+  await inTime(rmdir(mount), call.end, `"${mount}"`).catch(() => undefined);
+}
+
+const isMounted = (path: string): boolean =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[4] === path);
