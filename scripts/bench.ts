@@ -91,6 +91,8 @@ try {
   }
   const cni = (id: string) => ({ CNI_CONTAINERID: id, CNI_NETNS: netns, CNI_IFNAME: 'net1', CNI_PATH: cniPath });
   const trace: string[] = [];
+  // Without an IPAM plugin, whose VERSION would be asked: a process of its own.
+  const status = JSON.stringify({ ...config('client'), cniVersion: '1.1.0', ipam: undefined });
   for (let round = 0; round < rounds; round++) {
     const id = `${round}`.padStart(12, 'a');
     const other = `${round}`.padStart(12, 'b');
@@ -131,6 +133,7 @@ try {
       timed('ADD in a pod', executable, [], { ...asked, CNI_COMMAND: 'ADD' }, pod);
       timed('DEL in a pod', executable, [], { ...asked, CNI_COMMAND: 'DEL' }, pod);
     }
+    timed('STATUS', executable, [], { CNI_COMMAND: 'STATUS', CNI_PATH: cniPath }, status);
     timed('VERSION', executable, [], { CNI_COMMAND: 'VERSION' }, '{"cniVersion":"1.0.0"}');
     timed('hello world', hello, [], {});
   }
@@ -174,6 +177,7 @@ function report(): void {
     ['ADD in a pod', 'R1 ADD'],
     ['DEL in a pod', 'R1 DEL'],
     ['VERSION', 'hello world'],
+    ['STATUS', 'hello world'],
   ] as const) {
     if (!samples.has(ours)) continue;
     const [a, b] = [median(ours), median(theirs)];

@@ -11,8 +11,10 @@ interface Part {
   readonly remedy: string;
 }
 
-/** Of test/cluster/assets/go.mod. */
+/** Of test/cluster/kube-assets/go.mod. */
 const kubernetesVersion = 'v1.34.4';
+/** Of test/cluster/ipam-assets/go.mod. */
+const ipamVersion = 'v1.9.1';
 
 /** Where Debian's packages put them. */
 export const ovsDpdkPath = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
@@ -36,6 +38,14 @@ function isExecutable(path: string): boolean {
 }
 
 const apt = (name: string) => `apt-get install ${name}`;
+
+/** Where go-assets.ts puts what it builds. */
+const cached = (...names: string[]): string =>
+  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'userspace-cni', ...names);
+
+/** KUBEBUILDER_ASSETS says otherwise. */
+export const kubeAssets = (): string => process.env.KUBEBUILDER_ASSETS || cached('kube-assets', kubernetesVersion);
+export const ipamAssets = (): string => cached('ipam-assets', ipamVersion);
 
 const parts = {
   root: { name: 'root', present: () => process.getuid?.() === 0, remedy: 'run as root (sudo -E)' },
@@ -63,16 +73,15 @@ const parts = {
     present: () => ['etcd', 'kube-apiserver'].every((name) => isExecutable(join(kubeAssets(), name))),
     remedy: 'npm run kube-assets (needs Go and etcd-server)',
   },
+  ipamAssets: {
+    name: `host-local of CNI 1.1.0 in ${ipamAssets()}`,
+    present: () => isExecutable(join(ipamAssets(), 'host-local')),
+    remedy: 'npm run ipam-assets (needs Go)',
+  },
   executable: { name: 'dist/userspace', present: () => isExecutable(executable), remedy: 'npm run build' },
 } satisfies Record<string, Part>;
 
 export type PartName = keyof typeof parts;
-
-/** Where kube-assets.ts puts them; KUBEBUILDER_ASSETS says otherwise. */
-export function kubeAssets(): string {
-  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return process.env.KUBEBUILDER_ASSETS || join(cache, 'userspace-cni', 'kube-assets', kubernetesVersion);
-}
 
 export const clusterParts: readonly PartName[] = ['kubeAssets'];
 

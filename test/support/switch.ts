@@ -38,6 +38,8 @@ export interface Switch extends View {
   pauseVswitchd(): void;
   resumeVswitchd(): void;
   stopVswitchd(): Promise<void>;
+  /** Both daemons are stopped, and started on an empty database. */
+  wipeDatabase(): Promise<void>;
   startVswitchd(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -85,6 +87,10 @@ class PrivateSwitch implements Switch {
 
   async boot(): Promise<void> {
     await execa('mkdir', ['-p', this.rundir]);
+    await this.#startAnew();
+  }
+
+  async #startAnew(): Promise<void> {
     await execa('ovsdb-tool', ['create', join(this.directory, 'conf.db'), schemaPath], { timeout: startMs });
     await this.#runDatabase();
     await this.vsctl('--no-wait', '--', 'init');
@@ -170,6 +176,13 @@ class PrivateSwitch implements Switch {
   async stopVswitchd(): Promise<void> {
     await end(this.#vswitchd);
     this.#vswitchd = undefined;
+  }
+
+  async wipeDatabase(): Promise<void> {
+    await this.stopVswitchd();
+    await this.stopDatabase();
+    await rm(join(this.directory, 'conf.db'));
+    await this.#startAnew();
   }
 
   async startVswitchd(): Promise<void> {

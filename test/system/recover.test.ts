@@ -54,16 +54,21 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('ports of another data directory on the same switch are listed and left alone', async () => {
+  test('fifty ports of another data directory on the same switch are listed and left alone', async () => {
     const other = await Node.create(theSwitch());
     try {
-      const [own, theirs] = [await node().pod(), await other.pod()];
-      for (const pod of [own, theirs]) expect(await pod.add()).toMatchObject(ok);
+      const own = await node().pod();
+      const theirs = await Promise.all(Array.from({ length: 50 }, () => other.pod()));
+      for (const pod of [own, ...theirs]) expect(await pod.add()).toMatchObject(ok);
       await own.removeNetns();
+      const portsOf = async () => (await other.world()).ports.filter((name) => name !== own.portName());
+      const before = await portsOf();
       const { json } = await node().recover();
-      expect(json).toMatchObject({ removed: 1, others: [{ name: theirs.portName() }] });
-      expect((await other.world()).ports).toEqual([theirs.portName()]);
-      expect(await theirs.del()).toMatchObject(ok);
+      expect(json).toMatchObject({ removed: 1, kept: 0 });
+      expect(json.others).toHaveLength(50);
+      expect(before).toHaveLength(50);
+      expect(await portsOf()).toEqual(before);
+      for (const pod of theirs) expect(await pod.del()).toMatchObject(ok);
     } finally {
       await other.end();
     }
@@ -99,6 +104,22 @@ onRealSwitch('recovery', (theSwitch) => {
       }
       expect(await node().recover()).toMatchObject({ ...ok, json: { restored: 0, kept: 2 } });
       for (const one of [pod, plain]) expect(await one.del()).toMatchObject(ok);
+      expectNothingLeft(await node().world());
+    });
+
+    test('whose database file was wiped, and which was started anew: client-mode ports are put back, and the link is up', async () => {
+      const pod = await node().pod();
+      expect(await pod.add()).toMatchObject(ok);
+      const peer = await startPeer(pod.socket(), 'server');
+      try {
+        await theSwitch().wipeDatabase();
+        expect((await node().world()).ports).toEqual([]);
+        expect(await node().recover()).toMatchObject({ ...ok, json: { restored: 1, owed: 0 } });
+        await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'link_state=up');
+      } finally {
+        await peer.stop();
+      }
+      expect(await pod.del()).toMatchObject(ok);
       expectNothingLeft(await node().world());
     });
 

@@ -1,0 +1,64 @@
+/**
+ * Builds what the cluster lane needs of other projects, from the Go modules in test/cluster, and prints the directory it lies in:
+ * `kube`: kube-apiserver, with Debian's etcd beside it (KUBEBUILDER_ASSETS); `ipam`: a host-local that knows CNI 1.1.0. What is there
+ * already is not built again.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { ipamAssets, kubeAssets } from '../test/support/requirements.ts';
+
+const help = `npm run kube-assets: builds kube-apiserver (5 minutes, once), with etcd beside it
+npm run ipam-assets: builds a host-local that knows CNI 1.1.0 (seconds)
+Each prints the directory. KUBEBUILDER_ASSETS names another one for the first, XDG_CACHE_HOME another place for both.
+Needs Go (https://go.dev, or the package golang-go); the first also etcd (apt-get install etcd-server).
+`;
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+function fail(text: string): never {
+  say(text);
+  process.exit(1);
+}
+
+function find(program: string): string | undefined {
+  const found = spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' });
+  return found.status === 0 ? found.stdout.trim() : undefined;
+}
+
+function build(module: string, source: string, directory: string, name: string): void {
+  const target = join(directory, name);
+  if (existsSync(target)) return;
+  if (!find('go')) fail('Go is missing: install it from https://go.dev, or apt-get install golang-go');
+  mkdirSync(directory, { recursive: true });
+  say(`building ${name}`);
+  const fresh = `${target}.${process.pid}`;
+  const flags = ['build', '-mod=readonly', '-trimpath', '-ldflags', '-s -w', '-o', fresh, source];
+  const cwd = new URL(`../test/cluster/${module}`, import.meta.url).pathname;
+  const { status } = spawnSync('go', flags, { cwd, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (status !== 0) fail('go build failed: the module proxy has to be reachable');
+  renameSync(fresh, target);
+}
+
+function kube(): string {
+  const directory = kubeAssets();
+  const whole = ['etcd', 'kube-apiserver'].every((name) => existsSync(join(directory, name)));
+  if (whole) return directory;
+  if (process.env.KUBEBUILDER_ASSETS) fail(`KUBEBUILDER_ASSETS "${directory}" has not both of etcd and kube-apiserver`);
+  const etcd = find('etcd') ?? fail('etcd is missing: apt-get install etcd-server');
+  build('kube-assets', 'k8s.io/kubernetes/cmd/kube-apiserver', directory, 'kube-apiserver');
+  rmSync(join(directory, 'etcd'), { force: true });
+  symlinkSync(etcd, join(directory, 'etcd'));
+  return directory;
+}
+
+function ipam(): string {
+  const source = 'github.com/containernetworking/plugins/plugins/ipam/host-local';
+  build('ipam-assets', source, ipamAssets(), 'host-local');
+  return ipamAssets();
+}
+
+const [what] = process.argv.slice(2);
+if (what === 'kube') console.log(kube());
+else if (what === 'ipam') console.log(ipam());
+else say(help);
