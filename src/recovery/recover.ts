@@ -147,6 +147,8 @@ async function tolerant(name: string, action: () => Promise<Recovered | undefine
 async function recoverOne(name: string, task: Task, looks = 1): Promise<Recovered | undefined> {
   const { disk, clock, dataDir, host } = task;
   const journal = Journal.open<Entry>(disk, join(dataDir, name), { create: task.orphan === true, clock });
+  if (!journal && task.orphan)
+    throw new JournalError('EROFS', `no journal can be made for "${name}", and so no lock be had`);
   if (!journal) return undefined;
   try {
     const outcome = await journal.lock(now());
