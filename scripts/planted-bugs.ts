@@ -211,6 +211,30 @@ export const bugs: readonly Bug[] = [
     suites: [unit('test/effects/annotation.test.ts', 'merge patch')],
   },
   {
+    letter: 'o',
+    title: 'what was at rest is released without the going mark',
+    patches: [
+      {
+        file: 'src/recovery/recover.ts',
+        search: '    if (journal.records.length > 0 && !journal.going) journal.markGoing();\n',
+        replace: '',
+      },
+    ],
+    suites: [fault('test/fault/garbage.test.ts')],
+  },
+  {
+    letter: 'p',
+    title: 'a put-back is told as if it were a part of the ADD',
+    patches: [
+      {
+        file: 'src/drive.ts',
+        search: "if (kind === 'restoring') restoring = true;",
+        replace: '',
+      },
+    ],
+    suites: [fault('test/fault/golden-journals.test.ts', 'restor')],
+  },
+  {
     letter: 'l',
     title: 'a record is written and not fsynced',
     patches: [

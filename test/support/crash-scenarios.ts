@@ -96,6 +96,7 @@ export async function deedsOn(shape: Shape): Promise<Deed[]> {
       asked: { ...one, vlan: 7 },
     },
     { title: 'DEL', verb: 'DEL', from: await attachedNode(shape), asked: one },
+    { title: 'GC', verb: 'GC', from: await attachedNode(shape), asked: one },
     { title: 'recover after a dead ADD', verb: 'recover', from: interrupted, asked: one },
     { title: 'recover after the switch lost its database', verb: 'recover', from: wiped, asked: one },
     { title: 'recover after a dead DEL', verb: 'recover', from: halfRemoved, asked: one },

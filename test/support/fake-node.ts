@@ -6,6 +6,7 @@ import { asChecked } from '../../src/answer.ts';
 import { toCniError } from '../../src/cni/error.ts';
 import { type Environment, parseAdd, parseCheck, parseDel } from '../../src/cni/request.ts';
 import { formatResult, type Result } from '../../src/cni/result.ts';
+import { parseGc } from '../../src/cni/upkeep.ts';
 import type { Disk } from '../../src/journal/disk.ts';
 import { handlers } from '../../src/plugin.ts';
 import { type Recovered, recover } from '../../src/recovery/recover.ts';
@@ -74,7 +75,7 @@ function configOf(one: Attachment, changes: object): object {
   };
 }
 
-export type Verb = 'ADD' | 'CHECK' | 'DEL' | 'recover';
+export type Verb = 'ADD' | 'CHECK' | 'DEL' | 'GC' | 'recover';
 
 export type Answer =
   | { readonly kind: 'ok'; readonly result?: Result; readonly recovered?: readonly Recovered[] }
@@ -181,6 +182,12 @@ async function run(verb: Verb, one: Attachment | undefined, changes: object, par
   };
   const stdin = JSON.stringify(configOf(one, changes));
   const verbs = handlers(() => parts);
+  if (verb === 'GC') {
+    // The runtime has forgotten this one, and knows its sibling.
+    const valid = { 'cni.dev/valid-attachments': [{ containerID: one.containerId, ifname: 'net2' }] };
+    await verbs.gc(parseGc(env, JSON.stringify(configOf(one, { ...changes, ...valid, cniVersion: '1.1.0' }))));
+    return { kind: 'ok' };
+  }
   if (verb === 'ADD') return { kind: 'ok', result: await verbs.add(parseAdd(env, stdin)) };
   if (verb === 'CHECK') await verbs.check(parseCheck(env, stdin));
   else await verbs.del(parseDel(env, stdin));

@@ -1,0 +1,20 @@
+/** GC of what its runtime has forgotten, while its namespace still lives: whatever dies or fails, it is never put back. */
+import { afterAll, expect, it } from 'vitest';
+import { type Attachment, FakeNode, podA } from '../support/fake-node.ts';
+import { VirtualTime } from '../support/virtual-time.ts';
+import { leftOf } from '../support/world-checker.ts';
+
+afterAll(new VirtualTime().install());
+
+const one: Attachment = { containerId: podA, ifName: 'net1', mode: 'client', ipam: true, deviceInfo: false };
+
+it('I1 that could write nothing and was killed after the port was gone is completed by recover', async () => {
+  const node = new FakeNode().withNetns(one);
+  expect(await node.add(one)).toMatchObject({ kind: 'ok' });
+  const full = { call: 'write', nth: 1, how: { error: 'ENOSPC' }, forever: true } as const;
+  const killed = { step: 'bridge', verb: 'remove', how: 'crash' } as const;
+  expect(await node.call('GC', one, { disk: [full], host: [killed] })).toMatchObject({ kind: 'crashed' });
+  expect(node.world.ports.size).toBe(0);
+  expect(await node.recover()).toMatchObject({ recovered: [{ found: 'going', result: 'removed' }] });
+  expect(leftOf(one, node)).toEqual([]);
+});
