@@ -117,9 +117,14 @@ export function summary(
   dryRun: boolean,
   others: readonly KnownPort[],
 ): string {
-  const words = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
+  const columns = Object.entries(counts).map(([name, count]) => {
+    const width = Math.max(name.length, String(count).length);
+    return [name.toUpperCase().padStart(width), String(count).padStart(width)];
+  });
+  const table = [0, 1].map((row) => columns.map((column) => column[row]).join('  '));
   const foreign = others.map(
     ({ name, instance }) => `left alone: port "${plain(name)}" of another data directory (${instance})\n`,
   );
-  return `${foreign.join('')}${dryRun ? 'a dry run, nothing was changed: ' : ''}${words.join(', ')}\n`;
+  const dry = dryRun ? ['a dry run: nothing was changed'] : [];
+  return `${foreign.join('')}${[...dry, ...table].join('\n')}\n`;
 }

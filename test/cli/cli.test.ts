@@ -72,9 +72,11 @@ describe('a data directory', () => {
 });
 
 describe('recover', () => {
+  const heads = 'REMOVED  RESTORED  OWED  KEPT  HELD';
+
   it('with nothing to do says so: exit code 0', async () => {
     const { exitCode, out } = await (await cliScene()).run('recover');
-    expect({ exitCode, out }).toEqual({ exitCode: 0, out: '0 removed, 0 restored, 0 owed, 0 kept, 0 held\n' });
+    expect({ exitCode, out }).toEqual({ exitCode: 0, out: `${heads}\n      0         0     0     0     0\n` });
   });
 
   it('rolls an interrupted ADD back, finishes a removal, and leaves what is attached alone', async () => {
@@ -88,7 +90,8 @@ describe('recover', () => {
       'net:aaaa:net1: interrupted, removed',
       'net:bbbb:net1: attached, kept',
       'net:cccc:net1: going, removed',
-      '2 removed, 0 restored, 0 owed, 1 kept, 0 held',
+      heads,
+      '      2         0     0     1     0',
       '',
     ]);
     expect(readdirSync(s.dataDir).sort()).toEqual(['instance', 'net:bbbb:net1.journal']);
@@ -104,7 +107,7 @@ describe('recover', () => {
     const { exitCode, out } = await s.run('recover');
     expect(exitCode).toBe(3);
     expect(out).toContain('net:aaaa:net1: interrupted, owed; port: the switch is away\n');
-    expect(out).toContain('0 removed, 0 restored, 1 owed, 0 kept, 0 held\n');
+    expect(out).toContain(`${heads}\n      0         0     1     0     0\n`);
     expect(existsSync(path)).toBe(true);
     s.answer = () => ({ kind: 'ok' });
     expect((await s.run('recover')).exitCode).toBe(0);
@@ -118,9 +121,9 @@ describe('recover', () => {
     expect(await holder.line()).toBe('held');
     const { exitCode, out } = await s.run('recover');
     expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
-    expect(out).toContain('1 held');
+    expect(out).toContain('      0         0     0     0     1\n');
     await holder.kill();
-    expect((await s.run('recover')).out).toContain('1 removed');
+    expect((await s.run('recover')).out).toContain('      1         0     0     0     0\n');
   });
 
   it('with --json prints one document and no progress', async () => {
@@ -155,7 +158,7 @@ describe('recover', () => {
     const path = await s.journal(keyOf('aaaa'), [{ ...begin(keyOf('aaaa')), machine: 99 }, { kind: 'attached' }]);
     const { exitCode, out } = await s.run('recover');
     expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
-    expect(out).toContain('1 kept');
+    expect(out).toContain('      0         0     0     1     0\n');
     expect(existsSync(path)).toBe(true);
   });
 
