@@ -18,6 +18,7 @@ export async function startPeer(
   socket: string,
   role: 'client' | 'server',
   under: readonly string[] = [],
+  forward: 'rxonly' | 'txonly' = 'rxonly',
 ): Promise<Peer> {
   const directory = await mkdtemp(join(tmpdir(), 'usw-p-'));
   const device = `net_virtio_user0,path=${socket}${role === 'server' ? ',server=1' : ''}`;
@@ -33,7 +34,7 @@ export async function startPeer(
   ];
   const options = [
     '--total-num-mbufs=2048',
-    '--forward-mode=rxonly',
+    `--forward-mode=${forward}`,
     '--auto-start',
     '--stats-period=1',
     '--no-mlockall',

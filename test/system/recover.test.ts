@@ -107,15 +107,19 @@ onRealSwitch('recovery', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('whose database file was wiped, and which was started anew: client-mode ports are put back, and the link is up', async () => {
+    test('whose database file was wiped, and which was started anew: client-mode peers pass packets again as they are', async () => {
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject(ok);
-      const peer = await startPeer(pod.socket(), 'server');
+      const peer = await startPeer(pod.socket(), 'server', [], 'txonly');
+      const receives = async () => {
+        await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'statistics:rx_packets>0');
+      };
       try {
+        await receives();
         await theSwitch().wipeDatabase();
         expect((await node().world()).ports).toEqual([]);
         expect(await node().recover()).toMatchObject({ ...ok, json: { restored: 1, owed: 0 } });
-        await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'link_state=up');
+        await receives();
       } finally {
         await peer.stop();
       }
@@ -135,7 +139,7 @@ onRealSwitch('recovery', (theSwitch) => {
       expect(await pod.del()).toMatchObject(ok);
     });
 
-    test('in server mode that restarted: the socket it made again is moved to the pod', async () => {
+    test('in server mode that restarted: the socket it made again is moved to the pod, and a peer that starts anew has its link', async () => {
       const server = await Node.create(theSwitch(), 'server');
       try {
         const pod = await server.pod();
@@ -145,6 +149,7 @@ onRealSwitch('recovery', (theSwitch) => {
         expect(await server.recover()).toMatchObject({ ...ok, json: { restored: 1, owed: 0 } });
         const peer = await startPeer(pod.socket(), 'client');
         try {
+          // Open vSwitch 3.1 counts no packets of a server-mode port.
           await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'link_state=up');
         } finally {
           await peer.stop();
