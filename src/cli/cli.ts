@@ -139,9 +139,9 @@ async function forgetOne(
 /** With the node's lease, where there is a directory to be alone in. */
 async function recoverAlone(words: Words, terminal: Terminal, machine: Machine): Promise<number> {
   const dataDir = words.values['data-dir'];
-  if (words.values.boot) await whenSwitchAnswers(words, machine);
-  if (words.values['dry-run'] || machine.disk.lookup(dataDir) === undefined)
-    return await recoverAll(words, terminal, machine);
+  const isThere = machine.disk.lookup(dataDir) !== undefined;
+  if (words.values.boot && isThere) await whenSwitchAnswers(words, machine);
+  if (words.values['dry-run'] || !isThere) return await recoverAll(words, terminal, machine);
   const me = {
     pid: machine.pid,
     since: machine.clock().toISOString(),

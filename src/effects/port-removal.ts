@@ -9,7 +9,7 @@ import { code } from '../attachment.ts';
 import { type Moment, remainingMs } from '../deadlines.ts';
 import type { Call, Outcome, Plan } from '../machines/protocol.ts';
 import { codeOf, Directory, inTime } from './directory.ts';
-import { map, type Operation, type Row, readMap, readSet, readUuid, uuid } from './ovsdb.ts';
+import { map, type Operation, type Row, readMap, readSet, readUuid, set, uuid } from './ovsdb.ts';
 import {
   failed,
   guarded,
@@ -25,6 +25,8 @@ import {
 
 interface Found {
   readonly id: string;
+  /** _uuid of its Interface. */
+  readonly device: string;
   readonly marks: { readonly [key: string]: string };
   readonly name: string;
   /** ovs-vswitchd has taken it: it must be seen letting go. */
@@ -41,9 +43,36 @@ async function takeAway(ovs: Switch, plan: Plan, { ports, root, claims }: Seen, 
   const sockets = new Set(ports.flatMap(({ marks }) => marks.socket ?? []));
   if (plan.port) sockets.add(socketOf(plan.port));
   for (const socket of sockets) if (!claims.has(socket)) await removeSocket(socket, call.end);
-  for (const { id, name, marks, applied } of ports) {
+  for (const { id, device, name, marks, applied: known } of ports) {
+    const applied = known || (await isBeingApplied(ovs, plan, device, call));
     if (marks.mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
     await deletePort(ovs, plan, id, [marked(keyMarks(plan, call))], applied, call);
+  }
+}
+
+/** A dead ADD's port that ovs-vswitchd has seen takes it some milliseconds; one that it does not take in this time, it does not run. */
+const applyingMs = 500;
+
+/**
+ * Whether ovs-vswitchd is at it just now: deleted in the middle, the port and its socket would be there for a moment after we had
+ * said that they are not.
+ */
+async function isBeingApplied(ovs: Switch, plan: Plan, device: string, call: Call): Promise<boolean> {
+  const wait = {
+    op: 'wait',
+    table: 'Interface',
+    where: [['_uuid', '==', uuid(device)]],
+    columns: ['ofport'],
+    until: '!=',
+    rows: [{ ofport: set([]) }],
+    timeout: Math.floor(Math.min(applyingMs, remainingMs(call.end) / 2)),
+  };
+  try {
+    await ovs.read(plan, [wait], call.end);
+    return true;
+  } catch (error) {
+    if (!guarded(error)) throw error;
+    return false;
   }
 }
 
@@ -85,6 +114,7 @@ async function look(ovs: Switch, plan: Plan, call: Call): Promise<Seen> {
     const ofport = readSet(details[index]?.rows?.[0]?.ofport);
     return {
       id: readUuid(row._uuid),
+      device: readUuid(row.interfaces),
       marks: readMap(row.external_ids),
       name: String(row.name),
       applied: ofport.length > 0,

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { type AttachmentKey, journalName, journalSuffix, keyText } from '../attachment.ts';
-import { now, remainingMs, sleep } from '../deadlines.ts';
+import { defaultDeadlines, now, remainingMs, sleep, within } from '../deadlines.ts';
 import { type Entry, fold, type Past, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
@@ -63,6 +63,8 @@ interface Task extends RecoverOptions {
   readonly started: string;
   /** Whoever asks says that nobody knows it any more. */
   readonly stale?: true;
+  /** The switch cannot be asked: no port is known to be lost. */
+  readonly blind?: boolean;
   /** Nobody else made this journal: we did, to have the lock of a port without one. */
   readonly orphan?: true;
 }
@@ -88,7 +90,9 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   // Ports before journals: a live ADD has its journal before its port.
   const ports = await portsOf(task);
   const names = listJournals(disk, dataDir, journalSuffix).sort();
-  for (const name of names) told(await tolerant(name, () => recoverOne(name, task)));
+  // A switch that does not answer now is not asked once for each attachment.
+  const blind = 'unreachable' in ports;
+  for (const name of names) told(await tolerant(name, () => recoverOne(name, { ...task, blind })));
   if ('unreachable' in ports) told(ports.unreachable);
   else for (const port of ports.known) told(await recoverPort(port, names, task));
   return recovered;
@@ -174,9 +178,10 @@ async function treat(
   task: Task,
   looks: number,
 ): Promise<Recovered | 'look again' | undefined> {
-  const { host, instance, removeMs, started, stale, orphan } = task;
+  const { host, instance, removeMs, started, stale, orphan, blind } = task;
   const call = { instance, lockFd: journal.fd, end: now() + removeMs };
-  const { found, past } = await judge(journal, host, call);
+  const witness = blind ? { ...host, isPortLost: async () => false } : host;
+  const { found, past } = await judge(journal, witness, call);
   // Somebody began an attachment here since its port was seen without one.
   if (orphan) return found === 'empty' ? await finish(journal, keyOf(name, journal), label, 'orphan', task) : undefined;
   const isLater = (journal.records[0]?.at ?? '') > started;
@@ -286,7 +291,7 @@ type Ports = { readonly known: readonly KnownPort[] } | { readonly unreachable: 
 /** A switch that cannot be asked owes an answer: there may be ports. */
 async function portsOf({ host, ovsdb, removeMs }: Task): Promise<Ports> {
   try {
-    return { known: await host.listPorts(ovsdb, now() + removeMs) };
+    return { known: await host.listPorts(ovsdb, within(now() + removeMs, defaultDeadlines.switchMs)) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const owed = [{ step: 'port', message: `ports without a journal could not be looked for: ${message}` }];

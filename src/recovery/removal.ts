@@ -30,9 +30,9 @@ export async function takeAway({ host, journal, by, known, call }: Removal): Pro
   const { plan, facts } = past
     ? { plan: past.undo, facts: past.facts }
     : await withoutJournal(host, journal, known, call);
-  // Who comes next may know less than this DEL's configuration said.
-  const isTold = past !== undefined || planOfHeader(journal.records) !== undefined;
-  journal.note({ kind: 'going', by, ...(!isTold && { plan }) });
+  // Who comes next may know less than this DEL's configuration said; recovery itself knows nothing that is worth telling.
+  const isNews = known.request.stdin !== '' && past === undefined && planOfHeader(journal.records) === undefined;
+  journal.note({ kind: 'going', by, ...(isNews && { plan }) });
   const end = await drive(
     delMachine,
     start(delMachine),

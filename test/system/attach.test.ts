@@ -148,13 +148,13 @@ onRealSwitch('one attachment', (theSwitch) => {
       },
     );
 
-    test('tells its versions without a configuration, and keeps 1.1.0 out of them', async () => {
+    test('tells its versions without a configuration', async () => {
       const env = { CNI_PATH: undefined };
       const { exitCode, json } = await cni('VERSION', { config: { cniVersion: '1.0.0' } }, { env });
       expect(exitCode).toBe(0);
       expect(json).toEqual({
         cniVersion: '1.0.0',
-        supportedVersions: ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0'],
+        supportedVersions: ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'],
       });
     });
 
