@@ -28,6 +28,9 @@ export interface PodRef {
   readonly uid?: string;
 }
 
+/** The pod's volume for its sockets, as the predecessor's users call it. */
+export const sharedVolume = 'shared-dir';
+
 /** One address in the shape of a CNI 1.0.0 result. */
 export interface IpConfig {
   /** CIDR notation. */

@@ -128,6 +128,17 @@ export function recorded(use: () => void): Trouble | undefined {
   }
 }
 
+/** Why nothing more may be made: a DEL came, or its mark can not be looked for. */
+export function whyGoing(journal: Pick<Journal<Entry>, 'going'>): Trouble | undefined {
+  let marked = false;
+  const unseen = recorded(() => {
+    marked = journal.going;
+  });
+  return unseen ?? (marked ? going : undefined);
+}
+
+export const going: Trouble = { code: code.tryAgainLater, message: 'the attachment is being removed' };
+
 /** The plan of a journal's header, if there is one that can be read: another version may have written anything. */
 export function planOfHeader(entries: readonly Entry[]): Plan | undefined {
   const header = entries.find((entry) => entry.kind === 'begin' || (entry.kind === 'going' && entry.plan));

@@ -13,15 +13,13 @@ import {
   holdFileName,
   linkName,
   portName,
+  sharedVolume,
   shortId,
   socketPathBytesMax,
 } from './attachment.ts';
 import type { Basics, NetworkConfig } from './cni/config.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
 import type { FilePlan, Plan, PodPlace, PortPlan, SocketDirPlan } from './machines/protocol.ts';
-
-/** The pod's volume for its sockets. */
-const sharedVolume = 'shared-dir';
 
 /** The predecessor's, where no container mounts the volume. */
 const defaultMountPath = '/var/lib/cni/usrspcni';

@@ -20,12 +20,13 @@ import {
   type Entry,
   fold,
   formatVersion,
+  going,
   machineVersion,
   type Past,
-  recorded,
   start,
   survey,
   type Ways,
+  whyGoing,
 } from './drive.ts';
 import type { Host } from './effects/host.ts';
 import type { Disk } from './journal/disk.ts';
@@ -49,8 +50,6 @@ export interface Node {
   /** 64 random bits as 16 hex digits. */
   readonly random: () => string;
 }
-
-const going: Trouble = { code: code.tryAgainLater, message: 'the attachment is being removed' };
 
 export function handlers(nodeFor: (request: { readonly config: Basics }) => Node): Handlers {
   const using = async <R extends { readonly config: Basics }, T>(
@@ -185,13 +184,7 @@ async function attach(
     forget(journal, node.log);
     throw error;
   }
-  const stop = (): Trouble | undefined => {
-    let marked = false;
-    const unseen = recorded(() => {
-      marked = journal.going;
-    });
-    return unseen ?? (marked ? going : undefined);
-  };
+  const stop = () => whyGoing(journal);
   const { end } = call;
   const ways: Ways = {
     journal,

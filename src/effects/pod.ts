@@ -2,11 +2,9 @@
  * The pod of an ADD, asked of the API server once: its volume "shared-dir" and where containers see it. A read; what it says goes
  * into the plan, and with the plan into the journal, so that no later step or removal has to ask again.
  */
-import { code, type PodRef, type Trouble } from '../attachment.ts';
+import { code, type PodRef, sharedVolume, type Trouble } from '../attachment.ts';
 import type { PodPlace } from '../machines/protocol.ts';
 import { type Kubernetes, nameOf, type Patience, type Pod } from './kubernetes.ts';
-
-const sharedVolume = 'shared-dir';
 
 /** The kubelet's mark on the API server's image of a static pod: the uid that the kubelet itself knows it by. */
 const mirrorMark = 'kubernetes.io/config.mirror';

@@ -9,7 +9,7 @@ import { code } from '../attachment.ts';
 import { type Moment, remainingMs } from '../deadlines.ts';
 import type { Call, Outcome, Plan } from '../machines/protocol.ts';
 import { codeOf, Directory, inTime } from './directory.ts';
-import { map, type Operation, type Row, readMap, readSet, readUuid, set, uuid } from './ovsdb.ts';
+import { map, type Operation, type Row, readMap, readSet, readUuid, uuid } from './ovsdb.ts';
 import {
   failed,
   guarded,
@@ -21,6 +21,7 @@ import {
   socketOf,
   switchSocketDirectory,
   unless,
+  untilApplied,
 } from './switch.ts';
 
 interface Found {
@@ -58,17 +59,8 @@ const applyingMs = 500;
  * said that they are not.
  */
 async function isBeingApplied(ovs: Switch, plan: Plan, device: string, call: Call): Promise<boolean> {
-  const wait = {
-    op: 'wait',
-    table: 'Interface',
-    where: [['_uuid', '==', uuid(device)]],
-    columns: ['ofport'],
-    until: '!=',
-    rows: [{ ofport: set([]) }],
-    timeout: Math.floor(Math.min(applyingMs, remainingMs(call.end) / 2)),
-  };
   try {
-    await ovs.read(plan, [wait], call.end);
+    await ovs.read(plan, [untilApplied(device, Math.min(applyingMs, remainingMs(call.end) / 2))], call.end);
     return true;
   } catch (error) {
     if (!guarded(error)) throw error;

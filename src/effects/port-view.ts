@@ -67,15 +67,14 @@ export interface KnownPort {
   readonly name: string;
   readonly key: string;
   readonly instance: string;
-  readonly netns: string;
 }
 
 /** Every port of this plugin on a switch, whichever data directory it belongs to. */
 export async function listPorts(ovs: Switch, ovsdb: string, end: Moment): Promise<KnownPort[]> {
   const [ports] = await ovs.read({ ovsdb }, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
   return (ports?.rows ?? []).map((row) => {
-    const { key = '', instance = '', netns = '' } = readMap(row.external_ids) as Marks;
-    return { name: String(row.name), key, instance, netns };
+    const { key = '', instance = '' } = readMap(row.external_ids) as Marks;
+    return { name: String(row.name), key, instance };
   });
 }
 

@@ -35,6 +35,7 @@ import {
   switchPathOf,
   switchSocketDirectory,
   unless,
+  untilApplied,
 } from './switch.ts';
 
 /** The marks that let a removal do without a journal. */
@@ -151,16 +152,8 @@ async function whenApplied(
   end: Moment,
 ): Promise<{ ofport: number; directory: string } | Outcome> {
   const where = [['_uuid', '==', uuid(id)]];
-  const wait = {
-    op: 'wait',
-    table: 'Interface',
-    where,
-    columns: ['ofport'],
-    until: '!=',
-    rows: [{ ofport: set([]) }],
-    // The server's own timeout ends before ours: its answer says which of the two is stuck.
-    timeout: Math.floor(remainingMs(end) * 0.9),
-  };
+  // The server's own timeout ends before ours: its answer says which of the two is stuck.
+  const wait = untilApplied(id, remainingMs(end) * 0.9);
   try {
     const results = await ovs.read(plan, [wait, select('Interface', where, ['ofport', 'error']), selectSwitch], end);
     const row = results[1]?.rows?.[0];

@@ -14,8 +14,10 @@ import {
   type Row,
   readMap,
   Session,
+  set,
   TransactionError,
   Unreachable,
+  uuid,
 } from './ovsdb.ts';
 
 /** A restart of the database takes about a second: look again this often. */
@@ -103,6 +105,17 @@ export const unless = (table: string, where: readonly unknown[], rows: readonly 
   until: '==',
   rows,
   timeout: 0,
+});
+
+/** Until ovs-vswitchd has taken an interface; the transaction fails (`guarded`) if it has not in that time. */
+export const untilApplied = (id: string, timeoutMs: number): Operation => ({
+  op: 'wait',
+  table: 'Interface',
+  where: [['_uuid', '==', uuid(id)]],
+  columns: ['ofport'],
+  until: '!=',
+  rows: [{ ofport: set([]) }],
+  timeout: Math.floor(timeoutMs),
 });
 
 export const marked = (marks: { readonly [key: string]: string }): unknown => ['external_ids', 'includes', map(marks)];

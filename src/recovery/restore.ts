@@ -3,7 +3,7 @@
  * server-mode socket with it. Nothing but the port is ever taken back here: the address is a living pod's.
  */
 import type { Trouble } from '../attachment.ts';
-import { drive, type Entry, type Past, recorded, start } from '../drive.ts';
+import { drive, type Entry, type Past, recorded, start, whyGoing } from '../drive.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Call, Perform, Plan } from '../machines/protocol.ts';
 import { restoreMachine } from '../machines/restore.ts';
@@ -26,22 +26,15 @@ export async function putBack(
   if (refused) return refused;
   // An administrator's bridge is his to make.
   const plan: Plan = { ...rest, ...(bridge && (facts.bridge?.ours ?? facts.bridge?.created) && { bridge }) };
-  const going = (): Trouble | undefined => {
-    let marked = false;
-    const unseen = recorded(() => {
-      marked = journal.going;
-    });
-    return unseen ?? (marked ? { code: 11, message: 'the attachment is being removed' } : undefined);
-  };
   const end = await drive(
     restoreMachine,
     start(restoreMachine),
     { type: 'begin', plan },
-    { journal, perform, call, end: { make: call.end, remove: call.end }, stop: going },
+    { journal, perform, call, end: { make: call.end, remove: call.end }, stop: () => whyGoing(journal) },
   );
   const { failure } = end.context;
   // A DEL that came meanwhile has answered: whoever holds the lock removes.
-  const trouble = failure ?? going();
+  const trouble = failure ?? whyGoing(journal);
   if (!trouble) journal.note({ kind: 'attached' });
   return trouble;
 }

@@ -8,7 +8,7 @@ const title = 'a real API server';
 const lacking = missing(clusterParts);
 
 if (lacking.length > 0 && !process.env.CI) {
-  describe.skip(`${title} [skipped: ${lacking.join('; ')}]`, () => apiCases(title, Cluster.start));
+  describe.skip(`${title} [skipped: ${lacking.join('; ')}]`, () => apiCases(title, Cluster.start)); // never in CI: the title says what is missing
 } else {
   apiCases(title, async () => {
     if (lacking.length > 0) throw new Error(lacking.join('\n'));

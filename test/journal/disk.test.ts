@@ -46,6 +46,7 @@ const canMount =
 
 // Skipped where mounting is not allowed (no root): the shared cases then run on the simulated disk alone.
 describe.skipIf(!canMount)('a real disk that is full or read-only', () => {
+  // mounting needs root; CI is root
   it('answers as the simulated one does', () => {
     const seen = onSmallDisk(temporaryDirectory());
     expect(seen.readOnly).toEqual(readOnlyCases.map(({ expected }) => JSON.parse(JSON.stringify(expected))));

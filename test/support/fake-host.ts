@@ -91,9 +91,7 @@ export class FakeHost {
       collectAddresses: async () => [],
       listPorts: async () =>
         [...this.#world.ports].flatMap(([name, { marks }]) =>
-          marks.owner === owner
-            ? [{ name, key: marks.key ?? '', instance: marks.instance ?? '', netns: marks.netns ?? '' }]
-            : [],
+          marks.owner === owner ? [{ name, key: marks.key ?? '', instance: marks.instance ?? '' }] : [],
         ),
       netnsTroubles: (path) =>
         this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],

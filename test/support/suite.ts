@@ -18,7 +18,7 @@ interface SuiteOptions extends SwitchOptions {
 export function onRealSwitch(title: string, body: (theSwitch: () => Switch) => void, options: SuiteOptions = {}): void {
   const lacking = missing([...switchParts, 'ipam', 'executable', ...(options.parts ?? [])]);
   if (lacking.length > 0 && !process.env.CI) {
-    describe.skip(`${title} [skipped: ${lacking.join('; ')}]`, () => body(absent));
+    describe.skip(`${title} [skipped: ${lacking.join('; ')}]`, () => body(absent)); // never in CI: the title says what is missing
     return;
   }
   describe(title, () => {
