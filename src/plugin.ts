@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { asChecked, contradictions, resultOf, withPrevResult } from './answer.ts';
-import { code, journalName, keyText, type Trouble } from './attachment.ts';
+import { type AttachmentKey, code, journalName, keyText, type Trouble } from './attachment.ts';
 import type { Handlers } from './cni/command.ts';
 import type { Basics } from './cni/config.ts';
 import { CniError, refuse } from './cni/error.ts';
@@ -120,9 +120,9 @@ async function hold(journal: Journal<Entry>, { config, key }: AddRequest, end: M
   if (journal.readOnly) throw new CniError(code.io, `"${config.dataDir}" is read-only`);
 }
 
-const pathOf = (dataDir: string, key: AddRequest['key']): string => join(dataDir, journalName(key));
+const pathOf = (dataDir: string, key: AttachmentKey): string => join(dataDir, journalName(key));
 
-function busy(key: AddRequest['key'], dataDir: string): CniError {
+function busy(key: AttachmentKey, dataDir: string): CniError {
   const holder = whoHolds(pathOf(dataDir, key));
   const by = holder ? ` by process ${holder.pid} (${holder.command})` : '';
   return new CniError(code.tryAgainLater, `another call works on ${keyText(key)}: its journal is locked${by}`);
@@ -371,6 +371,9 @@ async function delWithoutJournal(request: DelRequest, node: Node, end: Moment): 
 
 // ---- GC
 
+/** As its own DEL would say it. */
+const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
+
 /** What the runtime does not list is removed; errors are collected, and what is owed is one. */
 async function gc(request: GcRequest, node: Node): Promise<void> {
   const { config, network, path, stdin, env } = request;
@@ -378,8 +381,9 @@ async function gc(request: GcRequest, node: Node): Promise<void> {
   const started = node.clock().toISOString();
   const instance = readInstance(node.disk, dataDir);
   const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
-  const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, asChecked, progress };
-  const isStale = (key: AddRequest['key']) => key.network === network && !request.isValid(key.containerId, key.ifName);
+  const known = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
+  const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, known, asChecked, progress };
+  const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
   const collected = instance === undefined ? [] : await collect(options, instance, started, isStale);
   const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
   const call = { instance: instance ?? '', end: now() + deadlines.delMs };

@@ -18,13 +18,15 @@ export interface Attachment {
   readonly containerId: string;
   readonly ifName: string;
   readonly state: State;
-  /** Of the last record, ISO 8601. */
+  /** ISO 8601. What is owed: since its removal was begun; else of the last record. */
   readonly since: string;
   readonly bridge?: string;
   readonly port?: string;
   readonly socket?: string;
   readonly addresses: readonly string[];
   readonly owed: readonly { readonly step: string; readonly message: string }[];
+  /** Of what is owed: how often its removal was begun, and when last (ISO 8601). */
+  readonly tried?: { readonly times: number; readonly last: string };
   readonly holder?: Holder;
 }
 
@@ -49,6 +51,7 @@ function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<strin
   const key = plan?.key ?? keyOfJournalName(name);
   const holder = held.get(join(dataDir, name));
   const owed = owedOf(records);
+  const tries = triesOf(records);
   const state = stateOf({ going, empty: records.length === 0, past: past?.state, held: holder !== undefined });
   const port = plan?.port;
   return {
@@ -57,10 +60,11 @@ function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<strin
       ...(key ?? { network: '', containerId: '', ifName: '' }),
       key: key ? keyText(key) : name.slice(0, -journalSuffix.length),
       state,
-      since: records.at(-1)?.at ?? '',
+      since: (going ? tries[0]?.at : undefined) ?? records.at(-1)?.at ?? '',
       ...(port && { bridge: port.bridge, port: port.name, socket: join(port.directory, port.file) }),
       addresses: past?.facts.address?.ips.map(({ address }) => address) ?? [],
       owed: state === 'owed' ? owed : [],
+      ...(state === 'owed' && tries.length > 0 && { tried: { times: tries.length, last: tries.at(-1)?.at ?? '' } }),
       ...(holder && { holder }),
     },
   };
@@ -73,6 +77,19 @@ function stateOf(seen: { going: boolean; empty: boolean; past: string | undefine
   if (past === undefined) return 'unreadable';
   return past === 'attached' ? 'attached' : 'adding';
 }
+
+/** Where each removal began: at its record, or where a failed ADD began to take itself back. */
+function triesOf(records: Reading['records']): Reading['records'] {
+  let ending = false;
+  return records.filter((entry) => {
+    const begins = entry.kind === 'going' || (!ending && takesBack(entry));
+    ending ||= begins;
+    return begins;
+  });
+}
+
+const takesBack = (entry: Entry): boolean =>
+  entry.kind === 'abandon' || (entry.kind === 'outcome' && entry.verb === 'remove');
 
 /** Of the last removal that was tried. */
 function owedOf(records: readonly Entry[]): Attachment['owed'] {

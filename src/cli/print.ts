@@ -55,9 +55,10 @@ export function table(attachments: readonly Attachment[], colours: Paint): strin
   return `${[colours('dim', line(heads, undefined)), ...body].join('\n')}\n`;
 }
 
-function notes({ owed, holder }: Attachment): string[] {
+function notes({ owed, tried, holder }: Attachment): string[] {
   return [
     ...owed.map(({ step, message }) => `owed: ${step}: ${plain(message)}`),
+    ...(tried && tried.times > 1 ? [`tried ${tried.times} times, last ${tried.last}`] : []),
     ...(holder ? [`held by process ${holder.pid} (${holder.command})`] : []),
   ];
 }

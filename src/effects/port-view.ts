@@ -22,6 +22,7 @@ import {
   switchSocketDirectory,
 } from './switch.ts';
 
+/** A link that is down is no drift: the application may not have come yet (A3). */
 export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Outcome> {
   const columns = ['_uuid', 'name', 'interfaces', 'tag', 'trunks', 'vlan_mode'];
   const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], columns)], call.end);
@@ -49,7 +50,6 @@ export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Ca
   return drift.length > 0 ? failed(code.drift, `port "${port.name}": ${drift.join(', ')}`) : { kind: 'ok' };
 }
 
-/** A link that is down is none: the application may not have come yet (A3). */
 /**
  * Whether the switch lost the port (its database was wiped), or the socket that it made (it restarted). What only differs from what
  * was asked is somebody's wish.

@@ -1,5 +1,5 @@
 /**
- * The switch as one call sees it: one session, opened when first needed, opened again when it broke.
+ * The switch as one call sees it: one session per database, opened when first needed, opened again when it broke.
  *
  * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
  */
@@ -25,7 +25,7 @@ const reconnectPauseMs = 50;
 
 export class Switch {
   readonly #deadlines: Deadlines;
-  #session: Session | undefined;
+  readonly #sessions = new Map<string, Session>();
 
   constructor(deadlines: Deadlines) {
     this.#deadlines = deadlines;
@@ -53,7 +53,7 @@ export class Switch {
       try {
         return await action();
       } catch (error) {
-        const broken = error instanceof Unreachable && (error.refused || this.#session?.alive === false);
+        const broken = error instanceof Unreachable && (error.refused || this.#isBroken());
         if (!broken || now() >= patience) throw error;
         await sleep(reconnectPauseMs);
       }
@@ -61,12 +61,20 @@ export class Switch {
   }
 
   close(): void {
-    this.#session?.close();
+    for (const session of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+  }
+
+  #isBroken(): boolean {
+    return [...this.#sessions.values()].some(({ alive }) => !alive);
   }
 
   async #open(ovsdb: string, end: Moment): Promise<Session> {
-    if (!this.#session?.alive) this.#session = await Session.open(ovsdb, end);
-    return this.#session;
+    const known = this.#sessions.get(ovsdb);
+    if (known?.alive) return known;
+    const session = await Session.open(ovsdb, end);
+    this.#sessions.set(ovsdb, session);
+    return session;
   }
 }
 

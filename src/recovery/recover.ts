@@ -47,6 +47,8 @@ export interface RecoverOptions {
   readonly ovsdb: string;
   /** For each attachment: as long as a DEL has. */
   readonly removeMs: number;
+  /** What the caller's own configuration says of an attachment whose journal does not. */
+  readonly known?: (key: AttachmentKey) => Plan;
   /** What an IPAM program's CHECK is told of an attachment at rest. */
   readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
   readonly progress: (one: Recovered) => void;
@@ -63,8 +65,8 @@ interface Task extends RecoverOptions {
   readonly started: string;
   /** Whoever asks says that nobody knows it any more. */
   readonly stale?: true;
-  /** The switch cannot be asked: no port is known to be lost. */
-  readonly blind?: boolean;
+  /** Switches that cannot be asked: no port of theirs is known to be lost. */
+  readonly silent?: ReadonlySet<string>;
   /** Nobody else made this journal: we did, to have the lock of a port without one. */
   readonly orphan?: true;
 }
@@ -88,14 +90,31 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   if (!options.dryRun) syncNames(disk, dataDir);
   const task: Task = { ...options, instance, started: options.clock().toISOString() };
   // Ports before journals: a live ADD has its journal before its port.
-  const ports = await portsOf(task);
+  const switches: SwitchPorts[] = [];
+  for (const ovsdb of switchesOf(task)) switches.push(await portsOf({ ...task, ovsdb }));
   const names = listJournals(disk, dataDir, journalSuffix).sort();
-  // A switch that does not answer now is not asked once for each attachment.
-  const blind = 'unreachable' in ports;
-  for (const name of names) told(await tolerant(name, () => recoverOne(name, { ...task, blind })));
-  if ('unreachable' in ports) told(ports.unreachable);
-  else for (const port of ports.known) told(await recoverPort(port, names, task));
+  // One that does not answer now is not asked once for each attachment.
+  const silent = new Set(switches.filter(({ unreachable }) => unreachable).map(({ ovsdb }) => ovsdb));
+  for (const name of names) told(await tolerant(name, () => recoverOne(name, { ...task, silent })));
+  for (const { ovsdb, ports, unreachable } of switches) {
+    told(unreachable);
+    for (const port of ports) told(await recoverPort(port, names, { ...task, ovsdb }));
+  }
   return recovered;
+}
+
+/** The one that was asked for, and every other that a journal names. */
+function switchesOf({ disk, dataDir, ovsdb }: Task): string[] {
+  const named = listJournals(disk, dataDir, journalSuffix).map((name) => {
+    try {
+      return planOfHeader(Journal.peek<Entry>(disk, join(dataDir, name))?.records ?? [])?.ovsdb;
+    } catch (error) {
+      // Its own turn says so.
+      if (error instanceof JournalError) return undefined;
+      throw error;
+    }
+  });
+  return [...new Set([ovsdb, ...named.filter((one) => typeof one === 'string')])];
 }
 
 /** What a DEL may spend on what others owe: its own runtime is waiting. */
@@ -123,12 +142,13 @@ export async function collect(
   isStale: (key: AttachmentKey) => boolean,
 ): Promise<readonly Recovered[]> {
   const collected: Recovered[] = [];
+  const task: Task = { ...options, instance, started, stale: true };
   for (const name of listJournals(options.disk, options.dataDir, journalSuffix).sort()) {
-    const peeked = Journal.peek<Entry>(options.disk, join(options.dataDir, name));
-    const key = peeked && keyOf(name, peeked);
-    if (!key || !isStale(key)) continue;
-    const task: Task = { ...options, instance, started, stale: true };
-    const one = await tolerant(name, () => recoverOne(name, task));
+    const one = await tolerant(name, async () => {
+      const peeked = Journal.peek<Entry>(options.disk, join(options.dataDir, name));
+      const key = peeked && keyOf(name, peeked);
+      return key && isStale(key) ? await recoverOne(name, task) : undefined;
+    });
     if (!one) continue;
     options.progress(one);
     collected.push(one);
@@ -178,9 +198,11 @@ async function treat(
   task: Task,
   looks: number,
 ): Promise<Recovered | 'look again' | undefined> {
-  const { host, instance, removeMs, started, stale, orphan, blind } = task;
+  const { host, instance, removeMs, started, stale, orphan, silent } = task;
   const call = { instance, lockFd: journal.fd, end: now() + removeMs };
-  const witness = blind ? { ...host, isPortLost: async () => false } : host;
+  const isPortLost: Witness['isPortLost'] = async (plan, call) =>
+    !silent?.has(plan.ovsdb) && (await host.isPortLost(plan, call));
+  const witness = { ...host, isPortLost };
   const { found, past } = await judge(journal, witness, call);
   // Somebody began an attachment here since its port was seen without one.
   if (orphan) return found === 'empty' ? await finish(journal, keyOf(name, journal), label, 'orphan', task) : undefined;
@@ -194,10 +216,9 @@ async function treat(
   return { key: label, found, result: 'kept', owed: [], ...noteOf(found) };
 }
 
-function noteOf(found: Found): { note?: string } {
+function noteOf(found: Found, isUntold = found === 'orphan'): { note?: string } {
   if (found === 'unjudged') return { note: 'its network namespace cannot be judged from here: DEL will remove it' };
-  if (found === 'orphan') return { note: 'an address that it had may still be held by its IPAM plugin' };
-  return {};
+  return isUntold ? { note: 'an address that it had may still be held by its IPAM plugin' } : {};
 }
 
 async function restore(journal: Journal<Entry>, past: Past, key: string, task: Task): Promise<Recovered> {
@@ -216,8 +237,9 @@ async function finish(
   key: AttachmentKey | undefined,
   label: string,
   found: Found,
-  { host, ovsdb, removeMs, instance, dryRun }: Task,
+  task: Task,
 ): Promise<Recovered> {
+  const { host, ovsdb, removeMs, instance, dryRun } = task;
   const owe = (step: string, message: string): Recovered => ({
     key: label,
     found,
@@ -226,13 +248,15 @@ async function finish(
   });
   if (!key && journal.damaged)
     return owe('journal', "it cannot be read, nor its name: the runtime's DEL will remove it");
-  const removed: Recovered = { key: key ? keyText(key) : label, found, result: 'removed', owed: [], ...noteOf(found) };
+  const known = key && (task.known?.(key) ?? { key, ovsdb, request: { stdin: '', env: {} } });
+  const isUntold = found === 'orphan' || (journal.damaged && !(planOfHeader(journal.records) ?? known)?.address);
+  const about = { key: key ? keyText(key) : label, found, ...noteOf(found, isUntold) };
+  const removed: Recovered = { ...about, result: 'removed', owed: [] };
   if (dryRun) return removed;
   try {
     // What was at rest is marked before anything of it goes (I1).
     if (journal.records.length > 0 && !journal.going) journal.markGoing();
-    if (key) {
-      const known: Plan = { key, ovsdb, request: { stdin: '', env: {} } };
+    if (known) {
       const call = { instance, lockFd: journal.fd, end: now() + removeMs };
       const owed = await takeAway({ host, journal, by: 'recover', known, call });
       if (owed.length > 0) {
@@ -286,16 +310,20 @@ function leftBehind(plan: Plan | undefined): string[] {
 
 // ---- ports without a journal
 
-type Ports = { readonly known: readonly KnownPort[] } | { readonly unreachable: Recovered };
+interface SwitchPorts {
+  readonly ovsdb: string;
+  readonly ports: readonly KnownPort[];
+  /** One that cannot be asked owes an answer: there may be ports. */
+  readonly unreachable?: Recovered;
+}
 
-/** A switch that cannot be asked owes an answer: there may be ports. */
-async function portsOf({ host, ovsdb, removeMs }: Task): Promise<Ports> {
+async function portsOf({ host, ovsdb, removeMs }: Task): Promise<SwitchPorts> {
   try {
-    return { known: await host.listPorts(ovsdb, within(now() + removeMs, defaultDeadlines.switchMs)) };
+    return { ovsdb, ports: await host.listPorts(ovsdb, within(now() + removeMs, defaultDeadlines.switchMs)) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const owed = [{ step: 'port', message: `ports without a journal could not be looked for: ${message}` }];
-    return { unreachable: { key: ovsdb, found: 'orphan', result: 'owed', owed } };
+    return { ovsdb, ports: [], unreachable: { key: ovsdb, found: 'orphan', result: 'owed', owed } };
   } finally {
     host.close();
   }

@@ -75,6 +75,23 @@ describe('list', () => {
     expect(attachments[2].owed).toEqual([{ step: 'address', message: 'the pool is away' }]);
   });
 
+  it('tells since when something is owed, and how often it was tried: after a DEL, and after an ADD that failed', async () => {
+    const s = await cliScene();
+    const [removed, failed] = [keyOf('aaaa'), keyOf('bbbb')];
+    const again = owing(removed).slice(attached(removed).length);
+    await s.journal(removed, [...owing(removed), ...again, ...again], true, 1);
+    const [, ...takenBack] = again;
+    await s.journal(failed, [...adding(failed), ...takenBack], true, 1);
+    const minute = (count: number) => `2025-01-17T12:${`${count}`.padStart(2, '0')}:00.000Z`;
+    const first = attached(removed).length;
+    const { attachments } = JSON.parse((await s.run('list', '--json')).out);
+    expect(attachments).toMatchObject([
+      { state: 'owed', since: minute(first), tried: { times: 3, last: minute(first + 2 * again.length) } },
+      { state: 'owed', since: minute(adding(failed).length), tried: { times: 1 } },
+    ]);
+    expect((await s.run('list')).out).toContain(`tried 3 times, last ${minute(first + 2 * again.length)}`);
+  });
+
   it('has colours on a terminal only, each around the state and nothing else', async () => {
     const s = await everything();
     const named = { network: 'attached', containerId: 'owed', ifName: 'adding' };

@@ -1,6 +1,7 @@
 /** CNI 1.1.0 with a current host-local, built from its module: Debian's knows it not. */
 import { expect, test } from 'vitest';
 import { cni } from '../support/cni.ts';
+import { halfIsCollected } from '../support/garbage.ts';
 import type { Changes, Pod } from '../support/node.ts';
 import { ipamAssets } from '../support/requirements.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
@@ -32,20 +33,8 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('A30 GC removes what is not listed, and hands the list on', async () => {
-      const pods = await Promise.all(Array.from({ length: 10 }, () => node().pod()));
-      for (const pod of pods) expect(await called('ADD', pod)).toMatchObject({ exitCode: 0 });
-      const [kept] = pods as [Pod, ...Pod[]];
-      const valid = [{ containerID: kept.containerId, ifname: 'net1' }];
-      expect(await called('GC', kept, { 'cni.dev/valid-attachments': valid })).toMatchObject({
-        exitCode: 0,
-        stdout: '',
-      });
-      const world = await node().world();
-      expect(world.ports).toEqual([kept.portName()]);
-      expect(world.addresses).toHaveLength(1);
-      expect(await called('DEL', kept)).toMatchObject({ exitCode: 0 });
-      expectNothingLeft(await node().world());
+    test('A30 GC removes half of 50 attachments while 10 ADDs run, and hands the list on', async () => {
+      await halfIsCollected(node(), newest, ipamAssets());
     });
   },
   { parts: ['ipamAssets'] },

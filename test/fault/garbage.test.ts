@@ -18,3 +18,23 @@ it('I1 that could write nothing and was killed after the port was gone is comple
   expect(await node.recover()).toMatchObject({ recovered: [{ found: 'going', result: 'removed' }] });
   expect(leftOf(one, node)).toEqual([]);
 });
+
+it.each([1, 2, 3, 4, 5])(
+  'that cannot read something once (%i) goes on with the others, and says what it left',
+  async (nth) => {
+    const node = new FakeNode().withNetns(one);
+    // Not net2: that one the runtime lists.
+    const ifNames = ['net1', 'net3', 'net4'];
+    for (const ifName of ifNames) expect(await node.add({ ...one, ifName })).toMatchObject({ kind: 'ok' });
+    const unreadable = { call: 'read', nth, how: { error: 'EIO' } } as const;
+    const collected = await node.call('GC', one, { disk: [unreadable] });
+    const left = node.world.ports.size;
+    expect(collected).toMatchObject(
+      left > 0 ? { kind: 'error', message: expect.stringContaining('EIO') } : { kind: 'ok' },
+    );
+    // The first read is of the data directory's id, without which no port is known to be ours.
+    expect(left).toBeLessThanOrEqual(nth === 1 ? 3 : 1);
+    expect(await node.call('GC', one)).toMatchObject({ kind: 'ok' });
+    for (const ifName of ifNames) expect(leftOf({ ...one, ifName }, node)).toEqual([]);
+  },
+);

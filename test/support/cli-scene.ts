@@ -12,7 +12,8 @@ import type { Outcome, Request, Step } from '../../src/machines/protocol.ts';
 import { instance, planAt, soon } from './effect-parts.ts';
 import { temporaryDirectory } from './temporary.ts';
 
-const clock = (): Date => new Date('2025-01-17T12:00:00.000Z');
+const noon = new Date('2025-01-17T12:00:00.000Z');
+const clock = (): Date => noon;
 
 export const begin = (key: AttachmentKey): Begin => ({
   kind: 'begin',
@@ -60,8 +61,12 @@ export const owing = (key: AttachmentKey, message = 'the pool is away'): Entry[]
 
 export interface CliScene {
   readonly dataDir: string;
-  /** Writes the journal of a key. @returns its path */
-  journal(key: AttachmentKey, entries: readonly Entry[], going?: boolean): Promise<string>;
+  /**
+   * Writes the journal of a key.
+   * @param minutes after each record until the next
+   * @returns its path
+   */
+  journal(key: AttachmentKey, entries: readonly Entry[], going?: boolean, minutes?: number): Promise<string>;
   run(...args: string[]): Promise<Said>;
   /** As on a terminal. */
   runInteractive(...args: string[]): Promise<Said>;
@@ -115,15 +120,18 @@ export async function cliScene(): Promise<CliScene> {
     dataDir,
     asked,
     answer: () => ({ kind: 'ok' }),
-    journal: (key, entries, going = false) => writeJournal(join(dataDir, journalName(key)), entries, going),
+    journal: (key, entries, going = false, minutes = 0) =>
+      writeJournal(join(dataDir, journalName(key)), entries, going, minutes),
     run: (...args) => call(false, args),
     runInteractive: (...args) => call(true, args),
   };
   return scene;
 }
 
-async function writeJournal(path: string, entries: readonly Entry[], going: boolean): Promise<string> {
-  const journal = Journal.open<Entry>(realDisk, path, { create: true, clock });
+async function writeJournal(path: string, entries: readonly Entry[], going: boolean, minutes: number): Promise<string> {
+  let written = 0;
+  const later = (): Date => new Date(noon.getTime() + written++ * minutes * 60_000);
+  const journal = Journal.open<Entry>(realDisk, path, { create: true, clock: later });
   if (!journal) throw new Error(`no journal at "${path}"`);
   if ((await journal.lock(now())) !== 'held') throw new Error(`"${path}" is locked`);
   for (const entry of entries) journal.append(entry);

@@ -7,7 +7,8 @@ import { createNetns } from '../support/netns.ts';
 import { Node, newId } from '../support/node.ts';
 import { startPeer } from '../support/peer.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { startSwitch } from '../support/switch.ts';
+import { expectNothingLeft, readSwitch } from '../support/world.ts';
 
 const ok = { exitCode: 0 };
 
@@ -139,27 +140,62 @@ onRealSwitch('recovery', (theSwitch) => {
       expect(await pod.del()).toMatchObject(ok);
     });
 
-    test('in server mode that restarted: the socket it made again is moved to the pod, and a peer that starts anew has its link', async () => {
+    test('in server mode that restarted: the socket it made again is moved to the pod, and a peer that starts anew is heard', async () => {
       const server = await Node.create(theSwitch(), 'server');
       try {
-        const pod = await server.pod();
+        const [pod, listener] = [await server.pod(), await server.pod()];
+        const asClient = { host: { vhost: { mode: 'client' } }, container: { vhost: { mode: 'server' } } };
         expect(await pod.add()).toMatchObject(ok);
+        expect(await listener.add('net1', asClient)).toMatchObject(ok);
         await theSwitch().stopVswitchd();
         await theSwitch().startVswitchd();
-        expect(await server.recover()).toMatchObject({ ...ok, json: { restored: 1, owed: 0 } });
-        const peer = await startPeer(pod.socket(), 'client');
+        expect(await server.recover()).toMatchObject({ ...ok, json: { restored: 1, kept: 1, owed: 0 } });
+        const peers = [
+          await startPeer(listener.socket(), 'server'),
+          await startPeer(pod.socket(), 'client', [], 'txonly'),
+        ];
         try {
-          // Open vSwitch 3.1 counts no packets of a server-mode port.
-          await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'link_state=up');
+          // Open vSwitch 3.1 counts no packets of a server-mode port: whom they reach counts them.
+          await theSwitch().vsctl('wait-until', 'Interface', listener.portName(), 'statistics:tx_packets>0');
         } finally {
-          await peer.stop();
+          await Promise.all(peers.map((peer) => peer.stop()));
         }
         expect(await pod.del()).toMatchObject(ok);
+        expect(await listener.del('net1', asClient)).toMatchObject(ok);
         expectNothingLeft(await server.world());
       } finally {
         await server.end();
       }
     });
+  });
+
+  test('ports without a journal are looked for on every switch that a journal names, not on one alone', async () => {
+    const second = await startSwitch();
+    try {
+      const [here, there, orphan] = [await node().pod(), await node().pod(), await node().pod()];
+      const elsewhere = { ovsdb: second.ovsdb, ipam: undefined };
+      expect(await here.add()).toMatchObject(ok);
+      for (const pod of [there, orphan]) expect(await pod.add('net1', elsewhere)).toMatchObject(ok);
+      rmSync(orphan.journal());
+      const portsThere = async () => (await readSwitch(second)).ports.map(({ name }) => name);
+      expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1, kept: 2, owed: 0 } });
+      expect(await portsThere()).toContain(there.portName());
+      expect(await portsThere()).not.toContain(orphan.portName());
+      expect((await node().world()).ports).toEqual([here.portName()]);
+
+      await second.stopDatabase();
+      const { exitCode, json } = await node().recover();
+      expect({ exitCode, json }).toMatchObject({ exitCode: 3, json: { kept: 2, owed: 1 } });
+      expect(json.attachments).toContainEqual(expect.objectContaining({ key: second.ovsdb, result: 'owed' }));
+      await second.startDatabase();
+
+      // The journal says which switch it was, whatever the configuration of its DEL has become.
+      for (const pod of [here, there]) expect(await pod.del()).toMatchObject(ok);
+      expect(await portsThere()).toEqual([]);
+    } finally {
+      await second.stop();
+    }
+    expectNothingLeft(await node().world());
   });
 
   test('A31 a hundred attachments of another boot are gone in one pass of recover --boot', async () => {

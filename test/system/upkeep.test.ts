@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { cni } from '../support/cni.ts';
+import { gcConfig, halfIsCollected } from '../support/garbage.ts';
 import type { Changes, Pod } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -17,11 +18,7 @@ onRealSwitch('upkeep', (theSwitch) => {
 
   const call = (command: string, changes: Changes = {}) =>
     cni(command, { config: node().config({ ...newest, ...changes }), path: node().path });
-  const gc = (valid: readonly Pod[], changes: Changes = {}) =>
-    call('GC', {
-      'cni.dev/valid-attachments': valid.map(({ containerId }) => ({ containerID: containerId, ifname: 'net1' })),
-      ...changes,
-    });
+  const gc = (valid: readonly Pod[], changes: Changes = {}) => call('GC', gcConfig(valid, changes));
   /** An IPAM program that knows 1.1.0, and notes what it was asked. */
   const modernIpam = () =>
     node().program(
@@ -35,19 +32,7 @@ cat > /dev/null`,
   const asked = async () => (await Bun.file(join(node().directory, 'asked')).text()).trim().split('\n');
 
   test('A30 GC removes half of 50 attachments while 10 ADDs run: just the half is gone, the ADDs succeed', async () => {
-    const pods = await Promise.all(Array.from({ length: 50 }, () => node().pod()));
-    for (const pod of pods) expect(await pod.add()).toMatchObject({ exitCode: 0 });
-    const young = await Promise.all(Array.from({ length: 10 }, () => node().pod()));
-    const valid = pods.filter((_, index) => index % 2 === 0);
-    const [collected, ...added] = await Promise.all([gc(valid), ...young.map((pod) => pod.add())]);
-    expect(collected).toMatchObject(ok);
-    expect(added.map(({ exitCode }) => exitCode)).toEqual(young.map(() => 0));
-    const alive = [...valid, ...young];
-    const world = await node().world();
-    expect(world.ports).toEqual(alive.map((pod) => pod.portName()).sort());
-    expect(world.addresses).toHaveLength(alive.length);
-    for (const pod of alive) expect(await pod.del()).toMatchObject(ok);
-    expectNothingLeft(await node().world());
+    await halfIsCollected(node());
   });
 
   test('GC of one network leaves those of another, and [] means that none is valid', async () => {
