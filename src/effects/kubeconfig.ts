@@ -1,6 +1,7 @@
 /**
- * A kubeconfig file -> how to reach its current cluster as its current user. @kubernetes/client-node reads it and knows every kind
- * of credentials; it is loaded here, by the calls that need it and by no others.
+ * A kubeconfig file -> how to reach its current cluster as its current user. The usual file is read here; @kubernetes/client-node
+ * knows every kind of credentials, costs 20 ms, and is loaded for the rest alone: whatever is unusual, broken or missing is its
+ * business, and what it says of it ours.
  *
  * Invariant: I12 nothing of the file's content ends up in an error, since half of it is secret.
  */
@@ -9,20 +10,107 @@ import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import { code } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
-import { parseYaml } from '../native.ts';
+import { parseYaml, type Tls } from '../native.ts';
 import { ApiError } from './api-error.ts';
 import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
 
 /** How requests are made: where to, and with what TLS settings and headers. */
 export interface Access {
   readonly server: URL;
-  readonly options: RequestOptions;
+  readonly tls: Tls;
+  readonly headers: { readonly [name: string]: string };
+  /** URL of an HTTP proxy. */
+  readonly proxy?: string;
 }
 
 /** @param end for a program that gives credentials. @throws ApiError 7 naming the file and what it lacks. */
 export async function readKubeconfig(path: string, end: Moment): Promise<Access> {
   const refused = (why: string) => new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`);
   const text = read(path, refused);
+  return usualAccess(text, path) ?? (await anyAccess(text, path, end, refused));
+}
+
+function read(path: string, refused: (why: string) => Error): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw refused(`cannot be read: ${codeOf(error)}`);
+  }
+}
+
+// ---- the usual file: a server by HTTPS, a token or a client's certificate
+
+const clusterKeys = ['server', 'certificate-authority', 'certificate-authority-data'];
+const userKeys = [
+  'token',
+  'tokenFile',
+  'client-certificate',
+  'client-certificate-data',
+  'client-key',
+  'client-key-data',
+];
+
+type Texts = { readonly [key: string]: string | undefined };
+
+/** @returns undefined if there is anything in it that is not usual, or amiss. */
+export function usualAccess(text: string, path: string): Access | undefined {
+  try {
+    const config = parseYaml(text) as Kubeconfig;
+    const context = only(config.contexts, config['current-context'])?.context;
+    const cluster = textsOf(only(config.clusters, context?.cluster)?.cluster, clusterKeys);
+    const user = textsOf(only(config.users, context?.user)?.user, userKeys);
+    if (!cluster?.server || !user) return undefined;
+    const server = new URL(cluster.server);
+    if (server.protocol !== 'https:') return undefined;
+    const pem = (data: string | undefined, file: string | undefined) => {
+      if (data !== undefined && file !== undefined) throw new Error('two ways to say it');
+      if (data !== undefined) return Buffer.from(data, 'base64').toString('latin1');
+      return file === undefined ? undefined : readFileSync(resolve(dirname(path), file), 'latin1');
+    };
+    const ca = pem(cluster['certificate-authority-data'], cluster['certificate-authority']);
+    const cert = pem(user['client-certificate-data'], user['client-certificate']);
+    const key = pem(user['client-key-data'], user['client-key']);
+    const token = user.tokenFile === undefined ? user.token : readToken(user.tokenFile, path);
+    return {
+      server,
+      tls: { rejectUnauthorized: true, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
+      headers: token ? { Authorization: `Bearer ${token}` } : {},
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** clientcmd/api/v1: lists of named things. */
+interface Kubeconfig {
+  readonly 'current-context'?: string;
+  readonly contexts?: readonly { readonly name?: string; readonly context?: { cluster?: string; user?: string } }[];
+  readonly clusters?: readonly { readonly name?: string; readonly cluster?: object }[];
+  readonly users?: readonly { readonly name?: string; readonly user?: object }[];
+}
+
+function only<T extends { readonly name?: string }>(list: readonly T[] | undefined, name: string | undefined) {
+  const found = list?.filter((one) => one.name === name) ?? [];
+  return found.length === 1 ? found[0] : undefined;
+}
+
+function textsOf(value: object | undefined, known: readonly string[]): Texts | undefined {
+  const entries = Object.entries(value ?? {});
+  const usual = value && entries.every(([key, text]) => known.includes(key) && typeof text === 'string' && text !== '');
+  return usual ? Object.fromEntries(entries) : undefined;
+}
+
+const readToken = (file: string, path: string): string => readFileSync(resolve(dirname(path), file), 'utf8').trim();
+
+// ---- any file
+
+/** @throws ApiError */
+export async function anyAccess(
+  text: string,
+  path: string,
+  end: Moment,
+  refused: (why: string) => Error,
+): Promise<Access> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   try {
@@ -34,40 +122,40 @@ export async function readKubeconfig(path: string, end: Moment): Promise<Access>
   if (!cluster) throw refused(`has no cluster for its current context "${config.getCurrentContext() ?? ''}"`);
   if (!user) throw refused(`has no user for its current context "${config.getCurrentContext() ?? ''}"`);
   if (!URL.canParse(cluster.server)) throw refused(`names "${cluster.server}" as its server, which is no URL`);
+  const { proxyUrl } = cluster;
+  if (proxyUrl && !/^https?:/.test(proxyUrl))
+    throw refused(`names "${proxyUrl}" as its proxy: only HTTP ones are known`);
   const options: RequestOptions = {};
+  let token: string | undefined;
   try {
-    const token = tokenOfFile(text, user.name, path);
+    token = tokenOfFile(text, user.name, path);
     await inTime(config.applyToHTTPSOptions(options), end, 'their program');
-    if (token) options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
   } catch (error) {
     throw refused(`has credentials that cannot be used: ${harmless(error)}`);
   }
-  // Only a proxy needs an agent of its own: the default one keeps the connection for the next request.
-  const { agent, ...direct } = options;
+  const { auth, headers, servername } = options;
+  const [ca, cert, key] = [options.ca, options.cert, options.key].map((pem) => (pem ? String(pem) : undefined));
+  const authorization = token ? `Bearer ${token}` : auth && `Basic ${Buffer.from(auth).toString('base64')}`;
   return {
     server: new URL(cluster.server),
-    options: {
-      ...direct,
-      ...(cluster.proxyUrl && agent && { agent }),
+    tls: {
       // The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has.
       rejectUnauthorized: !cluster.skipTLSVerify,
+      ...(ca && { ca }),
+      ...(cert && { cert }),
+      ...(key && { key }),
+      ...(servername && { serverName: servername }),
     },
+    headers: { ...(headers as Access['headers']), ...(authorization && { Authorization: authorization }) },
+    ...(proxyUrl && { proxy: proxyUrl }),
   };
-}
-
-function read(path: string, refused: (why: string) => Error): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw refused(`cannot be read: ${codeOf(error)}`);
-  }
 }
 
 /** `tokenFile` as client-go has it (clientcmd/api/v1, AuthInfo), before a token: client-node does not know the key. */
 function tokenOfFile(text: string, userName: string, path: string): string | undefined {
   const { users } = parseYaml(text) as { users?: readonly { name?: string; user?: { tokenFile?: string } }[] };
   const file = users?.find(({ name }) => name === userName)?.user?.tokenFile;
-  return file === undefined ? undefined : readFileSync(resolve(dirname(path), file), 'utf8').trim();
+  return file === undefined ? undefined : readToken(file, path);
 }
 
 /** An errno, or the kind of error: messages of parsers and of credential programs quote what they were given. */

@@ -7,9 +7,9 @@
  *  K1 A write is guarded by the uid and the resourceVersion of what was read: it changes that or nothing.
  *  K2 Rights that suffice: `get` of pods, `patch` of pods/status.
  */
-import type { RequestOptions } from 'node:https';
 import { code, type PodRef } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
+import { fetchBy } from '../native.ts';
 import { ApiError } from './api-error.ts';
 import { codeOf } from './directory.ts';
 import { type Access, readKubeconfig } from './kubeconfig.ts';
@@ -175,62 +175,66 @@ const pathOf = ({ namespace, name }: PodRef): string => `api/v1/namespaces/${nam
 export const nameOf = ({ namespace, name }: PodRef): string => `${namespace}/${name}`;
 
 async function send(
-  { server, options }: Access,
+  { server, tls, headers, proxy }: Access,
   method: string,
   path: string,
   body: string | undefined,
   end: Moment,
 ): Promise<Answer> {
-  const { request } = await (server.protocol === 'http:' ? import('node:http') : import('node:https'));
   // A server behind a proxy may have a path of its own.
   const url = new URL(path, `${server.origin}${server.pathname.replace(/\/*$/, '/')}`);
-  const headers = {
-    ...(options.headers as Record<string, string>),
-    Accept: 'application/json',
-    'User-Agent': 'userspace-cni',
-    ...(body !== undefined && {
-      'Content-Type': 'application/merge-patch+json',
-      'Content-Length': String(Buffer.byteLength(body)),
-    }),
-  };
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const answered = new Promise<Answer>((resolve, reject) => {
-    const sent = request(url, { ...options, method, headers } satisfies RequestOptions, (response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      response.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        size += chunk.length;
-        if (size > bodyBytesMax) sent.destroy(new Error('answered without an end'));
-      });
-      response.on('error', reject);
-      response.on('aborted', () => reject(new Error('broke off in the middle of its answer')));
-      response.on('end', () => {
-        const seconds = Number(response.headers['retry-after'] ?? 0);
-        resolve({
-          status: response.statusCode ?? 0,
-          retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : 0,
-          body: Buffer.concat(chunks).toString('utf8'),
-        });
-      });
+  const given = { Accept: 'application/json', 'User-Agent': 'userspace-cni', ...headers };
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(new Error('did not answer in time')), remainingMs(end));
+  try {
+    const response = await fetchBy(url, {
+      method,
+      headers: body === undefined ? given : { ...given, 'Content-Type': 'application/merge-patch+json' },
+      ...(body !== undefined && { body }),
+      tls,
+      ...(proxy && { proxy }),
+      signal: abort.signal,
     });
-    timer = setTimeout(() => {
-      reject(new Error('did not answer in time'));
-      sent.destroy();
-    }, remainingMs(end));
-    sent.on('error', reject);
-    sent.end(body);
-  });
-  return await answered.finally(() => clearTimeout(timer));
+    const seconds = Number(response.headers.get('retry-after') ?? 0);
+    return {
+      status: response.status,
+      retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : 0,
+      body: await textOf(response),
+    };
+  } finally {
+    clearTimeout(timer);
+  }
 }
+
+async function textOf(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > bodyBytesMax) throw new Error('answered without an end');
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Bun's texts are for who wrote the program. */
+const reasons: { readonly [code: string]: string } = {
+  ECONNREFUSED: 'nobody listens there',
+  ECONNRESET: 'it closed the connection',
+  ENETUNREACH: 'there is no way to it',
+  FailedToOpenSocket: "the kubeconfig's certificates cannot be used",
+};
 
 const transportTrouble = (error: unknown): string => {
   const message = error instanceof Error ? error.message : String(error);
-  return codeOf(error) ? `cannot be reached: ${codeOf(error)}: ${message}` : message;
+  const number = codeOf(error);
+  return number ? `cannot be reached: ${number}: ${reasons[number] ?? message}` : message;
 };
 
-/** TLS says that it is somebody else: no time makes that better. */
-const isDistrust = (error: unknown): boolean => /CERT|SELF_SIGNED|VERIFY|ERR_TLS|ERR_SSL/.test(codeOf(error));
+/** TLS says that it is somebody else, or that we are nobody: no time makes that better. */
+const isDistrust = (error: unknown): boolean =>
+  /CERT|SELF_SIGNED|VERIFY|ERR_TLS|ERR_SSL|FailedToOpenSocket/.test(codeOf(error));
 
 /** The message of a Status object (API conventions, "Response Status Kind"). */
 function reasonOf(body: string): string {

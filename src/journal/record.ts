@@ -10,6 +10,8 @@
  *  R3 No input makes decode throw.
  */
 
+import { crc32 } from '../native.ts';
+
 /** What every record carries; the rest belongs to whoever writes it. */
 export interface Stamped {
   /** 1 for the first record of a file, then one more each. */
@@ -26,19 +28,6 @@ export interface Decoded<R> {
   readonly tail: 'clean' | 'torn' | 'corrupt';
   /** The chain value that the next record continues. */
   readonly chain: number;
-}
-
-const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value >>> 0;
-});
-
-/** CRC-32 (IEEE 802.3), continued from `previous`. Our own: importing node:zlib costs every call 5 ms. */
-export function crc32(bytes: Uint8Array, previous = 0): number {
-  let value = ~previous >>> 0;
-  for (const byte of bytes) value = ((crcTable[(value ^ byte) & 0xff] ?? 0) ^ (value >>> 8)) >>> 0;
-  return ~value >>> 0;
 }
 
 /** A byte order mark is a byte like any other here: it is no part of a record. */

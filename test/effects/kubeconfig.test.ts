@@ -1,15 +1,15 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readKubeconfig } from '../../src/effects/kubeconfig.ts';
+import { anyAccess, readKubeconfig, usualAccess } from '../../src/effects/kubeconfig.ts';
 import { soon } from '../support/effect-parts.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-const ca = (text: string) => Buffer.from(text).toString('base64');
+const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 /** A kubeconfig whose user is this. */
-function written(user: object, cluster: object = {}, more: object = {}): string {
-  const path = join(temporaryDirectory(), 'kubeconfig');
+function written(user: object, cluster: object = {}, more: object = {}, directory = temporaryDirectory()): string {
+  const path = join(directory, 'kubeconfig');
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
@@ -34,31 +34,106 @@ const execUser = (script: string) => ({
 const credential = (token: string) =>
   JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token } });
 
+/** Every way to say what usual files say. */
+const usual: [string, (directory: string) => [user: object, cluster?: object], expected: object][] = [
+  ['a token', () => [{ token: 'secret' }], { headers: { Authorization: 'Bearer secret' } }],
+  [
+    'a token file, before a token',
+    (directory) => [{ token: 'older', tokenFile: inFile(directory, 'secret\n') }],
+    { headers: { Authorization: 'Bearer secret' } },
+  ],
+  [
+    'an authority within',
+    () => [{ token: 't' }, { 'certificate-authority-data': base64('PEM') }],
+    { tls: { ca: 'PEM', rejectUnauthorized: true } },
+  ],
+  [
+    'an authority in a file',
+    (directory) => [{ token: 't' }, { 'certificate-authority': inFile(directory, 'PEM') }],
+    { tls: { ca: 'PEM', rejectUnauthorized: true } },
+  ],
+  [
+    'a certificate within',
+    () => [{ 'client-certificate-data': base64('CERT'), 'client-key-data': base64('KEY') }],
+    { tls: { cert: 'CERT', key: 'KEY', rejectUnauthorized: true }, headers: {} },
+  ],
+  [
+    'a certificate in files',
+    (directory) => [{ 'client-certificate': inFile(directory, 'CERT'), 'client-key': inFile(directory, 'KEY') }],
+    { tls: { cert: 'CERT', key: 'KEY', rejectUnauthorized: true }, headers: {} },
+  ],
+];
+
+let files = 0;
+
+/** @returns its name, which is relative to the kubeconfig. */
+function inFile(directory: string, text: string): string {
+  const name = `file${files++}`;
+  writeFileSync(join(directory, name), text);
+  return name;
+}
+
 describe('a kubeconfig', () => {
-  it('gives server, authority and token', async () => {
-    const { server, options } = await readKubeconfig(
-      written({ token: 'secret' }, { 'certificate-authority-data': ca('PEM') }),
-      soon(),
-    );
-    expect(server.href).toBe('https://127.0.0.1:6443/');
-    expect(options).toMatchObject({ rejectUnauthorized: true, headers: { Authorization: 'Bearer secret' } });
-    expect(String(options.ca)).toBe('PEM');
-    expect(options).not.toHaveProperty('agent');
+  it.each(usual)('with %s is read without client-node, and read the same by it', async (_, parts, expected) => {
+    const directory = temporaryDirectory();
+    const [user, cluster = {}] = parts(directory);
+    const path = written(user, cluster, {}, directory);
+    const text = readFileSync(path, 'utf8');
+    const refused = (why: string) => new Error(why);
+    const access = usualAccess(text, path);
+    expect(access).toMatchObject({ server: new URL('https://127.0.0.1:6443/'), ...expected });
+    expect(await anyAccess(text, path, soon(), refused)).toEqual(access);
+    expect(await readKubeconfig(path, soon())).toEqual(access);
+  });
+
+  it.each([
+    ['a program', execUser('exit 1'), {}],
+    ['a password', { username: 'me', password: 'secret' }, {}],
+    ['TLS that is not verified', { token: 't' }, { 'insecure-skip-tls-verify': true }],
+    ['another name in TLS', { token: 't' }, { 'tls-server-name': 'kubernetes' }],
+    ['a proxy', { token: 't' }, { 'proxy-url': 'http://127.0.0.1:3128' }],
+    ['a server without TLS', { token: 't' }, { server: 'http://127.0.0.1:6443' }],
+    ['two authorities', { token: 't' }, { 'certificate-authority-data': base64('a'), 'certificate-authority': 'b' }],
+    ['a file that is not there', { tokenFile: 'nowhere' }, {}],
+    ['a token that is a number', { token: 7 }, {}],
+  ])('with %s is left to client-node', (_, user, cluster) => {
+    const path = written(user, cluster);
+    expect(usualAccess(readFileSync(path, 'utf8'), path)).toBeUndefined();
+  });
+
+  it('with two users of one name is left to client-node', () => {
+    const twice = { users: [1, 2].map(() => ({ name: 'me', user: { token: 't' } })) };
+    const path = written({}, {}, twice);
+    expect(usualAccess(readFileSync(path, 'utf8'), path)).toBeUndefined();
   });
 
   it('alone can say that TLS is not verified', async () => {
     const skipping = written({ token: 't' }, { 'insecure-skip-tls-verify': true });
-    expect((await readKubeconfig(skipping, soon())).options.rejectUnauthorized).toBe(false);
+    expect((await readKubeconfig(skipping, soon())).tls.rejectUnauthorized).toBe(false);
   });
 
   it('may name a server by its TLS name', async () => {
     const named = written({ token: 't' }, { 'tls-server-name': 'kubernetes' });
-    expect((await readKubeconfig(named, soon())).options.servername).toBe('kubernetes');
+    expect((await readKubeconfig(named, soon())).tls.serverName).toBe('kubernetes');
   });
 
   it('may have a program that gives the token', async () => {
-    const { options } = await readKubeconfig(written(execUser(`echo '${credential('fresh')}'`)), soon());
-    expect(options.headers).toMatchObject({ Authorization: 'Bearer fresh' });
+    const { headers } = await readKubeconfig(written(execUser(`echo '${credential('fresh')}'`)), soon());
+    expect(headers).toMatchObject({ Authorization: 'Bearer fresh' });
+  });
+
+  it('may have a name and a password', async () => {
+    const { headers } = await readKubeconfig(written({ username: 'me', password: 'secret' }), soon());
+    expect(headers).toEqual({ Authorization: `Basic ${base64('me:secret')}` });
+  });
+
+  it('may name an HTTP proxy, and no other', async () => {
+    const by = (proxy: string) => readKubeconfig(written({ token: 't' }, { 'proxy-url': proxy }), soon());
+    expect((await by('http://127.0.0.1:3128')).proxy).toBe('http://127.0.0.1:3128');
+    await expect(by('socks5://127.0.0.1:1080')).rejects.toMatchObject({
+      code: 7,
+      message: expect.stringContaining('only HTTP ones'),
+    });
   });
 
   it.each([

@@ -1,5 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { dirname } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Deadlines, defaultDeadlines } from '../../src/deadlines.ts';
 import { Kubernetes } from '../../src/effects/kubernetes.ts';
 import { namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
@@ -123,6 +127,27 @@ describe('an API server', () => {
     expect(one.server.requests[0]?.path).toBe(`/k8s/clusters/c-1/api/v1/namespaces/${namespace}/pods/app`);
   });
 
+  it('behind a proxy that the kubeconfig names is reached through it, and trusted by its own certificate', async () => {
+    const one = await made();
+    const asked: string[] = [];
+    const proxy = await startProxy(asked);
+    const credentials = { token: tokenOf('plugin') };
+    writeKubeconfig(dirname(one.kubeconfig), one.server, credentials, { 'proxy-url': proxy });
+    await one.set('yes');
+    expect(new Set(asked)).toEqual(new Set([new URL(one.server.server).host]));
+    expect(await one.annotations()).toMatchObject({ ours: 'yes' });
+  });
+
+  it('is not asked through a proxy of the environment: the kubeconfig alone says how', async () => {
+    const one = await made();
+    const asked: string[] = [];
+    const proxy = await startProxy(asked);
+    for (const name of ['HTTPS_PROXY', 'https_proxy']) vi.stubEnv(name, proxy);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await one.set('yes');
+    expect(asked).toEqual([]);
+  });
+
   it('is asked over one connection by one call', async () => {
     const one = await made();
     await one.set('yes');
@@ -131,7 +156,37 @@ describe('an API server', () => {
   });
 });
 
+/** An HTTP proxy for TLS. @param asked is told which hosts. @returns its URL */
+async function startProxy(asked: string[]): Promise<string> {
+  const sockets = new Set<Duplex>();
+  const proxy = createServer().on('connect', ({ url = '' }, client) => {
+    asked.push(url);
+    const [host, port] = url.split(':');
+    const server = connect(Number(port), host, () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      server.pipe(client).pipe(server);
+    });
+    for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+  });
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+}
+
 describe('a client certificate', () => {
+  it('that is none is refused at once: code 7', async () => {
+    const one = await made();
+    const certificate = { ...one.server.certificate('plugin'), cert: 'no certificate' };
+    writeKubeconfig(dirname(one.kubeconfig), one.server, { certificate });
+    await expect(one.set('yes')).rejects.toMatchObject({
+      code: 7,
+      message: expect.stringContaining("the kubeconfig's certificates cannot be used"),
+    });
+  });
+
   it('does instead of a token', async () => {
     const one = await made();
     writeFileSync(

@@ -1,6 +1,7 @@
 import { crc32 as crc32OfZlib } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { crc32, type Decoded, decode, encode, type Stamped } from '../../src/journal/record.ts';
+import { type Decoded, decode, encode, type Stamped } from '../../src/journal/record.ts';
+import { crc32 } from '../../src/native.ts';
 import { bytesOf, textOf } from '../support/disk-cases.ts';
 
 interface Word extends Stamped {
