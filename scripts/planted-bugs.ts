@@ -103,8 +103,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/plugin.ts',
-        search: 'const trouble = stop() ?? node.host.netnsTroubles',
-        replace: 'const trouble = node.host.netnsTroubles',
+        search: '      stop() ??\n',
+        replace: '',
       },
     ],
     suites: [fault('test/fault/going.test.ts', 'ADD sees the going mark')],
@@ -233,6 +233,18 @@ export const bugs: readonly Bug[] = [
       },
     ],
     suites: [fault('test/fault/golden-journals.test.ts', 'restor')],
+  },
+  {
+    letter: 'q',
+    title: 'an ADD answers before its last outcome is fsynced',
+    patches: [
+      {
+        file: 'src/plugin.ts',
+        search: "recorded(() => journal.append({ kind: 'attached' }));",
+        replace: "recorded(() => journal.stage({ kind: 'attached' }));",
+      },
+    ],
+    suites: [fault('test/fault/disk-errors.test.ts', 'without a durable intent')],
   },
   {
     letter: 'l',

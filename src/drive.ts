@@ -6,10 +6,10 @@
  *
  * Invariants
  *  I1 No creating effect without an fsynced intent.
- *  I2 No decision of an ADD on an outcome that is not fsynced.
+ *  I2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync takes it along.
  *  I3 A step that can not be recorded is taken back with everything before it.
  */
-import { type AnyStateMachine, initialTransition, type SnapshotFrom, transition } from 'xstate';
+import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
 import { code, type Trouble } from './attachment.ts';
 import { type Moment, now } from './deadlines.ts';
 import { type Journal, JournalError } from './journal/journal.ts';
@@ -55,7 +55,7 @@ export type Entry =
   | { readonly kind: 'restoring' };
 
 export interface Ways {
-  readonly journal: Pick<Journal<Entry>, 'append' | 'note'>;
+  readonly journal: Pick<Journal<Entry>, 'append' | 'stage' | 'note'>;
   readonly perform: Perform;
   readonly call: Omit<Call, 'end'>;
   /** Until when something may be made, and until when it may be taken away. */
@@ -67,7 +67,21 @@ export interface Ways {
 type Machine = typeof addMachine | typeof delMachine | typeof restoreMachine;
 
 export const start = <M extends Machine>(machine: M): SnapshotFrom<M> =>
-  initialTransition(machine as AnyStateMachine)[0] as SnapshotFrom<M>;
+  machine.getInitialSnapshot(scopeOf(machine)) as SnapshotFrom<M>;
+
+const scopes = new Map<AnyStateMachine, AnyActorScope>();
+
+/** xstate's own pure `transition` makes an actor for each event: as much again as the event itself. One for each machine will do. */
+function scopeOf(machine: AnyStateMachine): AnyActorScope {
+  const known = scopes.get(machine);
+  if (known) return known;
+  const self = createActor(machine);
+  const nothing = () => undefined;
+  const scope = { self, id: self.id, sessionId: self.sessionId, system: self.system, logger: nothing, defer: nothing };
+  const inert: AnyActorScope = { ...scope, stopChild: nothing, emit: nothing, actionExecutor: nothing };
+  scopes.set(machine, inert);
+  return inert;
+}
 
 /** Drives a machine from one event until it rests. */
 export async function drive<M extends Machine>(
@@ -87,11 +101,15 @@ export async function drive<M extends Machine>(
   return snapshot as SnapshotFrom<M>;
 }
 
+/** Pure: what the machine would do is taken down, and left to the caller. */
 function step(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachine>, event: AttachmentEvent) {
   if (!from.can(event)) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);
-  const [snapshot, actions] = transition(machine, from, event);
-  const asked = (actions as readonly { type: string; params?: unknown }[]).find(({ type }) => type === 'request');
-  return [snapshot, asked?.params as Request | undefined] as const;
+  let asked: Request | undefined;
+  const actionExecutor: AnyActorScope['actionExecutor'] = ({ type, params }) => {
+    if (type === 'request') asked = params as unknown as Request;
+  };
+  const snapshot = machine.transition(from, event, { ...scopeOf(machine), actionExecutor });
+  return [snapshot, asked] as const;
 }
 
 /** @returns why the step may not be taken. */
@@ -113,7 +131,7 @@ async function act(request: Request, ways: Ways): Promise<AttachmentEvent> {
   const ms = Math.round((now() - began) * 10) / 10;
   const entry: Entry = { kind: 'outcome', step: request.step, verb: request.verb, outcome, ms };
   if (!making) journal.note(entry);
-  const lost = making ? recorded(() => journal.append(entry)) : undefined;
+  const lost = making ? recorded(() => journal.stage(entry)) : undefined;
   return lost ? abandon(lost, ways) : eventOf(request, outcome);
 }
 

@@ -4,10 +4,19 @@
 import type { Machine } from './cli/cli.ts';
 import type { Basics } from './cni/config.ts';
 import { defaultDeadlines } from './deadlines.ts';
-import { createHost } from './effects/host.ts';
-import { realDisk } from './journal/disk.ts';
-import { openLog } from './log.ts';
-import type { Node } from './plugin.ts';
+import { createHost, type Host } from './effects/host.ts';
+import { type Disk, realDisk } from './journal/disk.ts';
+import { type Log, openLog } from './log.ts';
+
+/** What the handlers are given of the machine they run on. */
+export interface Node {
+  readonly disk: Disk;
+  readonly host: Host;
+  readonly log: Log;
+  readonly clock: () => Date;
+  /** 64 random bits as 16 hex digits. */
+  readonly random: () => string;
+}
 
 interface Edges {
   readonly clock: () => Date;

@@ -2,17 +2,16 @@
  * The handlers of ADD, CHECK and DEL: lock, open the journal, drive, answer.
  *
  * Owns: what a verb means for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
- * (machines/), effects (host).
+ * (machines/), effects (host), the verbs that mean no single attachment (gc.ts, status.ts).
  */
 import { join } from 'node:path';
-import { asChecked, contradictions, resultOf, withPrevResult } from './answer.ts';
-import { type AttachmentKey, code, journalName, keyText, type Trouble } from './attachment.ts';
+import { contradictions, resultOf, withPrevResult } from './answer.ts';
+import { type AttachmentKey, code, journalName, journalSuffix, keyText, type Trouble } from './attachment.ts';
 import type { Handlers } from './cni/command.ts';
 import type { Basics } from './cni/config.ts';
 import { CniError, refuse } from './cni/error.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
 import type { Result } from './cni/result.ts';
-import type { GcRequest } from './cni/upkeep.ts';
 import { type Moment, now, within } from './deadlines.ts';
 import {
   type Begin,
@@ -23,33 +22,24 @@ import {
   going,
   machineVersion,
   type Past,
+  recorded,
   start,
   survey,
   type Ways,
   whyGoing,
 } from './drive.ts';
-import type { Host } from './effects/host.ts';
 import type { Disk } from './journal/disk.ts';
 import { whoHolds } from './journal/holder.ts';
 import { Journal, JournalError } from './journal/journal.ts';
-import { ensureInstance, readInstance } from './journal/store.ts';
+import { ensureInstance, listGoing, readInstance } from './journal/store.ts';
 import type { Log } from './log.ts';
 import { addMachine } from './machines/add.ts';
 import type { Call, Facts, Plan, PodPlace } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
+import type { Node } from './node.ts';
 import { planOf, removalPlan } from './plan.ts';
-import { collect, payOwed, type Recovered } from './recovery/recover.ts';
+import type { Recovered } from './recovery/recover.ts';
 import { takeAway } from './recovery/removal.ts';
-
-/** What the handlers are given of the machine they run on. */
-export interface Node {
-  readonly disk: Disk;
-  readonly host: Host;
-  readonly log: Log;
-  readonly clock: () => Date;
-  /** 64 random bits as 16 hex digits. */
-  readonly random: () => string;
-}
 
 export function handlers(nodeFor: (request: { readonly config: Basics }) => Node): Handlers {
   const using = async <R extends { readonly config: Basics }, T>(
@@ -67,7 +57,7 @@ export function handlers(nodeFor: (request: { readonly config: Basics }) => Node
     add: (request) => using(request, add),
     check: (request) => using(request, check),
     del: (request) => using(request, del),
-    gc: (request) => using(request, gc),
+    gc: (request) => using(request, async (one, node) => (await import('./gc.ts')).gc(one, node)),
   };
 }
 
@@ -102,7 +92,7 @@ async function add(request: AddRequest, node: Node): Promise<Result> {
 /** With a kubeconfig the pod says where its sockets go. @throws CniError with every fault that is known by then. */
 async function placeOf(
   { config, netns, env, pod }: AddRequest,
-  host: Host,
+  host: Node['host'],
   end: Moment,
 ): Promise<PodPlace | undefined> {
   if (!config.kubeconfig || !pod) return undefined;
@@ -196,11 +186,11 @@ async function attach(
   let snapshot = await drive(addMachine, start(addMachine), { type: 'begin', plan }, ways);
   if (snapshot.matches('ready')) {
     // The sandbox may have gone, or a DEL come, while we worked: look once more before the answer.
-    const trouble = stop() ?? node.host.netnsTroubles(request.netns, request.env)[0];
-    if (!trouble) {
-      journal.note({ kind: 'attached' });
-      return snapshot.context.facts;
-    }
+    const trouble =
+      stop() ??
+      node.host.netnsTroubles(request.netns, request.env)[0] ??
+      recorded(() => journal.append({ kind: 'attached' }));
+    if (!trouble) return snapshot.context.facts;
     snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, ways);
   }
   const { failure, owed } = snapshot.context;
@@ -320,8 +310,11 @@ async function payForOthers({ config }: DelRequest, node: Node, instance: string
   const { host, log } = node;
   host.close();
   try {
+    const names = listGoing(node.disk, dataDir, journalSuffix);
+    if (names.length === 0) return;
     const progress = ({ key, result }: Recovered) => log.info(`DEL: owed by an earlier one: ${key}: ${result}`);
-    await payOwed({ ...node, dataDir, ovsdb, progress }, instance);
+    const { payOwed } = await import('./recovery/recover.ts');
+    await payOwed({ ...node, dataDir, ovsdb, progress }, instance, names);
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
     log.error(error.message);
@@ -354,10 +347,12 @@ async function delUnderLock(journal: Journal<Entry>, request: DelRequest, node: 
   throw new CniError(first?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
 }
 
+const ignored = () => undefined;
+
 /** The disk takes no journal, so there is no ADD that could be at work: remove by marks, and say what fails. */
 async function delWithoutJournal(request: DelRequest, node: Node, end: Moment): Promise<void> {
   const instance = readInstance(node.disk, request.config.dataDir) ?? '';
-  const journal = { records: [], damaged: false, append: () => undefined, note: () => undefined };
+  const journal = { records: [], damaged: false, append: ignored, stage: ignored, note: ignored };
   const owed = await takeAway({
     host: node.host,
     journal,
@@ -367,28 +362,4 @@ async function delWithoutJournal(request: DelRequest, node: Node, end: Moment): 
   });
   const [first] = owed;
   if (first) throw new CniError(first.trouble.code, described(owed));
-}
-
-// ---- GC
-
-/** As its own DEL would say it. */
-const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
-
-/** What the runtime does not list is removed; errors are collected, and what is owed is one. */
-async function gc(request: GcRequest, node: Node): Promise<void> {
-  const { config, network, path, stdin, env } = request;
-  const { dataDir, ovsdb, ipam, deadlines } = config;
-  const started = node.clock().toISOString();
-  const instance = readInstance(node.disk, dataDir);
-  const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
-  const known = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
-  const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, known, asChecked, progress };
-  const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
-  const collected = instance === undefined ? [] : await collect(options, instance, started, isStale);
-  const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
-  const call = { instance: instance ?? '', end: now() + deadlines.delMs };
-  refuse([
-    ...owing.map((message) => ({ code: code.tryAgainLater, message })),
-    ...(ipam ? await node.host.collectAddresses({ program: ipam, path }, { stdin, env }, call) : []),
-  ]);
 }

@@ -8,7 +8,7 @@ import type { Moment } from '../deadlines.ts';
 import type { AnnotationPlan, Call, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { Directory } from './directory.ts';
 import { readNetns } from './netns.ts';
-import { map, type Row, readMap, readSet } from './ovsdb.ts';
+import { map, type Operation, type OperationResult, type Row, readMap, readSet } from './ovsdb.ts';
 import {
   failed,
   interfaceType,
@@ -119,19 +119,20 @@ async function socketDrift(port: PortPlan, switchDirectory: string, end: Moment)
   }
 }
 
+/** What to ask for `heldTroubles`. */
+export function holdersOf(port: PortPlan): Operation[] {
+  return [
+    select('Port', [['name', '==', port.name]], ['external_ids']),
+    select('Interface', [['name', '==', port.name]], ['external_ids']),
+    select('Port', [marked({ owner, socket: socketOf(port) })], ['external_ids']),
+    select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
+  ];
+}
+
 /** Names and sockets that somebody else holds (B28): code 7 naming the holder. */
-export async function portTroubles(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Trouble[]> {
+export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly OperationResult[], call: Call): Trouble[] {
+  const [byName, interfaces, bySocket, byPath] = answers;
   const socket = socketOf(port);
-  const [byName, interfaces, bySocket, byPath] = await ovs.read(
-    plan,
-    [
-      select('Port', [['name', '==', port.name]], ['external_ids']),
-      select('Interface', [['name', '==', port.name]], ['external_ids']),
-      select('Port', [marked({ owner, socket })], ['external_ids']),
-      select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
-    ],
-    call.end,
-  );
   const own = keyText(plan.key);
   const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
   // Before a data directory has an id, a port of our key can only be what another first ADD is making: the lock will tell.

@@ -20,7 +20,7 @@ import {
   TransactionError,
   uuid,
 } from './ovsdb.ts';
-import { portTroubles } from './port-view.ts';
+import { heldTroubles, holdersOf } from './port-view.ts';
 import { groupId } from './socket-dir.ts';
 import {
   failed,
@@ -140,7 +140,7 @@ async function refusal(ovs: Switch, plan: Plan, port: PortPlan, call: Call, erro
   if (!(error instanceof TransactionError)) throw error;
   if (guarded(error)) return failed(code.invalidConfig, `socket "${socketOf(port)}" belongs to another port`);
   if (error.error !== 'constraint violation') throw error;
-  const [holder] = await portTroubles(ovs, plan, port, call);
+  const [holder] = heldTroubles(plan, port, await ovs.read(plan, holdersOf(port), call.end), call);
   return { kind: 'failed', trouble: holder ?? { code: code.tryAgainLater, message: `port "${port.name}": ${error}` } };
 }
 

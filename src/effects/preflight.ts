@@ -1,7 +1,7 @@
 /**
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
-import { accessSync, constants, existsSync, lstatSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
@@ -9,21 +9,21 @@ import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.t
 import { codeOf } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, Unreachable } from './ovsdb.ts';
-import { portTroubles, recallPort } from './port-view.ts';
+import { heldTroubles, holdersOf, recallPort } from './port-view.ts';
+import { nearest, roomTroubles } from './room.ts';
 import { groupTroubles } from './socket-dir.ts';
 import { type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
 
-/** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
-const roomBytesMin = 256n * 1024n;
-
 export async function preflight(ovs: Switch, plan: Plan, dataDir: string, call: Call, deadlines: Deadlines) {
+  // Asked first: the rest is looked at while it answers.
+  const ofSwitch = switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) });
   return [
     ...(plan.port ? pathTroubles(plan.port) : []),
     ...(plan.socketDir ? [...directoryTroubles(plan.socketDir), ...groupTroubles(plan.socketDir)] : []),
     ...(plan.port?.mode === 'client' ? viewTroubles(plan.ovsdb, plan.port) : []),
     ...(plan.address ? programTroubles(plan.address) : []),
     ...roomTroubles(dataDir),
-    ...(await switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) })),
+    ...(await ofSwitch),
   ];
 }
 
@@ -100,20 +100,6 @@ function identity(path: string): string | undefined {
   }
 }
 
-export function roomTroubles(dataDir: string): Trouble[] {
-  try {
-    const directory = nearest(dataDir);
-    if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
-    accessSync(directory, constants.W_OK | constants.X_OK);
-    const { bavail, bsize } = statfsSync(directory, { bigint: true });
-    if (bavail * bsize >= roomBytesMin) return [];
-    return [{ code: code.io, message: `"dataDir" "${dataDir}" has no room left for a journal` }];
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return [{ code: code.io, message: `"dataDir" "${dataDir}" cannot be written: ${message}` }];
-  }
-}
-
 /** @returns undefined where something is no directory: that is said of "sharedDir" already. */
 function device(path: string): number | undefined {
   try {
@@ -123,21 +109,17 @@ function device(path: string): number | undefined {
   }
 }
 
-/** The directory that will be made is judged by the nearest one above it that exists. */
-const nearest = (path: string): string => (path === '/' || existsSync(path) ? path : nearest(dirname(path)));
-
 async function switchTroubles(ovs: Switch, plan: Plan, call: Call): Promise<Trouble[]> {
+  const { port } = plan;
+  const bridge = plan.bridge?.name ?? '';
+  const ofBridge = select('Bridge', [['name', '==', bridge]], ['datapath_type']);
   try {
-    const bridge = plan.bridge?.name ?? '';
-    const [root, bridges] = await ovs.read(
-      plan,
-      [selectSwitch, select('Bridge', [['name', '==', bridge]], ['datapath_type'])],
-      call.end,
-    );
+    const asked = [selectSwitch, ofBridge, ...(port ? holdersOf(port) : [])];
+    const [root, bridges, ...holders] = await ovs.read(plan, asked, call.end);
     return [
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
-      ...(plan.port ? await portTroubles(ovs, plan, plan.port, call) : []),
-      ...(plan.port?.mode === 'server' ? await serverTroubles(ovs, plan, plan.port, root?.rows?.[0], call) : []),
+      ...(port ? heldTroubles(plan, port, holders, call) : []),
+      ...(port?.mode === 'server' ? await serverTroubles(ovs, plan, port, root?.rows?.[0], call) : []),
     ];
   } catch (error) {
     if (error instanceof Unreachable) return [{ code: code.tryAgainLater, message: error.message }];

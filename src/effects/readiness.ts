@@ -4,9 +4,8 @@
 import { code, type Trouble } from '../attachment.ts';
 import type { Deadlines } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
-import { addressStatus } from './ipam.ts';
 import { Session, TransactionError, Unreachable } from './ovsdb.ts';
-import { roomTroubles } from './preflight.ts';
+import { roomTroubles } from './room.ts';
 import { selectSwitch } from './switch.ts';
 
 export interface Readiness {
@@ -20,7 +19,7 @@ export async function readiness(asked: Readiness, call: Call, deadlines: Deadlin
   const { ovsdb, dataDir, address, text } = asked;
   const [ofSwitch, ofAddresses] = await Promise.all([
     switchTroubles(ovsdb, call),
-    address ? addressStatus(address, text, call, deadlines) : [],
+    address ? (await import('./ipam.ts')).addressStatus(address, text, call, deadlines) : [],
   ]);
   const ofDisk = roomTroubles(dataDir).map(({ message }) => ({ code: code.notAvailable, message }));
   return [...ofSwitch, ...ofDisk, ...ofAddresses];

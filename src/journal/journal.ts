@@ -5,7 +5,7 @@
  * durability, not what a record means.
  *
  * Invariants
- *  J1 A durable append returns only after the record is fsynced, and never after an earlier write or fsync has failed.
+ *  J1 An append returns only after its record and all before it are fsynced, and never after an earlier write or fsync has failed.
  *  J2 The going mark (the owner's x bit) is set before the lock is waited for, needs no space and no lock, and is never cleared.
  *  J3 The file is never renamed. It is truncated in place, and unlinked only by its lock holder at the end of a removal.
  *  J4 Nothing of the file's content is lost in silence: corruption is copied aside before the tail is cut.
@@ -149,6 +149,12 @@ export class Journal<R extends object> {
   append(record: R): void {
     if (this.#failure) throw this.#failure;
     this.#guard('append to', () => this.#write(record, true));
+  }
+
+  /** Writes one record that the next append makes durable with its own. @throws as append */
+  stage(record: R): void {
+    if (this.#failure) throw this.#failure;
+    this.#guard('append to', () => this.#write(record, false));
   }
 
   /** Appends one record of a removal, if the disk lets us: it is for people, and never a precondition. */

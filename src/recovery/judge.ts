@@ -39,13 +39,13 @@ export interface Judgement {
 
 export async function judge(journal: Journal<Entry>, witness: Witness, call: Call): Promise<Judgement> {
   if (journal.going) return { found: 'going' };
-  if (journal.damaged) return { found: 'damaged' };
   const [header] = journal.records;
-  if (!header) return { found: 'empty' };
-  // A header can be of another version and yet tell its boot: no sandbox of that boot lives.
-  if (header.kind === 'begin' && typeof header.boot === 'string' && header.boot !== witness.bootId()) {
+  // One of another version, or before what a power cut damaged, tells its boot all the same: no sandbox of that boot lives.
+  if (header?.kind === 'begin' && typeof header.boot === 'string' && header.boot !== witness.bootId()) {
     return { found: 'rebooted' };
   }
+  if (journal.damaged) return { found: 'damaged' };
+  if (!header) return { found: 'empty' };
   const past = fold(journal.records);
   // Of another version: an upgrade must not take a living pod's network.
   if (!past) return { found: 'damaged' };

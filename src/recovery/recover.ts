@@ -9,7 +9,7 @@ import { defaultDeadlines, now, remainingMs, sleep, within } from '../deadlines.
 import { type Entry, fold, type Past, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, JournalError } from '../journal/journal.ts';
-import { listGoing, listJournals, readInstance, syncNames } from '../journal/store.ts';
+import { listJournals, readInstance, syncNames } from '../journal/store.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { type Found, judge, keyOf, type Witness } from './judge.ts';
 import { type RemovalHost, takeAway } from './removal.ts';
@@ -120,14 +120,15 @@ function switchesOf({ disk, dataDir, ovsdb }: Task): string[] {
 /** What a DEL may spend on what others owe: its own runtime is waiting. */
 const payMs = 2000;
 
-/** Works off owed removals, the one tried least recently first, for a moment. Held ones are somebody's work already. */
+/** Works off owed removals in this order, for a moment. Held ones are somebody's work already. */
 export async function payOwed(
   options: Omit<RecoverOptions, 'removeMs' | 'asChecked'>,
   instance: string,
+  names: readonly string[],
 ): Promise<void> {
   const end = now() + payMs;
   const task = { ...options, instance, started: options.clock().toISOString(), asChecked: (plan: Plan) => plan };
-  for (const name of listGoing(options.disk, options.dataDir, journalSuffix)) {
+  for (const name of names) {
     if (now() >= end) return;
     const one = await tolerant(name, () => recoverOne(name, { ...task, removeMs: remainingMs(end) }));
     if (one && one.result !== 'held') options.progress(one);

@@ -16,7 +16,7 @@ export interface RemovalHost {
 
 export interface Removal {
   readonly host: RemovalHost;
-  readonly journal: Pick<Journal<Entry>, 'append' | 'note' | 'records' | 'damaged'>;
+  readonly journal: Pick<Journal<Entry>, 'append' | 'stage' | 'note' | 'records' | 'damaged'>;
   /** Who removes, for the journal's readers. */
   readonly by: string;
   /** What is known beside the journal: the key, the switch, and what a DEL's own configuration says. */

@@ -34,7 +34,5 @@ export async function putBack(
   );
   const { failure } = end.context;
   // A DEL that came meanwhile has answered: whoever holds the lock removes.
-  const trouble = failure ?? whyGoing(journal);
-  if (!trouble) journal.note({ kind: 'attached' });
-  return trouble;
+  return failure ?? whyGoing(journal) ?? recorded(() => journal.append({ kind: 'attached' }));
 }

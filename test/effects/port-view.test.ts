@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { holdFileName } from '../../src/attachment.ts';
 import { ensureBridge } from '../../src/effects/bridge.ts';
 import { ensurePort } from '../../src/effects/port.ts';
-import { findPort, portTroubles, recallPort } from '../../src/effects/port-view.ts';
+import { findPort, heldTroubles, holdersOf, recallPort } from '../../src/effects/port-view.ts';
 import type { PortPlan } from '../../src/machines/protocol.ts';
 import { call, keyOf, planAt, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 
@@ -98,7 +98,8 @@ describe('looking at a port', () => {
 });
 
 describe('who holds a name or a socket', () => {
-  const troubles = (s: Scene, plan: WholePlan, ours = call()) => portTroubles(s.ovs, plan, plan.port, ours);
+  const troubles = async (s: Scene, { port, ...plan }: WholePlan, ours = call()) =>
+    heldTroubles(plan, port, await s.ovs.read(plan, holdersOf(port), ours.end), ours);
 
   it('is nobody on an empty switch, and not we ourselves', async () => {
     const s = await scene();

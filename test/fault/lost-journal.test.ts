@@ -92,6 +92,19 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
     }
   });
 
+  it('of another boot is released by recovery when a power cut took a record in its middle: its header tells its boot and its address', async () => {
+    const whole = bytesOf(one, await attached(one));
+    const ends = [...whole.keys()].filter((at) => whole[at] === 0x0a);
+    for (const [index, end] of ends.slice(0, -2).entries()) {
+      const node = await attached(one);
+      rewrite(one, node, new Uint8Array(whole).fill(0, end + 1, ends[index + 1]));
+      expect(await node.recover()).toMatchObject({ recovered: [{ found: 'damaged', result: 'kept' }, {}] });
+      node.world.reboot(false);
+      expect(await node.recover()).toMatchObject({ recovered: [{ found: 'rebooted', result: 'removed' }, {}] });
+      expect([index, ...leftOf(one, node), ...lawsBroken(node)]).toEqual([index]);
+    }
+  });
+
   it('goes by marks and configuration where the journal is in words of the future', async () => {
     const node = await attached(one);
     const [header] = recordsOf(one, node.disk);

@@ -291,6 +291,16 @@ describe('a journal when power fails', () => {
     expect(await wordsFound(disk.powerCut(loseAll), simulated)).toEqual(['one']);
   });
 
+  it('keeps what was staged once the next append returned, and promises nothing of it before (J1)', async () => {
+    const disk = new SimulatedDisk();
+    const journal = await lockedWords(disk, simulated);
+    journal.fsyncName();
+    journal.stage({ word: 'one' });
+    expect(await wordsFound(disk.powerCut(loseAll), simulated)).toEqual([]);
+    journal.append({ word: 'two' });
+    expect(await wordsFound(disk.powerCut(loseAll), simulated)).toEqual(['one', 'two']);
+  });
+
   it('is cut and goes on where an unsynced record has become NULs, as ext4 leaves it', async () => {
     const disk = new SimulatedDisk();
     const journal = await lockedWords(disk, simulated);

@@ -12,7 +12,7 @@ import { lockedWords, openWords, type Word, wordsFound, wordsOf } from '../suppo
 
 const path = '/data/a:b:c.journal';
 
-const deeds = ['append', 'note', 'restart', 'markGoing', 'otherMarksGoing', 'fsyncName', 'touch'] as const;
+const deeds = ['append', 'stage', 'note', 'restart', 'markGoing', 'otherMarksGoing', 'fsyncName', 'touch'] as const;
 type Deed = (typeof deeds)[number];
 
 interface Act {
@@ -48,7 +48,7 @@ class Model {
   act({ deed, fault }: Act, disk: SimulatedDisk, journal: Journal<Word>): void {
     if (fault?.call === 'fsync') this.#doubt = true;
     const word = `word ${++this.#words}`;
-    if (deed === 'append' || deed === 'note') this.#tried.push(word);
+    if (deed === 'append' || deed === 'stage' || deed === 'note') this.#tried.push(word);
     if (deed === 'restart') this.#restarting = true;
     const marks = deed === 'markGoing' || deed === 'otherMarksGoing';
     if (marks && this.#mark === 'no') this.#mark = 'maybe';
@@ -113,8 +113,7 @@ class Model {
 }
 
 function perform(deed: Deed, disk: SimulatedDisk, journal: Journal<Word>, word: string): void {
-  if (deed === 'append') journal.append({ word });
-  else if (deed === 'note') journal.note({ word });
+  if (deed === 'append' || deed === 'stage' || deed === 'note') journal[deed]({ word });
   else if (deed === 'otherMarksGoing') {
     const other = openWords(disk, path);
     other.markGoing();

@@ -158,12 +158,13 @@ export function headerOf(one: Attachment, disk: SimulatedDisk): { boot: string }
   return first?.kind === 'begin' ? (first as unknown as { boot: string }) : undefined;
 }
 
-/** The whole lines of an attachment's journal, as a person reads them. */
+/** The whole lines of an attachment's journal, as a person reads them; a power cut may have made NULs of any that was not synced. */
 export function recordsOf(one: Attachment, disk: SimulatedDisk): { kind: string; step?: string; verb?: string }[] {
   const text = contentOf(journalOf(one), disk.spawn());
   return (text ?? '')
     .split('\n')
     .slice(0, -1)
+    .filter((line) => !line.includes('\0'))
     .map((line) => JSON.parse(line));
 }
 

@@ -1,0 +1,26 @@
+/**
+ * Whether a directory that is there, or will be made, can be written, and has room. Reads only.
+ */
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { code, type Trouble } from '../attachment.ts';
+
+/** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
+const roomBytesMin = 256n * 1024n;
+
+/** The directory that will be made is judged by the nearest one above it that exists. */
+export const nearest = (path: string): string => (path === '/' || existsSync(path) ? path : nearest(dirname(path)));
+
+export function roomTroubles(dataDir: string): Trouble[] {
+  try {
+    const directory = nearest(dataDir);
+    if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    const { bavail, bsize } = statfsSync(directory, { bigint: true });
+    if (bavail * bsize >= roomBytesMin) return [];
+    return [{ code: code.io, message: `"dataDir" "${dataDir}" has no room left for a journal` }];
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return [{ code: code.io, message: `"dataDir" "${dataDir}" cannot be written: ${message}` }];
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * GC (CNI SPEC 1.1.0): what of a network its runtime does not know any more is removed, by the same steps as ever.
+ */
+import { asChecked } from './answer.ts';
+import { type AttachmentKey, code } from './attachment.ts';
+import { refuse } from './cni/error.ts';
+import type { GcRequest } from './cni/upkeep.ts';
+import { now } from './deadlines.ts';
+import { readInstance } from './journal/store.ts';
+import type { Node } from './node.ts';
+import { removalPlan } from './plan.ts';
+import { collect, type Recovered } from './recovery/recover.ts';
+
+/** As its own DEL would say it. */
+const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
+
+/** What the runtime does not list is removed; errors are collected, and what is owed is one. */
+export async function gc(request: GcRequest, node: Node): Promise<void> {
+  const { config, network, path, stdin, env } = request;
+  const { dataDir, ovsdb, ipam, deadlines } = config;
+  const started = node.clock().toISOString();
+  const instance = readInstance(node.disk, dataDir);
+  const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
+  const known = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
+  const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, known, asChecked, progress };
+  const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
+  const collected = instance === undefined ? [] : await collect(options, instance, started, isStale);
+  const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
+  const call = { instance: instance ?? '', end: now() + deadlines.delMs };
+  refuse([
+    ...owing.map((message) => ({ code: code.tryAgainLater, message })),
+    ...(ipam ? await node.host.collectAddresses({ program: ipam, path }, { stdin, env }, call) : []),
+  ]);
+}
