@@ -4,6 +4,7 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { version } from '../package.json' with { type: 'json' };
 import { runCniCommand, type Status } from './cni/command.ts';
+import { handlers } from './verbs.ts';
 
 const stdout = (text: string): void => void writeSync(1, text);
 const stderr = (text: string): void => void writeSync(2, text);
@@ -12,7 +13,6 @@ const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16
 const stdin = (): string => readFileSync(0, 'utf8');
 
 async function verbs() {
-  const { handlers } = await import('./plugin.ts');
   const { createNode } = await import('./node.ts');
   return handlers(({ config }) => createNode(config, { clock, random, stderr }));
 }

@@ -7,8 +7,6 @@
 import { join } from 'node:path';
 import { contradictions, resultOf, withPrevResult } from './answer.ts';
 import { type AttachmentKey, code, journalName, journalSuffix, keyText, type Trouble } from './attachment.ts';
-import type { Handlers } from './cni/command.ts';
-import type { Basics } from './cni/config.ts';
 import { CniError, refuse } from './cni/error.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
 import type { Result } from './cni/result.ts';
@@ -41,35 +39,23 @@ import { planOf, removalPlan } from './plan.ts';
 import type { Recovered } from './recovery/recover.ts';
 import { takeAway } from './recovery/removal.ts';
 
-export function handlers(nodeFor: (request: { readonly config: Basics }) => Node): Handlers {
-  const using = async <R extends { readonly config: Basics }, T>(
-    request: R,
-    action: (request: R, node: Node) => Promise<T>,
-  ) => {
-    const node = nodeFor(request);
-    try {
-      return await action(request, node);
-    } finally {
-      node.host.close();
-    }
-  };
-  return {
-    add: (request) => using(request, add),
-    check: (request) => using(request, check),
-    del: (request) => using(request, del),
-    gc: (request) => using(request, async (one, node) => (await import('./gc.ts')).gc(one, node)),
-  };
-}
-
 // ---- ADD
 
-async function add(request: AddRequest, node: Node): Promise<Result> {
+/** What an ADD has begun already: when it has to end, and with a kubeconfig the question where its pod shares its sockets. */
+interface Ahead {
+  readonly end: Moment;
+  readonly looked: Promise<PodPlace | Trouble[]> | undefined;
+}
+
+export async function add(request: AddRequest, node: Node, { end, looked }: Ahead): Promise<Result> {
   const { key, config, netns, env } = request;
   const { host, disk, log } = node;
-  const end = now() + config.deadlines.addMs;
   for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
   const begun = node.clock().toISOString();
-  const plan = planOf(request, await placeOf(request, host, end));
+  const plan = planOf(
+    request,
+    placeOf(await looked, () => host.netnsTroubles(netns, env)),
+  );
   const known = readInstance(disk, config.dataDir) ?? '';
   refuse([
     ...host.netnsTroubles(netns, env),
@@ -89,16 +75,10 @@ async function add(request: AddRequest, node: Node): Promise<Result> {
   }
 }
 
-/** With a kubeconfig the pod says where its sockets go. @throws CniError with every fault that is known by then. */
-async function placeOf(
-  { config, netns, env, pod }: AddRequest,
-  host: Node['host'],
-  end: Moment,
-): Promise<PodPlace | undefined> {
-  if (!config.kubeconfig || !pod) return undefined;
-  const place = await host.lookUpPod(config.kubeconfig, pod, { end });
-  if (!Array.isArray(place)) return place;
-  refuse([...host.netnsTroubles(netns, env), ...place]);
+/** @throws CniError with every fault that is known by then. */
+function placeOf(looked: PodPlace | Trouble[] | undefined, others: () => Trouble[]): PodPlace | undefined {
+  if (!Array.isArray(looked)) return looked;
+  refuse([...others(), ...looked]);
   return undefined;
 }
 
@@ -248,7 +228,7 @@ function openJournal({ key, config }: AddRequest | DelRequest, node: Node): Jour
 
 // ---- CHECK
 
-async function check(request: AddRequest, node: Node): Promise<void> {
+export async function check(request: AddRequest, node: Node): Promise<void> {
   const { key, config, netns, env } = request;
   const end = now() + config.deadlines.delMs;
   const absent = new CniError(code.drift, `${keyText(key)} is not attached`);
@@ -273,7 +253,7 @@ async function check(request: AddRequest, node: Node): Promise<void> {
 
 // ---- DEL
 
-async function del(request: DelRequest, node: Node): Promise<void> {
+export async function del(request: DelRequest, node: Node): Promise<void> {
   const { key, config } = request;
   const end = now() + config.deadlines.delMs;
   let instance: string;

@@ -260,7 +260,7 @@ describe('a port that ovs-vswitchd does not take', () => {
   });
 
   it('in time, because nobody applies changes, is code 11 and says which daemon to look at (B38, A44)', async () => {
-    const { s, plan } = await prepared({}, { switchMs: 60 });
+    const { s, plan } = await prepared({}, { switchMs: 1_000 });
     s.ovsdb.faults.idle = true;
     expect(troubleOf(await ensure(s, plan))).toEqual({
       code: 11,

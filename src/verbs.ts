@@ -1,0 +1,48 @@
+/**
+ * The verbs as the protocol calls them: each with a node of its own, its code read when it is called, and what can be asked of the
+ * world meanwhile asked.
+ */
+import type { Handlers } from './cni/command.ts';
+import type { Basics } from './cni/config.ts';
+import type { AddRequest } from './cni/request.ts';
+import { now } from './deadlines.ts';
+import type { Node } from './node.ts';
+
+/** Where the code is; a test of orders has it at hand. */
+const chunks = { plugin: () => import('./plugin.ts'), gc: () => import('./gc.ts') };
+
+export function handlers(
+  nodeFor: (request: { readonly config: Basics }) => Node,
+  { plugin, gc }: typeof chunks = chunks,
+): Handlers {
+  const using = async <R extends { readonly config: Basics }, T>(
+    request: R,
+    action: (request: R, node: Node) => Promise<T>,
+  ) => {
+    const node = nodeFor(request);
+    try {
+      return await action(request, node);
+    } finally {
+      node.host.close();
+    }
+  };
+  return {
+    add: (request) =>
+      using(request, async (one, node) => {
+        const ahead = { end: now() + one.config.deadlines.addMs, looked: lookAhead(one, node) };
+        return await (await plugin()).add(one, node, ahead);
+      }),
+    check: (request) => using(request, async (one, node) => (await plugin()).check(one, node)),
+    del: (request) => using(request, async (one, node) => (await plugin()).del(one, node)),
+    gc: (request) => using(request, async (one, node) => (await gc()).gc(one, node)),
+  };
+}
+
+/** The API server answers while the machines are read in: 5 ms of an ADD in a pod. */
+function lookAhead({ config: { kubeconfig, deadlines }, pod }: AddRequest, { host }: Node) {
+  if (!kubeconfig || !pod) return undefined;
+  const looked = host.lookUpPod(kubeconfig, pod, { end: now() + deadlines.addMs });
+  // Whoever awaits it hears of a failure; if nobody comes to that, nobody has to.
+  looked.catch(() => undefined);
+  return looked;
+}
