@@ -1,5 +1,5 @@
 /**
- * How long a call takes beside what it replaces, on a private switch: `npm run bench [-- --rounds N] [-- --ports N]`.
+ * How long a call takes beside what it replaces, on a private switch: `npm run bench [-- --rounds N --ports N --at-once N]`.
  *
  * R1 is the least that a plugin made of programs does: for ADD ovs-vsctl find, add-port, find and host-local ADD; for DEL ovs-vsctl
  * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine. With etcd
@@ -17,37 +17,76 @@ import { clusterParts, cniPath, executable, missing } from '../test/support/requ
 import { startSwitch } from '../test/support/switch.ts';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '40' }, ports: { type: 'string', default: '0' } },
+  options: {
+    rounds: { type: 'string', default: '40' },
+    ports: { type: 'string', default: '0' },
+    'at-once': { type: 'string', default: '0' },
+  },
 });
 const rounds = Number(values.rounds);
 const standing = Number(values.ports);
+const crowd = Number(values['at-once']);
+
+interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env?: Record<string, string>;
+  readonly input?: string;
+}
 
 interface Sample {
   readonly wallMs: number;
-  readonly output: string;
+  /** Of the program and of the programs it waited for. */
+  readonly cpuMs: number;
 }
 
-const samples = new Map<string, number[]>();
+const samples = new Map<string, Sample[]>();
 
-function timed(name: string, program: string, args: string[], env: Record<string, string>, input = ''): Sample {
+/** Several programs, one after the other, count as one. */
+function timed(name: string, ...commands: Command[]): void {
+  let [wallMs, cpuMs] = [0, 0];
+  for (const command of commands) {
+    const began = performance.now();
+    const child = Bun.spawnSync(words(command), { ...surroundings(command), stderr: 'pipe' });
+    wallMs += performance.now() - began;
+    cpuMs += Number(child.resourceUsage.cpuTime.total) / 1000;
+    if (child.exitCode !== 0) throw new Error(`${name}: exit ${child.exitCode}: ${child.stdout}${child.stderr}`);
+  }
+  samples.set(name, [...(samples.get(name) ?? []), { wallMs, cpuMs }]);
+}
+
+const words = ({ program, args }: Command): string[] => [program, ...args];
+
+const surroundings = ({ env, input = '' }: Command) => ({
+  env: { PATH: process.env.PATH ?? '', ...env },
+  stdin: Buffer.from(input),
+});
+
+interface Crowd {
+  /** Until the last has ended. */
+  readonly seconds: number;
+  readonly failed: number;
+}
+
+/** Every chain of programs beside every other; one ends with its first failure. */
+async function atOnce(chains: readonly (readonly Command[])[]): Promise<Crowd> {
   const began = performance.now();
-  const { status, stdout, stderr } = spawnSync(program, args, { env: { PATH: process.env.PATH ?? '', ...env }, input });
-  const wallMs = performance.now() - began;
-  if (status !== 0) throw new Error(`${name}: exit ${status}: ${stdout}${stderr}`);
-  samples.set(name, [...(samples.get(name) ?? []), wallMs]);
-  return { wallMs, output: String(stdout) };
+  const succeeds = async (command: Command): Promise<boolean> => {
+    const child = Bun.spawn(words(command), { ...surroundings(command), stdout: 'ignore', stderr: 'ignore' });
+    return (await child.exited) === 0;
+  };
+  const ends = chains.map(async (chain) => {
+    for (const command of chain) if (!(await succeeds(command))) return false;
+    return true;
+  });
+  const failed = (await Promise.all(ends)).filter((succeeded) => !succeeded).length;
+  return { seconds: (performance.now() - began) / 1000, failed };
 }
 
-/** Several programs that count as one. */
-function chain(name: string, steps: (() => Sample)[]): void {
-  const wall = steps.reduce((sum, step) => sum + step().wallMs, 0);
-  samples.set(name, [...(samples.get(name) ?? []), wall]);
-}
-
-const median = (name: string): number => {
-  const sorted = [...(samples.get(name) ?? [])].sort((a, b) => a - b);
+function median(name: string, of: keyof Sample): number {
+  const sorted = (samples.get(name) ?? []).map((sample) => sample[of]).sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-};
+}
 
 const directory = mkdtempSync(join(tmpdir(), 'usb-'));
 const ovs = await startSwitch();
@@ -61,81 +100,79 @@ try {
     dataDir: join(directory, name),
     ranges: [[{ subnet: '10.0.0.0/8' }]],
   });
-  const config = (mode: string) => ({
+  const config = {
     cniVersion: '1.0.0',
     name: 'bench',
     type: 'userspace',
     sharedDir: join(directory, 'pods'),
     dataDir,
     ovsdb: ovs.ovsdb,
-    host: { engine: 'ovs-dpdk', iftype: 'vhostuser', vhost: { mode }, bridge: { bridgeName: 'bench0' } },
+    host: { engine: 'ovs-dpdk', iftype: 'vhostuser', vhost: { mode: 'client' }, bridge: { bridgeName: 'bench0' } },
     ipam: ipam('addresses'),
-  });
-  const db = `--db=${ovs.ovsdb}`;
+  };
   await ovs.vsctl('add-br', 'bench0', '--', 'set', 'bridge', 'bench0', 'datapath_type=netdev');
   mkdirSync(join(directory, 'r1'));
   // One at least: a bridge without another port is a special case for both.
-  for (let index = 0; index < Math.max(1, standing); index++) {
-    const socket = join(directory, 'r1', `standing${index}`);
-    await ovs.vsctl(
-      'add-port',
-      'bench0',
-      `standing${index}`,
-      '--',
-      'set',
-      'interface',
-      `standing${index}`,
-      'type=dpdkvhostuserclient',
-      `options:vhost-server-path=${socket}`,
-    );
-  }
+  for (let index = 0; index < Math.max(1, standing); index++) await ovs.vsctl(...addPort(`standing${index}`));
   const cni = (id: string) => ({ CNI_CONTAINERID: id, CNI_NETNS: netns, CNI_IFNAME: 'net1', CNI_PATH: cniPath });
+  const ours = (verb: string, id: string, changes: object = {}, env: Record<string, string> = {}): Command => ({
+    program: executable,
+    args: [],
+    env: { ...cni(id), CNI_COMMAND: verb, ...env },
+    input: JSON.stringify({ ...config, ...changes }),
+  });
+  const vsctl = (...args: string[]): Command => ({ program: 'ovs-vsctl', args: [`--db=${ovs.ovsdb}`, ...args] });
+  const hostLocal = (verb: string, id: string): Command => ({
+    program: join(cniPath, 'host-local'),
+    args: [],
+    env: { ...cni(id), CNI_COMMAND: verb },
+    input: JSON.stringify({ cniVersion: '1.0.0', name: 'r1', type: 'userspace', ipam: ipam('r1-addresses') }),
+  });
+  const r1Add = (id: string) => [
+    vsctl('--columns=name', 'find', 'bridge', 'name=bench0'),
+    vsctl(...addPort(id)),
+    vsctl('--columns=mac_in_use', 'find', 'interface', `name=${id}`),
+    hostLocal('ADD', id),
+  ];
+  const r1Del = (id: string) => [vsctl('del-port', 'bench0', id), vsctl('list-ports', 'bench0'), hostLocal('DEL', id)];
+  const version: Command = {
+    program: executable,
+    args: [],
+    env: { CNI_COMMAND: 'VERSION' },
+    input: '{"cniVersion":"1.0.0"}',
+  };
+
   const trace: string[] = [];
-  // Without an IPAM plugin, whose VERSION would be asked: a process of its own.
-  const status = JSON.stringify({ ...config('client'), cniVersion: '1.1.0', ipam: undefined });
   for (let round = 0; round < rounds; round++) {
-    const id = `${round}`.padStart(12, 'a');
-    const other = `${round}`.padStart(12, 'b');
-    const input = JSON.stringify(config('client'));
-    timed('ADD', executable, [], { ...cni(id), CNI_COMMAND: 'ADD' }, input);
+    const [id, other] = ['a', 'b'].map((letter) => `${round}`.padStart(12, letter)) as [string, string];
+    timed('ADD', ours('ADD', id));
     trace.push(...journalOf(dataDir));
-    const r1Ipam = JSON.stringify({ cniVersion: '1.0.0', name: 'r1', type: 'userspace', ipam: ipam('r1-addresses') });
-    const vsctl = (...args: string[]) => timed('ovs-vsctl', 'ovs-vsctl', [db, ...args], {});
-    const hostLocal = (verb: string) =>
-      timed(`host-local ${verb}`, join(cniPath, 'host-local'), [], { ...cni(other), CNI_COMMAND: verb }, r1Ipam);
-    chain('R1 ADD', [
-      () => vsctl('--columns=name', 'find', 'bridge', 'name=bench0'),
-      () =>
-        vsctl(
-          'add-port',
-          'bench0',
-          other,
-          '--',
-          'set',
-          'interface',
-          other,
-          'type=dpdkvhostuserclient',
-          `options:vhost-server-path=${join(directory, 'r1', other)}`,
-        ),
-      () => vsctl('--columns=mac_in_use', 'find', 'interface', `name=${other}`),
-      () => hostLocal('ADD'),
-    ]);
-    timed('DEL', executable, [], { ...cni(id), CNI_COMMAND: 'DEL' }, input);
-    chain('R1 DEL', [
-      () => vsctl('del-port', 'bench0', other),
-      () => vsctl('list-ports', 'bench0'),
-      () => hostLocal('DEL'),
-    ]);
+    timed('R1 ADD', ...r1Add(other));
+    timed('DEL', ours('DEL', id));
+    timed('R1 DEL', ...r1Del(other));
     if (cluster) {
-      const { changes, args } = await preparePod(cluster, `app-${round}`);
-      const asked = { ...cni(other), CNI_ARGS: args };
-      const pod = JSON.stringify({ ...config('client'), ...changes });
-      timed('ADD in a pod', executable, [], { ...asked, CNI_COMMAND: 'ADD' }, pod);
-      timed('DEL in a pod', executable, [], { ...asked, CNI_COMMAND: 'DEL' }, pod);
+      const { changes, env } = await preparePod(cluster, `app-${round}`);
+      timed('ADD in a pod', ours('ADD', other, changes, env));
+      timed('DEL in a pod', ours('DEL', other, changes, env));
     }
-    timed('STATUS', executable, [], { CNI_COMMAND: 'STATUS', CNI_PATH: cniPath }, status);
-    timed('VERSION', executable, [], { CNI_COMMAND: 'VERSION' }, '{"cniVersion":"1.0.0"}');
-    timed('hello world', hello, [], {});
+    // Without an IPAM plugin, whose VERSION would be asked: a process of its own.
+    timed('STATUS', ours('STATUS', id, { cniVersion: '1.1.0', ipam: undefined }));
+    timed('VERSION', version);
+    timed('hello world', { program: hello, args: [] });
+  }
+  if (crowd > 0) {
+    const ids = Array.from({ length: crowd }, (_, index) => `${index}`.padStart(12, 'c'));
+    const pods = cluster && (await Promise.all(ids.map((id) => preparePod(cluster, `crowd-${id}`))));
+    const oursOf = (verb: string) =>
+      ids.map((id, index) => [ours(verb, id, pods?.[index]?.changes, pods?.[index]?.env)]);
+    const mine = { add: await atOnce(oursOf('ADD')), del: await atOnce(oursOf('DEL')) };
+    const theirs = { add: await atOnce(ids.map(r1Add)), del: await atOnce(ids.map(r1Del)) };
+    const told = ({ seconds, failed }: Crowd) => `${seconds.toFixed(2)} s, ${failed} failed`;
+    for (const verb of ['add', 'del'] as const) {
+      const [a, b] = [mine[verb], theirs[verb]];
+      const what = `${crowd} ${verb.toUpperCase()} at once${pods ? ' in pods' : ''}`;
+      console.log(`${what}: ${told(a)}; R1 ${told(b)}; ratio ${(a.seconds / b.seconds).toFixed(2)}`);
+    }
   }
   report();
   where(trace);
@@ -144,6 +181,12 @@ try {
   await removeNetns(netns);
   await ovs.stop();
   rmSync(directory, { recursive: true, force: true });
+}
+
+/** As plugins made of programs do it. */
+function addPort(name: string): string[] {
+  const socket = `options:vhost-server-path=${join(directory, 'r1', name)}`;
+  return ['add-port', 'bench0', name, '--', 'set', 'interface', name, 'type=dpdkvhostuserclient', socket];
 }
 
 /** As the kubelet has it when it starts a sandbox. */
@@ -155,7 +198,9 @@ async function preparePod(api: Cluster, name: string) {
   const kubeconfig = writeKubeconfig(directory, api, { token: tokenOf('plugin') });
   return {
     changes: { kubeconfig, kubeletRootDir, shortDir: join(directory, 'short') },
-    args: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_UID=${metadata.uid}`,
+    env: {
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_UID=${metadata.uid}`,
+    },
   };
 }
 
@@ -171,6 +216,7 @@ function compileHello(): string {
 
 function report(): void {
   console.log(`medians of ${rounds} rounds, ${standing} other ports on the bridge`);
+  console.log('                          wall ms  against  ratio    CPU ms  against  ratio');
   for (const [ours, theirs] of [
     ['ADD', 'R1 ADD'],
     ['DEL', 'R1 DEL'],
@@ -180,10 +226,11 @@ function report(): void {
     ['STATUS', 'hello world'],
   ] as const) {
     if (!samples.has(ours)) continue;
-    const [a, b] = [median(ours), median(theirs)];
-    console.log(
-      `${ours.padEnd(13)} ${a.toFixed(1).padStart(6)} ms   ${theirs.padEnd(12)} ${b.toFixed(1).padStart(6)} ms   ratio ${(a / b).toFixed(2)}`,
-    );
+    const figures = (['wallMs', 'cpuMs'] as const).map((of) => {
+      const [a, b] = [median(ours, of), median(theirs, of)];
+      return `${a.toFixed(1).padStart(6)}  ${b.toFixed(1).padStart(6)}  ${(a / b).toFixed(2).padStart(5)}`;
+    });
+    console.log(`${ours.padEnd(13)} ${theirs.padEnd(12)} ${figures.join('   ')}`);
   }
 }
 

@@ -145,6 +145,8 @@ export async function deletePort(
  */
 export async function letGo(ovs: Switch, plan: Plan, end: Moment): Promise<Outcome> {
   let wait: readonly Operation[] = [];
+  // What was asked of it by now: others ask for more all the time.
+  let target: number | undefined;
   for (;;) {
     const results = await ovs.read(plan, [...wait, selectSwitch], end).catch((error) => {
       if (!guarded(error)) throw error;
@@ -152,7 +154,8 @@ export async function letGo(ovs: Switch, plan: Plan, end: Moment): Promise<Outco
     });
     const root = results?.at(-1)?.rows?.[0];
     if (!root) return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet: is it running?');
-    if (Number(root.cur_cfg) >= Number(root.next_cfg)) return { kind: 'ok' };
+    target ??= Number(root.next_cfg);
+    if (Number(root.cur_cfg) >= target) return { kind: 'ok' };
     wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
   }
 }

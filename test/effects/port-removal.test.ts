@@ -6,6 +6,7 @@ import { ensureBridge } from '../../src/effects/bridge.ts';
 import { Unreachable } from '../../src/effects/ovsdb.ts';
 import { ensurePort } from '../../src/effects/port.ts';
 import { letGo, removePort } from '../../src/effects/port-removal.ts';
+import { selectSwitch } from '../../src/effects/switch.ts';
 import { call, keyOf, type Scene, scene, soon, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { readSwitch } from '../support/world.ts';
 
@@ -29,6 +30,15 @@ async function listenAt(path: string): Promise<void> {
   await new Promise<void>((resolve) => server.listen(path, resolve));
   onTestFinished(() => void server.close());
 }
+
+/** Until somebody waits for ovs-vswitchd. */
+const waitIsAsked = ({ ovsdb }: Scene): Promise<void> =>
+  new Promise((resolve) => {
+    ovsdb.faults.request = (_, params) => {
+      if (JSON.stringify(params).includes('"wait"')) setImmediate(resolve);
+      return undefined;
+    };
+  });
 
 async function attached(changes: Parameters<Scene['plan']>[0] = {}) {
   const s = await scene();
@@ -238,16 +248,25 @@ describe('letting go of a port', () => {
       order.push('let go');
       return outcome;
     });
-    await new Promise<void>((resolve) => {
-      s.ovsdb.faults.request = (_, params) => {
-        if (JSON.stringify(params).includes('"wait"')) setImmediate(resolve);
-        return undefined;
-      };
-    });
+    await waitIsAsked(s);
     order.push('applied');
     s.ovsdb.resume();
     expect(await gone).toEqual({ kind: 'ok' });
     expect(order).toEqual(['applied', 'let go']);
+  });
+
+  it('is waited for as far as was asked by then: what others ask for meanwhile is theirs', async () => {
+    const { s, plan } = await attached();
+    s.ovsdb.faults.idle = true;
+    await remove(s, plan);
+    const change = (row: object) => s.ovs.read(plan, [{ op: 'update', table: 'Open_vSwitch', where: [], row }], soon());
+    const [root] = await s.ovs.read(plan, [selectSwitch], soon());
+    const asked = Number(root?.rows?.[0]?.next_cfg);
+    await change({ cur_cfg: asked - 1 });
+    const gone = letGo(s.ovs, plan, soon());
+    await waitIsAsked(s);
+    await change({ next_cfg: asked + 5, cur_cfg: asked });
+    expect(await gone).toEqual({ kind: 'ok' });
   });
 
   it('is not waited for where nothing is outstanding', async () => {
