@@ -101,12 +101,12 @@ function appendInstance(disk: Disk, fd: number, dataDir: string, id: string): vo
 
 const isDurable = (disk: Disk, fd: number): boolean => (disk.stat(fd).mode & 0o777n) === BigInt(modeDurable);
 
-/** mkdir -p */
-function makeDirectory(disk: Disk, directory: string): void {
+/** mkdir -p; what is above it (`/var/lib/cni`) is not ours alone. */
+function makeDirectory(disk: Disk, directory: string, mode = 0o700): void {
   if (disk.lookup(directory) !== undefined) return;
-  makeDirectory(disk, dirname(directory));
+  makeDirectory(disk, dirname(directory), 0o755);
   try {
-    disk.mkdir(directory, 0o700);
+    disk.mkdir(directory, mode);
   } catch (error) {
     if (!isSystemError(error) || error.code !== 'EEXIST') throw error;
   }

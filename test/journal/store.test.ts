@@ -1,5 +1,5 @@
 import { chmodSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { journalSuffix } from '../../src/attachment.ts';
 import { now } from '../../src/deadlines.ts';
@@ -200,9 +200,11 @@ describe('the data directory', () => {
   });
 
   it("is root's alone, and so is its instance file (S2)", async () => {
-    const directory = join(temporaryDirectory(), 'userspace');
+    const directory = join(temporaryDirectory(), 'cni', 'userspace');
     await ensureInstance(realDisk, directory, () => id, ample());
     expect(statSync(directory).mode & 0o777).toBe(0o700);
+    // What others have their directories in.
+    expect(statSync(dirname(directory)).mode & 0o777).toBe(0o755);
     expect(statSync(join(directory, 'instance')).mode & 0o077).toBe(0);
   });
 
