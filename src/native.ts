@@ -89,9 +89,15 @@ const proxyVariables = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'
 
 /** fetch, whose TLS settings are Bun's own; importing node:https costs 7 ms more. Only the caller says what proxy there is. */
 export function fetchBy(url: URL, { headers, ...options }: FetchOptions): Promise<Response> {
-  for (const name of proxyVariables) delete Bun.env[name];
-  // An answer is taken as it comes: it can be measured, and no other host is asked.
-  return fetch(url, { ...options, headers: { ...headers, 'Accept-Encoding': 'identity' }, redirect: 'manual' });
+  const aside = proxyVariables.flatMap((name) => (Bun.env[name] === undefined ? [] : [[name, Bun.env[name]] as const]));
+  try {
+    for (const [name] of aside) delete Bun.env[name];
+    // An answer is taken as it comes: it can be measured, and no other host is asked.
+    return fetch(url, { ...options, headers: { ...headers, 'Accept-Encoding': 'identity' }, redirect: 'manual' });
+  } finally {
+    // A program that gives credentials may need them.
+    for (const [name, value] of aside) Bun.env[name] = value;
+  }
 }
 
 export interface Child {

@@ -20,6 +20,7 @@ import {
   going,
   machineVersion,
   type Past,
+  planOfHeader,
   recorded,
   start,
   survey,
@@ -111,7 +112,11 @@ async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Pla
       `the journal of ${keyText(request.key)} is of another version: DEL it first`,
     );
   }
-  if (!journal.going && past && (await standsAsAsked(past, request, plan, node, call))) return past.facts;
+  if (!journal.going && past && (await standsAsAsked(past, request, plan, node, call))) {
+    // Whoever wrote it may have died before its last fsync.
+    journal.sync();
+    return past.facts;
+  }
   const owed = await takeAway({ host: node.host, journal, by: 'ADD', known: plan, call });
   if (owed.length > 0) {
     journal.markGoing();
@@ -171,6 +176,8 @@ async function attach(
       node.host.netnsTroubles(request.netns, request.env)[0] ??
       recorded(() => journal.append({ kind: 'attached' }));
     if (!trouble) return snapshot.context.facts;
+    // What the journal tells by now reads as attached: a death in what follows must not leave it so.
+    tolerate(node.log, () => journal.markGoing());
     snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, ways);
   }
   const { failure, owed } = snapshot.context;
@@ -313,7 +320,8 @@ async function delUnderLock(journal: Journal<Entry>, request: DelRequest, node: 
     node.log.warning(`DEL ${keyText(key)}: ${busy(key, config.dataDir).message}; it is marked and will go`);
     return true;
   }
-  const owed = await takeAway({ host: node.host, journal, by: 'DEL', known: removalPlan(request), call });
+  const known = removalPlan(request);
+  const owed = await takeAway({ host: node.host, journal, by: 'DEL', known, call });
   if (owed.length === 0) {
     const unlinked = forget(journal, node.log);
     node.log.info(`DEL ${keyText(key)}: removed`);
@@ -322,7 +330,9 @@ async function delUnderLock(journal: Journal<Entry>, request: DelRequest, node: 
   }
   journal.touch();
   node.log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
-  if (marked && tolerate(node.log, () => journal.fsyncName())) return true;
+  // Who comes later must learn from the journal whose address it was.
+  const isTold = !known.address || planOfHeader(journal.records) !== undefined;
+  if (marked && isTold && tolerate(node.log, () => journal.fsyncName())) return true;
   const [first] = owed;
   throw new CniError(first?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
 }

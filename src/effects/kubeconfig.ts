@@ -50,11 +50,21 @@ const userKeys = [
   'client-key-data',
 ];
 
+const keys = [...clusterKeys, ...userKeys, 'current-context', 'contexts', 'clusters', 'users'];
+const keyPattern = new RegExp(`(?<![\\w-])(${keys.join('|')})["']?\\s*:`, 'g');
+
+/** Tags, anchors and merges, which parsers read differently; a key said twice, of which this one's parser takes the last. */
+function isUnusual(text: string): boolean {
+  const said = [...text.matchAll(keyPattern)].map(([, key]) => key);
+  return /(^|[\s,[{])(!|&|\*|<<)/m.test(text) || new Set(said).size < said.length;
+}
+
 type Texts = { readonly [key: string]: string | undefined };
 
 /** @returns undefined if there is anything in it that is not usual, or amiss. */
 export function usualAccess(text: string, path: string): Access | undefined {
   try {
+    if (isUnusual(text)) return undefined;
     const config = parseYaml(text) as Kubeconfig;
     const context = only(config.contexts, config['current-context'])?.context;
     const cluster = textsOf(only(config.clusters, context?.cluster)?.cluster, clusterKeys);
@@ -63,9 +73,11 @@ export function usualAccess(text: string, path: string): Access | undefined {
     const server = new URL(cluster.server);
     if (server.protocol !== 'https:') return undefined;
     const pem = (data: string | undefined, file: string | undefined) => {
+      if (data === undefined && file === undefined) return undefined;
       if (data !== undefined && file !== undefined) throw new Error('two ways to say it');
-      if (data !== undefined) return Buffer.from(data, 'base64').toString('latin1');
-      return file === undefined ? undefined : readFileSync(resolve(dirname(path), file), 'latin1');
+      const said = data === undefined ? readFileSync(resolve(dirname(path), file ?? ''), 'latin1') : atob(data);
+      if (said.trim() === '') throw new Error('nothing is said');
+      return said;
     };
     const ca = pem(cluster['certificate-authority-data'], cluster['certificate-authority']);
     const cert = pem(user['client-certificate-data'], user['client-certificate']);
@@ -121,10 +133,11 @@ export async function anyAccess(
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
   if (!cluster) throw refused(`has no cluster for its current context "${config.getCurrentContext() ?? ''}"`);
   if (!user) throw refused(`has no user for its current context "${config.getCurrentContext() ?? ''}"`);
-  if (!URL.canParse(cluster.server)) throw refused(`names "${cluster.server}" as its server, which is no URL`);
+  // A URL may hold a password: none is told.
+  if (!URL.canParse(cluster.server)) throw refused('has a server that is no URL');
   const { proxyUrl } = cluster;
   if (proxyUrl && !/^https?:/.test(proxyUrl))
-    throw refused(`names "${proxyUrl}" as its proxy: only HTTP ones are known`);
+    throw refused('has a proxy-url of a kind that is not known: only HTTP ones are');
   const options: RequestOptions = {};
   let token: string | undefined;
   try {
@@ -133,21 +146,29 @@ export async function anyAccess(
   } catch (error) {
     throw refused(`has credentials that cannot be used: ${harmless(error)}`);
   }
-  const { auth, headers, servername } = options;
-  const [ca, cert, key] = [options.ca, options.cert, options.key].map((pem) => (pem ? String(pem) : undefined));
+  const { auth, headers } = options;
   const authorization = token ? `Bearer ${token}` : auth && `Basic ${Buffer.from(auth).toString('base64')}`;
+  const tls = tlsOf(options, cluster.skipTLSVerify === true);
+  // Without one every public authority would be trusted.
+  if ((cluster.caFile || cluster.caData) && !tls.ca?.trim()) throw refused('names an authority that is empty');
   return {
     server: new URL(cluster.server),
-    tls: {
-      // The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has.
-      rejectUnauthorized: !cluster.skipTLSVerify,
-      ...(ca && { ca }),
-      ...(cert && { cert }),
-      ...(key && { key }),
-      ...(servername && { serverName: servername }),
-    },
+    tls,
     headers: { ...(headers as Access['headers']), ...(authorization && { Authorization: authorization }) },
     ...(proxyUrl && { proxy: proxyUrl }),
+  };
+}
+
+/** The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has. */
+function tlsOf(options: RequestOptions, skipVerify: boolean): Tls {
+  const [ca, cert, key] = [options.ca, options.cert, options.key].map((pem) => (pem ? String(pem) : undefined));
+  const { servername } = options;
+  return {
+    rejectUnauthorized: !skipVerify,
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+    ...(servername && { serverName: servername }),
   };
 }
 

@@ -8,7 +8,7 @@ import { type Deadlines, within } from '../deadlines.ts';
 import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { codeOf } from './directory.ts';
 import { programTroubles } from './ipam.ts';
-import { type Row, Unreachable } from './ovsdb.ts';
+import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { heldTroubles, holdersOf, recallPort } from './port-view.ts';
 import { nearest, roomTroubles } from './room.ts';
 import { groupTroubles } from './socket-dir.ts';
@@ -122,7 +122,9 @@ async function switchTroubles(ovs: Switch, plan: Plan, call: Call): Promise<Trou
       ...(port?.mode === 'server' ? await serverTroubles(ovs, plan, port, root?.rows?.[0], call) : []),
     ];
   } catch (error) {
-    if (error instanceof Unreachable) return [{ code: code.tryAgainLater, message: error.message }];
+    if (error instanceof Unreachable || error instanceof TransactionError) {
+      return [{ code: code.tryAgainLater, message: error.message }];
+    }
     throw error;
   }
 }

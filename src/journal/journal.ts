@@ -109,11 +109,11 @@ export class Journal<R extends object> {
     return seen;
   }
 
-  /** Waits for the lock; once it is held, reads the file and repairs its tail. */
-  async lock(end: Moment): Promise<LockOutcome> {
+  /** Waits for the lock; once it is held, reads the file and, unless told not to, repairs its tail. */
+  async lock(end: Moment, repair = true): Promise<LockOutcome> {
     try {
       const outcome = await lock(this.#disk, this.fd, this.#path, end);
-      if (outcome === 'held') this.#replay();
+      if (outcome === 'held') this.#replay(repair);
       return outcome;
     } catch (error) {
       if (!isSystemError(error) || error instanceof JournalError) throw error;
@@ -149,6 +149,12 @@ export class Journal<R extends object> {
   append(record: R): void {
     if (this.#failure) throw this.#failure;
     this.#guard('append to', () => this.#write(record, true));
+  }
+
+  /** Makes durable what is written. @throws JournalError */
+  sync(): void {
+    if (this.#failure) throw this.#failure;
+    this.#guard('sync', () => this.#disk.fsync(this.fd));
   }
 
   /** Writes one record that the next append makes durable with its own. @throws as append */
@@ -220,7 +226,7 @@ export class Journal<R extends object> {
   }
 
   /** A file that can not be read is held all the same: a removal goes by the key and the marks. */
-  #replay(): void {
+  #replay(repair: boolean): void {
     let decoded: Decoded<R> | undefined;
     let bytes = new Uint8Array(0);
     try {
@@ -236,7 +242,7 @@ export class Journal<R extends object> {
     this.#records = decoded.records;
     this.#chain = decoded.chain;
     this.#bytes = decoded.goodBytes;
-    if (decoded.tail !== 'clean') this.#repair(decoded, bytes);
+    if (decoded.tail !== 'clean' && repair) this.#repair(decoded, bytes);
   }
 
   /** One that can not be repaired takes no append: it would stand behind the bad tail. */

@@ -4,7 +4,7 @@
  * port of ours without a journal is removed. What somebody works on right now, or begins after us, is his.
  */
 import { join } from 'node:path';
-import { type AttachmentKey, journalName, journalSuffix, keyText } from '../attachment.ts';
+import { type AttachmentKey, journalName, journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
 import { defaultDeadlines, now, remainingMs, sleep, within } from '../deadlines.ts';
 import { type Entry, fold, type Past, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
@@ -146,8 +146,7 @@ export async function collect(
   const task: Task = { ...options, instance, started, stale: true };
   for (const name of listJournals(options.disk, options.dataDir, journalSuffix).sort()) {
     const one = await tolerant(name, async () => {
-      const peeked = Journal.peek<Entry>(options.disk, join(options.dataDir, name));
-      const key = peeked && keyOf(name, peeked);
+      const key = keyOfJournalName(name) ?? keyPeeked(options, name);
       return key && isStale(key) ? await recoverOne(name, task) : undefined;
     });
     if (!one) continue;
@@ -155,6 +154,12 @@ export async function collect(
     collected.push(one);
   }
   return collected;
+}
+
+/** A key that is too long for a name is in the header. */
+function keyPeeked({ disk, dataDir }: RecoverOptions, name: string): AttachmentKey | undefined {
+  const peeked = Journal.peek<Entry>(disk, join(dataDir, name));
+  return peeked && keyOf(name, peeked);
 }
 
 /** One journal that cannot be read is no reason to leave the others. */
@@ -176,7 +181,7 @@ async function recoverOne(name: string, task: Task, looks = 1): Promise<Recovere
     throw new JournalError('EROFS', `no journal can be made for "${name}", and so no lock be had`);
   if (!journal) return undefined;
   try {
-    const outcome = await journal.lock(now());
+    const outcome = await journal.lock(now(), task.dryRun !== true);
     if (outcome === 'gone') return undefined;
     const label = name.slice(0, -journalSuffix.length);
     if (outcome === 'busy') return { key: label, found: 'interrupted', result: 'held', owed: [] };
@@ -250,7 +255,7 @@ async function finish(
   if (!key && journal.damaged)
     return owe('journal', "it cannot be read, nor its name: the runtime's DEL will remove it");
   const known = key && (task.known?.(key) ?? { key, ovsdb, request: { stdin: '', env: {} } });
-  const isUntold = found === 'orphan' || (journal.damaged && !(planOfHeader(journal.records) ?? known)?.address);
+  const isUntold = found !== 'empty' && !planOfHeader(journal.records) && !(key && task.known);
   const about = { key: key ? keyText(key) : label, found, ...noteOf(found, isUntold) };
   const removed: Recovered = { ...about, result: 'removed', owed: [] };
   if (dryRun) return removed;

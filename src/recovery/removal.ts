@@ -1,7 +1,8 @@
 /**
  * Taking one attachment away under its lock, whoever wants it: a repeated ADD, DEL, recovery. All by the same machine and loop.
  */
-import { drive, type Entry, fold, planOfHeader, start } from '../drive.ts';
+import { portName } from '../attachment.ts';
+import { drive, type Entry, fold, planOfHeader, recorded, start } from '../drive.ts';
 import type { Journal } from '../journal/journal.ts';
 import { delMachine } from '../machines/del.ts';
 import type { Call, Facts, Perform, Plan } from '../machines/protocol.ts';
@@ -32,7 +33,8 @@ export async function takeAway({ host, journal, by, known, call }: Removal): Pro
     : await withoutJournal(host, journal, known, call);
   // Who comes next may know less than this DEL's configuration said; recovery itself knows nothing that is worth telling.
   const isNews = known.request.stdin !== '' && past === undefined && planOfHeader(journal.records) === undefined;
-  journal.note({ kind: 'going', by, ...(isNews && { plan }) });
+  if (isNews) recorded(() => journal.append({ kind: 'going', by, plan }));
+  else journal.note({ kind: 'going', by });
   const end = await drive(
     delMachine,
     start(delMachine),
@@ -48,6 +50,14 @@ export async function takeAway({ host, journal, by, known, call }: Removal): Pro
   return end.context.owed;
 }
 
+/** A socket whose name a user gave may be somebody else's, as long as no record says that its step was begun. */
+function nameable(plan: Plan | undefined, records: readonly Entry[]): Plan | undefined {
+  if (!plan?.port || plan.port.file === portName(plan.key)) return plan;
+  if (records.some((entry) => entry.kind === 'intent' && entry.step === 'port')) return plan;
+  const { port: _, ...others } = plan;
+  return others;
+}
+
 /**
  * The header's plan if it can be read: it was made to be removed by. Else what the caller knows and the world tells. That there was
  * an annotation, a record or a port's marks must say: where nothing was ever begun, a server that is away must not hold up a DEL.
@@ -58,7 +68,7 @@ async function withoutJournal(
   known: Plan,
   call: Call,
 ): Promise<{ plan: Plan; facts: Facts }> {
-  const written = planOfHeader(journal.records);
+  const written = nameable(planOfHeader(journal.records), journal.records);
   const { publication, ...others } = known;
   const isFresh = journal.records.length === 0 && !journal.damaged;
   const likely = isFresh && publication && 'pod' in publication ? others : known;

@@ -137,6 +137,50 @@ describe('a kubeconfig', () => {
   });
 
   it.each([
+    ['a proxy of another kind', { 'proxy-url': 'socks5://me:secret@127.0.0.1:1080' }],
+    ['a server that is no URL', { server: 'https://me:secret@local host:1' }],
+  ])('with %s is refused with code 7: I12 and its password is not told', async (_, cluster) => {
+    const failure = await readKubeconfig(written({ token: 't' }, cluster), soon()).catch((error) => error);
+    expect(failure).toMatchObject({ name: 'ApiError', code: 7 });
+    expect(failure.message).not.toContain('secret');
+  });
+
+  it.each([
+    ['within', () => ({ 'certificate-authority-data': base64('\n') })],
+    ['that is no base64', () => ({ 'certificate-authority-data': '!!!!' })],
+    ['in a file', (directory: string) => ({ 'certificate-authority': inFile(directory, '') })],
+  ])('whose authority %s is empty is refused: it does not mean every public one', async (_, cluster) => {
+    const directory = temporaryDirectory();
+    const path = written({ token: 't' }, cluster(directory), {}, directory);
+    expect(usualAccess(readFileSync(path, 'utf8'), path)).toBeUndefined();
+    await expect(readKubeconfig(path, soon())).rejects.toMatchObject({
+      code: 7,
+      message: expect.stringContaining('authority that is empty'),
+    });
+  });
+
+  it.each([
+    ['a key that is said twice', 'token: one', 'token: one\n    token: two'],
+    ['a tag', 'token: one', 'token: !!binary aGVsbG8='],
+    ['a tag of its own', 'token: one', 'token: !secret one'],
+    ['an anchor', 'token: one', 'token: &mine one'],
+    ['a merge', 'token: one', '<<: {token: one}'],
+  ])('with %s is left to client-node', (_, words, unusual) => {
+    const path = join(temporaryDirectory(), 'kubeconfig');
+    const text = [
+      'current-context: here',
+      'contexts: [{name: here, context: {cluster: home, user: me}}]',
+      'clusters: [{name: home, cluster: {server: "https://127.0.0.1:6443"}}]',
+      'users:',
+      '- name: me',
+      '  user:',
+      '    token: one',
+    ].join('\n');
+    expect(usualAccess(text, path)).toMatchObject({ headers: { Authorization: 'Bearer one' } });
+    expect(usualAccess(text.replace(words, unusual), path)).toBeUndefined();
+  });
+
+  it.each([
     ['fails', 'echo secret-of-the-program >&2; exit 1', /credentials that cannot be used/],
     ['answers with no credential', 'echo secret-of-the-program', /credentials that cannot be used/],
     ['does not end', 'exec sleep 5', /did not answer in time/],

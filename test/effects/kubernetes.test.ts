@@ -146,6 +146,8 @@ describe('an API server', () => {
     onTestFinished(() => void vi.unstubAllEnvs());
     await one.set('yes');
     expect(asked).toEqual([]);
+    // A program that gives credentials may need it.
+    expect(process.env.HTTPS_PROXY).toBe(proxy);
   });
 
   it('is asked over one connection by one call', async () => {

@@ -1,6 +1,6 @@
 /** GC of what its runtime has forgotten, while its namespace still lives: whatever dies or fails, it is never put back. */
 import { afterAll, expect, it } from 'vitest';
-import { type Attachment, FakeNode, podA } from '../support/fake-node.ts';
+import { type Attachment, FakeNode, podA, portOf } from '../support/fake-node.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 import { leftOf } from '../support/world-checker.ts';
 
@@ -38,3 +38,13 @@ it.each([1, 2, 3, 4, 5])(
     for (const ifName of ifNames) expect(leftOf({ ...one, ifName }, node)).toEqual([]);
   },
 );
+
+it('does not read what its runtime lists: one of those that cannot be read is no error of GC', async () => {
+  const listed = { ...one, ifName: 'net2' };
+  const node = new FakeNode().withNetns(one);
+  for (const of of [one, listed]) expect(await node.add(of)).toMatchObject({ kind: 'ok' });
+  // The instance's id, and the journal of the one that goes: a third read would fail.
+  const unreadable = { call: 'read', nth: 3, how: { error: 'EIO' }, forever: true } as const;
+  expect(await node.call('GC', one, { disk: [unreadable] })).toMatchObject({ kind: 'ok' });
+  expect([...node.world.ports.keys()]).toEqual([portOf(listed)]);
+});

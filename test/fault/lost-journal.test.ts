@@ -115,6 +115,44 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
   });
 });
 
+describe('recovery of a journal that does not tell whose address it was', () => {
+  const [, one] = shapes as [Attachment, Attachment];
+  const untold = { note: expect.stringContaining('may still be held') };
+
+  it('says that there may be one: of another version, after a reboot', async () => {
+    const node = await attached(one);
+    const [header] = recordsOf(one, node.disk);
+    const { line } = encode({ ...(header as unknown as Stamped), machine: 9, plan: 'in words of then' } as Stamped, 0);
+    rewrite(one, node, line);
+    node.world.reboot(false);
+    expect(await node.recover()).toMatchObject({ recovered: [{ found: 'rebooted', ...untold }, {}] });
+  });
+
+  it('is not left to by a DEL on a full disk: it answers an error, and the next one ends it', async () => {
+    const node = await attached(one);
+    node.disk.spawn().unlink(journalOf(one));
+    const full = { call: 'write', nth: 1, how: { error: 'ENOSPC' }, forever: true } as const;
+    const down = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
+    expect(await node.del(one, { disk: [full], host: [down] })).toMatchObject({ kind: 'error', code: 11 });
+    const early = new FakeNode(node.disk, node.world);
+    expect(await early.recover()).toMatchObject({ recovered: [{ found: 'going', ...untold }, {}] });
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+
+  it('changes nothing of it in a dry run, torn or corrupt as it is', async () => {
+    const whole = bytesOf(one, await attached(one));
+    const ends = [...whole.keys()].filter((at) => whole[at] === 0x0a);
+    for (const bytes of [whole.subarray(0, -9), new Uint8Array(whole).fill(0, (ends[1] ?? 0) + 1, ends[2])]) {
+      const node = await attached(one);
+      rewrite(one, node, bytes);
+      expect(await node.recover({ dryRun: true })).toMatchObject({ kind: 'ok' });
+      expect(bytesOf(one, node)).toEqual(bytes);
+      expect(node.disk.spawn().lookup(`${journalOf(one)}.corrupt`)).toBeUndefined();
+    }
+  });
+});
+
 describe('an attachment whose journal was damaged and that was attached afresh', () => {
   it('is as good as any other: recover keeps it, and ADD again answers the recorded result (I5, I7)', async () => {
     const [one] = shapes;

@@ -91,6 +91,8 @@ export interface Fate {
   readonly disk?: readonly Fault[];
   readonly host?: readonly HostFault[];
   readonly watch?: (instant: Instant) => void | Promise<void>;
+  /** Of recover. */
+  readonly dryRun?: boolean;
   /** Stands between the product and the process's disk. */
   readonly through?: (disk: SimulatedDisk) => Disk;
 }
@@ -137,7 +139,7 @@ export class FakeNode {
       random: () => instance,
     };
     try {
-      const answer = await run(verb, one, fate.changes ?? {}, parts);
+      const answer = await run(verb, one, fate, parts);
       this.leaked += process.openFiles;
       return answer;
     } catch (error) {
@@ -168,10 +170,25 @@ const argsOf = (pod: string): string =>
 
 type Parts = Parameters<typeof handlers>[0] extends (...args: never[]) => infer N ? N : never;
 
-async function run(verb: Verb, one: Attachment | undefined, changes: object, parts: Parts): Promise<Answer> {
+async function run(
+  verb: Verb,
+  one: Attachment | undefined,
+  { changes = {}, dryRun = false }: Fate,
+  parts: Parts,
+): Promise<Answer> {
   if (verb === 'recover') {
     const { disk, host, clock } = parts;
-    const options = { disk, host, clock, dataDir, ovsdb, removeMs: 30_000, asChecked, progress: () => undefined };
+    const options = {
+      disk,
+      host,
+      clock,
+      dataDir,
+      ovsdb,
+      removeMs: 30_000,
+      asChecked,
+      dryRun,
+      progress: () => undefined,
+    };
     return { kind: 'ok', recovered: await recover(options) };
   }
   if (!one) throw new Error(`${verb} of what?`);
