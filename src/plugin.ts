@@ -120,6 +120,8 @@ async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Pla
   const owed = await takeAway({ host: node.host, journal, by: 'ADD', known: plan, call });
   if (owed.length > 0) {
     journal.markGoing();
+    // Whoever created it may have died before he synced its name.
+    journal.fsyncName();
     throw new CniError(code.tryAgainLater, `what an earlier ADD left could not be removed: ${described(owed)}`);
   }
   if (journal.going) {

@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Disk } from '../../src/journal/disk.ts';
+import { loseAll } from '../support/choices.ts';
 import { diskKindsOf, fork, watched } from '../support/crash-points.ts';
 import type { Instant } from '../support/fake-host.ts';
 import { type Answer, type Attachment, dataDir, FakeNode, journalOf, podA } from '../support/fake-node.ts';
@@ -174,6 +175,18 @@ describe('DEL while ADD is at work', () => {
     expect(isGoing(one, node.disk)).toBe(true);
     expect(await node.recover()).toMatchObject(ok);
     expectGone(node, one);
+  });
+
+  it('ADD that owes what a dead DEL began owes it durably, the name of its journal too', async () => {
+    const calls = await diskKindsOf(newNode(), 'DEL', one);
+    for (let nth = 1; nth <= calls.length; nth++) {
+      const node = newNode();
+      await node.del(one, { disk: [{ call: 'every', nth, how: 'crash' }] });
+      const refused = { step: 'address', verb: 'remove', how: { code: 5 } } as const;
+      const answer = await node.add(one, { host: [refused] });
+      const after = node.disk.powerCut(loseAll);
+      expect([nth, isGoing(one, after)]).toEqual([nth, answer.kind === 'error' && isGoing(one, node.disk)]);
+    }
   });
 });
 
