@@ -5,7 +5,6 @@
  * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine. With etcd
  * and kube-apiserver there (npm run kube-assets) the same is done for a pod that an API server knows.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -209,8 +208,8 @@ function compileHello(): string {
   writeFileSync(source, 'console.log("hello")\n');
   const output = join(directory, 'hello');
   const flags = ['build', '--compile', '--bytecode', '--minify', '--format=esm', source, '--outfile', output];
-  const { status, stderr } = spawnSync(process.execPath, flags, { cwd: directory });
-  if (status !== 0) throw new Error(String(stderr));
+  const { exitCode, stderr } = Bun.spawnSync([process.execPath, ...flags], { cwd: directory, stderr: 'pipe' });
+  if (exitCode !== 0) throw new Error(String(stderr));
   return output;
 }
 

@@ -5,7 +5,7 @@
 import type { Handlers } from './cni/command.ts';
 import type { Basics } from './cni/config.ts';
 import type { AddRequest } from './cni/request.ts';
-import { now } from './deadlines.ts';
+import { type Moment, now } from './deadlines.ts';
 import type { Node } from './node.ts';
 
 /** Where the code is; a test of orders has it at hand. */
@@ -29,8 +29,9 @@ export function handlers(
   return {
     add: (request) =>
       using(request, async (one, node) => {
-        const ahead = { end: now() + one.config.deadlines.addMs, looked: lookAhead(one, node) };
-        return await (await plugin()).add(one, node, ahead);
+        const end = now() + one.config.deadlines.addMs;
+        const looked = lookAhead(one, node, end);
+        return await (await plugin()).add(one, node, { end, looked });
       }),
     check: (request) => using(request, async (one, node) => (await plugin()).check(one, node)),
     del: (request) => using(request, async (one, node) => (await plugin()).del(one, node)),
@@ -39,9 +40,9 @@ export function handlers(
 }
 
 /** The API server answers while the machines are read in: 5 ms of an ADD in a pod. */
-function lookAhead({ config: { kubeconfig, deadlines }, pod }: AddRequest, { host }: Node) {
+function lookAhead({ config: { kubeconfig }, pod }: AddRequest, { host }: Node, end: Moment) {
   if (!kubeconfig || !pod) return undefined;
-  const looked = host.lookUpPod(kubeconfig, pod, { end: now() + deadlines.addMs });
+  const looked = host.lookUpPod(kubeconfig, pod, { end });
   // Whoever awaits it hears of a failure; if nobody comes to that, nobody has to.
   looked.catch(() => undefined);
   return looked;

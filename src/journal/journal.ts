@@ -147,8 +147,7 @@ export class Journal<R extends object> {
 
   /** Appends and fsyncs one record. @throws JournalError; from then on every further append throws as well. */
   append(record: R): void {
-    if (this.#failure) throw this.#failure;
-    this.#guard('append to', () => this.#write(record, true));
+    this.#put(record, true);
   }
 
   /** Makes durable what is written. @throws JournalError */
@@ -159,8 +158,7 @@ export class Journal<R extends object> {
 
   /** Writes one record that the next append makes durable with its own. @throws as append */
   stage(record: R): void {
-    if (this.#failure) throw this.#failure;
-    this.#guard('append to', () => this.#write(record, false));
+    this.#put(record, false);
   }
 
   /** Appends one record of a removal, if the disk lets us: it is for people, and never a precondition. */
@@ -213,6 +211,11 @@ export class Journal<R extends object> {
   /** The descriptor is gone whatever close(2) answers, and what matters was fsynced. */
   close(): void {
     closeQuietly(this.#disk, this.fd);
+  }
+
+  #put(record: R, durable: boolean): void {
+    if (this.#failure) throw this.#failure;
+    this.#guard('append to', () => this.#write(record, durable));
   }
 
   #write(record: R, durable: boolean): void {

@@ -219,13 +219,11 @@ async function treat(
   }
   if (!isLater && stale) return await finish(journal, keyOf(name, journal), label, 'stale', task);
   if (!isLater && found === 'lost' && past) return await restore(journal, past, label, task);
-  return { key: label, found, result: 'kept', owed: [], ...noteOf(found) };
+  return { key: label, found, result: 'kept', owed: [], ...(found === 'unjudged' && unjudged) };
 }
 
-function noteOf(found: Found, isUntold = found === 'orphan'): { note?: string } {
-  if (found === 'unjudged') return { note: 'its network namespace cannot be judged from here: DEL will remove it' };
-  return isUntold ? { note: 'an address that it had may still be held by its IPAM plugin' } : {};
-}
+const unjudged = { note: 'its network namespace cannot be judged from here: DEL will remove it' };
+const untold = { note: 'an address that it had may still be held by its IPAM plugin' };
 
 async function restore(journal: Journal<Entry>, past: Past, key: string, task: Task): Promise<Recovered> {
   const { host, instance, removeMs, asChecked, dryRun } = task;
@@ -256,7 +254,7 @@ async function finish(
     return owe('journal', "it cannot be read, nor its name: the runtime's DEL will remove it");
   const known = key && (task.known?.(key) ?? { key, ovsdb, request: { stdin: '', env: {} } });
   const isUntold = found !== 'empty' && !planOfHeader(journal.records) && !(key && task.known);
-  const about = { key: key ? keyText(key) : label, found, ...noteOf(found, isUntold) };
+  const about = { key: key ? keyText(key) : label, found, ...(isUntold && untold) };
   const removed: Recovered = { ...about, result: 'removed', owed: [] };
   if (dryRun) return removed;
   try {
@@ -347,6 +345,6 @@ async function recoverPort(
   const [network = '', containerId = '', ifName = ''] = key.split(':');
   const own = journalName({ network, containerId, ifName });
   if (names.includes(own)) return undefined;
-  if (task.dryRun) return { key, found: 'orphan', result: 'removed', owed: [], ...noteOf('orphan') };
+  if (task.dryRun) return { key, found: 'orphan', result: 'removed', owed: [], ...untold };
   return await tolerant(own, () => recoverOne(own, { ...task, orphan: true }));
 }

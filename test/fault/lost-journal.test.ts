@@ -35,6 +35,13 @@ function rewrite(one: Attachment, { disk }: FakeNode, bytes: Uint8Array): void {
   process.processDeath();
 }
 
+/** Of another version: its header tells no plan of ours. */
+function rewriteInWordsOfThen(one: Attachment, node: FakeNode): void {
+  const [header] = recordsOf(one, node.disk);
+  const { line } = encode({ ...(header as unknown as Stamped), machine: 9, plan: 'in words of then' } as Stamped, 0);
+  rewrite(one, node, line);
+}
+
 /** Whether a line of the journal stands in it untouched. */
 function holdsARecordOf(whole: Uint8Array, bytes: Uint8Array): boolean {
   const text = new TextDecoder().decode(bytes);
@@ -107,9 +114,7 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
 
   it('goes by marks and configuration where the journal is in words of the future', async () => {
     const node = await attached(one);
-    const [header] = recordsOf(one, node.disk);
-    const { line } = encode({ ...(header as unknown as Stamped), machine: 9, plan: 'in words of then' } as Stamped, 0);
-    rewrite(one, node, line);
+    rewriteInWordsOfThen(one, node);
     expect(await node.del(one)).toMatchObject({ kind: 'ok' });
     expect(leftOf(one, node)).toEqual([]);
   });
@@ -121,9 +126,7 @@ describe('recovery of a journal that does not tell whose address it was', () => 
 
   it('says that there may be one: of another version, after a reboot', async () => {
     const node = await attached(one);
-    const [header] = recordsOf(one, node.disk);
-    const { line } = encode({ ...(header as unknown as Stamped), machine: 9, plan: 'in words of then' } as Stamped, 0);
-    rewrite(one, node, line);
+    rewriteInWordsOfThen(one, node);
     node.world.reboot(false);
     expect(await node.recover()).toMatchObject({ recovered: [{ found: 'rebooted', ...untold }, {}] });
   });

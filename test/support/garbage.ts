@@ -18,8 +18,7 @@ export const gcConfig = (valid: readonly Pod[], changes: Changes = {}): Changes 
  * @param path where IPAM programs are looked for, if not where the node's are
  */
 export async function halfIsCollected(node: Node, changes: Changes = {}, path = node.path): Promise<void> {
-  const called = (command: string, pod: Pod, more: Changes = {}) =>
-    cni(command, { ...pod.call('net1', { ...changes, ...more }), path });
+  const called = (command: string, pod: Pod) => cni(command, { ...pod.call('net1', changes), path });
   const pods = await Promise.all(Array.from({ length: 50 }, () => node.pod()));
   for (const pod of pods) expect(await called('ADD', pod)).toMatchObject(ok);
   const young = await Promise.all(Array.from({ length: 10 }, () => node.pod()));
