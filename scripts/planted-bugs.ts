@@ -199,6 +199,18 @@ export const bugs: readonly Bug[] = [
     suites: [unit('test/effects/annotation.test.ts', 'on its way')],
   },
   {
+    letter: 'r',
+    title: 'what was seen of a pod before the lock is taken for what is there under it',
+    patches: [
+      {
+        file: 'src/effects/annotation.ts',
+        search: '  if (!facts?.settled) api.forget(plan.pod);\n',
+        replace: '',
+      },
+    ],
+    suites: [unit('test/effects/annotation.test.ts', 'on its way')],
+  },
+  {
     letter: 'n',
     title: 'an annotation is written whatever others wrote meanwhile',
     patches: [

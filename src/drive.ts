@@ -48,8 +48,7 @@ export type Entry =
   | { readonly kind: 'abandon'; readonly trouble: Trouble }
   /** At rest: nothing left to do until DEL. */
   | { readonly kind: 'attached' }
-  /** A removal begins. */
-  /** With what there is to remove, where no header says it. */
+  /** A removal begins; with what there is to remove, where no header says it. */
   | { readonly kind: 'going'; readonly by: string; readonly plan?: Plan }
   /** What an attachment at rest has lost is put back: until `attached` nothing is told of the ADD. */
   | { readonly kind: 'restoring' };

@@ -95,6 +95,11 @@ export class Kubernetes {
     return this.#keep(path, answer, 'get pods', ref);
   }
 
+  /** The next write reads first. */
+  forget(ref: PodRef): void {
+    this.#seen.delete(pathOf(ref));
+  }
+
   /**
    * Writes what `change` makes of the pod, again from the start after a conflict.
    * @param change of the pod as it is (undefined: there is none) -> what to write; undefined if nothing is to be written.

@@ -168,17 +168,19 @@ describe('a removal that cannot know what is on its way', () => {
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
-  it('sees it or refuses it, whenever it comes', async () => {
-    const one = await made();
-    const held = one.server.hold();
-    const late = one.ensure().catch(() => undefined);
-    await held.received;
+  // An ADD that waits for the lock has looked the pod up before it: what it saw then says nothing of its predecessor's writes.
+  it.each(['nothing', 'what was before its predecessor'])('makes it refused, having seen %s', async (seen) => {
+    const one = await made({}, { apiRetryMs: 0 });
     const other = await Kubernetes.open(one.plan.kubeconfig, defaultDeadlines);
+    if (seen !== 'nothing') await other.pod(one.plan.pod, patience());
+    await one.server.patchStatus('app', { metadata: { annotations: { theirs: 'stays' } } });
+    const held = one.server.hold();
+    const late = one.ensure().catch((error) => error.message);
+    await held.received;
     expect(await removeAnnotation(other, one.key, one.plan, undefined, patience())).toEqual({ kind: 'ok' });
-    await one.server.deletePod('app');
-    await held.deliver();
-    await late;
-    expect(await one.annotations()).toEqual({});
+    expect(await held.deliver()).toBe(409);
+    expect(await late).toContain('refused to write pod');
+    expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
   it('finds the fence of one that was killed, and takes it away', async () => {
