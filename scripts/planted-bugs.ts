@@ -204,11 +204,11 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/annotation.ts',
-        search: '  if (!facts?.settled) api.forget(plan.pod);\n',
+        search: '  api.forget(plan.pod);\n',
         replace: '',
       },
     ],
-    suites: [unit('test/effects/annotation.test.ts', 'on its way')],
+    suites: [unit('test/effects/annotation.test.ts', 'seen of the pod before')],
   },
   {
     letter: 'n',

@@ -70,8 +70,8 @@ export async function removeAnnotation(
   facts: Facts['publication'],
   patience: Patience,
 ): Promise<Outcome> {
-  // Seen before the lock, it would not show what a predecessor who died since has sent.
-  if (!facts?.settled) api.forget(plan.pod);
+  // Seen before the lock, it would not show what has come since, nor make stale what a predecessor sent who died since.
+  api.forget(plan.pod);
   let first: string | undefined;
   let isFence = false;
   const change = (pod: Pod | undefined): Annotations | undefined => {

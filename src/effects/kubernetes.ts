@@ -72,7 +72,7 @@ export class Kubernetes {
   readonly #access: Access;
   readonly #kubeconfig: string;
   readonly #deadlines: Deadlines;
-  /** What the last answer said of a pod: good enough to write upon, since a stale one is refused (K1). */
+  /** What the last answer said of a pod: good enough to write upon, since a stale one is refused (K1); not to leave it at that. */
   readonly #seen = new Map<string, Pod>();
 
   private constructor(access: Access, kubeconfig: string, deadlines: Deadlines) {
@@ -113,11 +113,14 @@ export class Kubernetes {
     const path = pathOf(ref);
     // A server that refuses for a conflict is there: that is worth more patience than one that is away.
     const conflicts = { end: patience.end, until: within(patience.end, this.#deadlines.apiRetryMs) };
+    let isNews = !this.#seen.has(path);
     for (let attempt = 1; ; attempt++) {
       const pod = this.#seen.get(path) ?? (await this.pod(ref, patience));
       const annotations = await change(pod);
-      if (!annotations || !pod) return;
+      if (isNews && !(pod && annotations)) return;
+      isNews = true;
       this.#seen.delete(path);
+      if (!pod || !annotations) continue;
       const { uid, resourceVersion } = pod.metadata;
       const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
       const answer = await this.#request('PATCH', `${path}/status`, body, patience);

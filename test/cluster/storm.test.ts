@@ -6,13 +6,14 @@ import { killByTime } from '../support/kill-by-time.ts';
 import { killMatrix } from '../support/kill-matrix.ts';
 import { emptyKubeWorld, podGround } from '../support/kube-node.ts';
 import { withSeed } from '../support/seed.ts';
-import { failures, mixture } from '../support/storm.ts';
+import { failures, storms } from '../support/storm.ts';
 
 const kills = complete ? 200 : 60;
 const sampledPoints = 8;
-const keys = 12;
+const keys = 8;
 const workers = 24;
-const mixtureMs = complete ? 60_000 : 15_000;
+const stormMs = 1_000;
+const count = complete ? 60 : 12;
 
 onCluster(withSeed('with an API server in the loop'), (parts) => {
   const home = useKubeNode(parts);
@@ -33,13 +34,15 @@ onCluster(withSeed('with an API server in the loop'), (parts) => {
     killMatrix(() => podGround(home(), sampledPoints), tally, dice('kill-matrix, in a cluster'));
   });
 
-  test(`ADDs and DELs of ${keys} pods by ${workers} processes, killed and paused, leave nothing`, async () => {
+  test(`${count} storms of ADDs and DELs of ${keys} pods by ${workers} processes, killed and paused`, async () => {
     const tally = new Tally('storm, in a cluster');
-    const pods = await Promise.all(Array.from({ length: keys }, () => home().pod()));
-    expect(await mixture({ targets: pods, salt: 'storm, in a cluster', workers, ms: mixtureMs, tally })).toEqual([]);
-    expect(await home().node.recover()).toMatchObject({ exitCode: 0, json: { owed: 0 } });
-    expect(failures(await Promise.all(pods.map((pod) => pod.del())))).toEqual([]);
-    await tally.clean(nothingLeft);
+    const targetsFor = () => Promise.all(Array.from({ length: keys }, () => home().pod()));
+    await storms(count, { targetsFor, salt: 'in a cluster', workers, ms: stormMs, tally }, async (pods) => {
+      expect(await home().node.recover()).toMatchObject({ exitCode: 0, json: { owed: 0 } });
+      expect(failures(await Promise.all(pods.map((pod) => pod.del())))).toEqual([]);
+      await tally.clean(nothingLeft);
+      await Promise.all(pods.map((pod) => home().forget(pod)));
+    });
     tally.print();
   });
 });

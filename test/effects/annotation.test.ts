@@ -51,7 +51,7 @@ async function made(
   onTestFinished(() => server.stop());
   const { metadata } = await server.createPod({ name: 'app', annotations, ...sharing({ emptyDir: {} }) });
   const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
-  const api = await Kubernetes.open(kubeconfig, { ...defaultDeadlines, apiMs: 1000, apiRetryMs: 10_000, ...deadlines });
+  const api = await Kubernetes.open(kubeconfig, { ...defaultDeadlines, ...deadlines });
   const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=app;K8S_POD_UID=${metadata.uid}`;
   const planned = async ({ ifName = 'net1', containerId: id = containerId, config = {} }: Partial<Parameters> = {}) => {
     const env = environment({ CNI_ARGS: args, CNI_IFNAME: ifName, CNI_CONTAINERID: id });
@@ -156,6 +156,38 @@ describe('the annotation', () => {
     expect(await one.annotations()).toMatchObject({ theirs: 'new', [dataName]: expect.stringContaining(containerId) });
     one.server.inject({ kind: 'answer', code: 409 }, { verb: 'PATCH', times: Number.POSITIVE_INFINITY });
     await expect(one.remove()).rejects.toMatchObject({ code: 11, message: expect.stringContaining('modified') });
+  });
+});
+
+// As an ADD has that looked its pod up, and then waited for the lock.
+describe('what was seen of the pod before another call changed it', () => {
+  const attachedSince = async () => {
+    const one = await made({ theirs: 'stays' });
+    const other = await Kubernetes.open(one.plan.kubeconfig, defaultDeadlines);
+    await other.pod(one.plan.pod, patience());
+    await one.ensure();
+    return { one, other };
+  };
+
+  it('is no reason to leave an entry where it is', async () => {
+    const { one, other } = await attachedSince();
+    await removeAnnotation(other, one.key, one.plan, { settled: true }, patience());
+    expect(await one.annotations()).toEqual({ theirs: 'stays' });
+  });
+
+  it('is no reason to write none', async () => {
+    const { one, other } = await attachedSince();
+    await other.pod(one.plan.pod, patience());
+    await one.remove();
+    await ensureAnnotation(other, one.key, one.plan, addresses, never, patience());
+    expect(await one.find()).toEqual({ kind: 'ok' });
+  });
+
+  it('is no reason to refuse', async () => {
+    const one = await made({ [dataName]: 'no JSON' });
+    await one.api.pod(one.plan.pod, patience());
+    await one.server.patchStatus('app', { metadata: { annotations: { [dataName]: null } } });
+    expect(await one.ensure()).toMatchObject({ kind: 'ok' });
   });
 });
 

@@ -12,6 +12,8 @@ export type Fault =
   | { readonly kind: 'reset'; readonly when: 'connected' | 'received' | 'applied' | 'answering' }
   /** Applied at once, answered later. */
   | { readonly kind: 'slow'; readonly ms: number }
+  /** Applied and answered so late, whether or not the client still lives. */
+  | { readonly kind: 'late'; readonly ms: () => number }
   /** Applied at once, answered a byte at a time, with so many ms between two. */
   | { readonly kind: 'bytewise'; readonly ms: number }
   /** Never answered. Not applied, unless said. */

@@ -252,6 +252,9 @@ async function misbehave(fault: Fault, seen: SeenRequest, connection: Connection
       await delay(fault.ms);
       return send(connection, reply);
     }
+    case 'late':
+      await delay(fault.ms());
+      return send(connection, apply());
     case 'bytewise':
       for (const byte of bytesOf(apply())) {
         if (!connection.isOpen) return;

@@ -1,5 +1,6 @@
 /** A mixture of ADDs and DELs on few keys by many processes, some of them killed or paused at random. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
 import { type Answer, answer, start } from './cni.ts';
 import type { Dice } from './dice.ts';
 import { dice, type Tally } from './faults.ts';
@@ -11,8 +12,8 @@ const again = 11;
 export const failures = (answers: readonly Answer[]): string[] =>
   answers.filter(({ exitCode }) => exitCode !== 0).map(({ signal, stdout, stderr }) => `${signal} ${stdout}${stderr}`);
 
-interface Mixture {
-  readonly targets: readonly Target[];
+interface Mixture<T extends Target> {
+  readonly targets: readonly T[];
   /** Of the dice. */
   readonly salt: string;
   readonly workers: number;
@@ -20,8 +21,24 @@ interface Mixture {
   readonly tally: Tally;
 }
 
+/**
+ * Short mixtures one after the other, each on keys of its own: what one call leaves, the next calls of its key would clean up.
+ * @param after looks at what is left
+ */
+export async function storms<T extends Target>(
+  count: number,
+  { targetsFor, salt, ...more }: Omit<Mixture<T>, 'targets'> & { readonly targetsFor: () => Promise<readonly T[]> },
+  after: (targets: readonly T[]) => Promise<void>,
+): Promise<void> {
+  for (let storm = 0; storm < count; storm++) {
+    const targets = await targetsFor();
+    expect(await mixture({ ...more, targets, salt: `${salt} ${storm}` })).toEqual([]);
+    await after(targets);
+  }
+}
+
 /** @returns what no call may say */
-export async function mixture({ targets, salt, workers, ms, tally }: Mixture): Promise<string[]> {
+async function mixture<T extends Target>({ targets, salt, workers, ms, tally }: Mixture<T>): Promise<string[]> {
   const end = performance.now() + ms;
   const wrong: string[] = [];
   const work = async (_: unknown, worker: number): Promise<void> => {

@@ -2,20 +2,29 @@
  * The annotation's write of an ADD that was killed after it had sent it: the API server (the stand-in) holds it back until the
  * follow-up has answered, and applies it then, if it still may. Nothing may come of it.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { start } from '../../support/cni.ts';
-import { Tally } from '../../support/faults.ts';
+import { complete, dice, Tally } from '../../support/faults.ts';
 import { emptyKubeWorld, KubeNode } from '../../support/kube-node.ts';
 import { withSeed } from '../../support/seed.ts';
 import { StandInApi } from '../../support/stand-in-api.ts';
+import { failures, storms } from '../../support/storm.ts';
 import { onRealSwitch, useNode } from '../../support/suite.ts';
 
 const rounds = 5;
 /** The write is guarded by a resourceVersion that is not the pod's any more. */
 const conflict = 409;
 
+const count = complete ? 100 : 16;
+const keys = 6;
+const workers = 24;
+const stormMs = 700;
+/** Of a write, at most. */
+const lateMs = 150;
+
 onRealSwitch(withSeed('late writes'), (theSwitch) => {
-  const tally = new Tally('late-write', 'complete');
+  const tally = new Tally('late-write');
   const node = useNode(theSwitch);
   let api: StandInApi | undefined;
   beforeAll(async () => {
@@ -70,5 +79,24 @@ onRealSwitch(withSeed('late writes'), (theSwitch) => {
     tally.cases++;
     tally.faults++;
     await nothingLeft(home);
+  });
+
+  test(`${count} storms of ADDs and DELs of ${keys} pods, killed and paused, while every write comes late`, async () => {
+    const home = new KubeNode(node(), server());
+    const roll = dice('late');
+    const lateness = () => roll.next() * lateMs;
+    const late = server().inject({ kind: 'late', ms: lateness }, { verb: 'PATCH', times: Number.POSITIVE_INFINITY });
+    try {
+      const targetsFor = () => Promise.all(Array.from({ length: keys }, () => home.pod()));
+      const options = { targetsFor, salt: 'late writes', workers, ms: stormMs, tally };
+      await storms(count, options, async (pods) => {
+        expect(failures(await Promise.all(pods.map((pod) => pod.del())))).toEqual([]);
+        expect(await home.node.recover()).toMatchObject({ exitCode: 0, json: { owed: 0 } });
+        await delay(2 * lateMs);
+        await nothingLeft(home);
+      });
+    } finally {
+      late.end();
+    }
   });
 });

@@ -8,16 +8,17 @@ import { start } from '../../support/cni.ts';
 import { complete, dice, Tally } from '../../support/faults.ts';
 import { type Mode, type Node, newId, type Pod } from '../../support/node.ts';
 import { withSeed } from '../../support/seed.ts';
-import { failures, mixture } from '../../support/storm.ts';
+import { failures, storms } from '../../support/storm.ts';
 import { onRealSwitch, useNode } from '../../support/suite.ts';
 import { expectNothingLeft } from '../../support/world.ts';
 
 const modes: readonly Mode[] = ['client', 'server'];
 const crowd = 100;
-const keys = 20;
-const workers = 50;
-/** Of the mixture, in each mode. */
-const mixtureMs = complete ? 30_000 : 10_000;
+const keys = 12;
+const workers = 40;
+const stormMs = 700;
+/** In each mode. */
+const count = complete ? 60 : 12;
 const pauses = complete ? 100 : 25;
 
 async function podsOf(node: Node, count: number): Promise<Pod[]> {
@@ -50,17 +51,19 @@ onRealSwitch(withSeed('the storm'), (theSwitch) => {
       await nothingLeft(node());
     });
 
-    test(`ADDs and DELs of ${keys} keys by ${workers} processes, killed and paused`, async () => {
-      const pods = await podsOf(node(), keys);
-      expect(await mixture({ targets: pods, salt: `storm ${mode}`, workers, ms: mixtureMs, tally })).toEqual([]);
-      const { exitCode, json } = await node().recover();
-      expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0 } });
-      // What is at rest stays until its DEL; nothing else may.
-      const rest = await node().world();
-      expect(rest.ports.length).toBeLessThanOrEqual(rest.journals.length);
-      expect(rest.addresses).toHaveLength(rest.journals.length);
-      expect(failures(await Promise.all(pods.map((pod) => pod.del())))).toEqual([]);
-      await nothingLeft(node());
+    test(`${count} storms of ADDs and DELs of ${keys} keys by ${workers} processes, killed and paused`, async () => {
+      const targetsFor = () => podsOf(node(), keys);
+      await storms(count, { targetsFor, salt: `storm ${mode}`, workers, ms: stormMs, tally }, async (pods) => {
+        const { exitCode, json } = await node().recover();
+        expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0 } });
+        // What is at rest stays until its DEL; nothing else may.
+        const rest = await node().world();
+        expect(rest.ports.length).toBeLessThanOrEqual(rest.journals.length);
+        expect(rest.addresses).toHaveLength(rest.journals.length);
+        expect(failures(await Promise.all(pods.map((pod) => pod.del())))).toEqual([]);
+        await nothingLeft(node());
+        await Promise.all(pods.map((pod) => pod.removeNetns()));
+      });
     });
 
     test('a paused ADD that goes on after its DEL has answered takes back what it still does', async () => {
