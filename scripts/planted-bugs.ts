@@ -208,7 +208,7 @@ export const bugs: readonly Bug[] = [
         replace: '',
       },
     ],
-    suites: [unit('test/effects/annotation.test.ts', 'seen of the pod before')],
+    suites: [unit('test/effects/annotation.test.ts', 'on its way')],
   },
   {
     letter: 'n',
