@@ -212,7 +212,9 @@ async function treat(
   const { found, past } = await judge(journal, witness, call);
   // Somebody began an attachment here since its port was seen without one.
   if (orphan) return found === 'empty' ? await finish(journal, keyOf(name, journal), label, 'orphan', task) : undefined;
-  const isLater = (journal.records[0]?.at ?? '') > started;
+  // What another boot began is over, whatever the clock says: before NTP has spoken it may say 1970.
+  const [header] = journal.records;
+  const isLater = header?.kind === 'begin' && header.boot === host.bootId() && header.at > started;
   if (!isLater && isReleased.has(found)) {
     if (found === 'empty' && looks === 1) return 'look again';
     return await finish(journal, keyOf(name, journal), label, found, task);

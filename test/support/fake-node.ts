@@ -104,6 +104,8 @@ export class FakeNode {
   readonly log: string[] = [];
   /** Descriptors that calls left open at their end: none, unless they died. */
   leaked = 0;
+  /** What its wall clock says: it goes back, too. */
+  now = new Date('2025-01-17T12:00:00.000Z');
 
   constructor(disk = new SimulatedDisk(['/var/lib']), world = new FakeWorld()) {
     this.disk = disk;
@@ -135,7 +137,7 @@ export class FakeNode {
       disk: fate.through?.(process) ?? process,
       host,
       log: { error: this.#say('error'), warning: this.#say('warning'), info: this.#say('info') },
-      clock: () => new Date('2025-01-17T12:00:00.000Z'),
+      clock: () => this.now,
       random: () => instance,
     };
     try {
