@@ -235,6 +235,18 @@ export const bugs: readonly Bug[] = [
     suites: [fault('test/fault/garbage.test.ts')],
   },
   {
+    letter: 's',
+    title: 'GC takes what came to rest after it was called',
+    patches: [
+      {
+        file: 'src/recovery/recover.ts',
+        search: 'if (staleSince !== undefined && !isLater(journal, staleSince)) {',
+        replace: 'if (staleSince !== undefined) {',
+      },
+    ],
+    suites: [fault('test/fault/clock.test.ts', 'GC')],
+  },
+  {
     letter: 'p',
     title: 'a put-back is told as if it were a part of the ADD',
     patches: [

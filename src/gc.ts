@@ -18,13 +18,12 @@ const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: 
 export async function gc(request: GcRequest, node: Node): Promise<void> {
   const { config, network, path, stdin, env } = request;
   const { dataDir, ovsdb, ipam, deadlines } = config;
-  const started = node.clock().toISOString();
   const instance = readInstance(node.disk, dataDir);
   const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
   const known = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
   const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, known, asChecked, progress };
   const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
-  const collected = instance === undefined ? [] : await collect(options, instance, started, isStale);
+  const collected = instance === undefined ? [] : await collect(options, instance, node.called(), isStale);
   const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
   const call = { instance: instance ?? '', end: now() + deadlines.delMs };
   refuse([

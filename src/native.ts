@@ -5,14 +5,21 @@ import { dlopen } from 'bun:ffi';
 
 const LOCK_EX_NB = 2 | 4;
 
-let libc:
-  | { flock(fd: number, operation: number): number; umount2(path: Uint8Array, flags: number): number }
-  | undefined;
+const CLOCK_BOOTTIME = 7;
+
+interface Libc {
+  flock(fd: number, operation: number): number;
+  umount2(path: Uint8Array, flags: number): number;
+  clock_gettime(clock: number, time: BigInt64Array): number;
+}
+
+let libc: Libc | undefined;
 
 const libcOf = () => {
   libc ??= dlopen('libc.so.6', {
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
+    clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -28,6 +35,13 @@ export function flock(fd: number): boolean {
 
 /** umount2(2), without flags. @returns false if it is in use, or no mount. */
 export const unmount = (path: string): boolean => libcOf().umount2(new TextEncoder().encode(`${path}\0`), 0) === 0;
+
+/** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): what proc(5) counts in. */
+export function sinceBootMs(): number {
+  const time = new BigInt64Array(2);
+  libcOf().clock_gettime(CLOCK_BOOTTIME, time);
+  return Number(time[0]) * 1000 + Number(time[1]) / 1e6;
+}
 
 /** CRC-32 (IEEE 802.3), continued from `previous`. Importing node:zlib costs every call 5 ms, a table of our own 1 ms. */
 export const crc32 = (bytes: Uint8Array, previous = 0): number => Bun.hash.crc32(bytes, previous);

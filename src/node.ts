@@ -1,12 +1,14 @@
 /**
  * The real node: the parts that the handlers and the commands are handed, put together once.
  */
+import { readFileSync } from 'node:fs';
 import type { Machine } from './cli/cli.ts';
 import type { Basics } from './cni/config.ts';
 import { defaultDeadlines } from './deadlines.ts';
 import { createHost, type Host } from './effects/host.ts';
 import { type Disk, realDisk } from './journal/disk.ts';
 import { type Log, openLog } from './log.ts';
+import { sinceBootMs } from './native.ts';
 
 /** What the handlers are given of the machine they run on. */
 export interface Node {
@@ -14,6 +16,8 @@ export interface Node {
   readonly host: Host;
   readonly log: Log;
   readonly clock: () => Date;
+  /** When this call was made: its process can have waited long for a processor. */
+  readonly called: () => Date;
   /** 64 random bits as 16 hex digits. */
   readonly random: () => string;
 }
@@ -26,7 +30,19 @@ interface Edges {
 
 export function createNode(config: Pick<Basics, 'deadlines' | 'logFile' | 'logLevel'>, edges: Edges): Node {
   const { clock, random, stderr } = edges;
-  return { disk: realDisk, host: createHost(config.deadlines), log: openLog(config, stderr, clock), clock, random };
+  const [host, log] = [createHost(config.deadlines), openLog(config, stderr, clock)];
+  return { disk: realDisk, host, log, clock, called: () => forked(clock()), random };
+}
+
+/** USER_HZ, the same on every architecture. */
+const tickMs = 10;
+
+/** When this process was forked, to the tick after it (proc_pid_stat(5), field 22). */
+function forked(now: Date): Date {
+  const stat = readFileSync('/proc/self/stat', 'utf8');
+  // The second field, the program's name, may hold anything.
+  const startTicks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  return new Date(now.getTime() - (sinceBootMs() - (startTicks + 1) * tickMs));
 }
 
 export const machineForPeople = (clock: () => Date, pid: number): Machine => ({

@@ -16,7 +16,7 @@ import { crc32 } from '../native.ts';
 export interface Stamped {
   /** 1 for the first record of a file, then one more each. */
   readonly seq: number;
-  /** Wall-clock time, ISO 8601. For people; and recovery leaves alone what begins, in its own boot, after it. */
+  /** Wall-clock time, ISO 8601. For people; and GC leaves what came to rest after it was called. */
   readonly at: string;
 }
 

@@ -1,7 +1,7 @@
 /**
  * `userspace recover`: every attachment of a data directory is brought to where it belongs. A removal that was begun is completed, an
  * ADD whose process is dead is rolled back; what no sandbox can use any more is released; what a living one has lost is put back; a
- * port of ours without a journal is removed. What somebody works on right now, or begins after us, is his.
+ * port of ours without a journal is removed. What somebody works on right now is his: what decides is the lock, and never a clock.
  */
 import { join } from 'node:path';
 import { type AttachmentKey, journalName, journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
@@ -61,10 +61,8 @@ export interface RecoverOptions {
 /** One journal, and what is to become of it. */
 interface Task extends RecoverOptions {
   readonly instance: string;
-  /** ISO 8601: what begins later is left alone. */
-  readonly started: string;
-  /** Whoever asks says that nobody knows it any more. */
-  readonly stale?: true;
+  /** Whoever asked at this moment (ISO 8601) knows nothing of it: he can only mean what was at rest by then. */
+  readonly staleSince?: string;
   /** Switches that cannot be asked: no port of theirs is known to be lost. */
   readonly silent?: ReadonlySet<string>;
   /** Nobody else made this journal: we did, to have the lock of a port without one. */
@@ -88,7 +86,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
     recovered.push(one);
   };
   if (!options.dryRun) syncNames(disk, dataDir);
-  const task: Task = { ...options, instance, started: options.clock().toISOString() };
+  const task: Task = { ...options, instance };
   // Ports before journals: a live ADD has its journal before its port.
   const switches: SwitchPorts[] = [];
   for (const ovsdb of switchesOf(task)) switches.push(await portsOf({ ...task, ovsdb }));
@@ -127,7 +125,7 @@ export async function payOwed(
   names: readonly string[],
 ): Promise<void> {
   const end = now() + payMs;
-  const task = { ...options, instance, started: options.clock().toISOString(), asChecked: (plan: Plan) => plan };
+  const task = { ...options, instance, asChecked: (plan: Plan) => plan };
   for (const name of names) {
     if (now() >= end) return;
     const one = await tolerant(name, () => recoverOne(name, { ...task, removeMs: remainingMs(end) }));
@@ -135,15 +133,15 @@ export async function payOwed(
   }
 }
 
-/** Whatever of a network the runtime does not know any more is removed; what cannot be is owed. */
+/** Whatever of a network the runtime did not know any more when it asked is removed; what cannot be is owed. */
 export async function collect(
   options: RecoverOptions,
   instance: string,
-  started: string,
+  asked: Date,
   isStale: (key: AttachmentKey) => boolean,
 ): Promise<readonly Recovered[]> {
   const collected: Recovered[] = [];
-  const task: Task = { ...options, instance, started, stale: true };
+  const task: Task = { ...options, instance, staleSince: asked.toISOString() };
   for (const name of listJournals(options.disk, options.dataDir, journalSuffix).sort()) {
     const one = await tolerant(name, async () => {
       const key = keyOfJournalName(name) ?? keyPeeked(options, name);
@@ -204,7 +202,7 @@ async function treat(
   task: Task,
   looks: number,
 ): Promise<Recovered | 'look again' | undefined> {
-  const { host, instance, removeMs, started, stale, orphan, silent } = task;
+  const { host, instance, removeMs, staleSince, orphan, silent } = task;
   const call = { instance, lockFd: journal.fd, end: now() + removeMs };
   const isPortLost: Witness['isPortLost'] = async (plan, call) =>
     !silent?.has(plan.ovsdb) && (await host.isPortLost(plan, call));
@@ -212,17 +210,20 @@ async function treat(
   const { found, past } = await judge(journal, witness, call);
   // Somebody began an attachment here since its port was seen without one.
   if (orphan) return found === 'empty' ? await finish(journal, keyOf(name, journal), label, 'orphan', task) : undefined;
-  // What another boot began is over, whatever the clock says: before NTP has spoken it may say 1970.
-  const [header] = journal.records;
-  const isLater = header?.kind === 'begin' && header.boot === host.bootId() && header.at > started;
-  if (!isLater && isReleased.has(found)) {
+  if (isReleased.has(found)) {
     if (found === 'empty' && looks === 1) return 'look again';
     return await finish(journal, keyOf(name, journal), label, found, task);
   }
-  if (!isLater && stale) return await finish(journal, keyOf(name, journal), label, 'stale', task);
-  if (!isLater && found === 'lost' && past) return await restore(journal, past, label, task);
+  if (staleSince !== undefined && !isLater(journal, staleSince)) {
+    return await finish(journal, keyOf(name, journal), label, 'stale', task);
+  }
+  if (found === 'lost' && past) return await restore(journal, past, label, task);
   return { key: label, found, result: 'kept', owed: [], ...(found === 'unjudged' && unjudged) };
 }
+
+/** An ADD that ran when GC was called can be in no list of those that its runtime knows. */
+const isLater = ({ records }: Journal<Entry>, moment: string): boolean =>
+  (records.find(({ kind }) => kind === 'attached')?.at ?? '') > moment;
 
 const unjudged = { note: 'its network namespace cannot be judged from here: DEL will remove it' };
 const untold = { note: 'an address that it had may still be held by its IPAM plugin' };

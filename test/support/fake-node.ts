@@ -138,6 +138,7 @@ export class FakeNode {
       host,
       log: { error: this.#say('error'), warning: this.#say('warning'), info: this.#say('info') },
       clock: () => this.now,
+      called: () => this.now,
       random: () => instance,
     };
     try {

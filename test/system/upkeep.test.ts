@@ -1,4 +1,5 @@
 /** GC and STATUS of CNI 1.1.0 on a real switch, and against servers that are of no help. */
+import { existsSync, rmSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -64,6 +65,36 @@ cat > /dev/null`,
       const { json } = await call(command, { ...ipam, 'cni.dev/valid-attachments': [] });
       expect(json).toMatchObject({ code: 50, msg: expect.stringContaining('pool is empty') });
     }
+  });
+
+  test.each(['made after GC was called', 'that runs when GC is called'])('an ADD %s is left by it', async (when) => {
+    const gates = ['begun', 'running'].map((name) => join(node().directory, name));
+    const [gcWaits, addWaits] = gates as [string, string];
+    const wait = (gate: string) => `touch ${gate}; while [ -e ${gate} ]; do sleep 0.02; done`;
+    const reached = async (gate: string) => {
+      for (let tries = 0; tries < 500 && !existsSync(gate); tries++) await Bun.sleep(10);
+    };
+    const answer = '{"cniVersion":"1.0.0","ips":[{"address":"10.56.0.99/24"}]}';
+    await node().program('slow', `if [ "$CNI_COMMAND" = ADD ]; then ${wait(addWaits)}; echo '${answer}'; fi`);
+    const [listed, later] = [await node().pod(), await node().pod()];
+    expect(await listed.add()).toMatchObject({ exitCode: 0 });
+    const runs = when.includes('runs');
+    const running = runs ? later.add('net1', { ipam: { type: 'slow' } }) : undefined;
+    if (runs) await reached(addWaits);
+    // A process can have waited long for a processor: the moment of the call is its fork.
+    const under = ['sh', '-c', `${wait(gcWaits)}; exec "$0" "$@"`];
+    const collected = cni('GC', { config: node().config(gcConfig([listed])), path: node().path }, { under });
+    await reached(gcWaits);
+    if (runs) rmSync(addWaits);
+    expect(await (running ?? later.add())).toMatchObject({ exitCode: 0 });
+    rmSync(gcWaits);
+    expect(await collected).toMatchObject(ok);
+    expect((await node().world()).ports).toEqual([listed, later].map((pod) => pod.portName()).sort());
+    // Called now, it knows better.
+    expect(await gc([listed])).toMatchObject(ok);
+    expect((await node().world()).ports).toEqual([listed.portName()]);
+    expect(await listed.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
   });
 
   test('the result of 1.1.0 says socket and MTU', async () => {
