@@ -14,9 +14,9 @@ import { expectNothingLeft } from '../../support/world.ts';
 
 const modes: readonly Mode[] = ['client', 'server'];
 const crowd = 100;
-const keys = 12;
-const workers = 40;
-const stormMs = 700;
+const keys = 20;
+const workers = 50;
+const stormMs = 1_000;
 /** In each mode. */
 const count = complete ? 60 : 12;
 const pauses = complete ? 100 : 25;
