@@ -48,12 +48,19 @@ const options = {
   version: { type: 'boolean', default: false },
 } as const;
 
-/** The command itself included. */
-const wordsMost: { readonly [command: string]: number } = { list: 1, show: 3, recover: 1 };
+/** Of each command: how many words, itself included, and which options beside those that all take. */
+const commands: { readonly [command: string]: { readonly words: number; readonly options: readonly string[] } } = {
+  list: { words: 1, options: [] },
+  show: { words: 3, options: [] },
+  recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb'] },
+};
+
+const common: readonly string[] = ['json', 'data-dir'];
 
 type Words = ReturnType<typeof parse>;
 
-const parse = (args: readonly string[]) => parseArgs({ args: [...args], options, allowPositionals: true });
+const parse = (args: readonly string[]) =>
+  parseArgs({ args: [...args], options, allowPositionals: true, tokens: true });
 
 /** @returns the exit code. */
 export async function runCli(terminal: Terminal, machine: Machine): Promise<number> {
@@ -61,15 +68,14 @@ export async function runCli(terminal: Terminal, machine: Machine): Promise<numb
   try {
     words = parse(terminal.args);
   } catch (error) {
-    return misused(terminal, error instanceof Error ? error.message : String(error));
+    // What follows is advice for programmers.
+    return misused(terminal, String(error instanceof Error ? error.message : error).split('. ')[0] ?? '');
   }
   const [command] = words.positionals;
   if (words.values.version) return said(terminal, `${terminal.version}\n`);
   if (words.values.help || command === undefined || command === 'help') return said(terminal, help(terminal.version));
-  const most = wordsMost[command];
-  if (most !== undefined && words.positionals.length > most) {
-    return misused(terminal, `"${command}" takes no word "${words.positionals[most]}"`);
-  }
+  const misuse = misuseOf(command, words);
+  if (misuse) return misused(terminal, misuse);
   words.values['data-dir'] = resolve(words.values['data-dir']);
   try {
     return await run(command, words, terminal, machine);
@@ -79,18 +85,23 @@ export async function runCli(terminal: Terminal, machine: Machine): Promise<numb
   }
 }
 
+/** An option that is not heeded would be believed. */
+function misuseOf(command: string, { positionals, tokens }: Words): string | undefined {
+  const known = commands[command];
+  if (!known) return `there is no command "${command}"`;
+  if (positionals.length > known.words) return `"${command}" takes no word "${positionals[known.words]}"`;
+  if (command === 'show' && !positionals[1]) return 'show needs a container id';
+  const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
+  const strange = given.find((name) => !common.includes(name) && !known.options.includes(name));
+  if (strange) return `"${command}" takes no --${strange}`;
+  return given.includes('forget') && given.includes('boot') ? '--forget takes no --boot' : undefined;
+}
+
 async function run(command: string, words: Words, terminal: Terminal, machine: Machine): Promise<number> {
-  switch (command) {
-    case 'list':
-      return list(words, terminal, machine);
-    case 'show':
-      return show(words, terminal, machine);
-    case 'recover':
-      if (words.values.forget !== undefined) return await forgetOne(words.values.forget, words, terminal, machine);
-      return await recoverAlone(words, terminal, machine);
-    default:
-      return misused(terminal, `there is no command "${command}"`);
-  }
+  if (command === 'list') return list(words, terminal, machine);
+  if (command === 'show') return show(words, terminal, machine);
+  if (words.values.forget !== undefined) return await forgetOne(words.values.forget, words, terminal, machine);
+  return await recoverAlone(words, terminal, machine);
 }
 
 function said({ stdout }: Terminal, text: string): number {
@@ -107,12 +118,19 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 function list({ values }: Words, terminal: Terminal, { disk }: Machine): number {
   const attachments = readAttachments(disk, values['data-dir']).map(({ attachment }) => attachment);
-  return said(terminal, values.json ? json({ attachments }) : table(attachments, paint(terminal.interactive)));
+  if (values.json) return said(terminal, json({ attachments }));
+  if (attachments.length === 0) return said(terminal, nothingIn(values['data-dir'], disk));
+  return said(terminal, table(attachments, paint(terminal.interactive)));
+}
+
+/** A directory's name mistyped has no attachments either. */
+function nothingIn(dataDir: string, disk: Disk): string {
+  const isThere = disk.lookup(dataDir) !== undefined;
+  return `no attachments in ${dataDir}${isThere ? '' : ', which is not there'}\n`;
 }
 
 function show({ values, positionals }: Words, terminal: Terminal, { disk }: Machine): number {
-  const [, id, ifName] = positionals;
-  if (!id) return misused(terminal, 'show needs a container id');
+  const [, id = '', ifName] = positionals;
   const found = matching(readAttachments(disk, values['data-dir']), id, ifName);
   if (found.length === 0) {
     terminal.stderr(`userspace show: no attachment of "${id}${ifName ? ` ${ifName}` : ''}" in ${values['data-dir']}\n`);
@@ -131,15 +149,20 @@ async function forgetOne(
   terminal: Terminal,
   { disk, clock }: Machine,
 ): Promise<number> {
-  const left = await forget(disk, values['data-dir'], key, clock);
-  if (values.json) return said(terminal, json({ forgotten: key, left }));
-  return said(terminal, `${key}: forgotten; if it is still there, it stays: ${left.join(', ') || 'nothing'}\n`);
+  const dryRun = values['dry-run'];
+  const left = await forget(disk, values['data-dir'], key, clock, dryRun);
+  if (values.json) return said(terminal, json({ forgotten: key, dryRun, left }));
+  const done = dryRun
+    ? 'would be forgotten; if it is still there, it would stay'
+    : 'forgotten; if it is still there, it stays';
+  return said(terminal, `${key}: ${done}: ${left.join(', ') || 'nothing'}\n`);
 }
 
 /** With the node's lease, where there is a directory to be alone in. */
 async function recoverAlone(words: Words, terminal: Terminal, machine: Machine): Promise<number> {
   const dataDir = words.values['data-dir'];
   const isThere = machine.disk.lookup(dataDir) !== undefined;
+  if (!isThere && !words.values.json) terminal.stdout(nothingIn(dataDir, machine.disk));
   if (words.values.boot && isThere) await whenSwitchAnswers(words, machine);
   if (words.values['dry-run'] || !isThere) return await recoverAll(words, terminal, machine);
   const me = {

@@ -17,8 +17,8 @@ configuration of type "userspace" on stdin. For people:
   --forget KEY       recover drops what is owed of one attachment, and says what that leaves
   --dry-run          recover says what it would do, and changes nothing
   --data-dir DIR     where the journals are (default /var/lib/cni/userspace)
-  --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock); recover takes the
-                     address of each journal, and this one only where a journal is unreadable
+  --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
+                     for ports without a journal; each attachment's own is in its journal
   --version          the version of this executable
 
 Exit codes: 0 done, nothing left to do; 1 it failed; 2 wrong words; 3 something is owed (try recover again once

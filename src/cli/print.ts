@@ -27,7 +27,6 @@ const stateColour: Record<Attachment['state'], Colour> = {
 };
 
 export function table(attachments: readonly Attachment[], colours: Paint): string {
-  if (attachments.length === 0) return 'no attachments\n';
   const heads = ['NETWORK', 'CONTAINER', 'IFNAME', 'STATE', 'BRIDGE', 'PORT', 'ADDRESSES', 'SINCE'];
   const rows = attachments.map((one) => [
     one.network || one.key,

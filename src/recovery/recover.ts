@@ -284,17 +284,23 @@ async function finish(
 // ---- by hand
 
 /** Drops what is owed of an attachment. @returns what it leaves, in words. @throws Error if it is not owed */
-export async function forget(disk: Disk, dataDir: string, key: string, clock: () => Date): Promise<string[]> {
+export async function forget(
+  disk: Disk,
+  dataDir: string,
+  key: string,
+  clock: () => Date,
+  dryRun: boolean,
+): Promise<string[]> {
   const path = join(dataDir, `${key}${journalSuffix}`);
   const journal = Journal.open<Entry>(disk, path, { create: false, clock });
   if (!journal) throw new Error(`there is no journal of "${key}" in ${dataDir}`);
   try {
-    if ((await journal.lock(now())) !== 'held') throw new Error(`somebody works on "${key}"`);
+    if ((await journal.lock(now(), !dryRun)) !== 'held') throw new Error(`somebody works on "${key}"`);
     const past = journal.damaged ? undefined : fold(journal.records);
     if (past?.state === 'attached' && !journal.going)
       throw new Error(`"${key}" is attached: the runtime's DEL removes it`);
     const left = leftBehind(past?.undo ?? planOfHeader(journal.records));
-    journal.unlink();
+    if (!dryRun) journal.unlink();
     return left;
   } finally {
     journal.close();

@@ -51,8 +51,11 @@ describe('list', () => {
     expect(found).toEqual(states);
   });
 
-  it('says so when there is nothing', async () => {
-    expect((await (await cliScene()).run('list')).out).toBe('no attachments\n');
+  it('says so when there is nothing, and where', async () => {
+    const s = await cliScene();
+    expect((await s.run('list')).out).toBe(`no attachments in ${s.dataDir}\n`);
+    const nowhere = join(s.dataDir, 'none');
+    expect((await s.run('list', '--data-dir', nowhere)).out).toBe(`no attachments in ${nowhere}, which is not there\n`);
   });
 
   it('with --json is one document with everything that is known', async () => {
@@ -145,7 +148,7 @@ describe('list', () => {
   it('leaves alone what is no journal', async () => {
     const s = await cliScene();
     for (const name of ['notes.txt', 'net:a:b.journal.corrupt', 'journal']) writeFileSync(join(s.dataDir, name), '');
-    expect((await s.run('list')).out).toBe('no attachments\n');
+    expect((await s.run('list')).out).toBe(`no attachments in ${s.dataDir}\n`);
   });
 });
 

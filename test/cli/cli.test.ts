@@ -31,9 +31,14 @@ describe('the words of a command', () => {
     [['recover', '--json=yes'], '--json'],
     [['list', '-x'], '-x'],
     [['show'], 'container id'],
+    [['show', ''], 'container id'],
     [['list', 'everything'], 'everything'],
     [['recover', 'net:c0ffee:net1'], 'net:c0ffee:net1'],
     [['show', 'c0ffee', 'net1', 'net2'], 'net2'],
+    [['list', '--dry-run'], '--dry-run'],
+    [['list', '--ovsdb', 'unix:/db.sock'], '--ovsdb'],
+    [['show', 'c0ffee', '--forget', 'net:c0ffee:net1'], '--forget'],
+    [['recover', '--boot', '--forget', 'net:c0ffee:net1'], '--boot'],
   ])('%j are wrong: exit code 2, said on stderr, and nothing was done', async (args, word) => {
     const s = await cliScene();
     await s.journal(keyOf('c0ffee'), adding(keyOf('c0ffee')));
@@ -46,7 +51,7 @@ describe('the words of a command', () => {
 
   it('an option without its value is wrong too', async () => {
     const s = await cliScene();
-    expect((await s.run('list', '--ovsdb')).exitCode).toBe(2);
+    expect((await s.run('recover', '--ovsdb')).exitCode).toBe(2);
   });
 });
 
@@ -55,7 +60,9 @@ describe('a data directory', () => {
     const s = await cliScene();
     const nowhere = ['--data-dir', join(s.dataDir, 'none')];
     expect(await s.run('list', ...nowhere).then(({ exitCode }) => exitCode)).toBe(0);
-    expect(await s.run('recover', ...nowhere).then(({ exitCode }) => exitCode)).toBe(0);
+    const { exitCode, out } = await s.run('recover', ...nowhere);
+    expect(exitCode).toBe(0);
+    expect(out).toContain(`no attachments in ${nowhere[1]}, which is not there\n`);
   });
 
   it('that is none is exit code 1, by its path', async () => {
@@ -68,6 +75,18 @@ describe('a data directory', () => {
       expect(err).toContain(`userspace ${words[0]}: `);
       expect(err).toContain(file);
     }
+  });
+});
+
+describe('recover --forget', () => {
+  it('of what is owed drops its journal and names what stays; a dry run drops nothing', async () => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), owing(keyOf('aaaa')), true);
+    const [dry, done] = [['--dry-run'], []].map((more) => () => s.run('recover', '--forget', 'net:aaaa:net1', ...more));
+    expect(await dry?.()).toMatchObject({ exitCode: 0, out: expect.stringContaining('would be forgotten') });
+    expect(existsSync(path)).toBe(true);
+    expect(await done?.()).toMatchObject({ exitCode: 0, out: expect.stringContaining('an address of IPAM plugin') });
+    expect(existsSync(path)).toBe(false);
   });
 });
 

@@ -256,7 +256,10 @@ onRealSwitch('recovery', (theSwitch) => {
     await rename(socket, `${socket}.away`);
     await pod.del('net1', { deadlines: { delMs: 1_000, reconnectMs: 100 } });
     await rename(`${socket}.away`, socket);
+    const dry = await node().recover('--forget', key, '--dry-run');
+    expect((await node().world()).journals).toHaveLength(1);
     const { json } = await node().recover('--forget', key);
+    expect(dry.json).toEqual({ ...json, dryRun: true });
     expect(json.left).toContain(`port "${pod.portName()}" on bridge "${node().bridge}"`);
     expect((await node().world()).journals).toEqual([]);
     // The marks still say whose it is.
