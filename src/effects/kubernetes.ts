@@ -102,8 +102,9 @@ export class Kubernetes {
 
   /**
    * Writes what `change` makes of the pod, again from the start after a conflict.
-   * @param change of the pod as it is (undefined: there is none) -> what to write; undefined if nothing is to be written.
-   * Asked once more after every write, so that it can add to it. @throws ApiError, and what `change` throws
+   * @param change of the pod as it was last seen (undefined: there is none) -> what to write; undefined if nothing is to be written,
+   * which counts of a pod read by this call. Asked once more after every write, so that it can add to it.
+   * @throws ApiError, and what `change` throws
    */
   async write(
     ref: PodRef,
