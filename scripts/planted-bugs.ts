@@ -22,6 +22,7 @@ export interface Bug {
 }
 
 const unit = (file: string, only?: string): Suite => ({ project: 'unit', file, ...(only && { only }) });
+const property = (file: string): Suite => ({ project: 'property', file });
 const fault = (file: string, only?: string): Suite => ({ project: 'fault', file, ...(only && { only }) });
 const real = (file: string, only?: string): Suite => ({ project: 'real-fault', file, ...(only && { only }) });
 
@@ -208,7 +209,7 @@ export const bugs: readonly Bug[] = [
         replace: '',
       },
     ],
-    suites: [unit('test/effects/annotation.test.ts', 'on its way')],
+    suites: [property('test/property/annotation.test.ts')],
   },
   {
     letter: 'n',

@@ -36,13 +36,21 @@ export interface SeenRequest extends HttpRequest {
 /** A PATCH that was received and is not applied before the test says so. */
 export interface Held {
   readonly received: Promise<SeenRequest>;
-  /** Applies it now, as late as that is, and answers whoever still listens. @returns the answer's code */
-  deliver(): Promise<number>;
+  /**
+   * Applies it now, as late as that is, and answers whoever still listens; of one that is dead nobody does, and he who plays him in
+   * this process must not hear it. @returns the answer's code
+   */
+  deliver(heard?: boolean): Promise<number>;
+  /** If none came: no other is held in its stead. */
+  cancel(): void;
 }
 
 interface Holding {
+  /** So many go through before it. */
+  passing: number;
   readonly receive: (request: SeenRequest) => void;
-  readonly delivered: Promise<void>;
+  /** Whether the answer is to be heard. */
+  readonly delivered: Promise<boolean>;
   readonly answered: (code: number) => void;
 }
 
@@ -95,18 +103,27 @@ export class StandInApi extends Api {
     return this.#faults.inject(fault, options);
   }
 
-  /** The next PATCH that comes is held back; those after it are not. */
-  hold(): Held {
+  /** The next PATCH that comes, or the one after so many others, is held back; those after it are not. */
+  hold(passing = 0): Held {
     const arrival = Promise.withResolvers<SeenRequest>();
-    const delivery = Promise.withResolvers<void>();
+    const delivery = Promise.withResolvers<boolean>();
     const answer = Promise.withResolvers<number>();
-    this.#holdings.push({ receive: arrival.resolve, delivered: delivery.promise, answered: answer.resolve });
-    const deliver = async (): Promise<number> => {
+    const holding: Holding = {
+      passing,
+      receive: arrival.resolve,
+      delivered: delivery.promise,
+      answered: answer.resolve,
+    };
+    this.#holdings.push(holding);
+    const deliver = async (heard = true): Promise<number> => {
       await arrival.promise;
-      delivery.resolve();
+      delivery.resolve(heard);
       return await answer.promise;
     };
-    return { received: arrival.promise, deliver };
+    const cancel = (): void => {
+      this.#holdings.splice(0, Number.POSITIVE_INFINITY, ...this.#holdings.filter((one) => one !== holding));
+    };
+    return { received: arrival.promise, deliver, cancel };
   }
 
   override async createPod(options: PodOptions): Promise<Json> {
@@ -178,18 +195,24 @@ export class StandInApi extends Api {
       seen.status = reply.status;
       return reply;
     };
-    const holding = request.method === 'PATCH' ? this.#holdings.shift() : undefined;
+    const holding = request.method === 'PATCH' ? this.#nextHolding() : undefined;
     if (holding) {
       holding.receive(seen);
-      await holding.delivered;
+      const heard = await holding.delivered;
       const reply = apply();
-      send(connection, reply);
+      if (heard) send(connection, reply);
       holding.answered(reply.status);
       return;
     }
     const fault = this.#faults.ofRequest(request.method);
     if (fault) await misbehave(fault, seen, connection, apply);
     else send(connection, apply());
+  }
+
+  #nextHolding(): Holding | undefined {
+    const [next] = this.#holdings;
+    if (next && next.passing-- > 0) return undefined;
+    return this.#holdings.shift();
   }
 
   #apply({ method, path, headers, body, user }: SeenRequest): Reply {

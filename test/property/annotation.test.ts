@@ -1,0 +1,161 @@
+/**
+ * Calls of one attachment in a row, each with its lock: some looked the pod up long before they had it, some die with a write sent,
+ * which the API server takes calls later. What the last call said is so, and a late write changes nothing of it.
+ */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { defaultDeadlines } from '../../src/deadlines.ts';
+import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
+import { Kubernetes } from '../../src/effects/kubernetes.ts';
+import type { AnnotationPlan } from '../../src/machines/protocol.ts';
+import { namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
+import { soon } from '../support/effect-parts.ts';
+import { withSeed } from '../support/seed.ts';
+import { type Held, StandInApi } from '../support/stand-in-api.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const runs = 300;
+const key = { network: 'net', containerId: '0123456789abcdef', ifName: 'net1' };
+/** One that dies asks nothing a second time when its request, which nobody answers, is over: dead as it is. */
+const patience = (dies = 0) => ({ end: soon(20_000), until: soon(dies > 0 ? 0 : 20_000) });
+const never = async () => false;
+
+interface Step {
+  readonly verb: 'ADD' | 'DEL';
+  /** How many calls before its own turn it looked the pod up; 0: it did not. */
+  readonly early: number;
+  /** With its n-th write sent it is dead; 0: it lives. */
+  readonly dies: number;
+  /** How many calls later the API server takes that write. */
+  readonly late: number;
+  /** Somebody else writes something of his own before it. */
+  readonly others: boolean;
+}
+
+const steps = fc.array(
+  fc.record<Step>({
+    verb: fc.constantFrom('ADD', 'DEL'),
+    early: fc.nat(3),
+    dies: fc.nat(2),
+    late: fc.nat(3),
+    others: fc.boolean(),
+  }),
+  { minLength: 2, maxLength: 7 },
+);
+
+let made = 0;
+
+class Story {
+  readonly #server: StandInApi;
+  readonly #plan: AnnotationPlan;
+  readonly #name: string;
+  /** As much of a journal as decides here. */
+  readonly #journal = { begun: false, settled: false, going: false };
+  readonly #clients: Promise<Kubernetes>[] = [];
+  readonly #sent: { readonly held: Held; readonly due: number }[] = [];
+  deaths = 0;
+
+  private constructor(server: StandInApi, kubeconfig: string, name: string, uid: string) {
+    this.#server = server;
+    this.#name = name;
+    this.#plan = { kubeconfig, pod: { namespace, name, uid }, mappedDir: '/run/app/', data: { ...key } };
+  }
+
+  static async begin(server: StandInApi, kubeconfig: string): Promise<Story> {
+    const name = `app-${++made}`;
+    const { metadata } = await server.createPod({ name, annotations: { theirs: '0' } });
+    return new Story(server, kubeconfig, name, metadata.uid);
+  }
+
+  async play(all: readonly Step[]): Promise<void> {
+    for (const [turn, step] of all.entries()) {
+      for (const [index, { early }] of all.entries()) if (index - early === turn && early > 0) await this.#look(index);
+      await this.#land(turn);
+      if (step.others) await this.#server.patchStatus(this.#name, { metadata: { annotations: { theirs: `${turn}` } } });
+      await this.#expectWhatWasSaid();
+      await this.#call(step, turn);
+    }
+    // A runtime comes back until it is done.
+    await this.#live({ verb: 'DEL' }, all.length);
+    await this.#expectWhatWasSaid();
+    await this.#land(Number.POSITIVE_INFINITY);
+    await this.#expectWhatWasSaid();
+    await this.#server.deletePod(this.#name);
+  }
+
+  #client(index: number): Promise<Kubernetes> {
+    this.#clients[index] ??= Kubernetes.open(this.#plan.kubeconfig, defaultDeadlines);
+    return this.#clients[index];
+  }
+
+  async #look(index: number): Promise<void> {
+    await (await this.#client(index)).pod(this.#plan.pod, patience());
+  }
+
+  async #land(turn: number): Promise<void> {
+    for (const { held, due } of this.#sent) if (due <= turn) await held.deliver(false);
+    this.#sent.splice(0, Number.POSITIVE_INFINITY, ...this.#sent.filter(({ due }) => due > turn));
+  }
+
+  async #call(step: Step, turn: number): Promise<void> {
+    const held = step.dies > 0 ? this.#server.hold(step.dies - 1) : undefined;
+    const life = this.#live(step, turn).then(() => 'lived');
+    // One that is dead hears nothing any more, until the test is over.
+    life.catch(() => undefined);
+    const end = held ? Promise.race([life, held.received.then(() => 'died')]) : life;
+    const how = await end.finally(() => held?.cancel());
+    if (!held || how === 'lived') return;
+    this.deaths++;
+    this.#sent.push({ held, due: turn + 1 + step.late });
+  }
+
+  /** As a call goes under its lock (plugin.ts): what is there already goes first. */
+  async #live({ verb, dies = 0 }: Pick<Step, 'verb'> & Partial<Step>, index: number): Promise<void> {
+    const api = await this.#client(index);
+    const journal = this.#journal;
+    if (journal.begun) {
+      journal.going = true;
+      const facts = journal.settled ? ({ settled: true } as const) : undefined;
+      expect(await removeAnnotation(api, key, this.#plan, facts, patience(dies))).toEqual({ kind: 'ok' });
+      Object.assign(journal, { begun: false, settled: false, going: false });
+    }
+    if (verb === 'DEL') return;
+    journal.begun = true;
+    expect(await ensureAnnotation(api, key, this.#plan, undefined, never, patience(dies))).toMatchObject({
+      kind: 'ok',
+    });
+    journal.settled = true;
+  }
+
+  async #expectWhatWasSaid(): Promise<void> {
+    const { begun, settled, going } = this.#journal;
+    // Nothing was said yet of what comes of it.
+    if (going || begun !== settled) return;
+    const names = Object.keys(await this.#server.annotations(this.#name));
+    if (!begun) return expect(names).toEqual(['theirs']);
+    const api = await Kubernetes.open(this.#plan.kubeconfig, defaultDeadlines);
+    expect(await findAnnotation(api, key, this.#plan, undefined, patience())).toEqual({ kind: 'ok' });
+  }
+}
+
+describe(withSeed('calls of one attachment, one after the other'), () => {
+  let server: StandInApi | undefined;
+  beforeAll(async () => {
+    server = await StandInApi.start();
+  });
+  afterAll(() => server?.stop());
+
+  it('B34 leave what the last one said, whatever they had seen before and whatever a dead one had sent', async () => {
+    if (!server) throw new Error('the stand-in is not running');
+    const api = server;
+    const kubeconfig = writeKubeconfig(temporaryDirectory(), api, { token: tokenOf('plugin') });
+    let deaths = 0;
+    const property = fc.asyncProperty(steps, async (all) => {
+      const story = await Story.begin(api, kubeconfig);
+      await story.play(all);
+      deaths += story.deaths;
+    });
+    await fc.assert(property, { numRuns: runs });
+    console.log(`annotation: ${runs} runs, ${deaths} deaths with a write sent`);
+  });
+});
