@@ -153,8 +153,10 @@ async function attach(
   call: Call,
 ): Promise<Facts> {
   const { deadlines } = request.config;
+  let begin: Begin;
   try {
-    journal.append(beginning(request, plan, node, call));
+    begin = beginning(request, plan, node, call);
+    journal.append(begin);
     journal.fsyncName();
   } catch (error) {
     // Nothing was made yet: nothing needs to be remembered.
@@ -176,6 +178,7 @@ async function attach(
     const trouble =
       stop() ??
       node.host.netnsTroubles(request.netns, request.env)[0] ??
+      replaced(begin, node) ??
       recorded(() => journal.append({ kind: 'attached' }));
     if (!trouble) return snapshot.context.facts;
     // What the journal tells by now reads as attached: a death in what follows must not leave it so.
@@ -186,6 +189,12 @@ async function attach(
   if (owed.length > 0) remember(journal, node.log, owed);
   else forget(journal, node.log);
   throw new CniError(failure?.code ?? code.internal, failure?.message ?? 'ADD failed', failure?.details);
+}
+
+/** By what its header says of the namespace an attachment is judged ever after. */
+function replaced({ netns }: Begin, { host }: Node): Trouble | undefined {
+  if (JSON.stringify(host.readNetns(netns.path)) === JSON.stringify(netns)) return undefined;
+  return { code: code.invalidNetns, message: `CNI_NETNS "${netns.path}" is another namespace by now` };
 }
 
 const late: Trouble = { code: code.tryAgainLater, message: 'the time for an ADD is up' };

@@ -41,10 +41,21 @@ export async function removePublication(key: AttachmentKey, plan: FilePlan, end:
   const directory = await Directory.find(plan.directory, end);
   if (!directory) return { kind: 'ok' };
   try {
-    for (const name of [plan.file, temporaryName(key)]) await directory.remove(name, 'file');
+    const names = isAnothers(key, await directory.read(plan.file)) ? [] : [plan.file];
+    for (const name of [...names, temporaryName(key)]) await directory.remove(name, 'file');
     return { kind: 'ok' };
   } finally {
     await directory.close();
+  }
+}
+
+/** The file's name has 12 characters of the container id, its text the whole: two ids can begin alike (B27). */
+function isAnothers({ containerId, network }: AttachmentKey, text: string | undefined): boolean {
+  try {
+    const data = JSON.parse(text ?? '{}');
+    return (data.containerId ?? containerId) !== containerId || (data.name ?? network) !== network;
+  } catch {
+    return false;
   }
 }
 

@@ -109,6 +109,19 @@ describe('the published file', () => {
     }
   });
 
+  it('of another container, whose id begins alike, is left by a removal of the one that was refused (B27)', async () => {
+    const plan = planned();
+    await ensure(plan);
+    for (const other of [keyOf('c0ffee00c0ff9999'), { ...key, network: 'other' }]) {
+      const named = { ...plan, data: { ...plan.data, name: key.network } };
+      await ensurePublication(key, named, addresses, soon());
+      expect(await removePublication(other, plan, soon())).toEqual({ kind: 'ok' });
+      expect(readdirSync(plan.directory)).toEqual([plan.file]);
+    }
+    expect(await remove(plan)).toEqual({ kind: 'ok' });
+    expect(readdirSync(plan.directory)).toEqual([]);
+  });
+
   it('in a directory that is gone is gone', async () => {
     const plan = planned();
     rmSync(plan.directory, { recursive: true });

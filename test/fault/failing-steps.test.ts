@@ -1,7 +1,7 @@
 /** Every step that makes something fails, hangs, or does half of its work; then every step that takes something away. */
 import { afterAll, describe, expect, it } from 'vitest';
 import type { HostFault, Instant } from '../support/fake-host.ts';
-import { type Attachment, FakeNode, keyOf, podA } from '../support/fake-node.ts';
+import { type Attachment, FakeNode, keyOf, netnsOf, podA } from '../support/fake-node.ts';
 import { momentsIn } from '../support/gate.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/world-checker.ts';
@@ -78,6 +78,15 @@ describe('ADD of which a step fails', () => {
       }
     }
   });
+});
+
+it('an ADD whose namespace was replaced while it worked takes everything back: recovery would judge it by the old one', async () => {
+  const node = new FakeNode().withNetns(one);
+  const watch = ({ step, verb, at }: Instant): void => {
+    if (step === 'publication' && verb === 'ensure' && at === 'after') node.world.netns.set(netnsOf(one), '4:999');
+  };
+  expect(await node.add(one, { watch })).toMatchObject({ kind: 'error', code: 8 });
+  expect(leftOf(one, node)).toEqual([]);
 });
 
 describe('DEL of which a step fails', () => {
