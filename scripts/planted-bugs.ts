@@ -51,9 +51,9 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/plugin.ts',
-        search: `    journal.append(beginning(request, plan, node, call));
+        search: `    journal.append(begin);
     journal.fsyncName();`,
-        replace: '    journal.append(beginning(request, plan, node, call));',
+        replace: '    journal.append(begin);',
       },
     ],
     suites: [
