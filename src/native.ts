@@ -7,10 +7,13 @@ const LOCK_EX_NB = 2 | 4;
 
 const CLOCK_BOOTTIME = 7;
 
+const SIGKILL = 9;
+
 interface Libc {
   flock(fd: number, operation: number): number;
   umount2(path: Uint8Array, flags: number): number;
   clock_gettime(clock: number, time: BigInt64Array): number;
+  kill(pid: number, signal: number): number;
 }
 
 let libc: Libc | undefined;
@@ -20,6 +23,7 @@ const libcOf = () => {
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
+    kill: { args: ['i32', 'i32'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -119,6 +123,7 @@ export interface Child {
   readonly stderr: ReadableStream<Uint8Array>;
   /** Its end: exit code, or the name of the signal that ended it. */
   readonly ended: Promise<{ exitCode: number | null; signal: string | null }>;
+  /** SIGKILL, to it and to what it started: the program may be a script around the one that acts. */
   kill(): void;
 }
 
@@ -132,12 +137,14 @@ export function spawnProgram(
   stdin: string,
   fds: readonly number[],
 ): Child {
-  const child = Bun.spawn([file], { env, stdio: [new TextEncoder().encode(stdin), 'pipe', 'pipe', ...fds] });
+  const stdio = [new TextEncoder().encode(stdin), 'pipe', 'pipe', ...fds] as const;
+  // In a process group of its own.
+  const child = Bun.spawn([file], { env, detached: true, stdio: [...stdio] });
   const ended = child.exited.then(() => ({
     exitCode: child.exitCode,
     signal: child.signalCode === null ? null : String(child.signalCode),
   }));
-  return { stdout: child.stdout, stderr: child.stderr, ended, kill: () => child.kill('SIGKILL') };
+  return { stdout: child.stdout, stderr: child.stderr, ended, kill: () => void libcOf().kill(-child.pid, SIGKILL) };
 }
 
 /** @throws SyntaxError, whose message may quote the text. */

@@ -12,7 +12,7 @@ const byName = (name: string): unknown => ['name', '==', name];
 export async function ensureBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
   const { name } = bridge;
   try {
-    await ovs.mutate(plan, creation(name, call), call);
+    await ovs.fenced(plan, creation(name, call), call);
     return { kind: 'ok', facts: { created: true, ours: true } };
   } catch (error) {
     if (!guarded(error)) throw error;
@@ -72,7 +72,7 @@ async function removeIfEmpty(ovs: Switch, plan: Plan, name: string, call: Call):
       mutations: [['bridges', 'delete', id]],
     },
   ];
-  await ovs.mutate(plan, operations, call).catch((error) => {
+  await ovs.fenced(plan, operations, call).catch((error) => {
     // A sibling came, or another DEL was faster.
     if (!guarded(error)) throw error;
   });

@@ -46,6 +46,9 @@ export const codeOf = (error: unknown): string =>
 /** The file type that a name of ours must have. */
 type Kind = 'file' | 'socket';
 
+/** An inode's number alone is given to the next file. */
+const isSame = (one: Stats, other: Stats): boolean => one.ino === other.ino && one.birthtimeMs === other.birthtimeMs;
+
 const isOf = (kind: Kind, stats: Stats): boolean => (kind === 'file' ? stats.isFile() : stats.isSocket());
 
 export class Directory {
@@ -118,10 +121,10 @@ export class Directory {
     }
   }
 
-  /** Removes what bears our name and is of our kind (H2). */
-  async remove(name: string, kind: Kind): Promise<void> {
+  /** Removes what bears our name and is of our kind (H2). @param seen and nothing that was made there since */
+  async remove(name: string, kind: Kind, seen?: Stats): Promise<void> {
     const stats = await this.stat(name);
-    if (!stats || !isOf(kind, stats)) return;
+    if (!stats || !isOf(kind, stats) || (seen && !isSame(stats, seen))) return;
     await this.#try(unlink(this.at(name))).catch((error) => {
       if (!foreign.has(codeOf(error))) throw error;
     });
@@ -132,19 +135,17 @@ export class Directory {
     await this.#try(rename(from, this.at(name)));
   }
 
-  /** Hands the directory to a group that may create sockets in it. */
-  async share(gid: number, mode: number): Promise<void> {
-    const { uid } = await this.#try(this.#handle.stat());
-    await this.#try(this.#handle.chown(uid, gid));
-    await this.#try(this.#handle.chmod(mode));
-  }
-
-  /** Lets a group create and open sockets here, unless everybody may; nobody loses a right. */
-  async admit(gid: number): Promise<void> {
+  /**
+   * Lets a group create and open sockets here, unless everybody may; nobody loses a right.
+   * @returns the gid of another group that may do so already: a directory has only one
+   */
+  async admit(gid: number): Promise<number | undefined> {
     const { uid, gid: before, mode } = await this.#try(this.#handle.stat());
-    if ((mode & 0o007) === 0o007) return;
+    if ((mode & 0o007) === 0o007) return undefined;
+    if (before !== gid && (mode & 0o030) === 0o030) return before;
     if (before !== gid) await this.#try(this.#handle.chown(uid, gid));
     await this.#try(this.#handle.chmod((mode & 0o7777) | 0o070));
+    return undefined;
   }
 
   async close(): Promise<void> {

@@ -24,13 +24,13 @@ import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddre
 import { bootId, judgeNetns, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
-import { letGo, removePort } from './port-removal.ts';
+import { removePort } from './port-removal.ts';
 import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
 import { isPredecessors, removePredecessors } from './predecessor.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';
 import { ensureSocketDir, findSocketDir, removeSocketDir } from './socket-dir.ts';
-import { Switch } from './switch.ts';
+import { letGo, Switch } from './switch.ts';
 
 /** A node, as the handlers of the verbs are handed it. */
 export interface Host {
@@ -112,7 +112,8 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
       return await one(address, {
         ensure: (part) => ensureAddress(part, plan.request, call, deadlines),
         remove: async (part) => {
-          const gone = await letGo(ovs, plan, within(call.end, deadlines.switchMs));
+          const goneAt = facts.port && 'goneAt' in facts.port ? facts.port.goneAt : 0;
+          const gone = await letGo(ovs, plan, goneAt, within(call.end, deadlines.switchMs));
           return gone.kind === 'ok' ? await removeAddress(part, plan.request, call, deadlines) : gone;
         },
         find: (part) => checkAddress(part, plan.request, call, deadlines),

@@ -4,7 +4,7 @@
  * Owns: framing, replies, the fence. Does not own: what a transaction means (bridge.ts, port.ts).
  *
  * Invariants
- *  D1 Every mutating transaction of `mutate` begins with `assert` of the attachment's lock: what a killed process had sent cannot
+ *  D1 Every transaction of `fenced` begins with `assert` of the attachment's lock: what a killed process had sent cannot
  *     land after its successor holds the lock. The lock is never stolen.
  *  D2 Every wait ends at its moment, or with the connection.
  */
@@ -145,10 +145,10 @@ export class Session {
   }
 
   /**
-   * A transaction that changes something, fenced (D1). The request for the lock travels ahead of it on the same connection, so
+   * A transaction under the fence (D1). The request for the lock travels ahead of it on the same connection, so
    * that the usual case, where nobody holds it, costs no round trip.
    */
-  async mutate(fence: string, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
+  async fenced(fence: string, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
     this.#request(fence, end);
     for (let lost = 0; ; ) {
       try {

@@ -2,19 +2,19 @@
  * Taking an attachment's port away: found by its marks and by nothing else, removed by its row's _uuid; a socket file goes only if
  * this key's journal or row named it and no other row does (B13, B14, A22, A40).
  */
-
+import type { Stats } from 'node:fs';
 import { unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { code } from '../attachment.ts';
+import { join } from 'node:path';
 import { type Moment, remainingMs } from '../deadlines.ts';
 import type { Call, Outcome, Plan } from '../machines/protocol.ts';
-import { codeOf, Directory, inTime } from './directory.ts';
-import { map, type Operation, type Row, readMap, readSet, readUuid, uuid } from './ovsdb.ts';
+import { codeOf, inTime } from './directory.ts';
+import { type Operation, type Row, readMap, readSet, readUuid, uuid } from './ovsdb.ts';
+import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
 import {
-  failed,
   guarded,
   keyMarks,
   marked,
+  raiseNextCfg,
   type Switch,
   select,
   selectSwitch,
@@ -35,20 +35,26 @@ interface Found {
 }
 
 export async function removePort(ovs: Switch, plan: Plan, call: Call): Promise<Outcome> {
-  await ovs.patiently(async () => takeAway(ovs, plan, await look(ovs, plan, call), call), call.end);
-  return { kind: 'ok' };
+  const gone = await ovs.patiently(async () => takeAway(ovs, plan, await look(ovs, plan, call), call), call.end);
+  return { kind: 'ok', ...(gone && { facts: gone }) };
 }
 
-/** Sockets before rows: while our row stands, nobody else can have the socket's name. */
-async function takeAway(ovs: Switch, plan: Plan, { ports, root, claims }: Seen, call: Call): Promise<void> {
-  const sockets = new Set(ports.flatMap(({ marks }) => marks.socket ?? []));
-  if (plan.port) sockets.add(socketOf(plan.port));
-  for (const socket of sockets) if (!claims.has(socket)) await removeSocket(socket, call.end);
+/**
+ * Sockets before rows: while our row stands, nobody else can have the socket's name.
+ * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port.
+ */
+async function takeAway(ovs: Switch, plan: Plan, seen: Seen, call: Call): Promise<{ goneAt: number } | undefined> {
+  const { ports, root, sockets } = seen;
+  for (const [socket, lying] of sockets) await removeSocket(socket, call.end, lying);
+  // A dead call deleted it, perhaps a moment ago.
+  let goneAt = ports.length === 0 && plan.port ? Number(root?.next_cfg) : undefined;
   for (const { id, device, name, marks, applied: known } of ports) {
     const applied = known || (await isBeingApplied(ovs, plan, device, call));
     if (marks.mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
-    await deletePort(ovs, plan, id, [marked(keyMarks(plan, call))], applied, call);
+    const at = await deletePort(ovs, plan, id, [marked(keyMarks(plan, call))], call);
+    if (applied) goneAt = at;
   }
+  return goneAt === undefined ? undefined : { goneAt };
 }
 
 /** A dead ADD's port that ovs-vswitchd has seen takes it some milliseconds; one that it does not take in this time, it does not run. */
@@ -71,37 +77,31 @@ async function isBeingApplied(ovs: Switch, plan: Plan, device: string, call: Cal
 interface Seen {
   readonly ports: readonly Found[];
   readonly root: Row | undefined;
-  /** Sockets that rows of others name. */
-  readonly claims: ReadonlySet<string>;
+  /** Of ours, those that no row of another names. Without a row of ours only what lay there before the rows were asked for. */
+  readonly sockets: ReadonlyMap<string, Stats | undefined>;
 }
 
 async function look(ovs: Switch, plan: Plan, call: Call): Promise<Seen> {
   const columns = ['_uuid', 'name', 'interfaces', 'external_ids'];
   const socket = plan.port && socketOf(plan.port);
   const operations = [selectSwitch, select('Port', [marked(keyMarks(plan, call))], columns)];
-  const [root, own] = await ovs.read(plan, operations, call.end);
+  const [root, own] = await ovs.fenced(plan, operations, call);
   const rows = own?.rows ?? [];
-  const sockets = [
+  const paths = [
     ...new Set([...rows.flatMap((row) => readMap(row.external_ids).socket ?? []), ...(socket ? [socket] : [])]),
   ];
-  const details = await ovs.read(
-    plan,
-    [
-      ...rows.map((row) => select('Interface', [['_uuid', '==', row.interfaces]], ['ofport'])),
-      ...sockets.flatMap((path) => [
-        select('Interface', [['options', 'includes', map({ 'vhost-server-path': path })]], ['_uuid']),
-        select('Port', [marked({ socket: path })], ['_uuid', 'interfaces']),
-      ]),
-    ],
-    call.end,
-  );
+  const sockets = new Map<string, Stats | undefined>();
+  for (const path of paths) {
+    const lying = rows.length === 0 ? await lyingAt(path, call.end) : undefined;
+    if (rows.length > 0 || lying) sockets.set(path, lying);
+  }
+  const devices = rows.map((row) => select('Interface', [['_uuid', '==', row.interfaces]], ['ofport']));
+  const details = await ovs.read(plan, [...devices, ...[...sockets.keys()].flatMap(namersOf)], call.end);
   const mine = new Set(rows.flatMap((row) => [readUuid(row._uuid), readUuid(row.interfaces)]));
-  const claims = new Set(
-    sockets.filter((_, index) => {
-      const claimants = details.slice(rows.length + 2 * index, rows.length + 2 * index + 2);
-      return claimants.some(({ rows: others }) => others?.some((row) => !mine.has(readUuid(row._uuid))));
-    }),
-  );
+  for (const [index, path] of [...sockets.keys()].entries()) {
+    const namers = details.slice(rows.length + 2 * index, rows.length + 2 * index + 2);
+    if (isNamed(namers, mine)) sockets.delete(path);
+  }
   const ports = rows.map((row, index): Found => {
     const ofport = readSet(details[index]?.rows?.[0]?.ofport);
     return {
@@ -112,18 +112,21 @@ async function look(ovs: Switch, plan: Plan, call: Call): Promise<Seen> {
       applied: ofport.length > 0,
     };
   });
-  return { ports, root: root?.rows?.[0], claims };
+  return { ports, root: root?.rows?.[0], sockets };
 }
 
-/** By _uuid, and only while it still bears our mark (A40). next_cfg is for `letGo`: what was never applied need not be let go. */
+/**
+ * By _uuid, and only while it still bears our mark (A40). ovs-vswitchd may have seen even a port that it said nothing of: the next
+ * port of this name has to know that there was one.
+ * @returns next_cfg: when ovs-vswitchd has come to it, it has let go of the port.
+ */
 export async function deletePort(
   ovs: Switch,
   plan: Plan,
   id: string,
   conditions: readonly unknown[],
-  applied: boolean,
   call: Call,
-): Promise<void> {
+): Promise<number> {
   const operations: Operation[] = [
     unless('Port', [['_uuid', '==', uuid(id)], ...conditions], [{ _uuid: uuid(id) }]),
     {
@@ -132,53 +135,14 @@ export async function deletePort(
       where: [['ports', 'includes', uuid(id)]],
       mutations: [['ports', 'delete', uuid(id)]],
     },
-    ...(applied ? [{ op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['next_cfg', '+=', 1]] }] : []),
+    raiseNextCfg,
+    selectSwitch,
   ];
-  await ovs.mutate(plan, operations, call).catch((error) => {
+  const results = await ovs.fenced(plan, operations, call).catch(async (error) => {
     if (!guarded(error)) throw error;
+    return await ovs.read(plan, [selectSwitch], call.end);
   });
-}
-
-/**
- * Waits until ovs-vswitchd has caught up with the database: a port that was deleted then forwards no packet any more, and its
- * address may be another's (A32).
- */
-export async function letGo(ovs: Switch, plan: Plan, end: Moment): Promise<Outcome> {
-  let wait: readonly Operation[] = [];
-  // What was asked of it by now: others ask for more all the time.
-  let target: number | undefined;
-  for (;;) {
-    const results = await ovs.read(plan, [...wait, selectSwitch], end).catch((error) => {
-      if (!guarded(error)) throw error;
-      return undefined;
-    });
-    const root = results?.at(-1)?.rows?.[0];
-    if (!root) return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet: is it running?');
-    target ??= Number(root.next_cfg);
-    if (Number(root.cur_cfg) >= target) return { kind: 'ok' };
-    wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
-  }
-}
-
-/** The server's own timeout ends before ours: its answer says which of the two is stuck. */
-const untilChanged = (row: Row, end: Moment): Operation => ({
-  op: 'wait',
-  table: 'Open_vSwitch',
-  where: [],
-  columns: Object.keys(row),
-  until: '!=',
-  rows: [row],
-  timeout: Math.floor(remainingMs(end) * 0.9),
-});
-
-export async function removeSocket(socket: string, end: Moment): Promise<void> {
-  const directory = await Directory.find(dirname(socket), end);
-  if (!directory) return;
-  try {
-    await directory.remove(basename(socket), 'socket');
-  } finally {
-    await directory.close();
-  }
+  return Number(results.at(-1)?.rows?.[0]?.next_cfg);
 }
 
 /** In the switch's own directory: left there only by an ADD that ended before it moved it, or by a switch that died. */

@@ -14,18 +14,20 @@ import {
   interfaceType,
   keyMarks,
   marked,
+  noType,
   type Switch,
   select,
   selectSwitch,
   socketOf,
   switchPathOf,
   switchSocketDirectory,
+  typeOf,
 } from './switch.ts';
 
 /** A link that is down is no drift: the application may not have come yet (A3). */
 export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Outcome> {
   const columns = ['_uuid', 'name', 'interfaces', 'tag', 'trunks', 'vlan_mode'];
-  const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], columns)], call.end);
+  const [ports] = await ovs.fenced(plan, [select('Port', [marked(keyMarks(plan, call))], columns)], call);
   const row = ports?.rows?.[0];
   if (!row) return failed(code.drift, `port "${port.name}" is gone`);
   const [interfaces, bridges, root] = await ovs.read(
@@ -56,8 +58,8 @@ export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Ca
  */
 export async function isPortLost(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<boolean> {
   const own = select('Port', [marked(keyMarks(plan, call))], ['_uuid']);
-  const [ports, root] = await ovs.read(plan, [own, selectSwitch], call.end);
-  if (ports?.rows?.length === 0) return true;
+  const [ports, devices, root] = await ovs.fenced(plan, [own, typeOf(port), selectSwitch], call);
+  if (ports?.rows?.length === 0 || devices?.rows?.[0]?.type === noType) return true;
   if (port.mode === 'client') return false;
   return (await socketDrift(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), call.end)).length > 0;
 }
@@ -149,7 +151,7 @@ export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly Opera
 
 /** Whether the switch has a port of ours, and what its marks say of the rest of the attachment. */
 export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<Partial<Plan> | undefined> {
-  const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['external_ids'])], call.end);
+  const [ports] = await ovs.fenced(plan, [select('Port', [marked(keyMarks(plan, call))], ['external_ids'])], call);
   const row = ports?.rows?.[0];
   if (!row) return undefined;
   const marks = readMap(row.external_ids);

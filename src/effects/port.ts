@@ -14,26 +14,33 @@ import {
   named,
   type Operation,
   type OperationResult,
+  type Row,
   readSet,
   readUuid,
   set,
   TransactionError,
   uuid,
 } from './ovsdb.ts';
+import { deletePort } from './port-removal.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
 import { groupId } from './socket-dir.ts';
 import {
   failed,
   guarded,
   interfaceType,
+  isBehind,
   keyMarks,
+  letGo,
   marked,
+  noType,
+  raiseNextCfg,
   type Switch,
   select,
   selectSwitch,
   socketOf,
   switchPathOf,
   switchSocketDirectory,
+  typeOf,
   unless,
   untilApplied,
 } from './switch.ts';
@@ -59,7 +66,7 @@ export async function ensurePort(
 ): Promise<Outcome> {
   let results: readonly OperationResult[];
   try {
-    results = await ovs.mutate(plan, insertion(plan, port, call), call);
+    results = await ovs.fenced(plan, insertion(plan, port, call), call);
   } catch (error) {
     return await refusal(ovs, plan, port, call, error);
   }
@@ -67,8 +74,11 @@ export async function ensurePort(
     const message = `bridge "${port.bridge}" went away`;
     return { kind: 'displaced', trouble: { code: code.tryAgainLater, message } };
   }
-  const [inserted, row] = [readUuid(results[2]?.uuid), readUuid(results[3]?.uuid)];
-  const applied = await whenApplied(ovs, plan, inserted, within(call.end, deadlines.switchMs));
+  const [device, row] = [readUuid(results[2]?.uuid), readUuid(results[3]?.uuid)];
+  const end = within(call.end, deadlines.switchMs);
+  const id = isBehind(results[5]?.rows?.[0]) ? await anew(ovs, plan, port, row, { ...call, end }) : device;
+  if (typeof id !== 'string') return id;
+  const applied = await whenApplied(ovs, plan, id, end);
   if ('kind' in applied) return applied;
   if (port.mode === 'client') return { kind: 'ok', facts: { uuid: row, ofport: applied.ofport } };
   const switchSocket = join(applied.directory, port.name);
@@ -85,9 +95,13 @@ export async function restorePort(
   deadlines: Deadlines,
 ): Promise<Outcome> {
   const own = [marked(keyMarks(plan, call))];
-  const [ports, root] = await ovs.read(plan, [select('Port', own, ['_uuid']), selectSwitch], call.end);
+  const asked = [select('Port', own, ['_uuid']), typeOf(port), selectSwitch];
+  const [ports, devices, root] = await ovs.read(plan, asked, call.end);
   const row = ports?.rows?.[0];
-  if (!row) return await ensurePort(ovs, plan, port, call, deadlines);
+  // Kept for a put-back that came to no end.
+  const isEmpty = devices?.rows?.[0]?.type === noType;
+  if (row && isEmpty) await deletePort(ovs, plan, readUuid(row._uuid), own, call);
+  if (!row || isEmpty) return await ensurePort(ovs, plan, port, call, deadlines);
   const made = join(switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), port.name);
   if (port.mode === 'server') await moveSocket(port, made, call.end);
   return { kind: 'ok' };
@@ -96,24 +110,11 @@ export async function restorePort(
 /** Two guards, because the switch itself accepts two ports on one socket; then the rows, then the bridge. */
 function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
   const socket = socketOf(port);
-  const path = switchPathOf(port);
   const { tag, trunks, mode } = port.vlan;
   return [
-    unless('Interface', [['options', 'includes', map({ 'vhost-server-path': path })]], []),
+    unless('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], []),
     unless('Port', [marked({ owner, socket })], []),
-    {
-      op: 'insert',
-      table: 'Interface',
-      row: {
-        name: port.name,
-        type: interfaceType[port.mode],
-        ...(port.mode === 'client' && { options: map({ 'vhost-server-path': path }) }),
-        ...(port.mtu && { mtu_request: port.mtu }),
-        ...(port.policingRate && { ingress_policing_rate: port.policingRate }),
-        ...(port.policingBurst && { ingress_policing_burst: port.policingBurst }),
-      },
-      'uuid-name': 'interface',
-    },
+    insertInterface(interfaceOf(port)),
     {
       op: 'insert',
       table: 'Port',
@@ -133,7 +134,48 @@ function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
       where: [['name', '==', port.bridge]],
       mutations: [['ports', 'insert', named('port')]],
     },
+    selectSwitch,
   ];
+}
+
+const insertInterface = (row: Row): Operation => ({
+  op: 'insert',
+  table: 'Interface',
+  row,
+  'uuid-name': 'interface',
+});
+
+const interfaceOf = (port: PortPlan): Row => ({
+  name: port.name,
+  type: interfaceType[port.mode],
+  ...(port.mode === 'client' && { options: map({ 'vhost-server-path': switchPathOf(port) }) }),
+  ...(port.mtu && { mtu_request: port.mtu }),
+  ...(port.policingRate && { ingress_policing_rate: port.policingRate }),
+  ...(port.policingBurst && { ingress_policing_burst: port.policingBurst }),
+});
+
+/**
+ * ovs-vswitchd knows an interface by its name, and takes at once whatever it has not seen yet. Where it is behind, a port of this
+ * name that was deleted would live on in ours, with its socket. So the name is kept, and empty, until it has come that far.
+ * @returns _uuid of the Interface
+ */
+async function anew(ovs: Switch, plan: Plan, port: PortPlan, row: string, call: Call): Promise<string | Outcome> {
+  const exchange = (device: Row): Operation[] => [
+    insertInterface(device),
+    {
+      op: 'update',
+      table: 'Port',
+      where: [['_uuid', '==', uuid(row)]],
+      row: { interfaces: named('interface') },
+    },
+  ];
+  const emptied = [...exchange({ name: port.name, type: noType }), raiseNextCfg, selectSwitch];
+  const [root] = (await ovs.fenced(plan, emptied, call)).at(-1)?.rows ?? [];
+  const gone = await letGo(ovs, plan, Number(root?.next_cfg), call.end);
+  if (gone.kind !== 'ok') return gone;
+  const [device, exchanged] = await ovs.fenced(plan, exchange(interfaceOf(port)), call);
+  if (exchanged?.count === 1) return readUuid(device?.uuid);
+  return failed(code.tryAgainLater, `port "${port.name}" went away`);
 }
 
 async function refusal(ovs: Switch, plan: Plan, port: PortPlan, call: Call, error: unknown): Promise<Outcome> {
@@ -176,6 +218,8 @@ async function moveSocket(port: PortPlan, from: string, end: Moment): Promise<vo
       await chown(from, made.uid, groupId(port.group));
       await chmod(from, 0o660);
     }
+    const before = await directory.stat(port.file);
+    if (before && !before.isSocket()) throw new Mismatch(`"${socketOf(port)}" is no socket: it is not replaced by one`);
     await directory.adopt(from, port.file);
     const moved = await directory.stat(port.file);
     if (!moved?.isSocket() || moved.ino !== made.ino)

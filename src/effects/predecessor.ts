@@ -10,7 +10,8 @@ import type { Call, Plan, PredecessorPlan } from '../machines/protocol.ts';
 import { unmount } from '../native.ts';
 import { codeOf, inTime, Mismatch } from './directory.ts';
 import { readMap, readUuid } from './ovsdb.ts';
-import { deletePort, removeSocket } from './port-removal.ts';
+import { deletePort } from './port-removal.ts';
+import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
 import { interfaceType, type Switch, select } from './switch.ts';
 
 export const isPredecessors = (plan: PredecessorPlan): boolean => existsSync(plan.stateFile);
@@ -20,12 +21,21 @@ export async function removePredecessors(ovs: Switch, plan: Plan, old: Predecess
   const name = portNameIn(old.stateFile) ?? portName(plan.key);
   const found = await ovs.patiently(() => look(ovs, plan, name, call), call.end);
   const sockets = found?.socket ? [found.socket] : old.directories.map((directory) => join(directory, name));
-  for (const socket of sockets) await removeSocket(socket, call.end);
-  if (found) await ovs.patiently(() => deletePort(ovs, plan, found.id, [], true, call), call.end);
+  for (const socket of sockets) await leaveSocket(ovs, plan, socket, found, call);
+  if (found) await ovs.patiently(() => deletePort(ovs, plan, found.id, [], call), call.end);
   if (old.mount) await leaveMount(ovs, plan, old.mount, call);
   await inTime(unlink(old.stateFile), call.end, `"${old.stateFile}"`).catch((error) => {
     if (codeOf(error) !== 'ENOENT') throw error;
   });
+}
+
+/** By its name it may be that of a pod that came later, and has a port of ours. */
+async function leaveSocket(ovs: Switch, plan: Plan, socket: string, found: Found | undefined, call: Call) {
+  const lying = await lyingAt(socket, call.end);
+  if (!lying) return;
+  const namers = await ovs.patiently(() => ovs.read(plan, namersOf(socket), call.end), call.end);
+  const mine = new Set(found && [found.id, found.device]);
+  if (!isNamed(namers, mine)) await removeSocket(socket, call.end, lying);
 }
 
 /** It wrote the file without care: what is no JSON, or no name, says only that it was there. */
@@ -38,24 +48,26 @@ function portNameIn(stateFile: string): string | undefined {
   }
 }
 
-async function look(
-  ovs: Switch,
-  plan: Plan,
-  name: string,
-  call: Call,
-): Promise<{ id: string; socket?: string } | undefined> {
+interface Found {
+  /** _uuids of its Port and its Interface. */
+  readonly id: string;
+  readonly device: string;
+  readonly socket?: string;
+}
+
+async function look(ovs: Switch, plan: Plan, name: string, call: Call): Promise<Found | undefined> {
   const byName = [['name', '==', name]];
-  const [ports, interfaces] = await ovs.read(
+  const [ports, interfaces] = await ovs.fenced(
     plan,
-    [select('Port', byName, ['_uuid', 'external_ids']), select('Interface', byName, ['type', 'options'])],
-    call.end,
+    [select('Port', byName, ['_uuid', 'external_ids']), select('Interface', byName, ['_uuid', 'type', 'options'])],
+    call,
   );
   const [port, device] = [ports?.rows?.[0], interfaces?.rows?.[0]];
   const isVhost = Object.values<unknown>(interfaceType).includes(device?.type);
   // A port with marks is somebody's who will take care of it.
   if (!port || !isVhost || readMap(port.external_ids).owner === owner) return undefined;
   const socket = readMap(device?.options)['vhost-server-path'];
-  return { id: readUuid(port._uuid), ...(socket && { socket }) };
+  return { id: readUuid(port._uuid), device: readUuid(device?._uuid), ...(socket && { socket }) };
 }
 
 /** The predecessor bound a pod's directory to a short path, one for all interfaces of the pod: the last of them leaves it. */

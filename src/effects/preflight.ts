@@ -9,10 +9,10 @@ import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.t
 import { codeOf } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
-import { heldTroubles, holdersOf, recallPort } from './port-view.ts';
+import { heldTroubles, holdersOf } from './port-view.ts';
 import { nearest, roomTroubles } from './room.ts';
 import { groupTroubles } from './socket-dir.ts';
-import { type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
+import { keyMarks, marked, type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
 
 export async function preflight(ovs: Switch, plan: Plan, dataDir: string, call: Call, deadlines: Deadlines) {
   // Asked first: the rest is looked at while it answers.
@@ -147,7 +147,7 @@ async function serverTroubles(
   const from = join(directory, port.name);
   if (Buffer.byteLength(from) > socketPathBytesMax) return bad(`socket path "${from}" of the switch is too long`);
   // Of our own port it may be: a switch that restarted made it again.
-  if (lstatSync(from, { throwIfNoEntry: false }) && !(await recallPort(ovs, plan, call))) {
+  if (lstatSync(from, { throwIfNoEntry: false }) && !(await isOurs(ovs, plan, call))) {
     return bad(`"${from}" exists already: the switch could not create a socket of that name`);
   }
   const [here, to] = [device(directory), device(port.directory)];
@@ -156,4 +156,9 @@ async function serverTroubles(
     `"host.vhost.mode" is "server", but sockets of the switch are created in "${directory}", on another file system than ` +
       `"${port.directory}": use "client", or a "sharedDir" on the same file system`,
   );
+}
+
+async function isOurs(ovs: Switch, plan: Plan, call: Call): Promise<boolean> {
+  const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['_uuid'])], call.end);
+  return ports?.rows?.length === 1;
 }

@@ -15,8 +15,6 @@ import { codeOf, Directory, inTime, Mismatch, make, removeEmpty } from './direct
 
 /** The predecessor's: root and the group, nobody else. */
 const modePrivate = 0o750;
-/** A group that is named must be able to create sockets (B33). */
-const modeShared = 0o770;
 const modeBase = 0o755;
 const modeHold = 0o600;
 
@@ -32,14 +30,22 @@ export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise
   return { kind: 'ok' };
 }
 
-/** A directory that is not ours: the group is let in where it cannot come in yet, and nobody is shut out. */
-async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<undefined> {
+/** A directory that is not ours. */
+async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<Trouble | undefined> {
   const directory = await Directory.open(base, end);
   try {
-    if (group) await directory.admit(groupId(group));
+    return await admit(directory, group);
   } finally {
     await directory.close();
   }
+}
+
+/** A group that is named must be able to create sockets (B33): of two interfaces that share a directory, the same. */
+async function admit(directory: Directory, group: string | undefined): Promise<Trouble | undefined> {
+  const other = group && (await directory.admit(groupId(group)));
+  if (typeof other !== 'number') return undefined;
+  const message = `"host.vhost.group": "${directory.path}" is shared with group ${other} already, and "${group}" would shut it out: use one group for all that share a directory`;
+  return { code: code.invalidConfig, message };
 }
 
 async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise<Trouble | undefined> {
@@ -48,10 +54,7 @@ async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise
     const directory = await Directory.find(own, end);
     if (!directory) continue;
     try {
-      if (await hold(directory, plan.hold)) {
-        if (plan.group) await directory.share(groupId(plan.group), modeShared);
-        return undefined;
-      }
+      if (await hold(directory, plan.hold)) return await admit(directory, plan.group);
     } finally {
       await directory.close();
     }

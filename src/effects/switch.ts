@@ -4,8 +4,8 @@
  * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
  */
 import { dirname, join } from 'node:path';
-import { fenceName, keyText, owner } from '../attachment.ts';
-import { type Deadlines, type Moment, now, sleep, within } from '../deadlines.ts';
+import { code, fenceName, keyText, owner } from '../attachment.ts';
+import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
 import {
   map,
@@ -31,7 +31,7 @@ export class Switch {
     this.#deadlines = deadlines;
   }
 
-  /** Reads. @throws Unreachable, TransactionError */
+  /** Reads, by whoever has the fence already or does not mind what lands later. @throws Unreachable, TransactionError */
   async read(
     { ovsdb }: Pick<Plan, 'ovsdb'>,
     operations: readonly Operation[],
@@ -40,10 +40,13 @@ export class Switch {
     return await (await this.#open(ovsdb, end)).transact(operations, end);
   }
 
-  /** Changes something, fenced. @throws Unreachable, TransactionError */
-  async mutate(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
+  /**
+   * Whatever changes something, and the look that decides what to change: what a dead call had sent has landed by then, or never
+   * will. @throws Unreachable, TransactionError
+   */
+  async fenced(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
     const session = await this.#open(plan.ovsdb, call.end);
-    return await session.mutate(fenceName(plan.key, call.instance), operations, call.end);
+    return await session.fenced(fenceName(plan.key, call.instance), operations, call.end);
   }
 
   /** A removal is tried again while the database is away for a moment. */
@@ -88,6 +91,13 @@ export const keyMarks = (plan: Plan, call: Pick<Call, 'instance'>) => ({
 
 /** Of table Interface (ovs-vswitchd.conf.db(5)), by the switch's side of the socket. */
 export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhostuser' } as const;
+
+/** No datapath knows it: ovs-vswitchd keeps nothing under the name of such an interface. */
+export const noType = 'none';
+
+/** What bears the port's name, if anything. */
+export const typeOf = ({ name }: Pick<PortPlan, 'name'>): Operation =>
+  select('Interface', [['name', '==', name]], ['type']);
 
 export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => join(port.directory, port.file);
 
@@ -136,6 +146,45 @@ export const selectSwitch = select(
   [],
   ['external_ids', 'other_config', 'dpdk_initialized', 'next_cfg', 'cur_cfg'],
 );
+
+/** Asks to be told when everything up to here is applied: ovs-vswitchd then sets cur_cfg to it (ovs-vswitchd.conf.db(5)). */
+export const raiseNextCfg: Operation = {
+  op: 'mutate',
+  table: 'Open_vSwitch',
+  where: [],
+  mutations: [['next_cfg', '+=', 1]],
+};
+
+/** ovs-vswitchd has not applied yet what it was asked for. */
+export const isBehind = (root: Row | undefined): boolean => Number(root?.cur_cfg) < Number(root?.next_cfg);
+
+/**
+ * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
+ * its name may be another's (A32).
+ */
+export async function letGo(ovs: Switch, plan: Plan, goneAt: number, end: Moment): Promise<Outcome> {
+  for (let wait: readonly Operation[] = []; ; ) {
+    const results = await ovs.read(plan, [...wait, selectSwitch], end).catch((error) => {
+      if (!guarded(error)) throw error;
+      return undefined;
+    });
+    const root = results?.at(-1)?.rows?.[0];
+    if (!root) return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet: is it running?');
+    if (Number(root.cur_cfg) >= goneAt) return { kind: 'ok' };
+    wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
+  }
+}
+
+/** The server's own timeout ends before ours: its answer says which of the two is stuck. */
+const untilChanged = (row: Row, end: Moment): Operation => ({
+  op: 'wait',
+  table: 'Open_vSwitch',
+  where: [],
+  columns: Object.keys(row),
+  until: '!=',
+  rows: [row],
+  timeout: Math.floor(remainingMs(end) * 0.9),
+});
 
 /** Where server-mode sockets are created: rundir plus vhost-sock-dir, else beside the database's socket. */
 export function switchSocketDirectory(ovsdb: string, root: Row | undefined): string {

@@ -147,12 +147,15 @@ export interface Facts {
   readonly address?: Addresses;
   /** Whether this ADD created it, and whether it bears our instance's mark: if it is lost, such a one may be made again. */
   readonly bridge?: { readonly created: boolean; readonly ours?: boolean };
-  readonly port?: {
-    readonly uuid: string;
-    readonly ofport: number;
-    /** Server mode: where the switch created the socket before it was moved. */
-    readonly switchSocket?: string;
-  };
+  readonly port?:
+    | {
+        readonly uuid: string;
+        readonly ofport: number;
+        /** Server mode: where the switch created the socket before it was moved. */
+        readonly switchSocket?: string;
+      }
+    /** Of one that was taken away: ovs-vswitchd has let go of it when its cur_cfg has come to this (ovs-vswitchd.conf.db(5)). */
+    | { readonly goneAt: number };
   /** Of an annotation: its last write was answered, so none is on its way to the API server. */
   readonly publication?: { readonly settled: true };
 }

@@ -39,7 +39,7 @@ export type AttachmentEvent =
   | { readonly type: `${Step}.ensured`; readonly facts?: Facts[keyof Facts] }
   | { readonly type: `${Step}.refused`; readonly trouble: Trouble }
   | { readonly type: `${Step}.displaced`; readonly trouble: Trouble }
-  | { readonly type: `${Step}.removed` }
+  | { readonly type: `${Step}.removed`; readonly facts?: Facts[keyof Facts] }
   | { readonly type: `${Step}.owed`; readonly trouble: Trouble }
   /** An ADD must not go on: it is going, its disk failed, its time is up. */
   | { readonly type: 'abandon'; readonly trouble: Trouble };
@@ -136,14 +136,15 @@ export const failed = { target: 'failed', actions: 'fail' } as const;
 /** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. */
 export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
   entry: ask(step, 'remove'),
-  on: { [`${step}.removed`]: next, [`${step}.owed`]: { target: owing, actions: 'owe' } },
+  on: { [`${step}.removed`]: { target: next, actions: 'learn' }, [`${step}.owed`]: { target: owing, actions: 'owe' } },
 });
 
 /** What a machine hears of an effect's outcome. */
 export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {
-  if (verb === 'remove') {
-    return outcome.kind === 'ok' ? { type: `${step}.removed` } : { type: `${step}.owed`, trouble: outcome.trouble };
+  const removing = verb === 'remove';
+  if (outcome.kind === 'ok') {
+    return { type: `${step}.${removing ? 'removed' : 'ensured'}`, ...(outcome.facts && { facts: outcome.facts }) };
   }
-  if (outcome.kind === 'ok') return { type: `${step}.ensured`, ...(outcome.facts && { facts: outcome.facts }) };
+  if (removing) return { type: `${step}.owed`, trouble: outcome.trouble };
   return { type: `${step}.${outcome.kind === 'failed' ? 'refused' : 'displaced'}`, trouble: outcome.trouble };
 }

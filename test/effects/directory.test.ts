@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -150,10 +151,13 @@ describe('a directory', () => {
     await directory.remove('ours', 'file');
   });
 
-  it('is handed to a group with the mode that lets it create sockets (B33)', async () => {
+  it('lets a group create sockets, and no other after it (B33)', async () => {
     const { path, directory } = await hostile();
     const gid = process.getgid?.() ?? 0;
-    await directory.share(gid, 0o770);
+    chmodSync(path, 0o750);
+    expect(await directory.admit(gid)).toBeUndefined();
+    expect({ gid: statSync(path).gid, mode: statSync(path).mode & 0o777 }).toEqual({ gid, mode: 0o770 });
+    expect(await directory.admit(4242)).toBe(gid);
     expect({ gid: statSync(path).gid, mode: statSync(path).mode & 0o777 }).toEqual({ gid, mode: 0o770 });
   });
 });

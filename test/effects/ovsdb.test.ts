@@ -227,7 +227,7 @@ describe('a transaction that fails', () => {
   });
 
   it('under the fence has the numbers of the caller: the fence’s own operation is not counted', async () => {
-    expect(await failure((await session()).mutate('fence', [wrong], soon()))).toMatchObject({ operation: 0 });
+    expect(await failure((await session()).fenced('fence', [wrong], soon()))).toMatchObject({ operation: 0 });
   });
 
   it('at its commit has the number after the last operation', async () => {
@@ -236,7 +236,7 @@ describe('a transaction that fails', () => {
       { op: 'insert', table: 'Bridge', row, 'uuid-name': 'b' },
       { op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['bridges', 'insert', ['named-uuid', 'b']]] },
     ];
-    const error = await failure((await session()).mutate('fence', operations, soon()));
+    const error = await failure((await session()).fenced('fence', operations, soon()));
     expect(error).toMatchObject({ error: 'referential integrity violation', operation: 2 });
   });
 
@@ -257,7 +257,7 @@ describe('the fence', () => {
     });
     const session = await open(server.address);
     for (let round = 0; round < 2; round++)
-      expect(await session.mutate('fence', [count], soon())).toEqual([{ count: 1 }]);
+      expect(await session.fenced('fence', [count], soon())).toEqual([{ count: 1 }]);
     const asserted = { method: 'transact', params: ['Open_vSwitch', { op: 'assert', lock: 'fence' }, count] };
     expect(server.received).toMatchObject([{ method: 'lock', params: ['fence'] }, asserted, asserted]);
   });
@@ -265,7 +265,7 @@ describe('the fence', () => {
   it('makes a second session wait until the first is gone, and lets it go on then', async () => {
     const s = await scene();
     const [first, second] = [await open(s.ovsdb.ovsdb), await open(s.ovsdb.ovsdb)];
-    await first.mutate('fence', [count], soon());
+    await first.fenced('fence', [count], soon());
     let transactions = 0;
     let refused: () => void = () => undefined;
     const firstRefusal = new Promise<void>((resolve) => {
@@ -275,11 +275,11 @@ describe('the fence', () => {
       if (method === 'transact' && ++transactions === 1) setImmediate(refused);
       return undefined;
     };
-    const waiting = second.mutate('fence', [count], soon());
+    const waiting = second.fenced('fence', [count], soon());
     await firstRefusal;
     // Another key's fence is another lock.
     const third = await open(s.ovsdb.ovsdb);
-    await third.mutate('other_fence', [count], soon());
+    await third.fenced('other_fence', [count], soon());
     expect(generation(s)).toBe(2);
     first.close();
     expect(await waiting).toEqual([{ count: 1 }]);
@@ -289,7 +289,7 @@ describe('the fence', () => {
   it('keeps out what a killed call had sent: it is refused while its successor holds the lock', async () => {
     const s = await scene();
     const successor = await open(s.ovsdb.ovsdb);
-    await successor.mutate('fence', [count], soon());
+    await successor.fenced('fence', [count], soon());
     const late = await RawSession.open(s.ovsdb.ovsdb);
     onTestFinished(() => late.close());
     await late.call('lock', ['fence']);
@@ -301,8 +301,8 @@ describe('the fence', () => {
   it('is waited for no longer than the moment that was set: the call says that another process is at work', async () => {
     const s = await scene();
     const [first, second] = [await open(s.ovsdb.ovsdb), await open(s.ovsdb.ovsdb)];
-    await first.mutate('fence', [count], soon());
-    const error = await unreachable(second.mutate('fence', [count], soon(30)));
+    await first.fenced('fence', [count], soon());
+    const error = await unreachable(second.fenced('fence', [count], soon(30)));
     expect(error.message).toContain('another process works on this attachment');
     expect(generation(s)).toBe(1);
   });
@@ -310,8 +310,8 @@ describe('the fence', () => {
   it('is not waited for when the connection ends meanwhile', async () => {
     const s = await scene();
     const [first, second] = [await open(s.ovsdb.ovsdb), await open(s.ovsdb.ovsdb)];
-    await first.mutate('fence', [count], soon());
-    const waiting = unreachable(second.mutate('fence', [count], soon(60_000)));
+    await first.fenced('fence', [count], soon());
+    const waiting = unreachable(second.fenced('fence', [count], soon(60_000)));
     // Answered after the refusal of the transaction before it: from here on the session waits for the lock.
     await second.transact([select], soon());
     await s.ovsdb.stopDatabase();
@@ -322,7 +322,7 @@ describe('the fence', () => {
     const server = await scriptedServer(({ id, method }, socket) => {
       socket.write(reply(id, method === 'lock' ? { locked: true } : [{ error: 'not owner' }, null]));
     });
-    const error = await unreachable((await open(server.address)).mutate('fence', [count], soon(60_000)));
+    const error = await unreachable((await open(server.address)).fenced('fence', [count], soon(60_000)));
     expect(error.message).toContain('was stolen');
   });
 
@@ -333,13 +333,13 @@ describe('the fence', () => {
       if (++transactions > 1) return void socket.write(reply(id, [{}, { count: 1 }]));
       socket.write(`{"id":null,"method":"locked","params":["fence"]}${reply(id, [{ error: 'not owner' }, null])}`);
     });
-    expect(await (await open(server.address)).mutate('fence', [count], soon())).toEqual([{ count: 1 }]);
+    expect(await (await open(server.address)).fenced('fence', [count], soon())).toEqual([{ count: 1 }]);
   });
 
   it('is of one attachment: a session is not shared by two', async () => {
     const session = await open((await scene()).ovsdb.ovsdb);
-    await session.mutate('fence', [count], soon());
-    expect(String(await failure(session.mutate('other', [count], soon())))).toContain('one attachment');
+    await session.fenced('fence', [count], soon());
+    expect(String(await failure(session.fenced('other', [count], soon())))).toContain('one attachment');
   });
 });
 

@@ -5,12 +5,20 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { ensureBridge } from '../../src/effects/bridge.ts';
 import { Unreachable } from '../../src/effects/ovsdb.ts';
 import { ensurePort } from '../../src/effects/port.ts';
-import { letGo, removePort } from '../../src/effects/port-removal.ts';
-import { selectSwitch } from '../../src/effects/switch.ts';
+import { removePort } from '../../src/effects/port-removal.ts';
+import { isBehind, letGo, selectSwitch } from '../../src/effects/switch.ts';
+import type { Outcome } from '../../src/machines/protocol.ts';
 import { call, keyOf, type Scene, scene, soon, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { readSwitch } from '../support/world.ts';
 
-const remove = (s: Scene, plan: WholePlan, ours = call(), ovs = s.another()) => removePort(ovs, plan, ours);
+/** As a call of its own: its fence goes with it. */
+async function remove(s: Scene, plan: WholePlan, ours = call(), ovs = s.another()): Promise<Outcome> {
+  try {
+    return await removePort(ovs, plan, ours);
+  } finally {
+    ovs.close();
+  }
+}
 const namesOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).ports.map(({ name }) => name);
 const socketOf = ({ port }: WholePlan) => join(port.directory, port.file);
 
@@ -58,7 +66,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
     const { s, plan } = await attached({ port: { mode } });
     expect(existsSync(socketOf(plan))).toBe(true);
     for (let round = 0; round < 2; round++) {
-      expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+      expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
       expect(await namesOf(s)).toEqual([]);
       expect(s.ovsdb.dump('Interface').map(({ name }) => name)).toEqual(['br0']);
       expect(readdirSync(plan.port.directory)).toEqual([]);
@@ -68,7 +76,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
   it('needs no plan of it: the marks name the socket', async () => {
     const { s, plan } = await attached({ port: { mode } });
     const { port: _, ...stripped } = plan;
-    expect(await removePort(s.ovs, stripped, call())).toEqual({ kind: 'ok' });
+    expect(await removePort(s.ovs, stripped, call())).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
     expect(existsSync(socketOf(plan))).toBe(false);
   });
@@ -90,7 +98,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
       const ours = { owner: 'userspace-cni', instance: call().instance, key: 'net:c0ffee00c0ffee00:net1' };
       const external = Object.keys(marks).length === 0 ? {} : { ...ours, socket: socketOf(plan), ...marks };
       setPort(s, plan.port.name, { external_ids: ['map', Object.entries(external)] });
-      expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+      expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
       expect(await namesOf(s)).toEqual([plan.port.name]);
     }
   });
@@ -103,9 +111,9 @@ describe('a socket file', () => {
     // The old sandbox's port went, its socket was taken over; then its DEL comes late.
     setPort(s, plan.port.name, { external_ids: ['map', []] });
     await s.ovsdb.removeBridge('br0');
-    await ensureBridge(s.ovs, plan, plan.bridge, call());
-    expect((await ensurePort(s.another(), next, next.port, call(), s.deadlines)).kind).toBe('ok');
-    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    await ensureBridge(s.ovs, next, next.bridge, call());
+    expect((await ensurePort(s.ovs, next, next.port, call(), s.deadlines)).kind).toBe('ok');
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(existsSync(socketOf(plan))).toBe(true);
     expect(await namesOf(s)).toEqual([next.port.name]);
   });
@@ -115,6 +123,27 @@ describe('a socket file', () => {
     setPort(s, plan.port.name, { external_ids: ['map', []] });
     await remove(s, plan);
     expect(existsSync(socketOf(plan))).toBe(true);
+  });
+
+  it('that another makes while the rows are asked who has it stays: no row of ours kept its name', async () => {
+    const { s, plan } = await attached();
+    await s.ovsdb.removeBridge('br0');
+    const other = join(plan.port.directory, 'other');
+    await listenAt(other);
+    s.ovsdb.faults.request = (_, params) => {
+      if (JSON.stringify(params).includes('vhost-server-path') && existsSync(other)) renameSync(other, socketOf(plan));
+      return undefined;
+    };
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
+    expect(existsSync(other)).toBe(false);
+    expect(existsSync(socketOf(plan))).toBe(true);
+  });
+
+  it('that nobody has made anew goes although its row is gone: its directory could not go else', async () => {
+    const { s, plan } = await attached();
+    await s.ovsdb.removeBridge('br0');
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
+    expect(existsSync(socketOf(plan))).toBe(false);
   });
 
   it('is one file, never what merely looks like it (B13, B14)', async () => {
@@ -131,7 +160,7 @@ describe('a socket file', () => {
     writeFileSync(canary, '');
     renameSync(socketOf(plan), join(s.sharedDir, 'moved'));
     symlinkSync(canary, socketOf(plan));
-    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(existsSync(canary)).toBe(true);
     expect(readdirSync(plan.port.directory)).toEqual([plan.port.file]);
   });
@@ -143,7 +172,7 @@ describe('a socket file', () => {
     await listenAt(join(elsewhere, plan.port.file));
     renameSync(plan.port.directory, `${plan.port.directory}.old`);
     symlinkSync(elsewhere, plan.port.directory);
-    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(readdirSync(elsewhere)).toEqual([plan.port.file]);
     expect(await namesOf(s)).toEqual([]);
   });
@@ -155,7 +184,7 @@ describe('a socket file', () => {
     await expect(ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(true);
     s.ovs.close();
-    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(false);
   });
 });
@@ -170,7 +199,7 @@ describe('a row', () => {
       setPort(s, plan.port.name, { external_ids: ['map', [['owner', 'admin']]] });
       return undefined;
     };
-    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(swapped).toBe(true);
     expect(await namesOf(s)).toEqual([plan.port.name]);
   });
@@ -188,7 +217,7 @@ describe('a row', () => {
     });
     s.ovsdb.database.transact([move('br0', 'delete'), move('br9', 'insert')], { ownsLock: () => true, waitedMs: 0 });
     s.ovs.close();
-    expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
   });
 });
@@ -199,7 +228,7 @@ describe('a removal from a database that is away', () => {
     await s.ovsdb.stopDatabase();
     const removing = remove(s, plan);
     await s.ovsdb.startDatabase();
-    expect(await removing).toEqual({ kind: 'ok' });
+    expect(await removing).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
   });
 
@@ -220,7 +249,7 @@ describe('a removal from a database that is away', () => {
       let dropped = 0;
       s.ovsdb.faults.request = (_, params) =>
         JSON.stringify(params).includes('"delete"') && dropped++ === 0 ? { kind } : undefined;
-      expect(await remove(s, plan)).toEqual({ kind: 'ok' });
+      expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
       expect(dropped).toBeGreaterThan(0);
       expect(await namesOf(s)).toEqual([]);
     },
@@ -229,8 +258,8 @@ describe('a removal from a database that is away', () => {
   it('because it hangs ends at the moment that was set, without a second try (B38)', async () => {
     const { s, plan } = await attached();
     let asked = 0;
-    s.ovsdb.faults.request = () => {
-      asked++;
+    s.ovsdb.faults.request = (method) => {
+      asked += Number(method === 'transact');
       return { kind: 'silence' };
     };
     await expect(remove(s, plan, call(40))).rejects.toBeInstanceOf(Unreachable);
@@ -239,12 +268,19 @@ describe('a removal from a database that is away', () => {
 });
 
 describe('letting go of a port', () => {
+  /** Removes it while ovs-vswitchd stands still. @returns what to wait for. */
+  async function removed({ s, plan }: Awaited<ReturnType<typeof attached>>): Promise<number> {
+    s.ovsdb.faults.idle = true;
+    return goneAtOf(await remove(s, plan));
+  }
+  const change = (s: Scene, row: object) =>
+    s.ovs.read(s.plan(), [{ op: 'update', table: 'Open_vSwitch', where: [], row }], soon());
+
   it('waits until ovs-vswitchd has applied the removal, and no longer', async () => {
     const { s, plan } = await attached();
-    s.ovsdb.faults.idle = true;
-    await remove(s, plan);
+    const goneAt = await removed({ s, plan });
     const order: string[] = [];
-    const gone = letGo(s.ovs, plan, soon()).then((outcome) => {
+    const gone = letGo(s.ovs, plan, goneAt, soon()).then((outcome) => {
       order.push('let go');
       return outcome;
     });
@@ -255,32 +291,52 @@ describe('letting go of a port', () => {
     expect(order).toEqual(['applied', 'let go']);
   });
 
-  it('is waited for as far as was asked by then: what others ask for meanwhile is theirs', async () => {
+  it('is waited for as far as this removal asked: what others ask for before and after is theirs', async () => {
     const { s, plan } = await attached();
-    s.ovsdb.faults.idle = true;
-    await remove(s, plan);
-    const change = (row: object) => s.ovs.read(plan, [{ op: 'update', table: 'Open_vSwitch', where: [], row }], soon());
-    const [root] = await s.ovs.read(plan, [selectSwitch], soon());
-    const asked = Number(root?.rows?.[0]?.next_cfg);
-    await change({ cur_cfg: asked - 1 });
-    const gone = letGo(s.ovs, plan, soon());
+    const goneAt = await removed({ s, plan });
+    await change(s, { next_cfg: goneAt + 5, cur_cfg: goneAt - 1 });
+    const gone = letGo(s.ovs, plan, goneAt, soon());
     await waitIsAsked(s);
-    await change({ next_cfg: asked + 5, cur_cfg: asked });
+    await change(s, { cur_cfg: goneAt });
     expect(await gone).toEqual({ kind: 'ok' });
   });
 
   it('is not waited for where nothing is outstanding', async () => {
-    const s = await scene();
-    expect(await letGo(s.ovs, s.plan(), soon())).toEqual({ kind: 'ok' });
+    const { s, plan } = await attached();
+    const goneAt = await removed({ s, plan });
+    await change(s, { cur_cfg: goneAt });
+    expect(await letGo(s.ovs, plan, goneAt, soon())).toEqual({ kind: 'ok' });
   });
 
   it('that does not happen in time is code 11, naming the daemon', async () => {
     const { s, plan } = await attached();
-    s.ovsdb.faults.idle = true;
-    await remove(s, plan);
-    expect(troubleOf(await letGo(s.ovs, plan, soon(60)))).toMatchObject({
+    const goneAt = await removed({ s, plan });
+    expect(troubleOf(await letGo(s.ovs, plan, goneAt, soon(60)))).toMatchObject({
       code: 11,
       message: expect.stringContaining('ovs-vswitchd has not let go'),
     });
   });
+
+  it('is waited for by whoever finds the port deleted already: it was perhaps a moment ago', async () => {
+    const { s, plan } = await attached();
+    const goneAt = await removed({ s, plan });
+    expect(goneAtOf(await remove(s, plan))).toBe(goneAt);
+  });
+
+  it('is not waited for where ovs-vswitchd said nothing of the port; the next port of its name is told all the same', async () => {
+    const s = await scene({ switchMs: 30 });
+    const plan = s.plan();
+    s.ovsdb.faults.idle = true;
+    await ensureBridge(s.ovs, plan, plan.bridge, call());
+    expect((await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).kind).toBe('failed');
+    expect(await remove(s, plan, call(), s.ovs)).toEqual({ kind: 'ok' });
+    const [root] = await s.ovs.read(plan, [selectSwitch], soon());
+    expect(isBehind(root?.rows?.[0])).toBe(true);
+  });
 });
+
+const goneAtOf = (outcome: Outcome): number => {
+  const { facts } = outcome as { facts?: { goneAt?: number } };
+  if (facts?.goneAt === undefined) throw new Error(`nothing to wait for: ${JSON.stringify(outcome)}`);
+  return facts.goneAt;
+};

@@ -4,9 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { holdFileName } from '../../src/attachment.ts';
 import { ensureBridge } from '../../src/effects/bridge.ts';
 import { ensurePort } from '../../src/effects/port.ts';
-import { findPort, heldTroubles, holdersOf, recallPort } from '../../src/effects/port-view.ts';
+import { removePort } from '../../src/effects/port-removal.ts';
+import { findPort, heldTroubles, holdersOf, isPortLost, recallPort } from '../../src/effects/port-view.ts';
+import type { Switch } from '../../src/effects/switch.ts';
 import type { PortPlan } from '../../src/machines/protocol.ts';
 import { call, keyOf, planAt, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
+import { readSwitch } from '../support/world.ts';
 
 const everything: Partial<PortPlan> = {
   vlan: { tag: 7, trunks: [2, 1], mode: 'native-tagged' },
@@ -159,7 +162,50 @@ describe('recalling an attachment from its marks', () => {
 
   it('gives nothing of a port that is another instance’s or another key’s (A22)', async () => {
     const { s, plan } = await attached();
-    expect(await recallPort(s.ovs, plan, call(5_000, { instance: 'f'.repeat(16) }))).toBeUndefined();
-    expect(await recallPort(s.ovs, { ...plan, key: keyOf('other') }, call())).toBeUndefined();
+    expect(await recallPort(s.another(), plan, call(5_000, { instance: 'f'.repeat(16) }))).toBeUndefined();
+    expect(await recallPort(s.another(), { ...plan, key: keyOf('other') }, call())).toBeUndefined();
+  });
+});
+
+describe('what a dead call had sent and the database did not yet take', () => {
+  /** It has the fence, and its insertion lands once somebody else has asked for the fence. */
+  async function dead() {
+    const s = await scene();
+    const plan = s.plan();
+    mkdirSync(plan.port.directory);
+    const [one, ours] = [s.another(), s.another()];
+    await ensureBridge(one, plan, plan.bridge, call());
+    const landed = new Promise<void>((resolve) => {
+      s.ovsdb.faults.request = (method) => {
+        if (method !== 'lock') return undefined;
+        s.ovsdb.faults.request = () => undefined;
+        setImmediate(async () => {
+          await ensurePort(one, plan, plan.port, call(), s.deadlines);
+          one.close();
+          resolve();
+        });
+        return undefined;
+      };
+    });
+    return { s, plan, ours, landed };
+  }
+
+  it.each<[string, (ovs: Switch, plan: WholePlan) => Promise<unknown>, unknown]>([
+    ['CHECK', (ovs, plan) => findPort(ovs, plan, plan.port, call()), { kind: 'ok' }],
+    ['a put-back', (ovs, plan) => isPortLost(ovs, plan, plan.port, call()), false],
+    ['a removal without a journal', (ovs, plan) => recallPort(ovs, plan, call()), { bridge: { name: 'br0' } }],
+  ])('is waited for by the look of %s (I8)', async (_, look, seen) => {
+    const { plan, ours, landed } = await dead();
+    const answer = await look(ours, plan);
+    await landed;
+    if (typeof seen === 'object') expect(answer).toMatchObject(seen as object);
+    else expect(answer).toBe(seen);
+  });
+
+  it('is removed by the removal that came after it (I8)', async () => {
+    const { s, plan, ours, landed } = await dead();
+    await removePort(ours, plan, call());
+    await landed;
+    expect((await readSwitch(s.ovsdb)).ports).toEqual([]);
   });
 });

@@ -11,16 +11,21 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defaultDeadlines, now } from '../../src/deadlines.ts';
+import { ensureBridge } from '../../src/effects/bridge.ts';
 import { ensureDeviceInfo, removeDeviceInfo } from '../../src/effects/device-info.ts';
 import { createHost } from '../../src/effects/host.ts';
 import { ensureAddress, removeAddress } from '../../src/effects/ipam.ts';
+import { ensurePort } from '../../src/effects/port.ts';
+import { removePredecessors } from '../../src/effects/predecessor.ts';
 import { ensurePublication, removePublication } from '../../src/effects/publication.ts';
 import { ensureSocketDir, removeSocketDir } from '../../src/effects/socket-dir.ts';
 import type { Plan } from '../../src/machines/protocol.ts';
+import { call, keyOf, scene } from '../support/effect-parts.ts';
 
 let root = '';
 beforeEach(() => {
@@ -171,5 +176,42 @@ describe('before anything is touched', () => {
     expect(troubles.map(({ code }) => code)).toEqual([7, 7, 7, 11]);
     expect(troubles.map(({ message }) => message).join('\n')).toMatch(/107.*no such group.*"none".*none\.sock/s);
     expect(readdirSync(root)).toEqual([]);
+  });
+});
+
+describe('what the predecessor left', () => {
+  /** Its state file, and its directories. */
+  const left = (directory: string, name: string) => {
+    const stateFile = join(root, 'local.json');
+    writeFileSync(stateFile, JSON.stringify({ vhostname: name }));
+    return { stateFile, directories: [directory] };
+  };
+
+  test.each(['client', 'server'] as const)(
+    'I7 its DEL leaves the socket of a pod that came later and has a port of ours there (%s)',
+    async (mode) => {
+      const s = await scene();
+      const plan = s.plan({
+        key: keyOf('beef0000beef0000'),
+        port: { mode, name: 'v1', file: 'v1', directory: s.sharedDir },
+      });
+      await ensureBridge(s.ovs, plan, plan.bridge, call());
+      await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+      const socket = join(s.sharedDir, 'v1');
+      const server = mode === 'client' ? createServer().listen(socket) : undefined;
+      const old = left(s.sharedDir, 'v1');
+      await removePredecessors(s.another(), s.plan(), old, call());
+      expect(readdirSync(s.sharedDir)).toContain('v1');
+      expect(readdirSync(root)).toEqual([]);
+      server?.close();
+    },
+  );
+
+  test('its socket goes although its port is gone, and nothing else in the directory', async () => {
+    const s = await scene();
+    const servers = ['v1', 'v11'].map((name) => createServer().listen(join(s.sharedDir, name)));
+    await removePredecessors(s.ovs, s.plan(), left(s.sharedDir, 'v1'), call());
+    expect(readdirSync(s.sharedDir)).toEqual(['v11']);
+    for (const server of servers) server.close();
   });
 });

@@ -104,6 +104,19 @@ describe('the socket directory', () => {
     expect(await ensure(plan)).toEqual({ kind: 'ok' });
     expect({ mode: statSync(plan.own).mode & 0o777, gid: statSync(plan.own).gid }).toEqual({ mode: 0o770, gid });
   });
+
+  it('of one group is not taken from it by a sibling that names another: code 7; one that names none comes in (I7)', async () => {
+    const gid = process.getgid?.() ?? 0;
+    const plan = planned({ group: String(gid) });
+    await ensure(plan);
+    const { group: _, ...others } = plan;
+    expect(troubleOf(await ensure({ ...sibling(plan), group: '4242' }))).toMatchObject({
+      code: 7,
+      message: expect.stringContaining(`"${plan.own}" is shared with group ${gid} already`),
+    });
+    expect(await ensure(sibling(others, '.hold-3'))).toEqual({ kind: 'ok' });
+    expect({ mode: statSync(plan.own).mode & 0o777, gid: statSync(plan.own).gid }).toEqual({ mode: 0o770, gid });
+  });
 });
 
 describe('a directory that the pod or its kubelet named', () => {
@@ -143,6 +156,18 @@ describe('a directory that the pod or its kubelet named', () => {
       expect(await ensure(plan)).toEqual({ kind: 'ok' });
       expect(statSync(plan.base).mode & 0o7777).toBe(after);
     }
+  });
+
+  it('of another group that may create sockets there stays that group’s: code 7 names both', async () => {
+    const plan = named({ group: '4242' });
+    mkdirSync(plan.base);
+    chmodSync(plan.base, 0o770);
+    const { gid } = statSync(plan.base);
+    expect(troubleOf(await ensure(plan))).toMatchObject({
+      code: 7,
+      message: expect.stringMatching(new RegExp(`shared with group ${gid} already, and "4242"`)),
+    });
+    expect(statSync(plan.base).gid).toBe(gid);
   });
 
   it('that is a symlink is not followed (B30)', async () => {

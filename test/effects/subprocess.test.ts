@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { now } from '../../src/deadlines.ts';
+import { now, sleep } from '../../src/deadlines.ts';
 import { type Program, run } from '../../src/effects/subprocess.ts';
 import { flock } from '../../src/native.ts';
 import { soon } from '../support/effect-parts.ts';
@@ -90,7 +90,15 @@ describe('a program that hangs', () => {
     const finished = await start(script(`trap "" TERM INT; echo waiting; ${forever}`).file, { end });
     expect(finished).toMatchObject({ timedOut: true, exitCode: null, signal: 'SIGKILL' });
     expect(finished.stdout).toBe('waiting\n');
-    expect(now()).toBeGreaterThanOrEqual(end);
+    // A timer counts whole milliseconds.
+    expect(now()).toBeGreaterThan(end - 1);
+  });
+
+  it('is killed with what it started: nothing of it acts later', async () => {
+    const { file, own } = script("sh -c 'echo started; sleep 0.4; echo late > $D/late' & wait");
+    expect(await start(file, { end: soon(150) })).toMatchObject({ timedOut: true, stdout: 'started\n' });
+    await sleep(600);
+    expect(own.has('late')).toBe(false);
   });
 
   it('past its moment already is killed at once', async () => {

@@ -32,7 +32,7 @@ describe('the session of a call', () => {
       asked.push([method, method === 'lock' ? params[0] : (params[1] as { op: string }).op]);
       return undefined;
     };
-    await s.ovs.mutate(s.plan(), [select('Bridge', [], ['name'])], call());
+    await s.ovs.fenced(s.plan(), [select('Bridge', [], ['name'])], call());
     expect(asked).toEqual([
       ['lock', expect.stringMatching(/^userspace_cni_0123456789abcdef_[0-9a-f]{16}$/)],
       ['transact', 'assert'],
@@ -42,9 +42,9 @@ describe('the session of a call', () => {
   it('hands the fence on when it is closed: a successor need not wait', async () => {
     const s = await scene();
     const change = [{ op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['next_cfg', '+=', 1]] }];
-    await s.ovs.mutate(s.plan(), change, call());
+    await s.ovs.fenced(s.plan(), change, call());
     s.ovs.close();
-    expect(await s.another().mutate(s.plan(), change, call())).toEqual([{ count: 1 }]);
+    expect(await s.another().fenced(s.plan(), change, call())).toEqual([{ count: 1 }]);
   });
 });
 

@@ -63,6 +63,12 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
     expect(contextOf(end.snapshot).owed).toEqual([{ step: 'port', trouble }]);
   });
 
+  it('tells the step of the address what the port said of its end: when ovs-vswitchd has let go of it (A32)', () => {
+    const facts = { goneAt: 7 };
+    const gone = removedFrom(machine, folded(machine, start(planWithout())), [], { port: facts });
+    expect(gone.asked.at(-1)).toMatchObject({ step: 'address', verb: 'remove', facts: { port: facts } });
+  });
+
   it('never asks for the address before the port is gone, whatever else fails (A32)', () => {
     for (let failing = 0; failing < 2 ** stepsInOrder.length; failing++) {
       const steps = stepsInOrder.filter((__, bit) => failing & (1 << bit));

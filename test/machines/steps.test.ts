@@ -101,13 +101,16 @@ describe('what a machine hears of an outcome', () => {
     }
   }
 
-  it('carries the facts of what was made, and none where there are none', () => {
+  it('carries the facts of what was made or removed, and none where there are none', () => {
     const facts = { created: true };
     expect(eventOf({ step: 'bridge', verb: 'ensure' }, { kind: 'ok', facts })).toEqual({
       type: 'bridge.ensured',
       facts,
     });
     expect('facts' in eventOf({ step: 'bridge', verb: 'ensure' }, { kind: 'ok' })).toBe(false);
-    expect('facts' in eventOf({ step: 'bridge', verb: 'remove' }, { kind: 'ok', facts })).toBe(false);
+    expect(eventOf({ step: 'port', verb: 'remove' }, { kind: 'ok', facts: { goneAt: 7 } })).toEqual({
+      type: 'port.removed',
+      facts: { goneAt: 7 },
+    });
   });
 });

@@ -73,7 +73,10 @@ export const allMade = (plan: Plan = planWithout()): AttachmentEvent[] => planne
 export const abandon: AttachmentEvent = { type: 'abandon', trouble };
 export const refused = (step: Step): AttachmentEvent => ({ type: `${step}.refused`, trouble });
 export const displaced: AttachmentEvent = { type: 'port.displaced', trouble };
-export const removed = (step: Step): AttachmentEvent => ({ type: `${step}.removed` });
+export const removed = (step: Step, facts?: Facts[keyof Facts]): AttachmentEvent => ({
+  type: `${step}.removed`,
+  ...(facts && { facts }),
+});
 export const owed = (step: Step): AttachmentEvent => ({ type: `${step}.owed`, trouble });
 
 export const initial = (machine: Machine): Folded => ({
@@ -103,11 +106,11 @@ export const folded = (machine: Machine, events: readonly AttachmentEvent[]): Fo
   events.reduce((state, event) => hear(machine, state, event), initial(machine));
 
 /** Answers removal requests until the machine rests; the steps of `failing` stay owed. */
-export function removedFrom(machine: Machine, from: Folded, failing: readonly Step[] = []): Folded {
+export function removedFrom(machine: Machine, from: Folded, failing: readonly Step[] = [], facts: Facts = {}): Folded {
   let state = from;
   while (state.pending?.verb === 'remove') {
     const { step } = state.pending;
-    state = hear(machine, state, failing.includes(step) ? owed(step) : removed(step));
+    state = hear(machine, state, failing.includes(step) ? owed(step) : removed(step, facts[step as keyof Facts]));
   }
   return state;
 }

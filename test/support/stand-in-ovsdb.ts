@@ -236,6 +236,11 @@ export class StandInOvsdb implements View {
     for (const waiting of [...this.#waiting]) this.#transact(waiting);
   }
 
+  /** The socket that the switch connects to for a client port, whatever its row says by now. */
+  connectsTo(port: string): string | undefined {
+    return this.#peers.paths.get(port);
+  }
+
   /** Applies what `faults.idle` held back. */
   resume(): void {
     delete this.faults.idle;

@@ -13,6 +13,8 @@ const localPort = 65_534;
 
 export class Peers {
   readonly #servers = new Map<string, Server>();
+  /** Which socket each client port connects to: the first that it was given, for as long as it is there by name and type. */
+  readonly paths = new Map<string, string>();
   #nextPort = 1;
 
   constructor(readonly rundir: string) {}
@@ -27,6 +29,7 @@ export class Peers {
     if (!top) return [];
     const interfaces = [...database.rows('Interface')];
     this.#sockets(interfaces.map(([, row]) => row));
+    this.#connect(interfaces.map(([, row]) => row));
     const bridges = new Set([...database.rows('Bridge').values()].map((row) => text(row, 'name')));
     const updates = interfaces
       .filter(([, row]) => atomsOf(row, 'ofport').length === 0)
@@ -61,6 +64,15 @@ export class Peers {
     for (const name of wanted) if (!this.#servers.has(name)) this.#create(name);
   }
 
+  #connect(rows: StoredRow[]): void {
+    const clients = new Map(
+      rows.filter((row) => text(row, 'type') === 'dpdkvhostuserclient').map((row) => [text(row, 'name'), row]),
+    );
+    for (const name of this.paths.keys()) if (!clients.has(name)) this.paths.delete(name);
+    for (const [name, row] of clients)
+      if (!this.paths.has(name)) this.paths.set(name, option(row, 'vhost-server-path'));
+  }
+
   #create(name: string): void {
     const server = createServer();
     server.on('error', () => undefined);
@@ -79,6 +91,12 @@ export class Peers {
 function atomsOf(row: StoredRow, column: string): unknown[] {
   const value = row.get(column);
   return value?.kind === 'set' ? value.atoms : [];
+}
+
+function option(row: StoredRow, name: string): string {
+  const value = row.get('options');
+  const pairs = value?.kind === 'map' ? value.pairs : [];
+  return String(pairs.find(([key]) => key === name)?.[1] ?? '');
 }
 
 const text = (row: StoredRow, column: string): string => String(atomsOf(row, column)[0] ?? '');

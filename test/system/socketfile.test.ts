@@ -2,8 +2,11 @@
  * `vhost.socketfile`: a name that the user gives, next to files of others, and handed from one sandbox to the next.
  */
 import { lstat, mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import type { Answer } from '../support/cni.ts';
 import type { Changes, Node } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
 import { expectNothingLeft, tree } from '../support/world.ts';
@@ -77,5 +80,52 @@ onRealSwitch('a socket file named by the user', (theSwitch) => {
       await next.del('net1', named(node()));
       expectNothingLeft(await node().world());
     });
+
+    test.each([
+      ['an IPAM plugin', {}],
+      ['none', { ipam: undefined }],
+    ])(
+      'handed on with %s while ovs-vswitchd is behind leads to the new sandbox, not to the old one',
+      async (_, ipam) => {
+        const changes = { ...named(node()), ...ipam };
+        const impatient = { ...changes, deadlines: { switchMs: 300 } };
+        const [old, next] = [await node().pod(), await node().pod()];
+        expect(await old.add('net1', changes)).toMatchObject({ exitCode: 0 });
+        theSwitch().pauseVswitchd();
+        let adding: Promise<Answer>;
+        try {
+          expect(await old.del('net1', impatient)).toMatchObject({ exitCode: 0 });
+          adding = next.add('net1', changes);
+          while (!(await node().port(`s${node().bridge}`))) await delay(20);
+          // What it sees of the two changes when it goes on, it sees as one.
+          await delay(100);
+        } finally {
+          theSwitch().resumeVswitchd();
+        }
+        expect(await adding).toMatchObject({ exitCode: 0 });
+        const socket = join(node().sharedDir, next.shortId, `s${node().bridge}`);
+        if (mode === 'server') expect((await lstat(socket)).isSocket()).toBe(true);
+        else expect(await connectionTo(socket)).toBe('connected');
+        for (const pod of [next, old]) expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0 });
+        expectNothingLeft(await node().world());
+      },
+    );
   });
 });
+
+/** Whether the switch comes to a socket that an application listens at; DPDK tries once a second. */
+async function connectionTo(path: string): Promise<'connected' | 'nobody came'> {
+  const server = createServer();
+  try {
+    return await new Promise((resolve) => {
+      server.once('connection', (socket) => {
+        socket.destroy();
+        resolve('connected');
+      });
+      server.listen(path);
+      setTimeout(() => resolve('nobody came'), 8_000);
+    });
+  } finally {
+    server.close();
+  }
+}
