@@ -80,8 +80,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/subprocess.ts',
-        search: 'lockFd === undefined ? [] : [lockFd]',
-        replace: '[]',
+        search: 'spawnProgram(file, env, stdin, locks)',
+        replace: 'spawnProgram(file, env, stdin, [])',
       },
     ],
     suites: [unit('test/effects/subprocess.test.ts')],
@@ -270,6 +270,30 @@ export const bugs: readonly Bug[] = [
       },
     ],
     suites: [unit('test/effects/port.test.ts', 'hears of both at once')],
+  },
+  {
+    letter: 'u',
+    title: 'an address is asked for while a GC with an older list is under way',
+    patches: [
+      {
+        file: 'src/effects/gate.ts',
+        search: "await polled(() => flock(fd, passing === 'together'), end)",
+        replace: 'true',
+      },
+    ],
+    suites: [unit('test/effects/gate.test.ts')],
+  },
+  {
+    letter: 'v',
+    title: 'what may go is looked for before the fence is had',
+    patches: [
+      {
+        file: 'src/effects/port-removal.ts',
+        search: 'const [root, own] = await ovs.fenced(plan, operations, call);',
+        replace: 'const [root, own] = await ovs.read(plan, operations, call.end);',
+      },
+    ],
+    suites: [unit('test/effects/port-view.test.ts', 'came after it')],
   },
   {
     letter: 'q',

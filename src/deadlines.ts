@@ -52,3 +52,15 @@ export const within = (end: Moment, ms: number): Moment => Math.min(end, now() +
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export const remainingMs = (end: Moment): number => Math.max(0, end - now());
+
+/** What cannot be waited for is asked for again and again: soon at first, another call is usually done in a moment. */
+const pollMs = [1, 1, 2, 4, 8, 15, 25] as const;
+
+/** @returns whether it came to be so before the end */
+export async function polled(holds: () => boolean, end: Moment): Promise<boolean> {
+  for (let attempt = 0; !holds(); attempt++) {
+    if (now() >= end) return false;
+    await sleep(Math.min(pollMs[attempt] ?? 25, remainingMs(end)));
+  }
+  return true;
+}

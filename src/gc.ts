@@ -4,12 +4,12 @@
 import { asChecked } from './answer.ts';
 import { type AttachmentKey, code } from './attachment.ts';
 import { refuse } from './cni/error.ts';
-import type { GcRequest } from './cni/upkeep.ts';
+import { type GcRequest, withValid } from './cni/upkeep.ts';
 import { now } from './deadlines.ts';
 import { readInstance } from './journal/store.ts';
 import type { Node } from './node.ts';
 import { removalPlan } from './plan.ts';
-import { collect, type Recovered } from './recovery/recover.ts';
+import { collect, keysOf, type Recovered } from './recovery/recover.ts';
 
 /** As its own DEL would say it. */
 const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
@@ -25,9 +25,15 @@ export async function gc(request: GcRequest, node: Node): Promise<void> {
   const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
   const collected = instance === undefined ? [] : await collect(options, instance, node.called(), isStale);
   const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
-  const call = { instance: instance ?? '', end: now() + deadlines.delMs };
+  // What began meanwhile has an address that the runtime did not know of, and what is owed keeps its own.
+  const toldOf = (text: string) =>
+    withValid(
+      text,
+      keysOf({ disk: node.disk, dataDir }).filter((key) => key.network === network),
+    );
+  const call = { instance: instance ?? '', end: now() + deadlines.delMs, ...(instance && { dataDir }) };
   refuse([
     ...owing.map((message) => ({ code: code.tryAgainLater, message })),
-    ...(ipam ? await node.host.collectAddresses({ program: ipam, path }, { stdin, env }, call) : []),
+    ...(ipam ? await node.host.collectAddresses({ program: ipam, path }, { stdin, env }, toldOf, call) : []),
   ]);
 }

@@ -3,6 +3,7 @@
  */
 import { dlopen } from 'bun:ffi';
 
+const LOCK_SH_NB = 1 | 4;
 const LOCK_EX_NB = 2 | 4;
 
 const CLOCK_BOOTTIME = 7;
@@ -29,12 +30,12 @@ const libcOf = () => {
 };
 
 /**
- * flock(2), exclusive, not waiting. The lock belongs to the open file description: it ends when the last copy of the fd is
+ * flock(2), not waiting; exclusive, unless it is to be shared. The lock belongs to the open file description: it ends when the last copy of the fd is
  * closed, a child's copy included, and at no other time.
  * @returns false if somebody else holds it.
  */
-export function flock(fd: number): boolean {
-  return libcOf().flock(fd, LOCK_EX_NB) === 0;
+export function flock(fd: number, isShared = false): boolean {
+  return libcOf().flock(fd, isShared ? LOCK_SH_NB : LOCK_EX_NB) === 0;
 }
 
 /** umount2(2), without flags. @returns false if it is in use, or no mount. */

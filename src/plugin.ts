@@ -66,7 +66,7 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
   const journal = openJournal(request, node);
   try {
     await hold(journal, request, end);
-    const call = { instance, lockFd: journal.fd, end, begun };
+    const call = { instance, lockFd: journal.fd, dataDir: config.dataDir, end, begun };
     const repeated = await startOver(journal, request, plan, node, call);
     const facts = repeated ?? (await attach(journal, request, plan, node, call));
     log.info(`ADD ${keyText(key)}: attached`);

@@ -1,7 +1,7 @@
 /**
  * GC and STATUS (CNI SPEC 1.1.0, section 2): requests that speak of a node and a network, not of one interface.
  */
-import { code, type Trouble } from '../attachment.ts';
+import { type AttachmentKey, code, type Trouble } from '../attachment.ts';
 import type { Basics } from './config.ts';
 import { refuse } from './error.ts';
 import { type Environment, forIpam, parseBody, type Raw } from './request.ts';
@@ -23,14 +23,16 @@ export interface GcRequest extends Upkeep {
   isValid(containerId: string, ifName: string): boolean;
 }
 
+/** The names of the list: the specification's tag had the second one; libcni sends both. */
+const listNames = ['cni.dev/valid-attachments', 'cni.dev/attachments'];
+
 /** @throws CniError 6, 7, 1 for a version that knows no STATUS, 4 without CNI_PATH. */
 export const parseStatus = (env: Environment, stdin: string): StatusRequest => parseUpkeep(env, stdin, 'STATUS').upkeep;
 
 /** @throws CniError as parseStatus, and 7 without a list of what is valid: nothing may be removed then. */
 export function parseGc(env: Environment, stdin: string): GcRequest {
   const { raw, upkeep } = parseUpkeep(env, stdin, 'GC');
-  // The specification's tag had the second name; libcni sends both.
-  const listed = 'cni.dev/valid-attachments' in raw ? raw['cni.dev/valid-attachments'] : raw['cni.dev/attachments'];
+  const listed = raw[listNames.find((name) => name in raw) ?? ''];
   const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
   if (listed === undefined) refuse([bad('"cni.dev/valid-attachments" is missing: nothing is removed without it')]);
   // Go sends an empty list as null.
@@ -46,6 +48,20 @@ export function parseGc(env: Environment, stdin: string): GcRequest {
     network: String(raw.name),
     isValid: (containerId, ifName) => valid.has(`${containerId}:${ifName}`),
   };
+}
+
+/** The same GC for an IPAM plugin, with more that is valid. @param stdin as parseGc took it */
+export function withValid(stdin: string, more: readonly AttachmentKey[]): string {
+  const raw = JSON.parse(stdin);
+  const names = listNames.filter((name) => name in raw);
+  const listed: readonly ValidAttachment[] = raw[names[0] ?? ''] ?? [];
+  const others = more
+    .map((key) => ({ containerID: key.containerId, ifname: key.ifName }))
+    .filter(
+      (one) => !listed.some(({ containerID, ifname }) => containerID === one.containerID && ifname === one.ifname),
+    );
+  for (const name of names) raw[name] = [...listed, ...others];
+  return JSON.stringify(raw);
 }
 
 interface ValidAttachment {

@@ -41,8 +41,13 @@ export interface Host {
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
   /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
   recall(known: Plan, call: Call): Promise<Plan>;
-  /** Hands a GC on to an IPAM program that knows it. */
-  collectAddresses(plan: AddressPlan, text: CallText, call: Call): Promise<Trouble[]>;
+  /** Hands a GC on to an IPAM program that knows it, with what it is to be told when no ADD is under way. */
+  collectAddresses(
+    plan: AddressPlan,
+    text: CallText,
+    toldOf: (stdin: string) => string,
+    call: Call,
+  ): Promise<Trouble[]>;
   readNetns(path: string): Netns | undefined;
   judgeNetns(netns: Netns): 'alive' | 'gone' | 'unknown';
   /** Whether the switch lost a port, or its socket, that nobody took away. @throws where it cannot be asked */
@@ -62,7 +67,7 @@ export function createHost(deadlines: Deadlines): Host {
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
     preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
     recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
-    collectAddresses: (plan, text, call) => collectAddresses(plan, text, call, deadlines),
+    collectAddresses: (plan, text, toldOf, call) => collectAddresses(plan, text, toldOf, call, deadlines),
     readNetns,
     judgeNetns,
     isPortLost: async (plan, call) => plan.port !== undefined && (await isPortLost(ovs, plan, plan.port, call)),

@@ -10,6 +10,7 @@ import { type Addresses, code, type Trouble } from '../attachment.ts';
 import { parseResult } from '../cni/result.ts';
 import { type Deadlines, sleep, within } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';
+import { throughGate } from './gate.ts';
 import { type Finished, run } from './subprocess.ts';
 
 /** The plugin is being replaced on disk: the kernel refuses to run a file that is open for writing (libcni tries again too). */
@@ -47,7 +48,11 @@ export async function ensureAddress(
   call: Call,
   deadlines: Deadlines,
 ): Promise<Outcome> {
-  const finished = await delegate('ADD', plan, text, call, deadlines);
+  const ask = (gate?: number) => delegate('ADD', plan, text, call, deadlines, gate);
+  const patience = within(call.end, deadlines.lockMs);
+  const finished =
+    call.dataDir === undefined ? await ask() : await throughGate(call.dataDir, 'together', patience, ask);
+  if ('kind' in finished) return finished;
   const trouble = troubleOf('ADD', plan, finished);
   if (trouble) return { kind: 'failed', trouble };
   const addresses = readAddresses(finished.stdout);
@@ -102,15 +107,18 @@ export async function addressStatus(
   return trouble ? [trouble] : [];
 }
 
-/** Hands a GC on (CNI SPEC: MUST), with the list that it came with. */
+/** Hands a GC on (CNI SPEC: MUST). @param toldOf what it is told of a stdin, asked for when no ADD is under way */
 export async function collectAddresses(
   plan: AddressPlan,
   text: CallText,
+  toldOf: (stdin: string) => string,
   call: Call,
   deadlines: Deadlines,
 ): Promise<Trouble[]> {
   if (!(await knows(plan, text, call, deadlines))) return [];
-  const trouble = troubleOf('GC', plan, await delegate('GC', plan, text, call, deadlines));
+  const ask = (gate?: number) => delegate('GC', plan, { ...text, stdin: toldOf(text.stdin) }, call, deadlines, gate);
+  const finished = call.dataDir === undefined ? await ask() : await throughGate(call.dataDir, 'alone', call.end, ask);
+  const trouble = 'kind' in finished ? finished.trouble : troubleOf('GC', plan, finished);
   return trouble ? [trouble] : [];
 }
 
@@ -120,6 +128,7 @@ async function delegate(
   text: CallText,
   call: Call,
   deadlines: Deadlines,
+  gate?: number,
 ): Promise<Finished> {
   const file = findProgram(plan);
   const nothing: Finished = {
@@ -136,7 +145,7 @@ async function delegate(
       env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...text.env, CNI_COMMAND: command },
       stdin: text.stdin,
       end: within(call.end, deadlines.ipamMs),
-      ...(call.lockFd !== undefined && { lockFd: call.lockFd }),
+      locks: [call.lockFd, gate].filter((fd) => fd !== undefined),
     });
     if (finished.spawnError !== 'ETXTBSY' || attempt >= busyTriesMax) return finished;
     await sleep(busyPauseMs);

@@ -1,8 +1,8 @@
 /**
  * Network namespaces and boots: is the sandbox that a journal speaks of still the one that is there?
  */
-import { readFileSync, statfsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, constants, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 import { codeOf } from './directory.ts';
 
@@ -13,6 +13,8 @@ export interface Netns {
   readonly file: string;
   readonly directory: string;
 }
+
+const { O_DIRECTORY, O_RDONLY } = constants;
 
 /** nsfs (magic.h). */
 const NSFS_MAGIC = 0x6e736673;
@@ -42,13 +44,22 @@ export function readNetns(path: string): Netns | undefined {
  */
 export function judgeNetns({ path, file, directory }: Netns): 'alive' | 'gone' | 'unknown' {
   if (path.startsWith('/proc/')) return 'unknown';
+  let fd: number;
   try {
-    if (identity(dirname(path)) !== directory) return 'unknown';
-    const { type } = statfsSync(path);
-    if (Number(type) !== NSFS_MAGIC) return 'unknown';
-    return identity(path) === file ? 'alive' : 'gone';
+    fd = openSync(dirname(path), O_RDONLY | O_DIRECTORY);
+  } catch {
+    return 'unknown';
+  }
+  // In the very directory that was compared, whatever lies at its place by then.
+  const inside = `/proc/self/fd/${fd}/${basename(path)}`;
+  try {
+    if (identity(`/proc/self/fd/${fd}/.`) !== directory) return 'unknown';
+    if (Number(statfsSync(inside).type) !== NSFS_MAGIC) return 'unknown';
+    return identity(inside) === file ? 'alive' : 'gone';
   } catch (error) {
-    return codeOf(error) === 'ENOENT' && statSync(dirname(path), { throwIfNoEntry: false }) ? 'gone' : 'unknown';
+    return codeOf(error) === 'ENOENT' ? 'gone' : 'unknown';
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * Runs one program to its end: argument arrays, no shell, a deadline, its failure as fields.
  *
- * It is given the attachment's lock: if we are killed, the lock stays held until the program ends too, so that nobody works on the
- * attachment while an orphan still may.
+ * It is given our locks: if we are killed, they stay held until the program ends too, so that nobody works on the attachment while an
+ * orphan still may.
  */
 import { type Moment, remainingMs } from '../deadlines.ts';
 import { type Child, spawnProgram } from '../native.ts';
@@ -22,7 +22,8 @@ export interface Program {
   readonly file: string;
   readonly env: { readonly [name: string]: string };
   readonly stdin: string;
-  readonly lockFd?: number;
+  /** Descriptors of locks. */
+  readonly locks: readonly number[];
   readonly end: Moment;
 }
 
@@ -32,10 +33,10 @@ const stderrTail = 2048;
 /** A grandchild may keep the pipes open for ever: what it says after its parent has ended is of no interest. */
 const drainMs = 500;
 
-export async function run({ file, env, stdin, lockFd, end }: Program): Promise<Finished> {
+export async function run({ file, env, stdin, locks, end }: Program): Promise<Finished> {
   let child: Child;
   try {
-    child = spawnProgram(file, env, stdin, lockFd === undefined ? [] : [lockFd]);
+    child = spawnProgram(file, env, stdin, locks);
   } catch (error) {
     const spawnError = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     return { exitCode: null, signal: null, spawnError, timedOut: false, stdout: '', stderr: '' };

@@ -105,7 +105,10 @@ export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => 
 export const switchPathOf = (port: Pick<PortPlan, 'directory' | 'file' | 'link'>): string =>
   join(port.link ?? port.directory, port.file);
 
-export const failed = (code: number, message: string): Outcome => ({ kind: 'failed', trouble: { code, message } });
+export const failed = (code: number, message: string): Extract<Outcome, { kind: 'failed' }> => ({
+  kind: 'failed',
+  trouble: { code, message },
+});
 
 export const select = (table: string, where: readonly unknown[], columns: readonly string[]): Operation => ({
   op: 'select',

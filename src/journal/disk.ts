@@ -86,7 +86,7 @@ export const realDisk: Disk = {
   stat: (fd) => fs.fstatSync(fd, { bigint: true }),
   lookup,
   touch: (fd) => fs.futimesSync(fd, new Date(), new Date()),
-  tryLock: flock,
+  tryLock: (fd) => flock(fd),
   unlink: (path) => fs.unlinkSync(path),
   list: (directory) => fs.readdirSync(directory),
   mkdir: (directory, mode) => fs.mkdirSync(directory, { mode }),

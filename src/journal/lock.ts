@@ -8,19 +8,14 @@
  *  L2 The lock is released by close alone, never by LOCK_UN: a child that was given the fd keeps it.
  *  L3 The wait is bounded.
  */
-import { type Moment, now, remainingMs, sleep } from '../deadlines.ts';
+import { type Moment, polled } from '../deadlines.ts';
 import type { Disk } from './disk.ts';
 
 /** `gone`: a removal completed while we waited. `busy`: somebody held it until the end of the wait. */
 export type LockOutcome = 'held' | 'gone' | 'busy';
 
-/** Polled, because a blocking flock(2) would stop every timer of the process; short at first, a sibling is usually done soon. */
-const pollMs = [1, 1, 2, 4, 8, 15, 25] as const;
-
 export async function lock(disk: Disk, fd: number, path: string, end: Moment): Promise<LockOutcome> {
-  for (let attempt = 0; !disk.tryLock(fd); attempt++) {
-    if (now() >= end) return 'busy';
-    await sleep(Math.min(pollMs[attempt] ?? 25, remainingMs(end)));
-  }
+  // A blocking flock(2) would stop every timer of the process.
+  if (!(await polled(() => disk.tryLock(fd), end))) return 'busy';
   return disk.lookup(path)?.ino === disk.stat(fd).ino ? 'held' : 'gone';
 }

@@ -183,6 +183,8 @@ export interface Call {
   readonly instance: string;
   /** The locked journal, handed to every child process; absent where there could be none. */
   readonly lockFd?: number;
+  /** Where the gate between ADDs and GC is (effects/gate.ts); absent of a call that does not pass it. */
+  readonly dataDir?: string;
   /** Moment (deadlines.ts) at which the effect must have answered. */
   readonly end: number;
   /** ISO 8601, of an ADD: which of two sandboxes of one pod is the later one. */

@@ -154,8 +154,17 @@ export async function collect(
   return collected;
 }
 
+/** Of whom there is a journal that tells it: each may have an address. @throws JournalError */
+export function keysOf(options: Pick<RecoverOptions, 'disk' | 'dataDir'>): AttachmentKey[] {
+  const names = listJournals(options.disk, options.dataDir, journalSuffix);
+  return names.flatMap((name) => keyOfJournalName(name) ?? keyPeeked(options, name) ?? []);
+}
+
 /** A key that is too long for a name is in the header. */
-function keyPeeked({ disk, dataDir }: RecoverOptions, name: string): AttachmentKey | undefined {
+function keyPeeked(
+  { disk, dataDir }: Pick<RecoverOptions, 'disk' | 'dataDir'>,
+  name: string,
+): AttachmentKey | undefined {
   const peeked = Journal.peek<Entry>(disk, join(dataDir, name));
   return peeked && keyOf(name, peeked);
 }

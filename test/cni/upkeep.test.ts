@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseGc, parseStatus } from '../../src/cni/upkeep.ts';
+import { parseGc, parseStatus, withValid } from '../../src/cni/upkeep.ts';
 import { environment, network, refusal, textOf } from '../support/cni-requests.ts';
 
 const newest = (more: object = {}) => textOf(network({ cniVersion: '1.1.0', ...more }));
@@ -47,6 +47,31 @@ describe('GC', () => {
     },
   );
 });
+
+describe('what an IPAM plugin is told of a GC', () => {
+  const more = [
+    { network: 'net', containerId: 'a', ifName: 'net1' },
+    { network: 'net', containerId: 'b', ifName: 'net1' },
+  ];
+  const one = { containerID: 'a', ifname: 'net1', extra: 1 };
+  const two = { containerID: 'b', ifname: 'net1' };
+
+  it.each([
+    ['a list', [one], [one, two]],
+    ['an empty list', [], [{ containerID: 'a', ifname: 'net1' }, two]],
+    ['null', null, [{ containerID: 'a', ifname: 'net1' }, two]],
+  ])('is %s and what there is beside it, under every name that it came with', (_, list, told) => {
+    for (const names of [['cni.dev/valid-attachments'], ['cni.dev/attachments'], Object.keys(bothOf([]))]) {
+      const stdin = newest(Object.fromEntries(names.map((name) => [name, list])));
+      const raw = JSON.parse(withValid(stdin, more));
+      for (const name of names) expect(raw[name]).toEqual(told);
+      const others = (text: object) => Object.entries(text).filter(([name]) => !names.includes(name));
+      expect(others(raw)).toEqual(others(JSON.parse(stdin)));
+    }
+  });
+});
+
+const bothOf = (list: unknown) => ({ 'cni.dev/valid-attachments': list, 'cni.dev/attachments': list });
 
 describe.each([
   ['GC', parseGc],

@@ -311,7 +311,7 @@ describe('letting go of a port', () => {
   it('that does not happen in time is code 11, naming the daemon', async () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
-    expect(troubleOf(await letGo(s.ovs, plan, goneAt, soon(60)))).toMatchObject({
+    expect(troubleOf(await letGo(s.ovs, plan, goneAt, soon(1_000)))).toMatchObject({
       code: 11,
       message: expect.stringContaining('ovs-vswitchd has not let go'),
     });
@@ -324,7 +324,7 @@ describe('letting go of a port', () => {
   });
 
   it('is not waited for where ovs-vswitchd said nothing of the port; the next port of its name is told all the same', async () => {
-    const s = await scene({ switchMs: 30 });
+    const s = await scene({ switchMs: 1_000 });
     const plan = s.plan();
     s.ovsdb.faults.idle = true;
     await ensureBridge(s.ovs, plan, plan.bridge, call());

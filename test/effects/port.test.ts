@@ -344,7 +344,7 @@ describe('a name that another port had until a moment ago', () => {
   });
 
   it('is kept by a row of ours until ovs-vswitchd has let go of it: nobody comes between', async () => {
-    const { s, next } = await handedOn('client', { switchMs: 60 });
+    const { s, next } = await handedOn('client', { switchMs: 1_000 });
     expect(troubleOf(await ensure(s, next, call(), s.another()))).toMatchObject({
       code: 11,
       message: expect.stringContaining('ovs-vswitchd has not let go'),
@@ -364,7 +364,7 @@ describe('a name that another port had until a moment ago', () => {
   });
 
   it('and whose put-back came to no end is lost, and put back by the next', async () => {
-    const { s, next, ours } = await handedOn('client', { switchMs: 60 });
+    const { s, next, ours } = await handedOn('client', { switchMs: 1_000 });
     const first = s.another();
     expect((await ensure(s, next, call(), first)).kind).toBe('failed');
     first.close();

@@ -9,7 +9,7 @@ import { soon } from '../support/effect-parts.ts';
 import { type Programs, programs } from '../support/programs.ts';
 
 const start = (file: string, more: Partial<Program> = {}) =>
-  run({ file, env: { PATH: '/usr/bin:/bin' }, stdin: '', end: soon(), ...more });
+  run({ file, env: { PATH: '/usr/bin:/bin' }, stdin: '', locks: [], end: soon(), ...more });
 
 const script = (body: string): { file: string; own: Programs } => {
   const own = programs();
@@ -122,7 +122,7 @@ describe('the lock', () => {
     execFileSync('mkfifo', [join(own.directory, 'end')]);
     const lockFd = openSync(path, 'a+');
     expect(flock(lockFd)).toBe(true);
-    const finished = await start(file, { lockFd });
+    const finished = await start(file, { locks: [lockFd] });
     expect(finished).toMatchObject({ exitCode: 0 });
     // The call is killed: its descriptors are closed, without an unlock.
     closeSync(lockFd);

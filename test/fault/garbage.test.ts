@@ -48,3 +48,23 @@ it('does not read what its runtime lists: one of those that cannot be read is no
   expect(await node.call('GC', one, { disk: [unreadable] })).toMatchObject({ kind: 'ok' });
   expect([...node.world.ports.keys()]).toEqual([portOf(listed)]);
 });
+
+it('I7 keeps the address of what it owes: the IPAM program is told of more than the runtime lists', async () => {
+  const node = new FakeNode().withNetns(one);
+  expect(await node.add(one)).toMatchObject({ kind: 'ok' });
+  const stuck = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
+  expect(await node.call('GC', one, { host: [stuck] })).toMatchObject({ kind: 'error', code: 11 });
+  expect([...node.world.addresses.values()]).toHaveLength(1);
+  expect(await node.call('GC', one)).toMatchObject({ kind: 'ok' });
+  expect(leftOf(one, node)).toEqual([]);
+});
+
+it('I7 keeps the address of what the runtime could not list yet, and releases one that nobody knows of', async () => {
+  const node = new FakeNode().withNetns(one);
+  expect(await node.add(one)).toMatchObject({ kind: 'ok' });
+  const [own] = [...node.world.addresses];
+  node.world.addresses.set('192.0.2.77', String(own?.[1]).replace('net1', 'lost'));
+  node.now = new Date(node.now.getTime() - 1);
+  expect(await node.call('GC', one)).toMatchObject({ kind: 'ok' });
+  expect([...node.world.addresses]).toEqual([own]);
+});

@@ -88,7 +88,16 @@ export class FakeHost {
         if (mode === 'client') return false;
         return this.#world.files.has(`${switchDir}/${name}`) || !this.#world.files.has(`${directory}/${file}`);
       },
-      collectAddresses: async () => [],
+      collectAddresses: async (_, { stdin }, toldOf) => {
+        const told = JSON.parse(toldOf(stdin));
+        const valid = told['cni.dev/valid-attachments'] as readonly { containerID: string; ifname: string }[];
+        const listed = new Set(valid.map(({ containerID, ifname }) => `${told.name}:${containerID}:${ifname}`));
+        const { addresses } = this.#world;
+        for (const [address, by] of addresses) {
+          if (by.startsWith(`${told.name}:`) && !listed.has(by)) addresses.delete(address);
+        }
+        return [];
+      },
       listPorts: async () =>
         [...this.#world.ports].flatMap(([name, { marks }]) =>
           marks.owner === owner ? [{ name, key: marks.key ?? '', instance: marks.instance ?? '' }] : [],

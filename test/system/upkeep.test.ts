@@ -97,6 +97,50 @@ cat > /dev/null`,
     expectNothingLeft(await node().world());
   });
 
+  /** An IPAM program that releases, told of a GC, whatever it is not told of. While `stay` is there it stays in its GC. */
+  const tidyIpam = async () => {
+    const [store, stay, staying] = [
+      join(node().ipamDir, 'net-a'),
+      ...['stay', 'staying'].map((name) => join(node().directory, name)),
+    ] as [string, string, string];
+    await node().program(
+      'tidy',
+      `mkdir -p ${store}
+case $CNI_COMMAND in
+VERSION) echo '{"cniVersion":"1.1.0","supportedVersions":["1.0.0","1.1.0"]}';;
+ADD) n=2; until (set -C; echo $CNI_CONTAINERID > ${store}/10.56.0.$n) 2> /dev/null; do n=$((n+1)); done
+  echo '{"cniVersion":"1.0.0","ips":[{"address":"10.56.0.'$n'/24"}]}';;
+DEL) for one in ${store}/*; do grep -qs $CNI_CONTAINERID $one && rm $one; done; exit 0;;
+GC) told=$(cat); touch ${staying}; while [ -e ${stay} ]; do sleep 0.02; done
+  for one in ${store}/*; do case $told in *$(cat $one)*) ;; *) rm $one;; esac; done;;
+esac`,
+    );
+    return { ipam: { ipam: { type: 'tidy' } }, stay, staying };
+  };
+
+  test('A30 GC of an IPAM program that releases what it is not told of: the ADDs beside it keep their addresses', async () => {
+    const { ipam } = await tidyIpam();
+    await halfIsCollected(node(), ipam);
+  });
+
+  test('an ADD waits for an IPAM program that is at its GC, although the call that asked it was killed', async () => {
+    const { ipam, stay, staying } = await tidyIpam();
+    const [listed, later] = [await node().pod(), await node().pod()];
+    expect(await listed.add('net1', ipam)).toMatchObject({ exitCode: 0 });
+    await Bun.write(stay, '');
+    const under = ['timeout', '--signal=KILL', '0.5'];
+    const killed = cni('GC', { config: node().config(gcConfig([listed], ipam)), path: node().path }, { under });
+    while (!existsSync(staying)) await Bun.sleep(10);
+    const adding = later.add('net1', ipam);
+    expect((await killed).exitCode).not.toBe(0);
+    expect((await node().world()).addresses).toEqual(['net-a/10.56.0.2']);
+    rmSync(stay);
+    expect(await adding).toMatchObject({ exitCode: 0 });
+    expect((await node().world()).addresses).toEqual(['net-a/10.56.0.2', 'net-a/10.56.0.3']);
+    for (const pod of [listed, later]) expect(await pod.del('net1', ipam)).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
   test('the result of 1.1.0 says socket and MTU', async () => {
     await modernIpam();
     const pod = await node().pod();
