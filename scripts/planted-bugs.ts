@@ -269,7 +269,7 @@ export const bugs: readonly Bug[] = [
         replace: 'false',
       },
     ],
-    suites: [unit('test/effects/port.test.ts', 'hears of both at once')],
+    suites: [unit('test/effects/port-name.test.ts', 'hears of both at once')],
   },
   {
     letter: 'u',

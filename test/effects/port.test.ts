@@ -12,12 +12,9 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Deadlines } from '../../src/deadlines.ts';
 import { ensureBridge } from '../../src/effects/bridge.ts';
 import { readUuid } from '../../src/effects/ovsdb.ts';
-import { ensurePort, restorePort } from '../../src/effects/port.ts';
-import { removePort } from '../../src/effects/port-removal.ts';
-import { findPort, isPortLost } from '../../src/effects/port-view.ts';
+import { ensurePort } from '../../src/effects/port.ts';
 import { call, instance, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { readSwitch } from '../support/world.ts';
 
@@ -304,74 +301,5 @@ describe('a port that ovs-vswitchd does not take', () => {
       JSON.stringify(params).includes('"insert"') ? { kind: 'drop-after-commit' } : undefined;
     await expect(ensure(s, plan)).rejects.toThrow('closed the connection');
     expect(await portsOf(s)).toMatchObject([{ externalIds: { key: 'net:c0ffee00c0ffee00:net1' } }]);
-  });
-});
-
-describe('a name that another port had until a moment ago', () => {
-  /** The old port is deleted while ovs-vswitchd stands still; the next one has its name, in a directory of its own. */
-  async function handedOn(mode: 'client' | 'server', changes: Partial<Deadlines> = {}) {
-    const { s, plan } = await prepared({ port: { mode, file: 's', name: 's' } }, changes);
-    expect(await ensure(s, plan)).toMatchObject({ kind: 'ok' });
-    s.ovsdb.faults.idle = true;
-    await removePort(s.ovs, plan, call());
-    const next = s.plan({ key: keyOf('beef0000beef0000'), port: { mode, file: 's', name: 's' } });
-    mkdirSync(next.port.directory);
-    return { s, plan, next, ours: s.another() };
-  }
-  /** Once the new row is there. */
-  const goOnLater = ({ ovsdb }: Scene) => {
-    ovsdb.faults.request = (_, params) => {
-      if (JSON.stringify(params).includes('"cur_cfg"],"until"')) setImmediate(() => ovsdb.resume());
-      return undefined;
-    };
-  };
-
-  it('leads to its own socket, although ovs-vswitchd hears of both at once (client)', async () => {
-    const { s, plan, next, ours } = await handedOn('client');
-    expect(s.ovsdb.connectsTo('s')).toBe(join(plan.port.directory, 's'));
-    goOnLater(s);
-    expect(await ensure(s, next, call(), ours)).toMatchObject({ kind: 'ok' });
-    expect(s.ovsdb.connectsTo('s')).toBe(join(next.port.directory, 's'));
-    expect(await findPort(ours, next, next.port, call())).toEqual({ kind: 'ok' });
-  });
-
-  it('has a socket of its own, although ovs-vswitchd hears of both at once (server)', async () => {
-    const { s, next, ours } = await handedOn('server');
-    goOnLater(s);
-    expect(await ensure(s, next, call(), ours)).toMatchObject({ kind: 'ok' });
-    expect(lstatSync(join(next.port.directory, 's')).isSocket()).toBe(true);
-    expect(await findPort(ours, next, next.port, call())).toEqual({ kind: 'ok' });
-  });
-
-  it('is kept by a row of ours until ovs-vswitchd has let go of it: nobody comes between', async () => {
-    const { s, next } = await handedOn('client', { switchMs: 1_000 });
-    expect(troubleOf(await ensure(s, next, call(), s.another()))).toMatchObject({
-      code: 11,
-      message: expect.stringContaining('ovs-vswitchd has not let go'),
-    });
-    expect(await portsOf(s)).toMatchObject([{ name: 's', type: 'none', options: {} }]);
-  });
-
-  it('is not waited for where ovs-vswitchd has come so far: one transaction makes the port', async () => {
-    const { s, plan } = await prepared();
-    let inserted = 0;
-    s.ovsdb.faults.request = (_, params) => {
-      inserted += Number(JSON.stringify(params).includes('"insert"'));
-      return undefined;
-    };
-    expect(await ensure(s, plan)).toMatchObject({ kind: 'ok' });
-    expect(inserted).toBe(1);
-  });
-
-  it('and whose put-back came to no end is lost, and put back by the next', async () => {
-    const { s, next, ours } = await handedOn('client', { switchMs: 1_000 });
-    const first = s.another();
-    expect((await ensure(s, next, call(), first)).kind).toBe('failed');
-    first.close();
-    s.ovsdb.resume();
-    expect(await isPortLost(ours, next, next.port, call())).toBe(true);
-    expect(await restorePort(ours, next, next.port, call(), s.deadlines)).toMatchObject({ kind: 'ok' });
-    expect(await isPortLost(ours, next, next.port, call())).toBe(false);
-    expect(s.ovsdb.connectsTo('s')).toBe(join(next.port.directory, 's'));
   });
 });
