@@ -16,7 +16,7 @@ const answer = 'echo \'{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.5/24"}]}\
 function scene() {
   const dataDir = temporaryDirectory();
   const own = programs();
-  own.write('pool', `${modern}\ntouch $D/$CNI_COMMAND; while [ ! -e $D/go ]; do sleep 0.01; done; ${answer}`);
+  own.write('pool', `${modern}\ntouch $D/$CNI_COMMAND; while [ -d $D ] && [ ! -e $D/go ]; do sleep 0.01; done; ${answer}`);
   const plan = { program: 'pool', path: [own.directory] };
   const ours = { ...call(), dataDir };
   return {
@@ -90,7 +90,7 @@ describe('the gate between ADDs and GC', () => {
     async (command) => {
       const s = scene();
       // Its child stays, as it does itself when the call is killed.
-      const child = '(while [ ! -e $D/go ]; do sleep 0.01; done) > /dev/null 2>&1 &';
+      const child = '(while [ -d $D ] && [ ! -e $D/go ]; do sleep 0.01; done) > /dev/null 2>&1 &';
       s.own.write('pool', `${modern}\n${child}\n${answer}`);
       expect(await (command === 'ADD' ? s.add() : s.gc())).toEqual(command === 'ADD' ? expect.anything() : []);
       const other = openSync(s.dataDir, 'r');
