@@ -16,7 +16,10 @@ const answer = 'echo \'{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.5/24"}]}\
 function scene() {
   const dataDir = temporaryDirectory();
   const own = programs();
-  own.write('pool', `${modern}\ntouch $D/$CNI_COMMAND; while [ -d $D ] && [ ! -e $D/go ]; do sleep 0.01; done; ${answer}`);
+  own.write(
+    'pool',
+    `${modern}\ntouch $D/$CNI_COMMAND; while [ -d $D ] && [ ! -e $D/go ]; do sleep 0.01; done; ${answer}`,
+  );
   const plan = { program: 'pool', path: [own.directory] };
   const ours = { ...call(), dataDir };
   return {

@@ -110,6 +110,44 @@ onRealSwitch('a socket file named by the user', (theSwitch) => {
         expectNothingLeft(await node().world());
       },
     );
+
+    test('wanted by many at once, while ovs-vswitchd stops and goes on, is one pod’s at a time, and leads to its socket', async () => {
+      const changes = { ...named(node()), ipam: undefined };
+      const name = `s${node().bridge}`;
+      const seen = { attached: 0, refused: 0 };
+      const live = async () => {
+        const pod = await node().pod();
+        const { exitCode, json } = await pod.add('net1', changes);
+        if (exitCode === 0) {
+          seen.attached++;
+          const socket = join(node().sharedDir, pod.shortId, name);
+          if (mode === 'server') expect((await lstat(socket)).isSocket()).toBe(true);
+          expect((await node().port(name))?.externalIds).toMatchObject({ socket });
+        } else {
+          seen.refused++;
+          expect([7, 11]).toContain(json.code);
+        }
+        expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0 });
+      };
+      let busy = true;
+      const stopsAndGoes = async () => {
+        for (; busy; await delay(90)) {
+          theSwitch().pauseVswitchd();
+          await delay(30);
+          theSwitch().resumeVswitchd();
+        }
+      };
+      const lives = Array.from({ length: 4 }, async () => {
+        for (let round = 0; round < 10; round++) await live();
+      });
+      const stopping = stopsAndGoes();
+      await Promise.all(lives).finally(() => {
+        busy = false;
+      });
+      await stopping;
+      expect(seen.attached).toBeGreaterThan(3);
+      expectNothingLeft(await node().world());
+    });
   });
 });
 
