@@ -52,7 +52,7 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
   const { key, config, netns, env } = request;
   const { host, disk, log } = node;
   for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
-  const begun = node.clock().toISOString();
+  const begun = node.host.moment();
   const plan = planOf(
     request,
     placeOf(await looked, () => host.netnsTroubles(netns, env)),

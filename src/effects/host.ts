@@ -21,7 +21,7 @@ import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
-import { bootId, judgeNetns, type Netns, netnsTroubles, readNetns } from './netns.ts';
+import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
 import { removePort } from './port-removal.ts';
@@ -56,6 +56,8 @@ export interface Host {
   listPorts(ovsdb: string, end: Moment): Promise<KnownPort[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
+  /** Of this boot: which of two sandboxes is the later one. */
+  moment(): string;
   close(): void;
 }
 
@@ -74,6 +76,7 @@ export function createHost(deadlines: Deadlines): Host {
     listPorts: (ovsdb, end) => listPorts(ovs, ovsdb, end),
     netnsTroubles,
     bootId,
+    moment: momentOfBoot,
     close: () => {
       ovs.close();
       api.forget();

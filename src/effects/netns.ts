@@ -4,6 +4,7 @@
 import { closeSync, constants, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
+import { sinceBootMs } from '../native.ts';
 import { codeOf } from './directory.ts';
 
 /** What tells one netns from another as far as anything does: numbers are reused, so equality alone proves nothing. */
@@ -72,6 +73,17 @@ export function netnsTroubles(path: string, env: { readonly [name: string]: stri
   const override = ['1', 'true'].includes(env.CNI_NETNS_OVERRIDE?.toLowerCase() ?? '');
   if (override || netns.file !== identity('/proc/self/ns/net')) return [];
   return [{ code: code.invalidNetns, message: `CNI_NETNS "${path}" is the plugin's own network namespace` }];
+}
+
+/**
+ * Boot id and milliseconds since: of two moments of one boot the later one compares greater, whatever becomes of the clock on the wall.
+ */
+export const momentOfBoot = (): string => `${bootId()} ${String(Math.floor(sinceBootMs())).padStart(12, '0')}`;
+
+/** Whether one moment is of the same boot as another, and later. */
+export function isLater(one: string, other: string): boolean {
+  const [boot] = other.split(' ');
+  return one.startsWith(`${boot} `) && one > other;
 }
 
 /** boot_id of proc(5): another one means that every sandbox of a journal is gone. */

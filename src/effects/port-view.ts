@@ -7,7 +7,7 @@ import { code, configDataName, holdFileName, keyText, owner, shortId, type Troub
 import type { Moment } from '../deadlines.ts';
 import type { AnnotationPlan, Call, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { Directory } from './directory.ts';
-import { readNetns } from './netns.ts';
+import { isLater, readNetns } from './netns.ts';
 import { map, type Operation, type OperationResult, type Row, readMap, readSet } from './ovsdb.ts';
 import {
   failed,
@@ -183,7 +183,7 @@ function recallPublication({ key, publication }: Plan, directory: string, marks:
 
 type Marks = { readonly [name: string]: string | undefined };
 
-/** Whether a port of ours says that this sandbox began after a moment (ISO 8601), and its namespace lives. */
+/** Whether a port of ours says that this sandbox began after a moment (netns.ts), and its namespace lives. */
 export async function isLaterSandbox(
   ovs: Switch,
   plan: Plan,
@@ -194,5 +194,5 @@ export async function isLaterSandbox(
   const key = keyText({ ...plan.key, containerId });
   const [ports] = await ovs.read(plan, [select('Port', [marked({ owner, key })], ['external_ids'])], call.end);
   const marks = readMap(ports?.rows?.[0]?.external_ids);
-  return (marks.begun ?? '') > moment && readNetns(marks.netns ?? '') !== undefined;
+  return isLater(marks.begun ?? '', moment) && readNetns(marks.netns ?? '') !== undefined;
 }

@@ -187,7 +187,7 @@ export interface Call {
   readonly dataDir?: string;
   /** Moment (deadlines.ts) at which the effect must have answered. */
   readonly end: number;
-  /** ISO 8601, of an ADD: which of two sandboxes of one pod is the later one. */
+  /** A moment of this boot, of an ADD: which of two sandboxes of one pod is the later one. */
   readonly begun?: string;
 }
 

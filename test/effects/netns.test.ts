@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { bootId, netnsTroubles, readNetns } from '../../src/effects/netns.ts';
+import { sleep } from '../../src/deadlines.ts';
+import { bootId, isLater, momentOfBoot, netnsTroubles, readNetns } from '../../src/effects/netns.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const own = '/proc/self/ns/net';
@@ -72,5 +73,26 @@ describe('the boot', () => {
   it('has an id that stays the same as long as the machine runs', () => {
     expect(bootId()).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     expect(bootId()).toBe(bootId());
+  });
+});
+
+describe('a moment of this boot', () => {
+  it('is later than what was before it, and says nothing of another boot', async () => {
+    const first = momentOfBoot();
+    await sleep(3);
+    const second = momentOfBoot();
+    expect([isLater(second, first), isLater(first, second), isLater(first, first)]).toEqual([true, false, false]);
+    const other = second.replace(bootId(), 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+    expect([isLater(other, first), isLater(first, other), isLater('', first)]).toEqual([false, false, false]);
+  });
+
+  it('counts on past a power of ten', () => {
+    const at = (ms: number) => `${bootId()} ${String(ms).padStart(12, '0')}`;
+    expect(isLater(at(1_000_000), at(999_999))).toBe(true);
+    expect(momentOfBoot()).toMatch(/^[0-9a-f-]{36} \d{12}$/);
+  });
+
+  it('is not what an earlier version wrote: the time of day', () => {
+    expect(isLater('2099-01-01T00:00:00.000Z', momentOfBoot())).toBe(false);
   });
 });

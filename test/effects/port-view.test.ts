@@ -3,9 +3,17 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { holdFileName } from '../../src/attachment.ts';
 import { ensureBridge } from '../../src/effects/bridge.ts';
+import { bootId } from '../../src/effects/netns.ts';
 import { ensurePort } from '../../src/effects/port.ts';
 import { removePort } from '../../src/effects/port-removal.ts';
-import { findPort, heldTroubles, holdersOf, isPortLost, recallPort } from '../../src/effects/port-view.ts';
+import {
+  findPort,
+  heldTroubles,
+  holdersOf,
+  isLaterSandbox,
+  isPortLost,
+  recallPort,
+} from '../../src/effects/port-view.ts';
 import type { Switch } from '../../src/effects/switch.ts';
 import type { PortPlan } from '../../src/machines/protocol.ts';
 import { call, keyOf, planAt, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
@@ -207,5 +215,24 @@ describe('what a dead call had sent and the database did not yet take', () => {
     await removePort(ours, plan, call());
     await landed;
     expect((await readSwitch(s.ovsdb)).ports).toEqual([]);
+  });
+});
+
+describe('which sandbox of a pod is the later one', () => {
+  const at = (ms: number, boot = bootId()) => `${boot} ${String(ms).padStart(12, '0')}`;
+
+  it.each<[string, string, string, boolean]>([
+    ['began later', at(2), '/proc/self/ns/net', true],
+    ['began earlier', at(0), '/proc/self/ns/net', false],
+    ['began in another boot', at(2, 'f'.repeat(36)), '/proc/self/ns/net', false],
+    ['began at a time of day, of an earlier version', '2099-01-01T00:00:00.000Z', '/proc/self/ns/net', false],
+    ['has no namespace any more', at(2), '/nowhere', false],
+  ])('one that %s', async (_, begun, netns, expected) => {
+    const s = await scene();
+    const other = s.plan({ key: keyOf('beef0000beef0000'), port: { marks: { netns } } });
+    mkdirSync(other.port.directory);
+    await ensureBridge(s.ovs, other, other.bridge, call());
+    await ensurePort(s.ovs, other, other.port, call(5_000, { begun }), s.deadlines);
+    expect(await isLaterSandbox(s.another(), s.plan(), other.key.containerId, at(1), call())).toBe(expected);
   });
 });

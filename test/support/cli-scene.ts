@@ -102,6 +102,7 @@ export async function cliScene(): Promise<CliScene> {
     collectAddresses: () => Promise.resolve([]),
     netnsTroubles: () => [],
     bootId: () => 'boot-1',
+    moment: () => 'boot-1 0',
     close: () => undefined,
   });
   const call = async (interactive: boolean, args: string[]): Promise<Said> => {

@@ -105,6 +105,7 @@ export class FakeHost {
       netnsTroubles: (path) =>
         this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
       bootId: () => this.#world.boot,
+      moment: () => `${this.#world.boot} 0`,
       close: () => undefined,
     } satisfies Host;
   }
