@@ -265,7 +265,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/port.ts',
-        search: 'isBehind(results[5]?.rows?.[0])',
+        search: 'isBehind(root?.rows?.[0])',
         replace: 'false',
       },
     ],

@@ -141,8 +141,8 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
     case 'port':
       // Marks say what there is to remove: no plan is needed.
       if (verb === 'remove') {
-        if (plan.predecessor) await removePredecessors(ovs, plan, plan.predecessor, call);
-        return await removePort(ovs, plan, call);
+        const before = plan.predecessor && (await removePredecessors(ovs, plan, plan.predecessor, call));
+        return await removePort(ovs, plan, call, before);
       }
       if (!port) return nothingToDo;
       if (verb === 'restore') return await restorePort(ovs, plan, port, call, deadlines);

@@ -34,27 +34,38 @@ interface Found {
   readonly applied: boolean;
 }
 
-export async function removePort(ovs: Switch, plan: Plan, call: Call): Promise<Outcome> {
-  const gone = await ovs.patiently(async () => takeAway(ovs, plan, await look(ovs, plan, call), call), call.end);
-  return { kind: 'ok', ...(gone && { facts: gone }) };
+/** @param before what to wait for already: a port of the predecessor's */
+export async function removePort(ovs: Switch, plan: Plan, call: Call, before?: number): Promise<Outcome> {
+  let isKnown = plan.port !== undefined;
+  const goneAt = await ovs.patiently(async () => {
+    const seen = await look(ovs, plan, call);
+    isKnown ||= seen.ports.length > 0;
+    return (await takeAway(ovs, plan, seen, call, isKnown)) ?? before;
+  }, call.end);
+  return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
 }
 
 /**
  * Sockets before rows: while our row stands, nobody else can have the socket's name.
- * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port.
+ * @param isKnown there was a port: what is not there was deleted, perhaps a moment ago
+ * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port
  */
-async function takeAway(ovs: Switch, plan: Plan, seen: Seen, call: Call): Promise<{ goneAt: number } | undefined> {
-  const { ports, root, sockets } = seen;
+async function takeAway(
+  ovs: Switch,
+  plan: Plan,
+  { ports, root, sockets }: Seen,
+  call: Call,
+  isKnown: boolean,
+): Promise<number | undefined> {
   for (const [socket, lying] of sockets) await removeSocket(socket, call.end, lying);
-  // A dead call deleted it, perhaps a moment ago.
-  let goneAt = ports.length === 0 && plan.port ? Number(root?.next_cfg) : undefined;
+  let goneAt = ports.length === 0 && isKnown ? Number(root?.next_cfg) : undefined;
   for (const { id, device, name, marks, applied: known } of ports) {
     const applied = known || (await isBeingApplied(ovs, plan, device, call));
     if (marks.mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
     const at = await deletePort(ovs, plan, id, [marked(keyMarks(plan, call))], call);
     if (applied) goneAt = at;
   }
-  return goneAt === undefined ? undefined : { goneAt };
+  return goneAt;
 }
 
 /** A dead ADD's port that ovs-vswitchd has seen takes it some milliseconds; one that it does not take in this time, it does not run. */

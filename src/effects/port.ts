@@ -70,20 +70,21 @@ export async function ensurePort(
   } catch (error) {
     return await refusal(ovs, plan, port, call, error);
   }
-  if (results[4]?.count !== 1) {
+  const [, , device, row, joined, root] = results;
+  if (joined?.count !== 1) {
     const message = `bridge "${port.bridge}" went away`;
     return { kind: 'displaced', trouble: { code: code.tryAgainLater, message } };
   }
-  const [device, row] = [readUuid(results[2]?.uuid), readUuid(results[3]?.uuid)];
+  const rowId = readUuid(row?.uuid);
   const end = within(call.end, deadlines.switchMs);
-  const id = isBehind(results[5]?.rows?.[0]) ? await anew(ovs, plan, port, row, { ...call, end }) : device;
+  const id = isBehind(root?.rows?.[0]) ? await anew(ovs, plan, port, rowId, { ...call, end }) : readUuid(device?.uuid);
   if (typeof id !== 'string') return id;
   const applied = await whenApplied(ovs, plan, id, end);
   if ('kind' in applied) return applied;
-  if (port.mode === 'client') return { kind: 'ok', facts: { uuid: row, ofport: applied.ofport } };
+  if (port.mode === 'client') return { kind: 'ok', facts: { uuid: rowId, ofport: applied.ofport } };
   const switchSocket = join(applied.directory, port.name);
   await moveSocket(port, switchSocket, call.end);
-  return { kind: 'ok', facts: { uuid: row, ofport: applied.ofport, switchSocket } };
+  return { kind: 'ok', facts: { uuid: rowId, ofport: applied.ofport, switchSocket } };
 }
 
 /** A port that the switch's database lost is inserted again; a socket that a switch made again after its restart is moved again. */

@@ -12,21 +12,25 @@ import { codeOf, inTime, Mismatch } from './directory.ts';
 import { readMap, readUuid } from './ovsdb.ts';
 import { deletePort } from './port-removal.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
-import { interfaceType, type Switch, select } from './switch.ts';
+import { interfaceType, type Switch, select, selectSwitch } from './switch.ts';
 
 export const isPredecessors = (plan: PredecessorPlan): boolean => existsSync(plan.stateFile);
 
-/** The state file goes last: until then whoever comes next finds the rest by it. */
-export async function removePredecessors(ovs: Switch, plan: Plan, old: PredecessorPlan, call: Call): Promise<void> {
+/**
+ * The state file goes last: until then whoever comes next finds the rest by it.
+ * @returns what to wait for before its address may be another's, as of a port of ours
+ */
+export async function removePredecessors(ovs: Switch, plan: Plan, old: PredecessorPlan, call: Call): Promise<number> {
   const name = portNameIn(old.stateFile) ?? portName(plan.key);
-  const found = await ovs.patiently(() => look(ovs, plan, name, call), call.end);
+  const { found, nextCfg } = await ovs.patiently(() => look(ovs, plan, name, call), call.end);
   const sockets = found?.socket ? [found.socket] : old.directories.map((directory) => join(directory, name));
   for (const socket of sockets) await leaveSocket(ovs, plan, socket, found, call);
-  if (found) await ovs.patiently(() => deletePort(ovs, plan, found.id, [], call), call.end);
+  const goneAt = found && (await ovs.patiently(() => deletePort(ovs, plan, found.id, [], call), call.end));
   if (old.mount) await leaveMount(ovs, plan, old.mount, call);
   await inTime(unlink(old.stateFile), call.end, `"${old.stateFile}"`).catch((error) => {
     if (codeOf(error) !== 'ENOENT') throw error;
   });
+  return goneAt ?? nextCfg;
 }
 
 /** By its name it may be that of a pod that came later, and has a port of ours. */
@@ -55,19 +59,22 @@ interface Found {
   readonly socket?: string;
 }
 
-async function look(ovs: Switch, plan: Plan, name: string, call: Call): Promise<Found | undefined> {
+async function look(ovs: Switch, plan: Plan, name: string, call: Call): Promise<{ found?: Found; nextCfg: number }> {
   const byName = [['name', '==', name]];
-  const [ports, interfaces] = await ovs.fenced(
-    plan,
-    [select('Port', byName, ['_uuid', 'external_ids']), select('Interface', byName, ['_uuid', 'type', 'options'])],
-    call,
-  );
+  const asked = [
+    select('Port', byName, ['_uuid', 'external_ids']),
+    select('Interface', byName, ['_uuid', 'type', 'options']),
+    selectSwitch,
+  ];
+  const [ports, interfaces, root] = await ovs.fenced(plan, asked, call);
   const [port, device] = [ports?.rows?.[0], interfaces?.rows?.[0]];
   const isVhost = Object.values<unknown>(interfaceType).includes(device?.type);
   // A port with marks is somebody's who will take care of it.
-  if (!port || !isVhost || readMap(port.external_ids).owner === owner) return undefined;
+  const nextCfg = Number(root?.rows?.[0]?.next_cfg);
+  if (!port || !isVhost || readMap(port.external_ids).owner === owner) return { nextCfg };
   const socket = readMap(device?.options)['vhost-server-path'];
-  return { id: readUuid(port._uuid), device: readUuid(device?._uuid), ...(socket && { socket }) };
+  const found = { id: readUuid(port._uuid), device: readUuid(device?._uuid), ...(socket && { socket }) };
+  return { found, nextCfg };
 }
 
 /** The predecessor bound a pod's directory to a short path, one for all interfaces of the pod: the last of them leaves it. */

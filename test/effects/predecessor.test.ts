@@ -24,6 +24,7 @@ import { ensurePort } from '../../src/effects/port.ts';
 import { removePredecessors } from '../../src/effects/predecessor.ts';
 import { ensurePublication, removePublication } from '../../src/effects/publication.ts';
 import { ensureSocketDir, removeSocketDir } from '../../src/effects/socket-dir.ts';
+import { isBehind, selectSwitch } from '../../src/effects/switch.ts';
 import type { Plan } from '../../src/machines/protocol.ts';
 import { call, keyOf, scene } from '../support/effect-parts.ts';
 
@@ -206,6 +207,22 @@ describe('what the predecessor left', () => {
       server?.close();
     },
   );
+
+  test('A32 its address waits for ovs-vswitchd as that of a port of ours does, whether the port was there or gone by then', async () => {
+    const s = await scene();
+    const plan = s.plan({ port: { name: 'v1', file: 'v1', directory: s.sharedDir } });
+    await ensureBridge(s.ovs, plan, plan.bridge, call());
+    await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+    const unmark = { op: 'update', table: 'Port', where: [['name', '==', 'v1']], row: { external_ids: ['map', []] } };
+    await s.ovs.read(plan, [unmark], soon());
+    s.ovsdb.faults.idle = true;
+    const asked: number[] = [];
+    for (let round = 0; round < 2; round++)
+      asked.push(await removePredecessors(s.ovs, plan, left(s.sharedDir, 'v1'), call()));
+    const [root] = await s.ovs.read(plan, [selectSwitch], soon());
+    expect(asked).toEqual([root?.rows?.[0]?.next_cfg, root?.rows?.[0]?.next_cfg]);
+    expect(isBehind(root?.rows?.[0])).toBe(true);
+  });
 
   test('its socket goes although its port is gone, and nothing else in the directory', async () => {
     const s = await scene();
