@@ -216,11 +216,17 @@ describe('what the predecessor left', () => {
     const unmark = { op: 'update', table: 'Port', where: [['name', '==', 'v1']], row: { external_ids: ['map', []] } };
     await s.ovs.read(plan, [unmark], soon());
     s.ovsdb.faults.idle = true;
-    const asked: number[] = [];
+    s.ovs.close();
+    const host = createHost(defaultDeadlines);
+    const { port: _, ...others } = plan;
+    const old = { ...others, predecessor: left(s.sharedDir, 'v1') };
+    const asked: unknown[] = [];
     for (let round = 0; round < 2; round++)
-      asked.push(await removePredecessors(s.ovs, plan, left(s.sharedDir, 'v1'), call()));
+      asked.push(await host.perform({ step: 'port', verb: 'remove', plan: old, facts: {} }, call()));
+    host.close();
     const [root] = await s.ovs.read(plan, [selectSwitch], soon());
-    expect(asked).toEqual([root?.rows?.[0]?.next_cfg, root?.rows?.[0]?.next_cfg]);
+    const waiting = { kind: 'ok', facts: { goneAt: root?.rows?.[0]?.next_cfg } };
+    expect(asked).toEqual([waiting, waiting]);
     expect(isBehind(root?.rows?.[0])).toBe(true);
   });
 

@@ -95,7 +95,7 @@ describe('a program that hangs', () => {
   });
 
   it('is killed with what it started: nothing of it acts later', async () => {
-    const { file, own } = script("sh -c 'echo started; sleep 0.4; echo late > $D/late' & wait");
+    const { file, own } = script('(echo started; sleep 0.4; echo late > $D/late) & wait');
     expect(await start(file, { end: soon(150) })).toMatchObject({ timedOut: true, stdout: 'started\n' });
     await sleep(600);
     expect(own.has('late')).toBe(false);
