@@ -14,7 +14,7 @@ const stdin = (): string => readFileSync(0, 'utf8');
 
 async function verbs() {
   const { createNode } = await import('./node.ts');
-  return handlers(({ config }) => createNode(config, { clock, random, stderr }));
+  return handlers((request) => createNode(request, { clock, random, stderr }));
 }
 
 async function status(): Promise<Status> {

@@ -28,9 +28,17 @@ interface Edges {
   readonly stderr: (text: string) => void;
 }
 
-export function createNode(config: Pick<Basics, 'deadlines' | 'logFile' | 'logLevel'>, edges: Edges): Node {
+/** What a node has to know of a call. */
+interface Caller {
+  readonly config: Basics;
+  readonly path: readonly string[];
+}
+
+export function createNode({ config, path }: Caller, edges: Edges): Node {
   const { clock, random, stderr } = edges;
-  const [host, log] = [createHost(config.deadlines), openLog(config, stderr, clock)];
+  const { ovsdb, kubeconfig, deadlines } = config;
+  const host = createHost(deadlines, { ovsdb, path, ...(kubeconfig && { kubeconfig }) });
+  const log = openLog(config, stderr, clock);
   return { disk: realDisk, host, log, clock, called: () => forked(clock()), random };
 }
 

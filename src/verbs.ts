@@ -3,22 +3,18 @@
  * world meanwhile asked.
  */
 import type { Handlers } from './cni/command.ts';
-import type { Basics } from './cni/config.ts';
-import type { AddRequest } from './cni/request.ts';
+import type { AddRequest, DelRequest } from './cni/request.ts';
 import { type Moment, now } from './deadlines.ts';
 import type { Node } from './node.ts';
 
 /** Where the code is; a test of orders has it at hand. */
 const chunks = { plugin: () => import('./plugin.ts'), gc: () => import('./gc.ts') };
 
-export function handlers(
-  nodeFor: (request: { readonly config: Basics }) => Node,
-  { plugin, gc }: typeof chunks = chunks,
-): Handlers {
-  const using = async <R extends { readonly config: Basics }, T>(
-    request: R,
-    action: (request: R, node: Node) => Promise<T>,
-  ) => {
+/** What every request says of the node. */
+type Caller = Pick<DelRequest, 'config' | 'path'>;
+
+export function handlers(nodeFor: (request: Caller) => Node, { plugin, gc }: typeof chunks = chunks): Handlers {
+  const using = async <R extends Caller, T>(request: R, action: (request: R, node: Node) => Promise<T>) => {
     const node = nodeFor(request);
     try {
       return await action(request, node);

@@ -8,6 +8,7 @@ import type {
   AddressPlan,
   Call,
   CallText,
+  Elsewhere,
   FilePlan,
   Outcome,
   Perform,
@@ -61,11 +62,12 @@ export interface Host {
   close(): void;
 }
 
-export function createHost(deadlines: Deadlines): Host {
+/** @param elsewhere where to look too, when the place that a plan names has a thing no more */
+export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Host {
   const ovs = new Switch(deadlines);
   const api = new ApiServers(deadlines);
   return {
-    perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines }, request, call)),
+    perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines, elsewhere }, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
     preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
     recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
@@ -89,6 +91,7 @@ interface Means {
   readonly ovs: Switch;
   readonly api: ApiServers;
   readonly deadlines: Deadlines;
+  readonly elsewhere: Elsewhere;
 }
 
 /** Nobody was given an address by a program that is not there; a switch that can not be asked corrects nothing. */

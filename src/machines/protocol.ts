@@ -160,12 +160,29 @@ export interface Facts {
   readonly publication?: { readonly settled: true };
 }
 
+/**
+ * Where the caller says that things are: looked at when the place that a journal names has them no more. A program, a database or a
+ * kubeconfig can move between an ADD and its removal.
+ */
+export interface Elsewhere {
+  /** OVSDB socket: `unix:` and an absolute path. */
+  readonly ovsdb?: string;
+  readonly kubeconfig?: string;
+  /** Directories of IPAM programs (CNI_PATH, split). */
+  readonly path?: readonly string[];
+}
+
 /** One effect asked for: plain data, nothing remembered elsewhere. */
 export interface Request {
   readonly step: Step;
   readonly verb: Verb;
   readonly plan: Plan;
   readonly facts: Facts;
+  /**
+   * Of a removal: the steps of which nobody ever said that they made something. Each is removed as far as that goes, and what cannot
+   * be is a warning and no debt: no retry could ever pay it.
+   */
+  readonly doubtful?: readonly Step[];
 }
 
 /**
@@ -173,9 +190,21 @@ export interface Request {
  * Of find: `ok` means that the world is as the plan and the facts say; the troubles are the drift.
  */
 export type Outcome =
-  | { readonly kind: 'ok'; readonly facts?: Facts[keyof Facts] }
+  | {
+      readonly kind: 'ok';
+      readonly facts?: Facts[keyof Facts];
+      /** Of a removal: what a person should know, and no retry could mend. */
+      readonly warning?: string;
+    }
   | { readonly kind: 'displaced'; readonly trouble: Trouble }
-  | { readonly kind: 'failed'; readonly trouble: Trouble };
+  | {
+      readonly kind: 'failed';
+      readonly trouble: Trouble;
+      /** Of ensure, by the answer that refused it: nothing, so that there is nothing to undo; or it is doubtful (see Request). */
+      readonly made?: 'nothing' | 'doubtful';
+      /** Of ensure: what is known of this attempt although it failed. */
+      readonly facts?: Facts[keyof Facts];
+    };
 
 /** What an effect needs beside its request: on whose behalf it acts, and for how long. */
 export interface Call {

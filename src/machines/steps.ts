@@ -19,10 +19,14 @@ export interface Context {
   readonly facts: Facts;
   /** The steps whose effect may have happened: their intent was recorded. */
   readonly begun: readonly Step[];
+  /** The steps of which nobody said that they made something (see Request). */
+  readonly doubtful: readonly Step[];
   /** Why an ADD does not attach. */
   readonly failure: Trouble | undefined;
   /** What this removal could not take away, and why. */
   readonly owed: readonly Owed[];
+  /** What a removal could not do, and need not. */
+  readonly warnings: readonly string[];
   /** How often the bridge went away between its step and the port's. */
   readonly displacements: number;
 }
@@ -33,13 +37,18 @@ export interface Owed {
 }
 
 export type AttachmentEvent =
-  | { readonly type: 'begin'; readonly plan: Plan; readonly facts?: Facts }
+  | { readonly type: 'begin'; readonly plan: Plan; readonly facts?: Facts; readonly doubtful?: readonly Step[] }
   /** The step's intent is recorded; its effect may happen from now on. */
   | { readonly type: `${Step}.begun` }
   | { readonly type: `${Step}.ensured`; readonly facts?: Facts[keyof Facts] }
-  | { readonly type: `${Step}.refused`; readonly trouble: Trouble }
+  | {
+      readonly type: `${Step}.refused`;
+      readonly trouble: Trouble;
+      readonly made?: 'nothing' | 'doubtful';
+      readonly facts?: Facts[keyof Facts];
+    }
   | { readonly type: `${Step}.displaced`; readonly trouble: Trouble }
-  | { readonly type: `${Step}.removed`; readonly facts?: Facts[keyof Facts] }
+  | { readonly type: `${Step}.removed`; readonly facts?: Facts[keyof Facts]; readonly warning?: string }
   | { readonly type: `${Step}.owed`; readonly trouble: Trouble }
   /** An ADD must not go on: it is going, its disk failed, its time is up. */
   | { readonly type: 'abandon'; readonly trouble: Trouble };
@@ -51,8 +60,10 @@ export const nothingYet: Context = {
   plan: { key: { network: '', containerId: '', ifName: '' }, ovsdb: '', request: { stdin: '', env: {} } },
   facts: {},
   begun: [],
+  doubtful: [],
   failure: undefined,
   owed: [],
+  warnings: [],
   displacements: 0,
 };
 
@@ -65,12 +76,27 @@ export const attachment = setup({
     request: (_, _request: Request) => {
       throw new Error('a machine does not act');
     },
-    takePlan: assign(({ event }) => (event.type === 'begin' ? { plan: event.plan, facts: event.facts ?? {} } : {})),
+    takePlan: assign(({ event }) =>
+      event.type === 'begin'
+        ? { plan: event.plan, facts: event.facts ?? {}, doubtful: [...(event.doubtful ?? [])] }
+        : {},
+    ),
     noteBegun: assign(({ context, event }) => ({ begun: [...new Set([...context.begun, stepOf(event)])] })),
     learn: assign(({ context, event }) =>
       'facts' in event && event.facts ? { facts: { ...context.facts, [stepOf(event)]: event.facts } } : {},
     ),
     fail: assign(({ event }) => ('trouble' in event ? { failure: event.trouble } : {})),
+    /** A refusal tells what there is to undo of its own attempt. */
+    noteMade: assign(({ context, event }) => {
+      if (!('made' in event) || !event.made) return {};
+      const step = stepOf(event);
+      return event.made === 'nothing'
+        ? { begun: context.begun.filter((one) => one !== step) }
+        : { doubtful: [...context.doubtful, step] };
+    }),
+    warn: assign(({ context, event }) =>
+      'warning' in event && event.warning ? { warnings: [...context.warnings, event.warning] } : {},
+    ),
     owe: assign(({ context, event }) =>
       'trouble' in event ? { owed: [...context.owed, { step: stepOf(event), trouble: event.trouble }] } : {},
     ),
@@ -91,7 +117,13 @@ export const attachment = setup({
 const ask = (step: Step, verb: Verb) =>
   ({
     type: 'request',
-    params: ({ context }: { context: Context }): Request => ({ step, verb, plan: context.plan, facts: context.facts }),
+    params: ({ context: { plan, facts, doubtful } }: { context: Context }): Request => ({
+      step,
+      verb,
+      plan,
+      facts,
+      ...(doubtful.length > 0 && { doubtful }),
+    }),
   }) as const;
 
 /** What an ADD that gives up has to take away (M3). What a DEL begins with is all meant to go. */
@@ -100,7 +132,7 @@ export function begunPlan({ plan, begun }: Pick<Context, 'plan' | 'begun'>): Pla
   return Object.fromEntries(Object.entries(plan).filter(([name]) => isBegun(name))) as unknown as Plan;
 }
 
-export const giveUp = { target: 'removing', actions: ['fail', 'keepBegun'] } as const;
+export const giveUp = { target: 'removing', actions: ['learn', 'fail', 'noteMade', 'keepBegun'] } as const;
 
 /** A state that makes one thing and goes on to `next`. */
 export const making = <N extends object, M extends object>(step: Step, next: N, more?: M) => ({
@@ -136,15 +168,23 @@ export const failed = { target: 'failed', actions: 'fail' } as const;
 /** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. */
 export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
   entry: ask(step, 'remove'),
-  on: { [`${step}.removed`]: { target: next, actions: 'learn' }, [`${step}.owed`]: { target: owing, actions: 'owe' } },
+  on: {
+    [`${step}.removed`]: { target: next, actions: ['learn', 'warn'] },
+    [`${step}.owed`]: { target: owing, actions: 'owe' },
+  },
 });
 
 /** What a machine hears of an effect's outcome. */
 export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {
   const removing = verb === 'remove';
   if (outcome.kind === 'ok') {
-    return { type: `${step}.${removing ? 'removed' : 'ensured'}`, ...(outcome.facts && { facts: outcome.facts }) };
+    const { facts, warning } = outcome;
+    if (removing) return { type: `${step}.removed`, ...(facts && { facts }), ...(warning && { warning }) };
+    return { type: `${step}.ensured`, ...(facts && { facts }) };
   }
-  if (removing) return { type: `${step}.owed`, trouble: outcome.trouble };
-  return { type: `${step}.${outcome.kind === 'failed' ? 'refused' : 'displaced'}`, trouble: outcome.trouble };
+  const { trouble } = outcome;
+  if (removing) return { type: `${step}.owed`, trouble };
+  if (outcome.kind === 'displaced') return { type: `${step}.displaced`, trouble };
+  const { made, facts } = outcome;
+  return { type: `${step}.refused`, trouble, ...(made && { made }), ...(facts && { facts }) };
 }
