@@ -129,12 +129,16 @@ export function journalName(key: AttachmentKey): string {
   return bytesOf(whole) <= fileNameBytesMax ? whole : `${keyHash(key)}::${shortId(key)}:${key.ifName}${journalSuffix}`;
 }
 
+/** Reads what `keyText` wrote. @returns undefined if it is no key */
+export function keyOfText(text: string): AttachmentKey | undefined {
+  const [network, containerId, ifName, ...rest] = text.split(':');
+  return network && containerId && ifName && rest.length === 0 ? { network, containerId, ifName } : undefined;
+}
+
 /** The key that a journal's name spells out; undefined if it holds only the key's hash. */
 export function keyOfJournalName(name: string): AttachmentKey | undefined {
-  const [network, containerId, ifName, ...rest] = name.slice(0, -journalSuffix.length).split(':');
-  if (!network || !containerId || !ifName || rest.length > 0) return undefined;
-  const key = { network, containerId, ifName };
-  return journalName(key) === name ? key : undefined;
+  const key = keyOfText(name.slice(0, -journalSuffix.length));
+  return key && journalName(key) === name ? key : undefined;
 }
 
 /** The file that keeps a directory shared with siblings from being removed under us. */

@@ -12,13 +12,24 @@
 import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
 import { code, type Trouble } from './attachment.ts';
 import { type Moment, now } from './deadlines.ts';
-import { type Journal, JournalError } from './journal/journal.ts';
+import type { Disk } from './journal/disk.ts';
+import { Journal, JournalError, type Tells } from './journal/journal.ts';
 import type { Stamped } from './journal/record.ts';
 import { addMachine } from './machines/add.ts';
 import type { delMachine } from './machines/del.ts';
-import type { Call, Facts, Outcome, Perform, Plan, Request, Step, Verb } from './machines/protocol.ts';
+import {
+  type Call,
+  type Facts,
+  isMaking,
+  type Outcome,
+  type Perform,
+  type Plan,
+  type Request,
+  type Step,
+  type Verb,
+} from './machines/protocol.ts';
 import type { restoreMachine } from './machines/restore.ts';
-import { type AttachmentEvent, eventOf } from './machines/steps.ts';
+import { type AttachmentEvent, eventOf, neverUsed } from './machines/steps.ts';
 
 export const formatVersion = 1;
 /** Of the add machine: a journal of another one is not folded. */
@@ -33,6 +44,8 @@ export interface Begin {
   readonly boot: string;
   readonly netns: { readonly path: string; readonly file: string; readonly directory: string };
   readonly plan: Plan;
+  /** The ADD's own moment of this boot (Call.begun): a port that is put back bears it too. Absent in journals of earlier releases. */
+  readonly begun?: string;
 }
 
 export type Entry =
@@ -91,7 +104,7 @@ export async function drive<M extends Machine>(
 ): Promise<SnapshotFrom<M>> {
   let [snapshot, request] = step(machine, from, event);
   while (request) {
-    const making = request.verb !== 'remove';
+    const making = isMaking(request.verb);
     const stop = making ? announce(request, ways) : undefined;
     if (making && !stop) [snapshot] = step(machine, snapshot, { type: `${request.step}.begun` });
     const next: AttachmentEvent = stop ? abandon(stop, ways) : await act(request, ways);
@@ -124,7 +137,7 @@ function abandon(trouble: Trouble, { journal }: Ways): AttachmentEvent {
 
 async function act(request: Request, ways: Ways): Promise<AttachmentEvent> {
   const { journal, perform, call, end } = ways;
-  const making = request.verb !== 'remove';
+  const making = isMaking(request.verb);
   const began = now();
   const outcome = await perform(request, { ...call, end: making ? end.make : end.remove });
   const ms = Math.round((now() - began) * 10) / 10;
@@ -164,6 +177,11 @@ export function planOfHeader(entries: readonly Entry[]): Plan | undefined {
   return whole ? (plan as Plan) : undefined;
 }
 
+/** The header of a journal, of whatever version: it tells through which data directory the attachment was made. */
+export function headerOf([first]: readonly Entry[]): Begin | undefined {
+  return first?.kind === 'begin' && typeof first.instance === 'string' ? first : undefined;
+}
+
 /** What a journal tells of its attachment. */
 export interface Past {
   readonly header: Begin & Stamped;
@@ -175,32 +193,98 @@ export interface Past {
    */
   readonly undo: Plan;
   readonly facts: Facts;
+  /** The steps of `undo` that nothing says to have made anything: nothing is owed of them. */
+  readonly doubtful: readonly Step[];
+  /** What an earlier removal has taken away already: what is there by now is another's, as long as the machine has not lost power since. */
+  readonly removed: readonly Step[];
 }
+
+/** What records say of an attachment, for a mark that could be an accident. */
+export const tells: Tells<Entry> = (entries) => {
+  const added = addedBy(entries);
+  if (added.some((entry) => replayed(entry) === 'removal')) return 'removal';
+  const isAtRest = added.some(({ kind }) => kind === 'attached') || fold(entries)?.state === 'attached';
+  return isAtRest ? 'rest' : undefined;
+};
+
+/** @throws JournalError */
+export const openJournal = (disk: Disk, path: string, options: { create: boolean; clock: () => Date }) =>
+  Journal.open<Entry>(disk, path, { ...options, tells });
+
+/** @throws JournalError */
+export const peekJournal = (disk: Disk, path: string) => Journal.peek<Entry>(disk, path, tells);
 
 /** @returns undefined if the journal has no header, or one of another version, or events its machine does not know. */
 export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const [header, ...rest] = entries;
   if (header?.kind !== 'begin' || header.format !== formatVersion || header.machine !== machineVersion)
     return undefined;
-  let [snapshot] = step(addMachine, start(addMachine), { type: 'begin', plan: header.plan });
-  let state: Past['state'] = 'adding';
-  for (const entry of addedBy(rest)) {
+  const added = addedBy(rest);
+  const snapshot = replay(header.plan, added);
+  if (!snapshot) return undefined;
+  const { facts, begun, doubtful, refused } = snapshot.context;
+  const removed = removals(added);
+  const isUsed = snapshot.matches('ready') || added.some(({ kind }) => kind === 'attached');
+  const isGoing = added.some((entry) => replayed(entry) === 'removal');
+  const database = facts.port && 'uuid' in facts.port ? facts.port.database : undefined;
+  const whole = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
+  const undo = isUsed ? whole : neverUsed(whole);
+  const never = undo.address && !begun.includes('address') ? (['address'] as const) : [];
+  return {
+    header,
+    state: isGoing ? 'going' : snapshot.matches('ready') ? 'attached' : 'adding',
+    undo,
+    facts: { ...facts, ...goneFacts(removed) },
+    doubtful: [...doubtful, ...never],
+    removed: [...new Set(removed.map(({ step: name }) => name))],
+  };
+}
+
+/** The machine as the records left it, up to where a removal began. @returns undefined for an event it does not know */
+function replay(plan: Plan, entries: readonly Entry[]): SnapshotFrom<typeof addMachine> | undefined {
+  let [snapshot] = step(addMachine, start(addMachine), { type: 'begin', plan });
+  for (const entry of entries) {
     const event = replayed(entry);
-    if (event === 'removal') state = 'going';
-    if (event === 'removal' || event === undefined) continue;
-    if (state === 'going') continue;
+    if (event === 'removal') break;
+    if (event === undefined) continue;
     if (!snapshot.can(event)) return undefined;
     [snapshot] = step(addMachine, snapshot as never, event);
   }
-  if (state === 'adding' && snapshot.matches('ready')) state = 'attached';
-  const { facts, begun } = snapshot.context;
-  const { port, publication, ...others } = header.plan;
-  const undo: Plan = {
-    ...others,
-    ...(port && begun.includes('port') && { port }),
-    ...(publication && (!('pod' in publication) || begun.includes('publication')) && { publication }),
+  return snapshot as SnapshotFrom<typeof addMachine>;
+}
+
+/**
+ * Everything that is ours by its name, begun or not: a lost record must not leave a leftover. The port's socket bears a name that a
+ * user gave, and an annotation costs other writers a conflict, so these two only if their step was begun. A step that was refused
+ * without making anything is not undone.
+ */
+function planToUndo(plan: Plan, begun: readonly Step[], refused: readonly Step[]): Plan {
+  const isMeant = (name: string): boolean => {
+    if (refused.includes(name as Step)) return false;
+    if (name === 'port') return begun.includes('port');
+    return name !== 'publication' || !isAnnotation(plan) || begun.includes('publication');
   };
-  return { header, state, undo, facts };
+  return Object.fromEntries(Object.entries(plan).filter(([name]) => isMeant(name))) as unknown as Plan;
+}
+
+const isAnnotation = ({ publication }: Plan): boolean => publication !== undefined && 'pod' in publication;
+
+interface Removal {
+  readonly step: Step;
+  readonly facts: Facts[keyof Facts] | undefined;
+}
+
+const removals = (entries: readonly Entry[]): Removal[] =>
+  entries.flatMap((entry) =>
+    entry.kind === 'outcome' && entry.verb === 'remove' && entry.outcome.kind === 'ok'
+      ? [{ step: entry.step, facts: entry.outcome.facts }]
+      : [],
+  );
+
+/** When ovs-vswitchd has let go of a port that is removed already: its address waits for that. */
+function goneFacts(removed: readonly Removal[]): Pick<Facts, 'port'> {
+  const facts = removed.findLast(({ step: name }) => name === 'port')?.facts;
+  return facts && 'goneAt' in facts ? { port: facts } : {};
 }
 
 /** Without what a put-back did: it changes nothing in what was added, and is done again if it came to no end. */
@@ -219,7 +303,7 @@ function replayed(entry: Entry): AttachmentEvent | 'removal' | undefined {
     case 'intent':
       return { type: `${entry.step}.begun` };
     case 'outcome':
-      return entry.verb === 'remove' ? 'removal' : eventOf(entry, entry.outcome);
+      return isMaking(entry.verb) ? eventOf(entry, entry.outcome) : 'removal';
     case 'abandon':
       return { type: 'abandon', trouble: entry.trouble };
     case 'going':

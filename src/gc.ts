@@ -9,7 +9,8 @@ import { now } from './deadlines.ts';
 import { readInstance } from './journal/store.ts';
 import type { Node } from './node.ts';
 import { removalPlan } from './plan.ts';
-import { collect, keysOf, type Recovered } from './recovery/recover.ts';
+import { collect, keysOf } from './recovery/collect.ts';
+import type { Recovered } from './recovery/options.ts';
 
 /** As its own DEL would say it. */
 const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });

@@ -15,6 +15,9 @@ interface Libc {
   umount2(path: Uint8Array, flags: number): number;
   clock_gettime(clock: number, time: BigInt64Array): number;
   kill(pid: number, signal: number): number;
+  fsetxattr(fd: number, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
+  fremovexattr(fd: number, name: Uint8Array): number;
+  fgetxattr(fd: number, name: Uint8Array, value: null, size: number): number;
 }
 
 let libc: Libc | undefined;
@@ -25,6 +28,9 @@ const libcOf = () => {
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
     kill: { args: ['i32', 'i32'], returns: 'i32' },
+    fsetxattr: { args: ['i32', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
+    fremovexattr: { args: ['i32', 'ptr'], returns: 'i32' },
+    fgetxattr: { args: ['i32', 'ptr', 'ptr', 'usize'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -36,6 +42,21 @@ const libcOf = () => {
  */
 export function flock(fd: number, isShared = false): boolean {
   return libcOf().flock(fd, isShared ? LOCK_SH_NB : LOCK_EX_NB) === 0;
+}
+
+const attribute = new TextEncoder().encode('user.userspace\0');
+const value = new TextEncoder().encode('1');
+
+/** fgetxattr(2) of our one extended attribute: whether it is set. */
+export const hasFileAttribute = (fd: number): boolean => libcOf().fgetxattr(fd, attribute, null, 0) >= 0;
+
+/** fsetxattr(2), fremovexattr(2). @throws an errno exception: the file system has no attributes, or refuses to change one. */
+export function setFileAttribute(fd: number, isSet: boolean): void {
+  if (!isSet && !hasFileAttribute(fd)) return;
+  const { fsetxattr, fremovexattr } = libcOf();
+  const result = isSet ? fsetxattr(fd, attribute, value, value.length, 0) : fremovexattr(fd, attribute);
+  if (result !== 0)
+    throw Object.assign(new Error('ENOTSUP: the extended attribute cannot be changed'), { code: 'ENOTSUP' });
 }
 
 /** umount2(2), without flags. @returns false if it is in use, or no mount. */

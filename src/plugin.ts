@@ -1,14 +1,13 @@
 /**
- * The handlers of ADD, CHECK and DEL: lock, open the journal, drive, answer.
+ * The handlers of ADD and CHECK: open the journal, lock, look, drive, answer.
  *
  * Owns: what a verb means for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
- * (machines/), effects (host), the verbs that mean no single attachment (gc.ts, status.ts).
+ * (machines/), effects (host), DEL (del.ts), the verbs that mean no single attachment (gc.ts, status.ts).
  */
-import { join } from 'node:path';
 import { contradictions, resultOf, withPrevResult } from './answer.ts';
-import { type AttachmentKey, code, journalName, journalSuffix, keyText, type Trouble } from './attachment.ts';
+import { code, keyText, type Trouble } from './attachment.ts';
 import { CniError, refuse } from './cni/error.ts';
-import type { AddRequest, DelRequest } from './cni/request.ts';
+import type { AddRequest } from './cni/request.ts';
 import type { Result } from './cni/result.ts';
 import { type Moment, now, within } from './deadlines.ts';
 import {
@@ -19,25 +18,23 @@ import {
   formatVersion,
   going,
   machineVersion,
+  openJournal,
   type Past,
-  planOfHeader,
   recorded,
   start,
   survey,
   type Ways,
   whyGoing,
 } from './drive.ts';
-import type { Disk } from './journal/disk.ts';
-import { whoHolds } from './journal/holder.ts';
-import { Journal, JournalError } from './journal/journal.ts';
-import { ensureInstance, listGoing, readInstance } from './journal/store.ts';
+import type { Journal } from './journal/journal.ts';
+import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, warn } from './locked.ts';
 import type { Log } from './log.ts';
 import { addMachine } from './machines/add.ts';
 import type { Call, Facts, Plan, PodPlace } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
 import type { Node } from './node.ts';
-import { planOf, removalPlan } from './plan.ts';
-import type { Recovered } from './recovery/recover.ts';
+import { planOf } from './plan.ts';
+import { identityOf } from './recovery/identity.ts';
 import { takeAway } from './recovery/removal.ts';
 
 // ---- ADD
@@ -49,24 +46,18 @@ interface Ahead {
 }
 
 export async function add(request: AddRequest, node: Node, { end, looked }: Ahead): Promise<Result> {
-  const { key, config, netns, env } = request;
-  const { host, disk, log } = node;
+  const { key, config } = request;
+  const { host, log } = node;
+  const { dataDir } = config;
   for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
-  const begun = node.host.moment();
-  const plan = planOf(
-    request,
-    placeOf(await looked, () => host.netnsTroubles(netns, env)),
-  );
-  const known = readInstance(disk, config.dataDir) ?? '';
-  refuse([
-    ...host.netnsTroubles(netns, env),
-    ...(await host.preflight(plan, config.dataDir, { instance: known, end })),
-  ]);
-  const instance = await ensureInstance(disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
-  const journal = openJournal(request, node);
+  const begun = host.moment();
+  const instance = await identityOf(node.disk, dataDir, node.random, within(end, config.deadlines.lockMs));
+  // Before anything is waited for: a DEL that comes now finds the journal, and marks it.
+  const journal = openOwn(request, node);
   try {
     await hold(journal, request, end);
-    const call = { instance, lockFd: journal.fd, dataDir: config.dataDir, end, begun };
+    const call = { instance, lockFd: journal.fd, dataDir, end, begun };
+    const plan = await foreseen(journal, request, node, call, looked);
     const repeated = await startOver(journal, request, plan, node, call);
     const facts = repeated ?? (await attach(journal, request, plan, node, call));
     log.info(`ADD ${keyText(key)}: attached`);
@@ -76,34 +67,42 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
   }
 }
 
-/** @throws CniError with every fault that is known by then. */
-function placeOf(looked: PodPlace | Trouble[] | undefined, others: () => Trouble[]): PodPlace | undefined {
-  if (!Array.isArray(looked)) return looked;
-  refuse([...others(), ...looked]);
-  return undefined;
+/** What the attachment will be made of, once all that can be known without an effect speaks for it. @throws CniError with every fault */
+async function foreseen(
+  journal: Journal<Entry>,
+  request: AddRequest,
+  { host, log }: Node,
+  call: OwnCall,
+  looked: Ahead['looked'],
+): Promise<Plan> {
+  try {
+    const ofNetns = () => host.netnsTroubles(request.netns, request.env);
+    const place = await looked;
+    if (Array.isArray(place)) refuse([...ofNetns(), ...place]);
+    const plan = planOf(request, Array.isArray(place) ? undefined : place);
+    refuse([...ofNetns(), ...(await host.preflight(plan, call.dataDir, call))]);
+    return plan;
+  } catch (error) {
+    // What is marked is left to the DEL that waits for it.
+    tolerate(log, () => journal.discardBlank());
+    throw error;
+  }
 }
 
 /** Waits for the lock; an ADD that finds the attachment gone or locked has to come again (code 11). */
-async function hold(journal: Journal<Entry>, { config, key }: AddRequest, end: Moment): Promise<void> {
+async function hold(journal: Journal<Entry>, request: AddRequest, end: Moment): Promise<void> {
+  const { config, key } = request;
   const outcome = await journal.lock(within(end, config.deadlines.lockMs));
   if (outcome === 'gone') throw new CniError(code.tryAgainLater, `${keyText(key)} was removed while ADD waited for it`);
-  if (outcome === 'busy') throw busy(key, config.dataDir);
+  if (outcome === 'busy') throw busy(request);
   if (journal.readOnly) throw new CniError(code.io, `"${config.dataDir}" is read-only`);
-}
-
-const pathOf = (dataDir: string, key: AttachmentKey): string => join(dataDir, journalName(key));
-
-function busy(key: AttachmentKey, dataDir: string): CniError {
-  const holder = whoHolds(pathOf(dataDir, key));
-  const by = holder ? ` by process ${holder.pid} (${holder.command})` : '';
-  return new CniError(code.tryAgainLater, `another call works on ${keyText(key)}: its journal is locked${by}`);
 }
 
 /**
  * What to do about an attachment that is there already (ADR 0004).
  * @returns the facts to answer again with; undefined once nothing is left of it.
  */
-async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Plan, node: Node, call: Call) {
+async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Plan, node: Node, call: OwnCall) {
   if (!journal.going && journal.records.length === 0 && !journal.damaged) return undefined;
   const past = journal.damaged ? undefined : fold(journal.records);
   if (!journal.going && !journal.damaged && !past) {
@@ -113,14 +112,17 @@ async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Pla
     );
   }
   if (!journal.going && past && (await standsAsAsked(past, request, plan, node, call))) {
-    // Whoever wrote it may have died before its last fsync.
+    // The process that wrote it may have died before its last fsync.
     journal.sync();
     return past.facts;
   }
-  const owed = await takeAway({ host: node.host, journal, by: 'ADD', known: plan, call });
+  const { host, disk, log } = node;
+  const { owed, warnings, elsewhere } = await takeAway({ host, disk, journal, by: 'ADD', known: plan, call });
+  if (elsewhere) refuse([elsewhere]);
+  warn(log, { verb: 'ADD', key: request.key }, warnings);
   if (owed.length > 0) {
     journal.markGoing();
-    // Whoever created it may have died before he synced its name.
+    // The process that created it may have died before it synced its name.
     journal.fsyncName();
     throw new CniError(code.tryAgainLater, `what an earlier ADD left could not be removed: ${described(owed)}`);
   }
@@ -150,7 +152,7 @@ async function attach(
   request: AddRequest,
   plan: Plan,
   node: Node,
-  call: Call,
+  call: OwnCall,
 ): Promise<Facts> {
   const { deadlines } = request.config;
   let begin: Begin;
@@ -180,14 +182,18 @@ async function attach(
       node.host.netnsTroubles(request.netns, request.env)[0] ??
       replaced(begin, node) ??
       recorded(() => journal.append({ kind: 'attached' }));
-    if (!trouble) return snapshot.context.facts;
+    if (!trouble) {
+      journal.markRest();
+      return snapshot.context.facts;
+    }
     // What the journal tells by now reads as attached: a death in what follows must not leave it so.
     tolerate(node.log, () => journal.markGoing());
     snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, ways);
   }
-  const { failure, owed } = snapshot.context;
+  const { failure, owed, warnings } = snapshot.context;
   if (owed.length > 0) remember(journal, node.log, owed);
   else forget(journal, node.log);
+  warn(node.log, { verb: 'ADD', key: request.key }, warnings);
   throw new CniError(failure?.code ?? code.internal, failure?.message ?? 'ADD failed', failure?.details);
 }
 
@@ -210,38 +216,14 @@ function beginning(request: AddRequest, plan: Plan, node: Node, call: Call): Beg
     boot: node.host.bootId(),
     netns,
     plan,
+    ...(call.begun && { begun: call.begun }),
   };
 }
 
 /** A failed ADD that left something behind: DEL and recovery will find it. */
 function remember(journal: Journal<Entry>, log: Log, owed: readonly Owed[]): void {
-  log.error(`a failed ADD left something to be removed: ${described(owed)}`);
   tolerate(log, () => journal.markGoing());
-}
-
-/** The end of a removal. A journal that stays is found by recovery, and removed with nothing to do. */
-function forget(journal: Journal<Entry>, log: Log): boolean {
-  return tolerate(log, () => journal.unlink());
-}
-
-function tolerate(log: Log, action: () => void): boolean {
-  try {
-    action();
-    return true;
-  } catch (error) {
-    if (!(error instanceof JournalError)) throw error;
-    log.error(error.message);
-    return false;
-  }
-}
-
-const described = (owed: readonly Owed[]): string => owed.map(({ trouble }) => trouble.message).join('; ');
-
-function openJournal({ key, config }: AddRequest | DelRequest, node: Node): Journal<Entry> {
-  const options = { create: true, clock: node.clock };
-  const journal = Journal.open<Entry>(node.disk, pathOf(config.dataDir, key), options);
-  if (!journal) throw new JournalError('ENOENT', `there is no journal for ${keyText(key)}, and none can be created`);
-  return journal;
+  log.error(`a failed ADD left something to be removed: ${described(owed)}`);
 }
 
 // ---- CHECK
@@ -250,117 +232,21 @@ export async function check(request: AddRequest, node: Node): Promise<void> {
   const { key, config, netns, env } = request;
   const end = now() + config.deadlines.delMs;
   const absent = new CniError(code.drift, `${keyText(key)} is not attached`);
-  const instance = readInstance(node.disk, config.dataDir);
-  const journal = Journal.open<Entry>(node.disk, pathOf(config.dataDir, key), { create: false, clock: node.clock });
-  if (!journal || !instance) throw absent;
+  const journal = openJournal(node.disk, pathOf(request), { create: false, clock: node.clock });
+  if (!journal) throw absent;
   try {
     const outcome = await journal.lock(within(end, config.deadlines.lockMs));
-    if (outcome === 'busy') throw busy(key, config.dataDir);
+    if (outcome === 'busy') throw busy(request);
     const past = fold(journal.records);
     if (outcome === 'gone' || journal.going || past?.state !== 'attached') throw absent;
     const plan: Plan = { ...past.header.plan, request: { stdin: request.stdin, env } };
+    const call = { instance: past.header.instance, lockFd: journal.fd, dataDir: config.dataDir, end };
     refuse([
       ...node.host.netnsTroubles(netns, env),
       ...contradictions(request, past.facts),
-      ...(await survey(plan, past.facts, node.host.perform, { instance, lockFd: journal.fd, end })),
+      ...(await survey(plan, past.facts, node.host.perform, call)),
     ]);
   } finally {
     journal.close();
   }
-}
-
-// ---- DEL
-
-export async function del(request: DelRequest, node: Node): Promise<void> {
-  const { key, config } = request;
-  const end = now() + config.deadlines.delMs;
-  let instance: string;
-  let journal: Journal<Entry>;
-  try {
-    instance = await ensureInstance(node.disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
-    journal = openJournal(request, node);
-  } catch (error) {
-    if (!(error instanceof JournalError) || mayExist(node.disk, pathOf(config.dataDir, key))) throw error;
-    node.log.error(`DEL ${keyText(key)} without a journal: ${error.message}`);
-    return await delWithoutJournal(request, node, end);
-  }
-  let owing = true;
-  try {
-    owing = await delUnderLock(journal, request, node, { instance, lockFd: journal.fd, end });
-  } finally {
-    journal.close();
-  }
-  // Who could not remove his own has no better luck with others'.
-  if (!owing) await payForOthers(request, node, instance);
-}
-
-/** Somebody may hold it, and it would stay: what cannot be opened is not gone. */
-function mayExist(disk: Disk, path: string): boolean {
-  try {
-    return disk.lookup(path) !== undefined;
-  } catch {
-    return true;
-  }
-}
-
-async function payForOthers({ config }: DelRequest, node: Node, instance: string): Promise<void> {
-  const { dataDir, ovsdb } = config;
-  const { host, log } = node;
-  host.close();
-  try {
-    const names = listGoing(node.disk, dataDir, journalSuffix);
-    if (names.length === 0) return;
-    const progress = ({ key, result }: Recovered) => log.info(`DEL: owed by an earlier one: ${key}: ${result}`);
-    const { payOwed } = await import('./recovery/recover.ts');
-    await payOwed({ ...node, dataDir, ovsdb, progress }, instance, names);
-  } catch (error) {
-    if (!(error instanceof JournalError)) throw error;
-    log.error(error.message);
-  }
-}
-
-/** @returns whether something is owed. */
-async function delUnderLock(journal: Journal<Entry>, request: DelRequest, node: Node, call: Call): Promise<boolean> {
-  const { key, config } = request;
-  // Before the lock is waited for: its holder sees the mark before its next step and takes itself back.
-  const marked = tolerate(node.log, () => journal.markGoing());
-  const outcome = await journal.lock(within(call.end, config.deadlines.lockMs));
-  if (outcome === 'gone') return false;
-  if (outcome === 'busy') {
-    if (!marked || !tolerate(node.log, () => journal.fsyncName())) throw busy(key, config.dataDir);
-    node.log.warning(`DEL ${keyText(key)}: ${busy(key, config.dataDir).message}; it is marked and will go`);
-    return true;
-  }
-  const known = removalPlan(request);
-  const owed = await takeAway({ host: node.host, journal, by: 'DEL', known, call });
-  if (owed.length === 0) {
-    const unlinked = forget(journal, node.log);
-    node.log.info(`DEL ${keyText(key)}: removed`);
-    if (!unlinked && !marked) node.log.error(`the journal of ${keyText(key)} stays, and nothing it speaks of`);
-    return false;
-  }
-  journal.touch();
-  node.log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
-  // Who comes later must learn from the journal whose address it was.
-  const isTold = !known.address || planOfHeader(journal.records) !== undefined;
-  if (marked && isTold && tolerate(node.log, () => journal.fsyncName())) return true;
-  const [first] = owed;
-  throw new CniError(first?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
-}
-
-const ignored = () => undefined;
-
-/** The disk takes no journal, so there is no ADD that could be at work: remove by marks, and say what fails. */
-async function delWithoutJournal(request: DelRequest, node: Node, end: Moment): Promise<void> {
-  const instance = readInstance(node.disk, request.config.dataDir) ?? '';
-  const journal = { records: [], damaged: false, append: ignored, stage: ignored, note: ignored };
-  const owed = await takeAway({
-    host: node.host,
-    journal,
-    by: 'DEL',
-    known: removalPlan(request),
-    call: { instance, end },
-  });
-  const [first] = owed;
-  if (first) throw new CniError(first.trouble.code, described(owed));
 }

@@ -8,12 +8,12 @@ import { type Moment, now } from './deadlines.ts';
 import type { Node } from './node.ts';
 
 /** Where the code is; a test of orders has it at hand. */
-const chunks = { plugin: () => import('./plugin.ts'), gc: () => import('./gc.ts') };
+const chunks = { plugin: () => import('./plugin.ts'), del: () => import('./del.ts'), gc: () => import('./gc.ts') };
 
 /** What every request says of the node. */
 type Caller = Pick<DelRequest, 'config' | 'path'>;
 
-export function handlers(nodeFor: (request: Caller) => Node, { plugin, gc }: typeof chunks = chunks): Handlers {
+export function handlers(nodeFor: (request: Caller) => Node, { plugin, del, gc }: typeof chunks = chunks): Handlers {
   const using = async <R extends Caller, T>(request: R, action: (request: R, node: Node) => Promise<T>) => {
     const node = nodeFor(request);
     try {
@@ -30,7 +30,7 @@ export function handlers(nodeFor: (request: Caller) => Node, { plugin, gc }: typ
         return await (await plugin()).add(one, node, { end, looked });
       }),
     check: (request) => using(request, async (one, node) => (await plugin()).check(one, node)),
-    del: (request) => using(request, async (one, node) => (await plugin()).del(one, node)),
+    del: (request) => using(request, async (one, node) => (await del()).del(one, node)),
     gc: (request) => using(request, async (one, node) => (await gc()).gc(one, node)),
   };
 }

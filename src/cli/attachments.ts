@@ -3,10 +3,9 @@
  */
 import { join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
-import { type Entry, fold, planOfHeader } from '../drive.ts';
+import { type Entry, fold, peekJournal, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Holder, holders } from '../journal/holder.ts';
-import { Journal } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
 
@@ -43,7 +42,7 @@ export function readAttachments(disk: Disk, dataDir: string): Reading[] {
 }
 
 function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<string, Holder>): Reading | undefined {
-  const journal = Journal.peek<Entry>(disk, join(dataDir, name));
+  const journal = peekJournal(disk, join(dataDir, name));
   if (!journal) return undefined;
   const { records, going } = journal;
   const past = fold(records);

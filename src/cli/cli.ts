@@ -10,8 +10,10 @@ import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import type { Host } from '../effects/host.ts';
 import type { Disk } from '../journal/disk.ts';
+import { forget } from '../recovery/forget.ts';
 import { withLease } from '../recovery/lease.ts';
-import { forget, type KnownPort, type Recovered, recover } from '../recovery/recover.ts';
+import { isOwed, type KnownPort, type Recovered } from '../recovery/options.ts';
+import { recover } from '../recovery/recover.ts';
 import { matching, readAttachments } from './attachments.ts';
 import { help } from './help.ts';
 import { paint, recoveredLine, summary, table, timeline } from './print.ts';
@@ -208,7 +210,7 @@ async function recoverAll({ values }: Words, terminal: Terminal, machine: Machin
     const counts = countsOf(attachments);
     const dryRun = values['dry-run'];
     terminal.stdout(values.json ? json({ attachments, others, dryRun, ...counts }) : summary(counts, dryRun, others));
-    return counts.owed > 0 ? exit.owed : exit.done;
+    return attachments.some(isOwed) ? exit.owed : exit.done;
   } finally {
     host.close();
   }

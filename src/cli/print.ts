@@ -3,7 +3,7 @@
  */
 import type { Begin, Entry } from '../drive.ts';
 import type { Stamped } from '../journal/record.ts';
-import type { KnownPort, Recovered } from '../recovery/recover.ts';
+import type { KnownPort, Recovered } from '../recovery/options.ts';
 import type { Attachment, Reading } from './attachments.ts';
 
 type Colour = 'green' | 'yellow' | 'red' | 'dim';

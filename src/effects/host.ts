@@ -14,10 +14,12 @@ import type {
   Perform,
   Plan,
   PodPlace,
+  Recalled,
   Request,
   Verb,
 } from '../machines/protocol.ts';
 import { ApiServers } from './api-servers.ts';
+import { FailedAttempt } from './attempt.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
@@ -25,11 +27,12 @@ import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddre
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
-import { removePort } from './port-removal.ts';
+import { removePort, withdrawPort } from './port-removal.ts';
 import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
 import { isPredecessors, removePredecessors } from './predecessor.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';
+import { restoreTrouble } from './restorable.ts';
 import { ensureSocketDir, findSocketDir, removeSocketDir } from './socket-dir.ts';
 import { letGo, Switch } from './switch.ts';
 
@@ -41,7 +44,7 @@ export interface Host {
   /** Everything that forbids this plan, known without an effect. */
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
   /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
-  recall(known: Plan, call: Call): Promise<Plan>;
+  recall(known: Plan, call: Call): Promise<Recalled>;
   /** Hands a GC on to an IPAM program that knows it, with what it is to be told when no ADD is under way. */
   collectAddresses(
     plan: AddressPlan,
@@ -51,12 +54,16 @@ export interface Host {
   ): Promise<Trouble[]>;
   readNetns(path: string): Netns | undefined;
   judgeNetns(netns: Netns): 'alive' | 'gone' | 'unknown';
-  /** Whether the switch lost a port, or its socket, that nobody took away. @throws where it cannot be asked */
-  isPortLost(plan: Plan, call: Call): Promise<boolean>;
+  /** Whether the switch lost a port, or its socket. @throws where it cannot be asked */
+  isPortLost(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<boolean>;
+  /** Why a port that the switch lost cannot be put back just now; nothing is changed by the question. */
+  restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** Every port of this plugin on a switch. @throws where it cannot be asked */
   listPorts(ovsdb: string, end: Moment): Promise<KnownPort[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
+  /** What could not be reached is asked again from now on. @returns whether there was anything */
+  forgetAway(): boolean;
   /** Of this boot: which of two sandboxes is the later one. */
   moment(): string;
   close(): void;
@@ -64,7 +71,7 @@ export interface Host {
 
 /** @param elsewhere where to look too, when the place that a plan names has a thing no more */
 export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Host {
-  const ovs = new Switch(deadlines);
+  const ovs = new Switch(deadlines, elsewhere.ovsdb);
   const api = new ApiServers(deadlines);
   return {
     perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines, elsewhere }, request, call)),
@@ -74,11 +81,14 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Hos
     collectAddresses: (plan, text, toldOf, call) => collectAddresses(plan, text, toldOf, call, deadlines),
     readNetns,
     judgeNetns,
-    isPortLost: async (plan, call) => plan.port !== undefined && (await isPortLost(ovs, plan, plan.port, call)),
+    isPortLost: async (sought, call) =>
+      sought.plan.port !== undefined && (await isPortLost(ovs, sought, sought.plan.port, call)),
+    restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (ovsdb, end) => listPorts(ovs, ovsdb, end),
     netnsTroubles,
     bootId,
     moment: momentOfBoot,
+    forgetAway: () => false,
     close: () => {
       ovs.close();
       api.forget();
@@ -94,20 +104,37 @@ interface Means {
   readonly elsewhere: Elsewhere;
 }
 
-/** Nobody was given an address by a program that is not there; a switch that can not be asked corrects nothing. */
-async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
+/** No address was given by a program that is not there. */
+async function recall(ovs: Switch, known: Plan, call: Call): Promise<Recalled> {
   const { address, predecessor, ...rest } = known;
-  const marks = await recallPort(ovs, known, call).catch(() => undefined);
-  return {
-    ...rest,
-    ...(address && findProgram(address) && { address }),
-    ...(predecessor && isPredecessors(predecessor) && { predecessor }),
-    ...marks,
-  };
+  try {
+    const port = await ovs.patiently(() => recallPort(ovs, known, call), call.end);
+    if (port.kind === 'elsewhere') return port;
+    const isOld = predecessor !== undefined && isPredecessors(predecessor);
+    const plan = {
+      ...rest,
+      ...(address && findProgram(address) && { address }),
+      ...(isOld && { predecessor }),
+      ...(port.kind === 'own' && port.plan),
+    };
+    const instance = port.kind === 'own' ? port.instance : call.instance;
+    return { kind: 'known', plan, instance, isProved: isOld || port.kind === 'own' };
+  } catch (error) {
+    if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
+    return { kind: 'unsettled', trouble: troubleOf(error) };
+  }
 }
 
 /** What every step knows. */
-type Plain = Exclude<Verb, 'restore'>;
+type Plain = Exclude<Verb, 'restore' | 'withdraw'>;
+
+const plain: Record<Verb, Plain> = {
+  ensure: 'ensure',
+  restore: 'ensure',
+  remove: 'remove',
+  withdraw: 'remove',
+  find: 'find',
+};
 
 const nothingToDo: Outcome = { kind: 'ok' };
 
@@ -117,7 +144,7 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
   const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
   const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
-    part === undefined ? Promise.resolve(nothingToDo) : ways[verb === 'restore' ? 'ensure' : verb](part);
+    part === undefined ? Promise.resolve(nothingToDo) : ways[plain[verb]](part);
   switch (step) {
     case 'address':
       return await one(address, {
@@ -145,13 +172,14 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
       // Marks say what there is to remove: no plan is needed.
       if (verb === 'remove') {
         const before = plan.predecessor && (await removePredecessors(ovs, plan, plan.predecessor, call));
-        return await removePort(ovs, plan, call, before);
+        return await removePort(ovs, request, call, before);
       }
       if (!port) return nothingToDo;
+      if (verb === 'withdraw') return await withdrawPort(ovs, request, call);
       if (verb === 'restore') return await restorePort(ovs, plan, port, call, deadlines);
       return verb === 'ensure'
         ? await ensurePort(ovs, plan, port, call, deadlines)
-        : await findPort(ovs, plan, port, call);
+        : await findPort(ovs, request, port, call);
     case 'publication':
       if (publication && 'pod' in publication) return await api.annotate(ovs, publication, request, call);
       return await one(publication, {
@@ -173,8 +201,10 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
   try {
     return await action();
   } catch (error) {
-    const trouble = troubleOf(error);
-    return { kind: 'failed', trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` } };
+    const attempt = error instanceof FailedAttempt ? error : undefined;
+    const trouble = troubleOf(attempt ? attempt.cause : error);
+    const message = `cannot ${verb} ${step}: ${trouble.message}`;
+    return { kind: 'failed', trouble: { ...trouble, message }, ...(attempt && { facts: attempt.facts }) };
   }
 }
 

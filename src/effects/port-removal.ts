@@ -1,69 +1,63 @@
 /**
- * Taking an attachment's port away: found by its marks and by nothing else, removed by its row's _uuid; a socket file goes only if
- * this key's journal or row named it and no other row does (B13, B14, A22, A40).
+ * Taking an attachment's port away: found as own-ports.ts finds it, removed by its row's _uuid; a socket file goes only if this key's
+ * journal or row named it, and no other row and no journal of a living attachment does (B13, B14, A22, A40).
  */
 import type { Stats } from 'node:fs';
 import { unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Moment, remainingMs } from '../deadlines.ts';
-import type { Call, Outcome, Plan } from '../machines/protocol.ts';
+import type { Call, Outcome, Plan, Request } from '../machines/protocol.ts';
 import { codeOf, inTime } from './directory.ts';
-import { type Operation, type Row, readMap, readSet, readUuid, uuid } from './ovsdb.ts';
+import { type Operation, readSet, readUuid, uuid } from './ovsdb.ts';
+import { type OwnPort, type Sighting, seekOwn } from './own-ports.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
 import {
   guarded,
-  keyMarks,
-  marked,
   raiseNextCfg,
   type Switch,
   select,
   selectSwitch,
   socketOf,
+  switchPathOf,
   switchSocketDirectory,
   unless,
   untilApplied,
 } from './switch.ts';
 
-interface Found {
-  readonly id: string;
-  /** _uuid of its Interface. */
-  readonly device: string;
-  readonly marks: { readonly [key: string]: string };
-  readonly name: string;
-  /** ovs-vswitchd has taken it: it must be seen letting go. */
-  readonly applied: boolean;
-}
+type Sought = Pick<Request, 'plan' | 'facts'>;
 
 /** @param before what to wait for already: a port of the predecessor's */
-export async function removePort(ovs: Switch, plan: Plan, call: Call, before?: number): Promise<Outcome> {
+export async function removePort(ovs: Switch, sought: Sought, call: Call, before?: number): Promise<Outcome> {
+  const { plan, facts } = sought;
+  // An earlier try of this removal has done it. What bears the name or the socket by now is another's.
+  if (facts.port && 'goneAt' in facts.port) return { kind: 'ok', facts: facts.port };
+  // There was a port: what is not there was deleted, perhaps a moment ago.
   let isKnown = plan.port !== undefined;
-  const goneAt = await ovs.patiently(async () => {
-    const seen = await look(ovs, plan, call);
-    isKnown ||= seen.ports.length > 0;
-    return (await takeAway(ovs, plan, seen, call, isKnown)) ?? before;
+  return await ovs.patiently(async (): Promise<Outcome> => {
+    const seen = await seekOwn(ovs, sought, call);
+    if (seen.unsettled) return { kind: 'failed', trouble: seen.unsettled };
+    isKnown ||= seen.own.length > 0;
+    const removed = await takeAway(ovs, plan, seen, call);
+    const goneAt = removed ?? (isKnown && seen.own.length === 0 ? Number(seen.root?.next_cfg) : before);
+    return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
   }, call.end);
-  return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
 }
 
 /**
- * Sockets before rows: while our row stands, nobody else can have the socket's name.
- * @param isKnown there was a port: what is not there was deleted, perhaps a moment ago
+ * Sockets before rows: while our row stands, no other can have the socket's name.
  * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port
  */
-async function takeAway(
-  ovs: Switch,
-  plan: Plan,
-  { ports, root, sockets }: Seen,
-  call: Call,
-  isKnown: boolean,
-): Promise<number | undefined> {
+async function takeAway(ovs: Switch, plan: Plan, seen: Sighting, call: Call): Promise<number | undefined> {
+  const { own, root } = seen;
+  const { sockets, applied } = await details(ovs, plan, own, call);
   for (const [socket, lying] of sockets) await removeSocket(socket, call.end, lying);
-  let goneAt = ports.length === 0 && isKnown ? Number(root?.next_cfg) : undefined;
-  for (const { id, device, name, marks, applied: known } of ports) {
-    const applied = known || (await isBeingApplied(ovs, plan, device, call));
-    if (marks.mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
-    const at = await deletePort(ovs, plan, id, [marked(keyMarks(plan, call))], call);
-    if (applied) goneAt = at;
+  let goneAt: number | undefined;
+  for (const { id, device, name, marks } of own) {
+    const isApplied = applied.has(device) || (await isBeingApplied(ovs, plan, device, call));
+    const mode = marks.mode ?? plan.port?.mode;
+    if (mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
+    const at = await deletePort(ovs, plan, id, call);
+    if (isApplied) goneAt = at;
   }
   return goneAt;
 }
@@ -85,61 +79,52 @@ async function isBeingApplied(ovs: Switch, plan: Plan, device: string, call: Cal
   }
 }
 
-interface Seen {
-  readonly ports: readonly Found[];
-  readonly root: Row | undefined;
-  /** Of ours, those that no row of another names. Without a row of ours only what lay there before the rows were asked for. */
-  readonly sockets: ReadonlyMap<string, Stats | undefined>;
+/** A socket's own path, and those through symlinks. */
+type Paths = readonly [socket: string, ...aliases: string[]];
+
+/** The paths that the rows and the plan name. */
+function pathsOf(plan: Plan, own: readonly OwnPort[]): Paths[] {
+  const { port } = plan;
+  if (port?.socketStays) return [];
+  const paths = new Map<string, Paths>();
+  for (const { marks } of own) {
+    const { socket, link } = marks;
+    if (socket) paths.set(socket, link ? [socket, join(link, basename(socket))] : [socket]);
+  }
+  if (port) paths.set(socketOf(port), [socketOf(port), ...(port.link ? [switchPathOf(port)] : [])]);
+  return [...paths.values()];
 }
 
-async function look(ovs: Switch, plan: Plan, call: Call): Promise<Seen> {
-  const columns = ['_uuid', 'name', 'interfaces', 'external_ids'];
-  const socket = plan.port && socketOf(plan.port);
-  const operations = [selectSwitch, select('Port', [marked(keyMarks(plan, call))], columns)];
-  const [root, own] = await ovs.fenced(plan, operations, call);
-  const rows = own?.rows ?? [];
-  const paths = [
-    ...new Set([...rows.flatMap((row) => readMap(row.external_ids).socket ?? []), ...(socket ? [socket] : [])]),
-  ];
+/** Of the ports: which of them ovs-vswitchd has. Of the sockets: those that may go; without a row of ours only what lies there already. */
+async function details(ovs: Switch, plan: Plan, own: readonly OwnPort[], call: Call) {
+  const candidates: { readonly paths: Paths; readonly lying: Stats | undefined }[] = [];
+  for (const paths of pathsOf(plan, own)) {
+    const lying = own.length === 0 ? await lyingAt(paths[0], call.end) : undefined;
+    if (own.length > 0 || lying) candidates.push({ paths, lying });
+  }
+  const mine = new Set(own.flatMap(({ id, device }) => [id, device]));
+  const ofPorts = own.map(({ device }) => select('Interface', [['_uuid', '==', uuid(device)]], ['_uuid', 'ofport']));
+  const ofSockets = candidates.map(({ paths }) => namersOf(...paths));
+  const asked = [...ofPorts, ...ofSockets.flat()];
+  const answers = [...(asked.length > 0 ? await ovs.read(plan, asked, call.end) : [])];
+  const devices = answers.splice(0, ofPorts.length).flatMap(({ rows }) => rows ?? []);
   const sockets = new Map<string, Stats | undefined>();
-  for (const path of paths) {
-    const lying = rows.length === 0 ? await lyingAt(path, call.end) : undefined;
-    if (rows.length > 0 || lying) sockets.set(path, lying);
+  for (const [index, { paths, lying }] of candidates.entries()) {
+    const namers = answers.splice(0, ofSockets[index]?.length);
+    if (!isNamed(namers, mine) && !call.isAnothersSocket?.(paths[0])) sockets.set(paths[0], lying);
   }
-  const devices = rows.map((row) => select('Interface', [['_uuid', '==', row.interfaces]], ['ofport']));
-  const details = await ovs.read(plan, [...devices, ...[...sockets.keys()].flatMap(namersOf)], call.end);
-  const mine = new Set(rows.flatMap((row) => [readUuid(row._uuid), readUuid(row.interfaces)]));
-  for (const [index, path] of [...sockets.keys()].entries()) {
-    const namers = details.slice(rows.length + 2 * index, rows.length + 2 * index + 2);
-    if (isNamed(namers, mine)) sockets.delete(path);
-  }
-  const ports = rows.map((row, index): Found => {
-    const ofport = readSet(details[index]?.rows?.[0]?.ofport);
-    return {
-      id: readUuid(row._uuid),
-      device: readUuid(row.interfaces),
-      marks: readMap(row.external_ids),
-      name: String(row.name),
-      applied: ofport.length > 0,
-    };
-  });
-  return { ports, root: root?.rows?.[0], sockets };
+  const applied = devices.filter(({ ofport }) => readSet(ofport).length > 0).map(({ _uuid }) => readUuid(_uuid));
+  return { sockets, applied: new Set(applied) };
 }
 
 /**
- * By _uuid, and only while it still bears our mark (A40). ovs-vswitchd may have seen even a port that it said nothing of: the next
- * port of this name has to know that there was one.
+ * By _uuid, which no other row ever has. ovs-vswitchd may have seen even a port that it said nothing of: the next port of this name has
+ * to know that there was one.
  * @returns next_cfg: when ovs-vswitchd has come to it, it has let go of the port.
  */
-export async function deletePort(
-  ovs: Switch,
-  plan: Plan,
-  id: string,
-  conditions: readonly unknown[],
-  call: Call,
-): Promise<number> {
+export async function deletePort(ovs: Switch, plan: Plan, id: string, call: Call): Promise<number> {
   const operations: Operation[] = [
-    unless('Port', [['_uuid', '==', uuid(id)], ...conditions], [{ _uuid: uuid(id) }]),
+    unless('Port', [['_uuid', '==', uuid(id)]], [{ _uuid: uuid(id) }]),
     {
       op: 'mutate',
       table: 'Bridge',
@@ -150,10 +135,17 @@ export async function deletePort(
     selectSwitch,
   ];
   const results = await ovs.fenced(plan, operations, call).catch(async (error) => {
+    // It is gone already.
     if (!guarded(error)) throw error;
     return await ovs.read(plan, [selectSwitch], call.end);
   });
   return Number(results.at(-1)?.rows?.[0]?.next_cfg);
+}
+
+/** What a put-back made and could not finish, and nothing beside that row: the socket is the application's, the rest a living pod's. */
+export async function withdrawPort(ovs: Switch, { plan, facts }: Sought, call: Call): Promise<Outcome> {
+  if (facts.port && 'uuid' in facts.port) await deletePort(ovs, plan, facts.port.uuid, call);
+  return { kind: 'ok' };
 }
 
 /** In the switch's own directory: left there only by an ADD that ended before it moved it, or by a switch that died. */

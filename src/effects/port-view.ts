@@ -5,49 +5,61 @@ import { lstatSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
-import type { AnnotationPlan, Call, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
+import type {
+  AnnotationPlan,
+  Call,
+  FilePlan,
+  Outcome,
+  Plan,
+  PortPlan,
+  Request,
+  SocketDirPlan,
+} from '../machines/protocol.ts';
 import { Directory } from './directory.ts';
 import { isLater, readNetns } from './netns.ts';
-import { map, type Operation, type OperationResult, type Row, readMap, readSet } from './ovsdb.ts';
+import { map, type Operation, type OperationResult, type Row, readMap, readSet, uuid } from './ovsdb.ts';
+import { isOurs, type Marks, seekOwn } from './own-ports.ts';
 import {
+  dataDirMark,
   failed,
   interfaceType,
-  keyMarks,
+  isOwn,
+  madeElsewhere,
   marked,
   noType,
+  ownerMarks,
   type Switch,
   select,
-  selectSwitch,
   socketOf,
   switchPathOf,
   switchSocketDirectory,
-  typeOf,
 } from './switch.ts';
 
+type Sought = Pick<Request, 'plan' | 'facts'>;
+
 /** A link that is down is no drift: the application may not have come yet (A3). */
-export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<Outcome> {
-  const columns = ['_uuid', 'name', 'interfaces', 'tag', 'trunks', 'vlan_mode'];
-  const [ports] = await ovs.fenced(plan, [select('Port', [marked(keyMarks(plan, call))], columns)], call);
-  const row = ports?.rows?.[0];
-  if (!row) return failed(code.drift, `port "${port.name}" is gone`);
-  const [interfaces, bridges, root] = await ovs.read(
+export async function findPort(ovs: Switch, { plan, facts }: Sought, port: PortPlan, call: Call): Promise<Outcome> {
+  const { own, root } = await seekOwn(ovs, { plan, facts }, call);
+  const [found] = own;
+  if (!found) return failed(code.drift, `port "${port.name}" is gone`);
+  const [ports, interfaces, bridges] = await ovs.read(
     plan,
     [
+      select('Port', [['_uuid', '==', uuid(found.id)]], ['tag', 'trunks', 'vlan_mode']),
       select(
         'Interface',
-        [['_uuid', '==', row.interfaces]],
+        [['_uuid', '==', uuid(found.device)]],
         ['type', 'options', 'mtu_request', 'ingress_policing_rate', 'ingress_policing_burst', 'ofport', 'error'],
       ),
-      select('Bridge', [['ports', 'includes', row._uuid]], ['name']),
-      selectSwitch,
+      select('Bridge', [['ports', 'includes', uuid(found.id)]], ['name']),
     ],
     call.end,
   );
+  const row = ports?.rows?.[0] ?? {};
   const drift = [
+    ...(isOurs(found.marks) ? [] : ['its marks (external_ids) are gone']),
     ...differences(port, row, interfaces?.rows?.[0] ?? {}, String(bridges?.rows?.[0]?.name ?? '')),
-    ...(port.mode === 'server'
-      ? await socketDrift(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), call.end)
-      : []),
+    ...(port.mode === 'server' ? await socketDrift(port, switchSocketDirectory(plan.ovsdb, root), call.end) : []),
   ];
   return drift.length > 0 ? failed(code.drift, `port "${port.name}": ${drift.join(', ')}`) : { kind: 'ok' };
 }
@@ -56,27 +68,36 @@ export async function findPort(ovs: Switch, plan: Plan, port: PortPlan, call: Ca
  * Whether the switch lost the port (its database was wiped), or the socket that it made (it restarted). What only differs from what
  * was asked is somebody's wish.
  */
-export async function isPortLost(ovs: Switch, plan: Plan, port: PortPlan, call: Call): Promise<boolean> {
-  const own = select('Port', [marked(keyMarks(plan, call))], ['_uuid']);
-  const [ports, devices, root] = await ovs.fenced(plan, [own, typeOf(port), selectSwitch], call);
-  if (ports?.rows?.length === 0 || devices?.rows?.[0]?.type === noType) return true;
+export async function isPortLost(ovs: Switch, { plan, facts }: Sought, port: PortPlan, call: Call): Promise<boolean> {
+  const { own, root } = await seekOwn(ovs, { plan, facts }, call);
+  const [found] = own;
+  if (!found) return true;
+  const [devices] = await ovs.read(
+    plan,
+    [select('Interface', [['_uuid', '==', uuid(found.device)]], ['type'])],
+    call.end,
+  );
+  if (devices?.rows?.[0]?.type === noType) return true;
   if (port.mode === 'client') return false;
-  return (await socketDrift(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), call.end)).length > 0;
+  return (await socketDrift(port, switchSocketDirectory(plan.ovsdb, root), call.end)).length > 0;
 }
 
 /** A port that bears a mark of ours or of another data directory's, as recovery sees it. */
 export interface KnownPort {
   readonly name: string;
+  /** `network:container:interface`. */
   readonly key: string;
   readonly instance: string;
+  /** The data directory that it was made through; absent of ports of earlier releases. */
+  readonly dataDir?: string;
 }
 
 /** Every port of this plugin on a switch, whichever data directory it belongs to. */
 export async function listPorts(ovs: Switch, ovsdb: string, end: Moment): Promise<KnownPort[]> {
   const [ports] = await ovs.read({ ovsdb }, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
   return (ports?.rows ?? []).map((row) => {
-    const { key = '', instance = '' } = readMap(row.external_ids) as Marks;
-    return { name: String(row.name), key, instance };
+    const { key = '', instance = '', [dataDirMark]: dataDir } = readMap(row.external_ids) as Marks;
+    return { name: String(row.name), key, instance, ...(dataDir && { dataDir }) };
   });
 }
 
@@ -122,24 +143,25 @@ async function socketDrift(port: PortPlan, switchDirectory: string, end: Moment)
 }
 
 /** What to ask for `heldTroubles`. */
-export function holdersOf(port: PortPlan): Operation[] {
+export function holdersOf(plan: Plan, port: PortPlan): Operation[] {
   return [
     select('Port', [['name', '==', port.name]], ['external_ids']),
     select('Interface', [['name', '==', port.name]], ['external_ids']),
     select('Port', [marked({ owner, socket: socketOf(port) })], ['external_ids']),
     select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
+    select('Port', [marked(ownerMarks(plan))], ['external_ids']),
   ];
 }
 
 /** Names and sockets that somebody else holds (B28): code 7 naming the holder. */
 export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly OperationResult[], call: Call): Trouble[] {
-  const [byName, interfaces, bySocket, byPath] = answers;
+  const [byName, interfaces, bySocket, byPath, byKey] = answers;
   const socket = socketOf(port);
   const own = keyText(plan.key);
+  const foreign = (byKey?.rows ?? []).map((row) => readMap(row.external_ids)).find((marks) => !isOwn(marks, call));
+  if (foreign) return [madeElsewhere(plan, foreign)];
   const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
-  // Before a data directory has an id, a port of our key can only be what another first ADD is making: the lock will tell.
-  const foreign = (instance: string | undefined) => call.instance !== '' && instance !== call.instance;
-  const taken = holders.find((marks) => marks.key !== own || foreign(marks.instance));
+  const taken = holders.find((marks) => marks.owner !== owner || marks.key !== own);
   if (taken) {
     const by = taken.owner === owner ? `attachment "${taken.key}"` : 'a port that is not ours';
     return [{ code: code.invalidConfig, message: `port name "${port.name}" or socket "${socket}" is held by ${by}` }];
@@ -149,12 +171,23 @@ export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly Opera
   return strangers ? [{ code: code.invalidConfig, message }] : [];
 }
 
-/** Whether the switch has a port of ours, and what its marks say of the rest of the attachment. */
-export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<Partial<Plan> | undefined> {
-  const [ports] = await ovs.fenced(plan, [select('Port', [marked(keyMarks(plan, call))], ['external_ids'])], call);
-  const row = ports?.rows?.[0];
-  if (!row) return undefined;
-  const marks = readMap(row.external_ids);
+/** What the switch says of an attachment that no journal tells of. */
+export type RecalledPort =
+  | { readonly kind: 'none' }
+  /** Ours; and what its marks say of the rest of the attachment. */
+  | { readonly kind: 'own'; readonly instance: string; readonly plan: Partial<Plan> }
+  | { readonly kind: 'elsewhere'; readonly trouble: Trouble };
+
+export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<RecalledPort> {
+  const { own, elsewhere } = await seekOwn(ovs, { plan, facts: {} }, call);
+  const [found] = own;
+  if (found)
+    return { kind: 'own', instance: found.marks.instance ?? call.instance, plan: planOfMarks(plan, found.marks) };
+  const [foreign] = elsewhere;
+  return foreign ? { kind: 'elsewhere', trouble: madeElsewhere(plan, foreign) } : { kind: 'none' };
+}
+
+function planOfMarks(plan: Plan, marks: Marks): Partial<Plan> {
   const { directory, bridge } = marks;
   return {
     ...(bridge && { bridge: { name: bridge } }),
@@ -180,8 +213,6 @@ function recallPublication({ key, publication }: Plan, directory: string, marks:
   if (publication && 'pod' in publication) return publication;
   return { directory, file: configDataName(key), data: {} };
 }
-
-type Marks = { readonly [name: string]: string | undefined };
 
 /** Whether a port of ours says that this sandbox began after a moment (netns.ts), and its namespace lives. */
 export async function isLaterSandbox(

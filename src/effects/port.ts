@@ -5,9 +5,10 @@
  */
 import { chmod, chown, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { code, owner } from '../attachment.ts';
+import { code, owner, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, remainingMs, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
+import { attempting } from './attempt.ts';
 import { Directory, inTime, Mismatch } from './directory.ts';
 import {
   map,
@@ -25,6 +26,8 @@ import { deletePort } from './port-removal.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
 import { groupId } from './socket-dir.ts';
 import {
+  dataDirMark,
+  type Failed,
   failed,
   guarded,
   interfaceType,
@@ -54,6 +57,7 @@ const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({
   directory: port.directory,
   ...(port.link && { link: port.link }),
   ...(call.begun && { begun: call.begun }),
+  ...(call.dataDir && { [dataDirMark]: call.dataDir }),
   socket: socketOf(port),
 });
 
@@ -75,16 +79,20 @@ export async function ensurePort(
     const message = `bridge "${port.bridge}" went away`;
     return { kind: 'displaced', trouble: { code: code.tryAgainLater, message } };
   }
-  const rowId = readUuid(row?.uuid);
+  const state = root?.rows?.[0];
+  const made = { uuid: readUuid(row?.uuid), ofport: -1, database: readUuid(state?._uuid) };
   const end = within(call.end, deadlines.switchMs);
-  const id = isBehind(root?.rows?.[0]) ? await anew(ovs, plan, port, rowId, { ...call, end }) : readUuid(device?.uuid);
-  if (typeof id !== 'string') return id;
-  const applied = await whenApplied(ovs, plan, id, end);
-  if ('kind' in applied) return applied;
-  if (port.mode === 'client') return { kind: 'ok', facts: { uuid: rowId, ofport: applied.ofport } };
-  const switchSocket = join(applied.directory, port.name);
-  await moveSocket(port, switchSocket, call.end);
-  return { kind: 'ok', facts: { uuid: rowId, ofport: applied.ofport, switchSocket } };
+  return await attempting(made, async (): Promise<Outcome> => {
+    const id = isBehind(state) ? await anew(ovs, plan, port, made.uuid, { ...call, end }) : readUuid(device?.uuid);
+    if (typeof id !== 'string') return { ...id, facts: made };
+    const applied = await whenApplied(ovs, plan, id, end);
+    if ('kind' in applied) return { ...applied, facts: made };
+    const { ofport, directory } = applied;
+    if (port.mode === 'client') return { kind: 'ok', facts: { ...made, ofport } };
+    const switchSocket = join(directory, port.name);
+    await moveSocket(port, switchSocket, call.end);
+    return { kind: 'ok', facts: { ...made, ofport, switchSocket } };
+  });
 }
 
 /** A port that the switch's database lost is inserted again; a socket that a switch made again after its restart is moved again. */
@@ -95,13 +103,12 @@ export async function restorePort(
   call: Call,
   deadlines: Deadlines,
 ): Promise<Outcome> {
-  const own = [marked(keyMarks(plan, call))];
-  const asked = [select('Port', own, ['_uuid']), typeOf(port), selectSwitch];
+  const asked = [select('Port', [marked(keyMarks(plan, call))], ['_uuid']), typeOf(port), selectSwitch];
   const [ports, devices, root] = await ovs.read(plan, asked, call.end);
   const row = ports?.rows?.[0];
   // Kept for a put-back that came to no end.
   const isEmpty = devices?.rows?.[0]?.type === noType;
-  if (row && isEmpty) await deletePort(ovs, plan, readUuid(row._uuid), own, call);
+  if (row && isEmpty) await deletePort(ovs, plan, readUuid(row._uuid), call);
   if (!row || isEmpty) return await ensurePort(ovs, plan, port, call, deadlines);
   const made = join(switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), port.name);
   if (port.mode === 'server') await moveSocket(port, made, call.end);
@@ -160,7 +167,7 @@ const interfaceOf = (port: PortPlan): Row => ({
  * name that was deleted would live on in ours, with its socket. So the name is kept, and empty, until it has come that far.
  * @returns _uuid of the Interface
  */
-async function anew(ovs: Switch, plan: Plan, port: PortPlan, row: string, call: Call): Promise<string | Outcome> {
+async function anew(ovs: Switch, plan: Plan, port: PortPlan, row: string, call: Call): Promise<string | Failed> {
   const exchange = (device: Row): Operation[] => [
     insertInterface(device),
     {
@@ -173,7 +180,7 @@ async function anew(ovs: Switch, plan: Plan, port: PortPlan, row: string, call: 
   const emptied = [...exchange({ name: port.name, type: noType }), raiseNextCfg, selectSwitch];
   const [root] = (await ovs.fenced(plan, emptied, call)).at(-1)?.rows ?? [];
   const gone = await letGo(ovs, plan, Number(root?.next_cfg), call.end);
-  if (gone.kind !== 'ok') return gone;
+  if (gone.kind === 'failed') return gone;
   const [device, exchanged] = await ovs.fenced(plan, exchange(interfaceOf(port)), call);
   if (exchanged?.count === 1) return readUuid(device?.uuid);
   return failed(code.tryAgainLater, `port "${port.name}" went away`);
@@ -181,10 +188,13 @@ async function anew(ovs: Switch, plan: Plan, port: PortPlan, row: string, call: 
 
 async function refusal(ovs: Switch, plan: Plan, port: PortPlan, call: Call, error: unknown): Promise<Outcome> {
   if (!(error instanceof TransactionError)) throw error;
-  if (guarded(error)) return failed(code.invalidConfig, `socket "${socketOf(port)}" belongs to another port`);
+  // The transaction as a whole was refused: nothing was made.
+  const refused = (trouble: Trouble): Outcome => ({ kind: 'failed', trouble, made: 'nothing' });
+  const message = `socket "${socketOf(port)}" belongs to another port`;
+  if (guarded(error)) return refused({ code: code.invalidConfig, message });
   if (error.error !== 'constraint violation') throw error;
-  const [holder] = heldTroubles(plan, port, await ovs.read(plan, holdersOf(port), call.end), call);
-  return { kind: 'failed', trouble: holder ?? { code: code.tryAgainLater, message: `port "${port.name}": ${error}` } };
+  const [holder] = heldTroubles(plan, port, await ovs.read(plan, holdersOf(plan, port), call.end), call);
+  return refused(holder ?? { code: code.tryAgainLater, message: `port "${port.name}": ${error}` });
 }
 
 /** Until ovs-vswitchd has taken the interface: it answers in the columns ofport and error, never in the transaction. */
@@ -193,7 +203,7 @@ async function whenApplied(
   plan: Plan,
   id: string,
   end: Moment,
-): Promise<{ ofport: number; directory: string } | Outcome> {
+): Promise<{ ofport: number; directory: string } | Failed> {
   const where = [['_uuid', '==', uuid(id)]];
   // The server's own timeout ends before ours: its answer says which of the two is stuck.
   const wait = untilApplied(id, remainingMs(end) * 0.9);

@@ -114,7 +114,7 @@ async function switchTroubles(ovs: Switch, plan: Plan, call: Call): Promise<Trou
   const bridge = plan.bridge?.name ?? '';
   const ofBridge = select('Bridge', [['name', '==', bridge]], ['datapath_type']);
   try {
-    const asked = [selectSwitch, ofBridge, ...(port ? holdersOf(port) : [])];
+    const asked = [selectSwitch, ofBridge, ...(port ? holdersOf(plan, port) : [])];
     const [root, bridges, ...holders] = await ovs.read(plan, asked, call.end);
     return [
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
@@ -129,7 +129,7 @@ async function switchTroubles(ovs: Switch, plan: Plan, call: Call): Promise<Trou
   }
 }
 
-function bridgeTroubles(name: string, bridge: Row | undefined): Trouble[] {
+export function bridgeTroubles(name: string, bridge: Row | undefined): Trouble[] {
   if (!bridge || bridge.datapath_type === 'netdev') return [];
   const message = `bridge "${name}" has datapath_type "${bridge.datapath_type}": vhost-user ports need "netdev"`;
   return [{ code: code.invalidConfig, message }];

@@ -8,10 +8,12 @@ import { Directory } from './directory.ts';
 import { map, type Operation, type OperationResult, readUuid } from './ovsdb.ts';
 import { marked, select } from './switch.ts';
 
-/** What to ask for `isNamed`: two operations. */
-export const namersOf = (socket: string): [Operation, Operation] => [
-  select('Interface', [['options', 'includes', map({ 'vhost-server-path': socket })]], ['_uuid']),
-  select('Port', [marked({ socket })], ['_uuid', 'interfaces']),
+/** What to ask for `isNamed`. @param paths of one socket: its own, and the ones by which a switch may reach it through a symlink */
+export const namersOf = (socket: string, ...paths: readonly string[]): Operation[] => [
+  select('Port', [marked({ socket })], ['_uuid']),
+  ...[socket, ...paths].map((path) =>
+    select('Interface', [['options', 'includes', map({ 'vhost-server-path': path })]], ['_uuid']),
+  ),
 ];
 
 /** Whether a row names it that is not among `mine` (_uuids of Port and Interface). */

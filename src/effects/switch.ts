@@ -4,7 +4,7 @@
  * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
  */
 import { dirname, join } from 'node:path';
-import { code, fenceName, keyText, owner } from '../attachment.ts';
+import { code, fenceName, keyText, owner, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
 import {
@@ -13,6 +13,7 @@ import {
   type OperationResult,
   type Row,
   readMap,
+  readUuid,
   Session,
   set,
   TransactionError,
@@ -23,21 +24,23 @@ import {
 /** A restart of the database takes about a second: look again this often. */
 const reconnectPauseMs = 50;
 
+/** Which database, and which attachment's rows are asked for. */
+type Asked = Pick<Plan, 'ovsdb'> & Partial<Pick<Plan, 'key' | 'database'>>;
+
 export class Switch {
   readonly #deadlines: Deadlines;
+  /** Where the caller says that the database is. */
+  readonly #elsewhere: string | undefined;
   readonly #sessions = new Map<string, Session>();
 
-  constructor(deadlines: Deadlines) {
+  constructor(deadlines: Deadlines, elsewhere?: string) {
     this.#deadlines = deadlines;
+    this.#elsewhere = elsewhere;
   }
 
   /** Reads, by whoever has the fence already or does not mind what lands later. @throws Unreachable, TransactionError */
-  async read(
-    { ovsdb }: Pick<Plan, 'ovsdb'>,
-    operations: readonly Operation[],
-    end: Moment,
-  ): Promise<readonly OperationResult[]> {
-    return await (await this.#open(ovsdb, end)).transact(operations, end);
+  async read(asked: Asked, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
+    return await (await this.#open(asked, end)).transact(operations, end);
   }
 
   /**
@@ -45,9 +48,14 @@ export class Switch {
    * will. @throws Unreachable, TransactionError
    */
   async fenced(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
-    const session = await this.#open(plan.ovsdb, call.end);
+    const session = await this.#open(plan, call.end);
     return await session.fenced(fenceName(plan.key, call.instance), operations, call.end);
   }
+
+  /** Databases whose ovs-vswitchd was seen to apply a change: asked once by a host, which lives as long as a call or a recovery. */
+  readonly #proven = new Set<string>();
+  isProvenAlive = (ovsdb: string): boolean => this.#proven.has(ovsdb);
+  proveAlive = (ovsdb: string): void => void this.#proven.add(ovsdb);
 
   /** A removal is tried again while the database is away for a moment. */
   async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
@@ -72,17 +80,58 @@ export class Switch {
     return [...this.#sessions.values()].some(({ alive }) => !alive);
   }
 
-  async #open(ovsdb: string, end: Moment): Promise<Session> {
+  async #open(asked: Asked, end: Moment): Promise<Session> {
+    const { ovsdb } = asked;
     const known = this.#sessions.get(ovsdb);
     if (known?.alive) return known;
-    const session = await Session.open(ovsdb, end);
+    const session = await Session.open(ovsdb, end).catch((error) => this.#openMoved(asked, error, end));
     this.#sessions.set(ovsdb, session);
     return session;
+  }
+
+  /**
+   * A database that is not where the plan says may be where the caller says: the same one, not another switch's, which would prove
+   * nothing by what it lacks. @throws what opening it at its own place threw
+   */
+  async #openMoved(asked: Asked, error: unknown, end: Moment): Promise<Session> {
+    const place = this.#elsewhere;
+    if (!(error instanceof Unreachable && error.refused) || place === undefined || place === asked.ovsdb) throw error;
+    const session = await Session.open(place, end).catch(() => undefined);
+    if (!session) throw error;
+    const own = asked.key && select('Port', [marked({ owner, key: keyText(asked.key) })], ['_uuid']);
+    const answers = await session.transact([selectSwitch, ...(own ? [own] : [])], end).catch(() => []);
+    const [root, ports] = answers;
+    const isSame = asked.database !== undefined && readUuid(root?.rows?.[0]?._uuid) === asked.database;
+    if (isSame || (ports?.rows?.length ?? 0) > 0) return session;
+    session.close();
+    throw new Unreachable(`${error.message} (the database at "${place}" is another one)`, true);
   }
 }
 
 /** What every row of ours bears in external_ids. */
 export const instanceMarks = (call: Pick<Call, 'instance'>) => ({ owner, instance: call.instance });
+
+/** Whose a port of ours is, whichever data directory it was made through. */
+export const ownerMarks = (plan: Pick<Plan, 'key'>) => ({ owner, key: keyText(plan.key) });
+
+/** The mark that tells a person, and a data directory that lost its id, where the journal of a port is. */
+export const dataDirMark = 'data-dir';
+
+/** Whether marks of this key are of the call's own data directory: by its id, or by its path where the id was lost with it. */
+export const isOwn = (
+  marks: { readonly [name: string]: string | undefined },
+  call: Pick<Call, 'instance' | 'dataDir'>,
+): boolean => marks.instance === call.instance || (call.dataDir !== undefined && marks[dataDirMark] === call.dataDir);
+
+/** An attachment is removed, and made again, through the data directory that it was made through. */
+export function madeElsewhere(
+  plan: Pick<Plan, 'key'>,
+  marks: { readonly [name: string]: string | undefined },
+): Trouble {
+  const where = marks[dataDirMark] ? `the data directory "${marks[dataDirMark]}"` : 'another data directory';
+  const message = `${keyText(plan.key)} was made through ${where} (instance ${marks.instance}), and its port is still there: use that "dataDir"; if it is lost, remove the port by hand`;
+  return { code: code.invalidConfig, message };
+}
 
 export const keyMarks = (plan: Plan, call: Pick<Call, 'instance'>) => ({
   ...instanceMarks(call),
@@ -105,7 +154,9 @@ export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => 
 export const switchPathOf = (port: Pick<PortPlan, 'directory' | 'file' | 'link'>): string =>
   join(port.link ?? port.directory, port.file);
 
-export const failed = (code: number, message: string): Extract<Outcome, { kind: 'failed' }> => ({
+export type Failed = Extract<Outcome, { kind: 'failed' }>;
+
+export const failed = (code: number, message: string): Failed => ({
   kind: 'failed',
   trouble: { code, message },
 });
@@ -147,7 +198,7 @@ export const guarded = (error: unknown): boolean => error instanceof Transaction
 export const selectSwitch = select(
   'Open_vSwitch',
   [],
-  ['external_ids', 'other_config', 'dpdk_initialized', 'next_cfg', 'cur_cfg'],
+  ['_uuid', 'external_ids', 'other_config', 'dpdk_initialized', 'next_cfg', 'cur_cfg'],
 );
 
 /** Asks to be told when everything up to here is applied: ovs-vswitchd then sets cur_cfg to it (ovs-vswitchd.conf.db(5)). */
@@ -165,7 +216,7 @@ export const isBehind = (root: Row | undefined): boolean => Number(root?.cur_cfg
  * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
  * its name may be another's (A32).
  */
-export async function letGo(ovs: Switch, plan: Plan, goneAt: number, end: Moment): Promise<Outcome> {
+export async function letGo(ovs: Switch, plan: Plan, goneAt: number, end: Moment): Promise<{ kind: 'ok' } | Failed> {
   for (let wait: readonly Operation[] = []; ; ) {
     const results = await ovs.read(plan, [...wait, selectSwitch], end).catch((error) => {
       if (!guarded(error)) throw error;
@@ -173,7 +224,8 @@ export async function letGo(ovs: Switch, plan: Plan, goneAt: number, end: Moment
     });
     const root = results?.at(-1)?.rows?.[0];
     if (!root) return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet: is it running?');
-    if (Number(root.cur_cfg) >= goneAt) return { kind: 'ok' };
+    // A database that has not come that far is another one: it never had the port.
+    if (Number(root.cur_cfg) >= goneAt || Number(root.next_cfg) < goneAt) return { kind: 'ok' };
     wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
   }
 }

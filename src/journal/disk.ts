@@ -6,7 +6,7 @@
  * code of ours runs between two of them.
  */
 import * as fs from 'node:fs';
-import { flock } from '../native.ts';
+import { flock, hasFileAttribute, setFileAttribute } from '../native.ts';
 
 const { O_APPEND, O_RDWR } = fs.constants;
 
@@ -34,8 +34,12 @@ export interface Disk {
   stat(fd: number): FileStat;
   /** stat(2) of a name as it is now; undefined if there is none. */
   lookup(path: string): FileStat | undefined;
-  /** Sets the modification time to now. */
-  touch(fd: number): void;
+  /** Sets the modification time. */
+  touch(fd: number, at: Date): void;
+  /** fsetxattr(2), fremovexattr(2) of our one extended attribute. @throws ENOTSUP where the file system has none, ENOSPC, EROFS … */
+  setAttribute(fd: number, isSet: boolean): void;
+  /** Whether it is set; not set where the file system has none. */
+  hasAttribute(fd: number): boolean;
   /** flock(2) LOCK_EX|LOCK_NB; released by close alone. */
   tryLock(fd: number): boolean;
   unlink(path: string): void;
@@ -85,7 +89,9 @@ export const realDisk: Disk = {
   chmod: (fd, mode) => fs.fchmodSync(fd, mode),
   stat: (fd) => fs.fstatSync(fd, { bigint: true }),
   lookup,
-  touch: (fd) => fs.futimesSync(fd, new Date(), new Date()),
+  touch: (fd, at) => fs.futimesSync(fd, at, at),
+  setAttribute: setFileAttribute,
+  hasAttribute: hasFileAttribute,
   tryLock: (fd) => flock(fd),
   unlink: (path) => fs.unlinkSync(path),
   list: (directory) => fs.readdirSync(directory),

@@ -6,24 +6,37 @@
  *
  * Invariants
  *  J1 An append returns only after its record and all before it are fsynced, and never after an earlier write or fsync has failed.
- *  J2 The going mark (the owner's x bit) is set before the lock is waited for, needs no space and no lock, and is never cleared.
- *  J3 The file is never renamed. It is truncated in place, and unlinked only by its lock holder at the end of a removal.
+ *  J2 The going mark (a mode) is set before the lock is waited for, needs no space and no lock, and is never cleared. No other
+ *     mode is taken for it, but the one of the format before, unless the records speak against it.
+ *  J3 The file is never renamed. It is truncated in place, and unlinked only by its lock holder: at the end of a removal, or blank.
  *  J4 Nothing of the file's content is lost in silence: corruption is copied aside before the tail is cut.
+ *  J5 An attachment at rest bears an attribute. A file that bears it and tells of something else was damaged, whatever its tail looks like.
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
-import { type Decoded, decode, encode, type Stamped } from './record.ts';
+import { type Decoded, decode, type End, encode, noRecord, type Stamped } from './record.ts';
 
 const modeAlive = 0o600;
-const modeGoing = 0o700;
-const ownerExecute = 0o100n;
+/**
+ * -rwx--xr-T: no chmod of a directory tree, umask, file system without modes or restored backup leaves it by accident (ADR 0001). It
+ * has the owner's x bit, which was the whole mark in earlier releases: an executable of one of those sees it too.
+ */
+const modeGoing = 0o1714;
+/** The mark of earlier releases, and what a recursive `chmod 700` leaves. */
+const modeGoingOnce = 0o700;
+const modeBits = 0o7777n;
 
 /** Best-effort records of a removal that is tried again and again stop here; a whole ADD takes about 8 KiB. */
 const notesBytesMax = 256 * 1024;
 
-export const isGoing = ({ mode }: Pick<FileStat, 'mode'>): boolean => (mode & ownerExecute) !== 0n;
+const modeOf = ({ mode }: Pick<FileStat, 'mode'>): number => Number(mode & modeBits);
+
+export const isGoing = (stat: Pick<FileStat, 'mode'>): boolean => modeOf(stat) === modeGoing;
+
+/** The mark of an earlier release, or an innocent mode. */
+const mayBeGoing = (stat: Pick<FileStat, 'mode'>): boolean => modeOf(stat) === modeGoingOnce;
 
 export const corruptSuffix = '.corrupt';
 
@@ -39,6 +52,25 @@ export class JournalError extends Error {
   }
 }
 
+export interface OpenOptions<R> {
+  readonly create: boolean;
+  readonly clock: () => Date;
+  readonly tells: Tells<R>;
+}
+
+/** What records tell of, for a mark that is not for sure one: something at rest, a removal, or neither. */
+export type Tells<R> = (records: readonly (R & Stamped)[]) => 'rest' | 'removal' | undefined;
+
+/** A journal as a reader without its lock sees it. */
+export interface Peeked<R> {
+  readonly records: readonly (R & Stamped)[];
+  readonly going: boolean;
+  /** The records are not all that there were. */
+  readonly damaged: boolean;
+  /** A mode that no call of ours gives: octal. */
+  readonly strangeMode?: string;
+}
+
 export class Journal<R extends object> {
   readonly #disk: Disk;
   readonly #path: string;
@@ -46,21 +78,21 @@ export class Journal<R extends object> {
   readonly fd: number;
   /** The file system is read-only: the lock holds, nothing is written. */
   readonly readOnly: boolean;
-  readonly #clock: () => Date;
+  readonly #options: OpenOptions<R>;
   #records: (R & Stamped)[] = [];
-  #chain = 0;
-  #bytes = 0;
+  /** Of each record. */
+  #ends: End[] = [];
   /** Why nothing more may be appended. */
   #failure: JournalError | undefined;
   /** The file, or an earlier cut of it, was corrupt in the middle: its records say less than what happened. */
   damaged = false;
 
-  private constructor(disk: Disk, path: string, fd: number, readOnly: boolean, clock: () => Date) {
+  private constructor(disk: Disk, path: string, fd: number, readOnly: boolean, options: OpenOptions<R>) {
     this.#disk = disk;
     this.#path = path;
     this.fd = fd;
     this.readOnly = readOnly;
-    this.#clock = clock;
+    this.#options = options;
   }
 
   /**
@@ -68,25 +100,21 @@ export class Journal<R extends object> {
    * @returns undefined if there is none and none was asked for.
    * @throws JournalError if it cannot be opened or created.
    */
-  static open<R extends object>(
-    disk: Disk,
-    path: string,
-    options: { create: boolean; clock: () => Date },
-  ): Journal<R> | undefined {
+  static open<R extends object>(disk: Disk, path: string, options: OpenOptions<R>): Journal<R> | undefined {
     try {
       const fd = options.create ? disk.open(path, 'a+', modeAlive) : disk.open(path, 'r+');
-      return new Journal<R>(disk, path, fd, false, options.clock);
+      return new Journal<R>(disk, path, fd, false, options);
     } catch (error) {
       if (!isSystemError(error)) throw error;
       if (error.code === 'ENOENT' && !options.create) return undefined;
-      if (error.code === 'EROFS') return Journal.#openReadOnly<R>(disk, path, options.clock);
+      if (error.code === 'EROFS') return Journal.#openReadOnly<R>(disk, path, options);
       throw new JournalError(error.code, `cannot open the journal "${path}": ${error.message}`, { cause: error });
     }
   }
 
-  static #openReadOnly<R extends object>(disk: Disk, path: string, clock: () => Date): Journal<R> | undefined {
+  static #openReadOnly<R extends object>(disk: Disk, path: string, options: OpenOptions<R>): Journal<R> | undefined {
     try {
-      return new Journal<R>(disk, path, disk.open(path, 'r'), true, clock);
+      return new Journal<R>(disk, path, disk.open(path, 'r'), true, options);
     } catch (error) {
       if (isSystemError(error) && error.code === 'ENOENT') return undefined;
       if (!isSystemError(error)) throw error;
@@ -95,13 +123,19 @@ export class Journal<R extends object> {
   }
 
   /** What the file says right now, for people: no lock, no repair. @returns undefined if there is none. @throws JournalError */
-  static peek<R extends object>(disk: Disk, path: string): { records: (R & Stamped)[]; going: boolean } | undefined {
-    const journal = Journal.#openReadOnly<R>(disk, path, () => new Date(0));
+  static peek<R extends object>(disk: Disk, path: string, tells: Tells<R>): Peeked<R> | undefined {
+    const options = { create: false, clock: () => new Date(0), tells };
+    const journal = Journal.#openReadOnly<R>(disk, path, options);
     if (!journal) return undefined;
-    let seen: { records: (R & Stamped)[]; going: boolean } | undefined;
+    let seen: Peeked<R> | undefined;
     try {
       journal.#guard('read', () => {
-        seen = { records: decode<R>(disk.read(journal.fd)).records, going: journal.going };
+        const { records, tail } = decode<R>(disk.read(journal.fd));
+        journal.#records = records;
+        const { going, strangeMode } = journal;
+        const damaged =
+          tail === 'corrupt' || disk.lookup(`${path}${corruptSuffix}`) !== undefined || journal.#isCutShort;
+        seen = { records, going, damaged, ...(strangeMode && { strangeMode }) };
       });
     } finally {
       journal.close();
@@ -125,13 +159,47 @@ export class Journal<R extends object> {
     return this.#records;
   }
 
-  /** Somebody wants this attachment gone. Seen at once by every process that has the file open. */
+  /** This attachment is to go. Seen at once by every process that has the file open. */
   get going(): boolean {
-    let going = false;
+    const stat = this.#stat();
+    if (isGoing(stat) || !mayBeGoing(stat)) return isGoing(stat);
+    const told = this.#options.tells(this.#records);
+    return told === 'removal' || (told === undefined && !this.#disk.hasAttribute(this.fd));
+  }
+
+  /** A mode that no call of ours gives, in octal: it says nothing, and a person should know. */
+  get strangeMode(): string | undefined {
+    const mode = modeOf(this.#stat());
+    return mode === modeAlive || mode === modeGoing || this.going ? undefined : mode.toString(8).padStart(4, '0');
+  }
+
+  /** Nothing was ever written to it: what unlinked it was no removal. */
+  get blank(): boolean {
+    return this.#stat().size === 0n;
+  }
+
+  #stat(): FileStat {
+    let stat: FileStat | undefined;
     this.#guard('look at', () => {
-      going = isGoing(this.#disk.stat(this.fd));
+      stat = this.#disk.stat(this.fd);
     });
-    return going;
+    if (!stat) throw new Error('a journal without a failure was not looked at');
+    return stat;
+  }
+
+  /** It was at rest once, and neither the mark nor the records say what has become of that (J5). */
+  get #isCutShort(): boolean {
+    if (!this.#disk.hasAttribute(this.fd) || isGoing(this.#disk.stat(this.fd))) return false;
+    return this.#options.tells(this.#records) === undefined;
+  }
+
+  /** Lets the file itself say that it is at rest: where its records are lost, that stays known. For a file system that can. */
+  markRest(): void {
+    try {
+      this.#disk.setAttribute(this.fd, true);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+    }
   }
 
   /**
@@ -141,6 +209,7 @@ export class Journal<R extends object> {
   markGoing(): void {
     this.#guard('mark', () => {
       this.#disk.chmod(this.fd, modeGoing);
+      if (!isGoing(this.#disk.stat(this.fd))) throw new JournalError('ENOTSUP', 'its file system keeps no modes');
       this.#disk.fsync(this.fd);
     });
   }
@@ -163,7 +232,7 @@ export class Journal<R extends object> {
 
   /** Appends one record of a removal, if the disk lets us: it is for people, and never a precondition. */
   note(record: R): void {
-    if (this.#failure || this.readOnly || this.#bytes > notesBytesMax) return;
+    if (this.#failure || this.readOnly || this.#end.bytes > notesBytesMax) return;
     try {
       this.#write(record, false);
     } catch (error) {
@@ -175,6 +244,7 @@ export class Journal<R extends object> {
   /** Empties the file in place, for an ADD that starts afresh; the going mark stays as it is. */
   restart(): void {
     this.#guard('truncate', () => {
+      this.#disk.setAttribute(this.fd, false);
       this.#disk.truncate(this.fd, 0);
       this.#disk.fsync(this.fd);
       // What the copy told of is gone too: the file is as good as any other again.
@@ -182,19 +252,35 @@ export class Journal<R extends object> {
     });
     this.damaged = false;
     this.#records = [];
-    this.#chain = 0;
-    this.#bytes = 0;
+    this.#ends = [];
   }
 
-  /** Makes the file's name durable, whoever created it. */
+  /** Takes back the last records, of an attempt that was undone: only so many stay. @throws JournalError */
+  cutBack(count: number): void {
+    if (count >= this.#records.length) return;
+    if (this.#failure) throw this.#failure;
+    const { bytes } = this.#ends[count - 1] ?? noRecord;
+    this.#guard('truncate', () => {
+      this.#disk.truncate(this.fd, bytes);
+      this.#disk.fsync(this.fd);
+    });
+    this.#records = this.#records.slice(0, count);
+    this.#ends = this.#ends.slice(0, count);
+  }
+
+  get #end(): End {
+    return this.#ends.at(-1) ?? noRecord;
+  }
+
+  /** Makes the file's name durable: the process that created it may have died before it did. */
   fsyncName(): void {
     this.#guard('sync the directory of', () => this.#disk.fsyncDirectory(dirname(this.#path)));
   }
 
-  /** Records that this removal was tried now: owed removals are taken least recently tried first. */
-  touch(): void {
+  /** Sets when this removal is due to be tried again, as the file's modification time: a look at the name alone tells it. */
+  dueAt(moment: Date): void {
     try {
-      this.#disk.touch(this.fd);
+      this.#disk.touch(this.fd, moment);
     } catch (error) {
       if (!isSystemError(error)) throw error;
     }
@@ -205,6 +291,14 @@ export class Journal<R extends object> {
     this.#guard('unlink', () => {
       for (const path of [`${this.#path}${corruptSuffix}`, this.#path]) unlinkIfThere(this.#disk, path);
       this.#disk.fsyncDirectory(dirname(this.#path));
+    });
+  }
+
+  /** Unlinks a file that nothing was ever written to, under its lock, unless it is marked. It is not durable, so that no fsync is needed. */
+  discardBlank(): void {
+    this.#guard('unlink', () => {
+      if (this.readOnly || !this.blank || this.going) return;
+      unlinkIfThere(this.#disk, this.#path);
     });
   }
 
@@ -219,13 +313,12 @@ export class Journal<R extends object> {
   }
 
   #write(record: R, durable: boolean): void {
-    const stamped = { seq: this.#records.length + 1, at: this.#clock().toISOString(), ...record };
-    const { line, chain } = encode(stamped, this.#chain);
+    const stamped = { seq: this.#records.length + 1, at: this.#options.clock().toISOString(), ...record };
+    const { line, chain } = encode(stamped, this.#end.chain);
     wholeWrite(this.#disk, this.fd, line);
     if (durable) this.#disk.fsync(this.fd);
+    this.#ends.push({ bytes: this.#end.bytes + line.length, chain });
     this.#records.push(stamped);
-    this.#chain = chain;
-    this.#bytes += line.length;
   }
 
   /** A file that can not be read is held all the same: a removal goes by the key and the marks. */
@@ -243,16 +336,16 @@ export class Journal<R extends object> {
     }
     if (!decoded) return;
     this.#records = decoded.records;
-    this.#chain = decoded.chain;
-    this.#bytes = decoded.goodBytes;
+    this.#ends = decoded.ends;
+    this.damaged ||= this.#isCutShort;
     if (decoded.tail !== 'clean' && repair) this.#repair(decoded, bytes);
   }
 
   /** One that can not be repaired takes no append: it would stand behind the bad tail. */
-  #repair({ tail, goodBytes }: Decoded<R>, bytes: Uint8Array): void {
+  #repair({ tail }: Decoded<R>, bytes: Uint8Array): void {
     try {
       if (tail === 'corrupt') this.#copyAside(bytes);
-      this.#disk.truncate(this.fd, goodBytes);
+      this.#disk.truncate(this.fd, this.#end.bytes);
       this.#disk.fsync(this.fd);
     } catch (error) {
       if (!isSystemError(error)) throw error;

@@ -6,7 +6,7 @@
  *
  * Invariants
  *  R1 decode(encode(records)) gives the records back, and every byte of the input is accounted for.
- *  R2 A torn tail (short line, bad checksum, NULs, with no whole record after it) is a different value from corruption.
+ *  R2 A torn tail (the beginning of one record, in its place) is a different value from corruption: a kill leaves the former alone.
  *  R3 No input makes decode throw.
  */
 
@@ -22,13 +22,22 @@ export interface Stamped {
 
 export interface Decoded<R> {
   readonly records: (R & Stamped)[];
-  /** Bytes up to the end of the last whole record in its place. */
-  readonly goodBytes: number;
-  /** `torn`: cut back to goodBytes and go on. `corrupt`: whole records stand after a bad one. */
+  /** Where each of the records ends, in its place. */
+  readonly ends: End[];
+  /**
+   * `torn`: what follows is the beginning of one record, as a killed write leaves it; or there is no whole record at all. Cut it off and
+   * go on. `corrupt`: anything else, which no kill leaves.
+   */
   readonly tail: 'clean' | 'torn' | 'corrupt';
-  /** The chain value that the next record continues. */
+}
+
+/** The end of a record: bytes of the file up to it, and the chain value that the next record continues. */
+export interface End {
+  readonly bytes: number;
   readonly chain: number;
 }
+
+export const noRecord: End = { bytes: 0, chain: 0 };
 
 /** A byte order mark is a byte like any other here: it is no part of a record. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -74,23 +83,31 @@ function isStamped(value: unknown): value is Stamped {
 /** Reads a whole file. `R` is the writer's claim about its own records; the checksums are what makes it believable. */
 export function decode<R>(file: Uint8Array): Decoded<R> {
   const records: (R & Stamped)[] = [];
-  let goodBytes = 0;
-  let chain = 0;
-  for (let start = 0; start < file.length; ) {
+  const ends: End[] = [];
+  for (let start = 0, chain = 0; start < file.length; ) {
     const newline = file.indexOf(0x0a, start);
     const line = newline < 0 ? undefined : readLine(file.subarray(start, newline));
     const next = line && crc32(line.bytes, chain);
     if (!line || next === undefined || hex(next) !== line.chain || line.record.seq !== records.length + 1) {
-      return { records, goodBytes, tail: hasWholeRecord(file.subarray(start)) ? 'corrupt' : 'torn', chain };
+      return { records, ends, tail: isTorn(file.subarray(start), records.length) ? 'torn' : 'corrupt' };
     }
     records.push(line.record as R & Stamped);
     chain = next;
-    start = goodBytes = newline + 1;
+    start = newline + 1;
+    ends.push({ bytes: start, chain });
   }
-  return { records, goodBytes, tail: 'clean', chain };
+  return { records, ends, tail: 'clean' };
 }
 
-/** Every record begins so: `encode` is given `seq` first. */
+/** A power cut can take a file's first record in any way (it is of another boot then); after it only a killed write is no damage. */
+function isTorn(rest: Uint8Array, whole: number): boolean {
+  if (whole === 0) return !hasWholeRecord(rest);
+  const start = new TextEncoder().encode(`{"seq":${whole + 1},"at":"`);
+  const isControl = (byte: number): boolean => byte < 0x20;
+  return rest.subarray(0, start.length).every((byte, index) => byte === start[index]) && !rest.some(isControl);
+}
+
+/** Every record begins so: `encode` is given `seq` first, and `at` second. */
 const beginning = new TextEncoder().encode('{"seq":');
 
 /** A whole record anywhere in it, whatever stands before it on its line: the newline itself may be what was damaged. */

@@ -27,10 +27,11 @@ export function readInstance(disk: Disk, dataDir: string): string | undefined {
 }
 
 /**
- * The instance id, created with the directory if there is none, and durable before anybody is told it.
- * @throws JournalError if the disk refuses, or somebody else is creating it for longer than `end`.
+ * The instance id, created with the directory if there is none, and durable before any process is told it.
+ * @param propose the id of a directory that has none
+ * @throws JournalError if the disk refuses, or another call is creating it for longer than `end`.
  */
-export async function ensureInstance(disk: Disk, dataDir: string, random: () => string, end: Moment): Promise<string> {
+export async function ensureInstance(disk: Disk, dataDir: string, propose: () => string, end: Moment): Promise<string> {
   const existing = readFile(disk, dataDir);
   if (existing?.durable) return existing.id;
   const path = join(dataDir, instanceFile);
@@ -40,7 +41,7 @@ export async function ensureInstance(disk: Disk, dataDir: string, random: () => 
     try {
       const outcome = await lock(disk, fd, path, end);
       if (outcome !== 'held') throw new JournalError('EAGAIN', `"${path}" is being created by another call`);
-      const id = parseInstance(disk, fd) ?? random();
+      const id = parseInstance(disk, fd) ?? propose();
       if (!isDurable(disk, fd)) appendInstance(disk, fd, dataDir, id);
       return id;
     } finally {
@@ -51,7 +52,9 @@ export async function ensureInstance(disk: Disk, dataDir: string, random: () => 
 
 /** Makes durable what dead calls unlinked: a power cut must not bring back what was seen to be gone. @throws JournalError */
 export function syncNames(disk: Disk, dataDir: string): void {
-  asErrors(`cannot sync "${dataDir}"`, () => disk.fsyncDirectory(dataDir));
+  asErrors(`cannot sync "${dataDir}"`, () => {
+    if (disk.lookup(dataDir) !== undefined) disk.fsyncDirectory(dataDir);
+  });
 }
 
 /** The journals' file names, unsorted; none if there is no directory. @throws JournalError */
@@ -64,19 +67,23 @@ export function listJournals(disk: Disk, dataDir: string, suffix: string): strin
   }
 }
 
-/** The journals that bear the going mark, the one tried least recently first. @throws JournalError */
-export function listGoing(disk: Disk, dataDir: string, suffix: string): string[] {
-  return asErrors(`cannot look through "${dataDir}"`, () =>
-    goingOf(disk, dataDir, listJournals(disk, dataDir, suffix)),
-  );
-}
+/** A due time that is farther away was set by another clock. */
+const dueMsMax = 600_000;
 
-function goingOf(disk: Disk, dataDir: string, names: readonly string[]): string[] {
-  return names
-    .map((name) => ({ name, stat: disk.lookup(join(dataDir, name)) }))
-    .filter(({ stat }) => stat && isGoing(stat))
-    .sort((a, b) => Number((a.stat?.mtimeMs ?? 0n) - (b.stat?.mtimeMs ?? 0n)))
-    .map(({ name }) => name);
+/**
+ * The journals that bear the going mark and are due to be tried again, the longest due first. A mark of an earlier release may be an
+ * accident: recovery judges those by their records. @throws JournalError
+ */
+export function listDue(disk: Disk, dataDir: string, suffix: string, now: Date): string[] {
+  const isDue = (dueMs: number): boolean => dueMs <= now.getTime() || dueMs > now.getTime() + dueMsMax;
+  return asErrors(`cannot look through "${dataDir}"`, () =>
+    listJournals(disk, dataDir, suffix)
+      .map((name) => ({ name, stat: disk.lookup(join(dataDir, name)) }))
+      .flatMap(({ name, stat }) => (stat && isGoing(stat) ? [{ name, dueMs: Number(stat.mtimeMs) }] : []))
+      .filter(({ dueMs }) => isDue(dueMs))
+      .sort((a, b) => a.dueMs - b.dueMs)
+      .map(({ name }) => name),
+  );
 }
 
 function parseInstance(disk: Disk, fd: number): string | undefined {

@@ -1,5 +1,5 @@
 /**
- * The words between the machines, which decide, and the effects, which act. Types only.
+ * The words between the machines, which decide, and the effects, which act.
  *
  * A plan is what one ADD intends, computed once from its request and written into the journal's header: whatever a later
  * version would derive from the same request, this attachment is removed by the plan it was made with. Everything here is
@@ -11,10 +11,13 @@ import type { Addresses, AttachmentKey, PodRef, Trouble } from '../attachment.ts
 export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' | 'deviceInfo';
 
 /**
- * ensure, remove and find: each safe to repeat. find changes nothing. restore, of the port alone: what is missing of it is made
- * again, what is there stays.
+ * ensure, remove and find: each safe to repeat. find changes nothing. Of the port alone: restore makes again what is missing of it and
+ * leaves what is there; withdraw takes back the row that a failed restore made, and nothing else.
  */
-export type Verb = 'ensure' | 'remove' | 'find' | 'restore';
+export type Verb = 'ensure' | 'remove' | 'find' | 'restore' | 'withdraw';
+
+/** Making needs an intent; taking away is allowed by the going mark, or by the failure that it answers. */
+export const isMaking = (verb: Verb): boolean => verb === 'ensure' || verb === 'restore';
 
 /** The delegated IPAM plugin. */
 export interface AddressPlan {
@@ -88,6 +91,8 @@ export interface PortPlan {
   readonly group?: string;
   /** external_ids for people, beside those that removal needs. */
   readonly marks: { readonly [name: string]: string };
+  /** Of a removal: no application ever heard of this port, so that a socket at its path in a shared directory is another's. */
+  readonly socketStays?: true;
 }
 
 /** The predecessor's data, to be completed with the IPAM result. */
@@ -132,6 +137,8 @@ export interface Plan {
   readonly key: AttachmentKey;
   /** The OVSDB socket: `unix:` and an absolute path. */
   readonly ovsdb: string;
+  /** Of what was made already: _uuid of the database's row Open_vSwitch, which tells the database where it moved to. */
+  readonly database?: string;
   readonly request: CallText;
   readonly address?: AddressPlan;
   readonly socketDir?: SocketDirPlan;
@@ -149,8 +156,12 @@ export interface Facts {
   readonly bridge?: { readonly created: boolean; readonly ours?: boolean };
   readonly port?:
     | {
+        /** _uuid of the Port's row: no other row ever has it. */
         readonly uuid: string;
+        /** -1 if ovs-vswitchd did not take it. */
         readonly ofport: number;
+        /** _uuid of the database's row Open_vSwitch: tells a database that moved from another one. */
+        readonly database?: string;
         /** Server mode: where the switch created the socket before it was moved. */
         readonly switchSocket?: string;
       }
@@ -206,18 +217,35 @@ export type Outcome =
       readonly facts?: Facts[keyof Facts];
     };
 
+/** What is known of an attachment without a journal. */
+export type Recalled =
+  | {
+      readonly kind: 'known';
+      readonly plan: Plan;
+      /** The one that made it. */
+      readonly instance: string;
+      /** Something of it is there: what cannot be removed is a debt. */
+      readonly isProved: boolean;
+    }
+  /** It was made through another data directory, and is there: nothing of it is this one's to remove. */
+  | { readonly kind: 'elsewhere'; readonly trouble: Trouble }
+  /** The switch, which would tell, cannot be asked. */
+  | { readonly kind: 'unsettled'; readonly trouble: Trouble };
+
 /** What an effect needs beside its request: on whose behalf it acts, and for how long. */
 export interface Call {
   /** Instance id of the data directory: a part of every mark. */
   readonly instance: string;
   /** The locked journal, handed to every child process; absent where there could be none. */
   readonly lockFd?: number;
-  /** Where the gate between ADDs and GC is (effects/gate.ts); absent of a call that does not pass it. */
+  /** The data directory: a part of each port's marks; and where the gate between ADDs and GC is (effects/gate.ts). */
   readonly dataDir?: string;
   /** Moment (deadlines.ts) at which the effect must have answered. */
   readonly end: number;
   /** A moment of this boot, of an ADD: which of two sandboxes of one pod is the later one. */
   readonly begun?: string;
+  /** Whether the journal of another attachment, one that is not going, names this socket as its own. */
+  readonly isAnothersSocket?: (socket: string) => boolean;
 }
 
 /** The effects, as the loop is handed them. Total: an expected failure is an outcome, a throw is a bug. */

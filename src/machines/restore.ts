@@ -1,8 +1,8 @@
 /**
- * Putting back what an attachment at rest has lost without anybody's wish: its port, with the directory and the bridge that are its
- * own. It never takes back more than that port: the address is a living pod's.
+ * Putting back what the switch has lost of an attachment at rest: its port, with the directory and the bridge that are its own. What
+ * it takes back when it fails is the row that it made itself: everything else is a living pod's.
  */
-import { attachment, failed, nothingYet, putting, taking } from './steps.ts';
+import { attachment, failed, nothingYet, putting, withdrawing } from './steps.ts';
 
 export const restoreMachine = attachment.createMachine({
   id: 'restore',
@@ -19,9 +19,9 @@ export const restoreMachine = attachment.createMachine({
     bridge: putting('bridge', 'ensure', [{ target: 'port' }], failed),
     port: putting('port', 'restore', [{ target: 'restored', actions: 'learn' }], {
       target: 'withdrawing',
-      actions: 'fail',
+      actions: ['fail', 'learn'],
     }),
-    withdrawing: taking('port', 'failed', 'failed'),
+    withdrawing: withdrawing('port', 'failed'),
     restored: { type: 'final' },
     failed: { type: 'final' },
   },

@@ -12,14 +12,16 @@
  */
 import { assign, setup } from 'xstate';
 import type { Trouble } from '../attachment.ts';
-import type { Facts, Outcome, Plan, Request, Step, Verb } from './protocol.ts';
+import { type Facts, isMaking, type Outcome, type Plan, type Request, type Step, type Verb } from './protocol.ts';
 
 export interface Context {
   readonly plan: Plan;
   readonly facts: Facts;
   /** The steps whose effect may have happened: their intent was recorded. */
   readonly begun: readonly Step[];
-  /** The steps of which nobody said that they made something (see Request). */
+  /** The steps that were refused, and made nothing. */
+  readonly refused: readonly Step[];
+  /** The steps of which nothing says that they made something (see Request). */
   readonly doubtful: readonly Step[];
   /** Why an ADD does not attach. */
   readonly failure: Trouble | undefined;
@@ -60,6 +62,7 @@ export const nothingYet: Context = {
   plan: { key: { network: '', containerId: '', ifName: '' }, ovsdb: '', request: { stdin: '', env: {} } },
   facts: {},
   begun: [],
+  refused: [],
   doubtful: [],
   failure: undefined,
   owed: [],
@@ -91,12 +94,13 @@ export const attachment = setup({
       if (!('made' in event) || !event.made) return {};
       const step = stepOf(event);
       return event.made === 'nothing'
-        ? { begun: context.begun.filter((one) => one !== step) }
+        ? { refused: [...context.refused, step] }
         : { doubtful: [...context.doubtful, step] };
     }),
-    warn: assign(({ context, event }) =>
-      'warning' in event && event.warning ? { warnings: [...context.warnings, event.warning] } : {},
-    ),
+    warn: assign(({ context, event }) => {
+      const warning = 'warning' in event ? event.warning : 'trouble' in event ? event.trouble.message : undefined;
+      return warning === undefined ? {} : { warnings: [...context.warnings, warning] };
+    }),
     owe: assign(({ context, event }) =>
       'trouble' in event ? { owed: [...context.owed, { step: stepOf(event), trouble: event.trouble }] } : {},
     ),
@@ -107,8 +111,7 @@ export const attachment = setup({
     planned: ({ context, event }, step: Step) =>
       (event.type === 'begin' ? event.plan : context.plan)[step] !== undefined,
     bridgeMayReturn: ({ context }) => context.displacements < displacementsMax,
-    /** An address is held until nothing can use it any more (A32). */
-    addressMayGo: ({ context }) => context.plan.address !== undefined && !context.owed.some((o) => o.step === 'port'),
+    doubtful: ({ context }, step: Step) => context.doubtful.includes(step),
     nothingOwed: ({ context }) => context.owed.length === 0,
   },
 });
@@ -127,9 +130,20 @@ const ask = (step: Step, verb: Verb) =>
   }) as const;
 
 /** What an ADD that gives up has to take away (M3). What a DEL begins with is all meant to go. */
-export function begunPlan({ plan, begun }: Pick<Context, 'plan' | 'begun'>): Plan {
-  const isBegun = (name: string) => ['key', 'ovsdb', 'request'].includes(name) || begun.includes(name as Step);
-  return Object.fromEntries(Object.entries(plan).filter(([name]) => isBegun(name))) as unknown as Plan;
+export function begunPlan({ plan, begun, refused }: Pick<Context, 'plan' | 'begun' | 'refused'>): Plan {
+  const isMade = (step: Step) => begun.includes(step) && !refused.includes(step);
+  const isBegun = (name: string) => ['key', 'ovsdb', 'database', 'request'].includes(name) || isMade(name as Step);
+  return neverUsed(Object.fromEntries(Object.entries(plan).filter(([name]) => isBegun(name))) as unknown as Plan);
+}
+
+/**
+ * Of an attachment whose ADD never answered: in client mode it is the application that makes the socket, and it was not started. Below
+ * a directory that bears this container's name nothing is another's all the same.
+ */
+export function neverUsed(plan: Plan): Plan {
+  const { port, socketDir } = plan;
+  if (port?.mode !== 'client' || socketDir?.own !== undefined) return plan;
+  return { ...plan, port: { ...port, socketStays: true } };
 }
 
 export const giveUp = { target: 'removing', actions: ['learn', 'fail', 'noteMade', 'keepBegun'] } as const;
@@ -165,18 +179,27 @@ export const putting = <N extends object, F extends object>(
 
 export const failed = { target: 'failed', actions: 'fail' } as const;
 
-/** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. */
+/** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. What is doubtful is no debt. */
 export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
   entry: ask(step, 'remove'),
   on: {
     [`${step}.removed`]: { target: next, actions: ['learn', 'warn'] },
-    [`${step}.owed`]: { target: owing, actions: 'owe' },
+    [`${step}.owed`]: [
+      { guard: { type: 'doubtful', params: step }, target: next, actions: 'warn' },
+      { target: owing, actions: 'owe' },
+    ],
   },
+});
+
+/** The state after a put-back that failed: what it made goes, and the machine ends in `end` whatever comes of that. */
+export const withdrawing = <E extends string>(step: Step, end: E) => ({
+  entry: ask(step, 'withdraw'),
+  on: { [`${step}.removed`]: { target: end }, [`${step}.owed`]: { target: end } },
 });
 
 /** What a machine hears of an effect's outcome. */
 export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {
-  const removing = verb === 'remove';
+  const removing = !isMaking(verb);
   if (outcome.kind === 'ok') {
     const { facts, warning } = outcome;
     if (removing) return { type: `${step}.removed`, ...(facts && { facts }), ...(warning && { warning }) };

@@ -4,7 +4,7 @@
 import { type AttachmentKey, keyOfJournalName } from '../attachment.ts';
 import { type Begin, type Entry, fold, type Past, planOfHeader } from '../drive.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { Call, Plan } from '../machines/protocol.ts';
+import type { Call, Request } from '../machines/protocol.ts';
 
 /**
  * interrupted: its ADD is dead. going: a removal was begun. rebooted: of another boot, no sandbox lives on. abandoned: its namespace is
@@ -28,13 +28,15 @@ export type Found =
 export interface Witness {
   bootId(): string;
   judgeNetns(netns: Begin['netns']): 'alive' | 'gone' | 'unknown';
-  isPortLost(plan: Plan, call: Call): Promise<boolean>;
+  isPortLost(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<boolean>;
 }
 
 export interface Judgement {
   readonly found: Found;
   /** Of an attachment at rest. */
   readonly past?: Past;
+  /** The switch could not be asked whether it has lost the port: as far as anything tells, it has not. */
+  readonly isUnasked?: true;
 }
 
 export async function judge(journal: Journal<Entry>, witness: Witness, call: Call): Promise<Judgement> {
@@ -50,14 +52,17 @@ export async function judge(journal: Journal<Entry>, witness: Witness, call: Cal
   // Of another version: an upgrade must not take a living pod's network.
   if (!past) return { found: 'damaged' };
   if (past.state !== 'attached') return { found: past.state === 'going' ? 'going' : 'interrupted' };
-  return { found: await judgeAtRest(past, witness, call), past };
-}
-
-async function judgeAtRest({ header }: Past, witness: Witness, call: Call): Promise<Found> {
-  const netns = witness.judgeNetns(header.netns);
-  if (netns !== 'alive') return netns === 'gone' ? 'abandoned' : 'unjudged';
-  // A switch that cannot be asked has lost nothing as far as anybody knows.
-  return (await witness.isPortLost(header.plan, call).catch(() => false)) ? 'lost' : 'attached';
+  const netns = witness.judgeNetns(past.header.netns);
+  if (netns !== 'alive') return { found: netns === 'gone' ? 'abandoned' : 'unjudged', past };
+  const { undo, facts } = past;
+  const { plan: written, instance } = past.header;
+  const plan = { ...written, ...(undo.database && { database: undo.database }) };
+  try {
+    const isLost = await witness.isPortLost({ plan, facts }, { ...call, instance });
+    return { found: isLost ? 'lost' : 'attached', past };
+  } catch {
+    return { found: 'attached', past, isUnasked: true };
+  }
 }
 
 export function keyOf(name: string, journal: Pick<Journal<Entry>, 'records'>): AttachmentKey | undefined {

@@ -97,7 +97,7 @@ describe('DEL of which a step fails', () => {
         const tried: string[] = [];
         const watch = ({ verb, step: at }: Instant) => void (verb === 'remove' && tried.push(at));
         expect(await node.del(one, { watch, host: [{ step, verb: 'remove', how: { code: 11 } }] })).toMatchObject(ok);
-        const waiting = step === 'port' ? ['bridge', 'address'] : [];
+        const waiting = step === 'port' ? ['bridge', 'socketDir', 'address'] : [];
         expect([step, [...new Set(tried)].sort()]).toEqual([step, steps.filter((s) => !waiting.includes(s)).sort()]);
         expect([step, isGoing(one, node.disk)]).toEqual([step, true]);
         const answer = await node.call(last, one);

@@ -62,7 +62,7 @@ function markedByAnother(each: Attachment, disk: SimulatedDisk): boolean {
   const process = disk.spawn();
   if (process.lookup(dataDir) === undefined) return false;
   const fd = process.open(journalOf(each), 'a+', 0o600);
-  process.chmod(fd, 0o700);
+  process.chmod(fd, 0o1714);
   process.fsync(fd);
   process.processDeath();
   return true;

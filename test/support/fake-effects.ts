@@ -25,7 +25,10 @@ type Annotations = { readonly [name: string]: string | null };
 const dataName = 'userspace/configuration-data';
 
 const ok: Outcome = { kind: 'ok' };
-const failed = (number: number, message: string): Outcome => ({ kind: 'failed', trouble: { code: number, message } });
+const failed = (number: number, message: string): Extract<Outcome, { kind: 'failed' }> => ({
+  kind: 'failed',
+  trouble: { code: number, message },
+});
 const drift = (message: string): Outcome => failed(code.drift, message);
 
 const socketOf = ({ directory, file }: PortPlan): string => `${directory}/${file}`;
@@ -41,21 +44,35 @@ export class FakeEffects {
     const { step, verb, plan, facts } = request;
     if (verb === 'find') return this.#find(step, plan, facts, call);
     if (verb === 'restore') return await this.#restorePort(plan, call, half);
+    if (verb === 'withdraw') return this.#withdrawPort(facts);
     return verb === 'ensure'
       ? await this.#ensure(step, plan, facts, call, half)
       : await this.#remove(step, plan, facts, call, half);
   }
 
-  ownPorts(plan: Plan, call: Call): [string, FakePort][] {
-    const isOwn = ({ marks }: FakePort) =>
-      marks.owner === owner && marks.instance === call.instance && marks.key === keyText(plan.key);
-    return [...this.#world.ports].filter(([, port]) => isOwn(port));
+  /** By its marks, by the row that the journal has, or by its name with its socket where the marks were cleared. */
+  ownPorts(plan: Plan, call: Call, facts: Facts = {}): [string, FakePort][] {
+    const id = facts.port && 'uuid' in facts.port ? facts.port.uuid : undefined;
+    const isMarked = ({ marks }: FakePort) =>
+      marks.owner === owner && marks.key === keyText(plan.key) && isOfDirectory(marks, call);
+    const isBare = (name: string, { marks, mode }: FakePort) =>
+      marks.owner === undefined && name === plan.port?.name && mode === 'client';
+    return [...this.#world.ports].filter(
+      ([name, port]) => isMarked(port) || (id !== undefined && port.uuid === id) || isBare(name, port),
+    );
+  }
+
+  /** The instance of another data directory that has a port of this key. */
+  foreignPort(plan: Plan, call: Call): string | undefined {
+    const foreign = [...this.#world.ports.values()].find(
+      ({ marks }) => marks.owner === owner && marks.key === keyText(plan.key) && !isOfDirectory(marks, call),
+    );
+    return foreign?.marks.instance;
   }
 
   /** Who holds the name or the socket of this port, if it is not the attachment itself. */
   portTroubles(plan: Plan, port: PortPlan, call: Call): Trouble[] {
-    const isOwn = ({ marks }: FakePort) =>
-      marks.key === keyText(plan.key) && (call.instance === '' || marks.instance === call.instance);
+    const isOwn = ({ marks }: FakePort) => marks.key === keyText(plan.key) && isOfDirectory(marks, call);
     const holds = (name: string, { marks }: FakePort) => name === port.name || marks.socket === socketOf(port);
     const holder = [...this.#world.ports].find(([name, other]) => holds(name, other) && !isOwn(other));
     if (!holder) return [];
@@ -124,7 +141,7 @@ export class FakeEffects {
         return ok;
       }
       case 'port':
-        return await this.#removePort(plan, call, half);
+        return await this.#removePort(plan, facts, call, half);
       case 'publication': {
         if (!plan.publication) return ok;
         if ('pod' in plan.publication) return await this.#forgetAnnotation(plan, plan.publication, facts, half);
@@ -156,7 +173,7 @@ export class FakeEffects {
       case 'bridge':
         return !plan.bridge || bridges.has(plan.bridge.name) ? ok : drift('the bridge is gone');
       case 'port':
-        return port ? this.#findPort(plan, port, call) : ok;
+        return port ? this.#findPort({ plan, facts }, port, call) : ok;
       case 'publication': {
         if (publication && 'pod' in publication) return this.#findAnnotation(plan, publication);
         const file = publication && files.get(`${publication.directory}/${publication.file}`);
@@ -273,7 +290,7 @@ export class FakeEffects {
     const { ports, bridges, files } = this.#world;
     const socket = socketOf(port);
     const taken = [...ports].some(([name, { marks }]) => name === port.name || marks.socket === socket);
-    if (taken) return failed(code.invalidConfig, `"${port.name}" belongs to another port`);
+    if (taken) return { ...failed(code.invalidConfig, `"${port.name}" belongs to another port`), made: 'nothing' };
     const bridge = bridges.get(port.bridge);
     if (!bridge) {
       return { kind: 'displaced', trouble: { code: code.tryAgainLater, message: `bridge "${port.bridge}" went away` } };
@@ -290,6 +307,8 @@ export class FakeEffects {
       directory,
       socket,
       ...(link && { link }),
+      ...(call.dataDir && { 'data-dir': call.dataDir }),
+      ...(call.begun && { begun: call.begun }),
     };
     ports.set(name, { uuid, by, mode, tag: vlan.tag, marks: { ...port.marks, ...ours } });
     bridges.set(port.bridge, { ...bridge, ports: [...bridge.ports, name] });
@@ -319,29 +338,44 @@ export class FakeEffects {
     return ok;
   }
 
-  /** Sockets before rows; a socket that another row names is not ours any more. */
-  async #removePort(plan: Plan, call: Call, half: Half): Promise<Outcome> {
-    const own = this.ownPorts(plan, call);
+  /** The row that a failed put-back made, and nothing else. */
+  #withdrawPort({ port }: Facts): Outcome {
+    for (const [name, { uuid }] of this.#world.ports)
+      if (port && 'uuid' in port && uuid === port.uuid) this.#dropPort(name);
+    return ok;
+  }
+
+  #dropPort(name: string): void {
+    this.#world.ports.delete(name);
+    for (const [bridge, found] of this.#world.bridges) {
+      if (!found.ports.includes(name)) continue;
+      this.#world.bridges.set(bridge, { ...found, ports: found.ports.filter((other) => other !== name) });
+    }
+  }
+
+  /** Sockets before rows; one that another row or the journal of a living attachment names is not ours any more. */
+  async #removePort(plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
+    if (facts.port && 'goneAt' in facts.port) return { kind: 'ok', facts: facts.port };
+    const own = this.ownPorts(plan, call, facts);
     const names = new Set(own.map(([name]) => name));
     const claimed = [...this.#world.ports].filter(([name]) => !names.has(name)).map(([, { marks }]) => marks.socket);
     const sockets = own.map(([, { marks }]) => marks.socket ?? '');
     if (plan.port) sockets.push(socketOf(plan.port));
-    for (const socket of sockets) if (!claimed.includes(socket)) this.#unlink(socket, 'socket');
+    const isKept = (socket: string) =>
+      plan.port?.socketStays || claimed.includes(socket) || call.isAnothersSocket?.(socket);
+    for (const socket of sockets) if (!isKept(socket)) this.#unlink(socket, 'socket');
     await half();
     for (const [name] of own) {
       this.#unlink(`${switchDir}/${name}`, 'socket');
-      this.#world.ports.delete(name);
-      for (const [bridge, found] of this.#world.bridges) {
-        if (!found.ports.includes(name)) continue;
-        this.#world.bridges.set(bridge, { ...found, ports: found.ports.filter((other) => other !== name) });
-      }
+      this.#dropPort(name);
     }
     return ok;
   }
 
-  #findPort(plan: Plan, port: PortPlan, call: Call): Outcome {
-    const [own] = this.ownPorts(plan, call);
+  #findPort({ plan, facts }: { plan: Plan; facts: Facts }, port: PortPlan, call: Call): Outcome {
+    const [own] = this.ownPorts(plan, call, facts);
     if (!own) return drift(`port "${port.name}" is gone`);
+    if (own[1].marks.owner === undefined) return drift('its marks are gone');
     if (own[1].tag !== port.vlan.tag) return drift(`tag is ${own[1].tag} instead of ${port.vlan.tag}`);
     if (!this.#world.bridges.get(port.bridge)?.ports.includes(own[0])) return drift(`it is not on "${port.bridge}"`);
     if (port.mode === 'server' && this.#world.files.has(`${switchDir}/${own[0]}`))
@@ -376,3 +410,6 @@ function entriesOf({ annotations }: FakePod): { containerId: string; ifName: str
 function ipamHolder({ stdin, env }: CallText): string {
   return `${JSON.parse(stdin).name}:${env.CNI_CONTAINERID}:${env.CNI_IFNAME}`;
 }
+
+const isOfDirectory = (marks: FakePort['marks'], { instance, dataDir }: Call): boolean =>
+  marks.instance === instance || (dataDir !== undefined && marks['data-dir'] === dataDir);

@@ -8,9 +8,9 @@
 import { code, configDataName, holdFileName, keyText, owner, type Trouble } from '../../src/attachment.ts';
 import { remainingMs } from '../../src/deadlines.ts';
 import type { Host } from '../../src/effects/host.ts';
-import type { Call, Outcome, Plan, Request, Step, Verb } from '../../src/machines/protocol.ts';
+import type { Call, Outcome, Plan, Recalled, Request, Step, Verb } from '../../src/machines/protocol.ts';
 import { FakeEffects } from './fake-effects.ts';
-import { emptyDir, type FakeWorld, sharedDir, switchDir } from './fake-world.ts';
+import { emptyDir, type FakePort, type FakeWorld, sharedDir, switchDir } from './fake-world.ts';
 import { Crash } from './simulated-disk.ts';
 
 type Moment = 'before' | 'during' | 'after';
@@ -80,14 +80,21 @@ export class FakeHost {
         const now = this.#world.netns.get(path);
         return now === file ? 'alive' : 'gone';
       },
-      isPortLost: async (plan, call) => {
+      isPortLost: async ({ plan, facts }, call) => {
         if (!plan.port) return false;
-        const [own] = this.#effects.ownPorts(plan, call);
+        const [own] = this.#effects.ownPorts(plan, call, facts);
         if (!own) return true;
         const { mode, directory, file, name } = plan.port;
         if (mode === 'client') return false;
         return this.#world.files.has(`${switchDir}/${name}`) || !this.#world.files.has(`${directory}/${file}`);
       },
+      restoreTrouble: async ({ plan, facts }, call) => {
+        const bridge = this.#world.bridges.get(plan.bridge?.name ?? '');
+        if (!bridge && !(facts.bridge?.ours ?? facts.bridge?.created))
+          return { code: code.tryAgainLater, message: `bridge "${plan.bridge?.name}" is gone, and not ours to make` };
+        return plan.port && this.#effects.portTroubles(plan, plan.port, call)[0];
+      },
+      forgetAway: () => false,
       collectAddresses: async (_, { stdin }, toldOf) => {
         const told = JSON.parse(toldOf(stdin));
         const valid = told['cni.dev/valid-attachments'] as readonly { containerID: string; ifname: string }[];
@@ -99,9 +106,10 @@ export class FakeHost {
         return [];
       },
       listPorts: async () =>
-        [...this.#world.ports].flatMap(([name, { marks }]) =>
-          marks.owner === owner ? [{ name, key: marks.key ?? '', instance: marks.instance ?? '' }] : [],
-        ),
+        [...this.#world.ports].flatMap(([name, { marks }]) => {
+          const { key = '', instance = '', 'data-dir': dataDir } = marks;
+          return marks.owner === owner ? [{ name, key, instance, ...(dataDir && { dataDir }) }] : [];
+        }),
       netnsTroubles: (path) =>
         this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
       bootId: () => this.#world.boot,
@@ -186,28 +194,36 @@ export class FakeHost {
     return plan.port ? this.#effects.portTroubles(plan, plan.port, call) : [];
   }
 
-  /** What the marks of our port say; a switch that can not be asked corrects nothing. */
-  async #recall(known: Plan, call: Call): Promise<Plan> {
+  /** What the marks of our port say, of a switch that can be asked. */
+  async #recall(known: Plan, call: Call): Promise<Recalled> {
     const fault = this.#take('recall', 'find');
     await this.#pass({ step: 'recall', verb: 'find', at: 'before', plan: known });
-    if (fault) await this.#strike(fault, call);
-    const marks = fault ? undefined : this.#effects.ownPorts(known, call)[0]?.[1].marks;
-    if (!marks?.directory || !marks.bridge) return known;
-    const { directory, bridge, link, kubeconfig } = marks;
-    const [namespace = '', name = ''] = marks.pod?.split('/') ?? [];
-    const hold = holdFileName(known.key);
-    return {
-      ...known,
-      bridge: { name: bridge },
-      socketDir:
-        directory === emptyDir
-          ? { base: directory, hold, ...(link && { link }) }
-          : { base: sharedDir, own: directory, hold },
-      publication: kubeconfig
-        ? { kubeconfig, pod: { namespace, name }, mappedDir: '', data: {} }
-        : { directory, file: configDataName(known.key), data: {} },
-    };
+    const failure = fault && (await this.#strike(fault, call));
+    if (failure?.kind === 'failed') return { kind: 'unsettled', trouble: failure.trouble };
+    const foreign = this.#effects.foreignPort(known, call);
+    if (foreign) return { kind: 'elsewhere', trouble: { code: code.invalidConfig, message: `made by ${foreign}` } };
+    const marks = this.#effects.ownPorts(known, call)[0]?.[1].marks;
+    const { instance } = call;
+    if (!marks?.directory || !marks.bridge) return { kind: 'known', plan: known, instance, isProved: false };
+    return { kind: 'known', plan: planOfMarks(known, marks), instance: marks.instance ?? instance, isProved: true };
   }
+}
+
+function planOfMarks(known: Plan, marks: FakePort['marks']): Plan {
+  const { directory = '', bridge = '', link, kubeconfig } = marks;
+  const [namespace = '', name = ''] = marks.pod?.split('/') ?? [];
+  const hold = holdFileName(known.key);
+  return {
+    ...known,
+    bridge: { name: bridge },
+    socketDir:
+      directory === emptyDir
+        ? { base: directory, hold, ...(link && { link }) }
+        : { base: sharedDir, own: directory, hold },
+    publication: kubeconfig
+      ? { kubeconfig, pod: { namespace, name }, mappedDir: '', data: {} }
+      : { directory, file: configDataName(known.key), data: {} },
+  };
 }
 
 const acting = new WeakMap<FakeWorld, Set<string>>();

@@ -7,10 +7,12 @@ import { toCniError } from '../../src/cni/error.ts';
 import { type Environment, parseAdd, parseCheck, parseDel } from '../../src/cni/request.ts';
 import { formatResult, type Result } from '../../src/cni/result.ts';
 import { parseGc } from '../../src/cni/upkeep.ts';
+import * as del from '../../src/del.ts';
 import * as gc from '../../src/gc.ts';
 import type { Disk } from '../../src/journal/disk.ts';
 import * as plugin from '../../src/plugin.ts';
-import { type Recovered, recover } from '../../src/recovery/recover.ts';
+import type { Recovered } from '../../src/recovery/options.ts';
+import { recover } from '../../src/recovery/recover.ts';
 import { handlers } from '../../src/verbs.ts';
 import { FakeHost, type HostFault, type Instant } from './fake-host.ts';
 import { emptyDir, FakeWorld, infoDir, podUid, sharedDir } from './fake-world.ts';
@@ -204,7 +206,7 @@ async function run(
   };
   const stdin = JSON.stringify(configOf(one, changes));
   // At hand: reading code in is a system call, which virtual time would overtake.
-  const verbs = handlers(() => parts, { plugin: async () => plugin, gc: async () => gc });
+  const verbs = handlers(() => parts, { plugin: async () => plugin, del: async () => del, gc: async () => gc });
   if (verb === 'GC') {
     // The runtime has forgotten this one, and knows its sibling.
     const valid = { 'cni.dev/valid-attachments': [{ containerID: one.containerId, ifname: 'net2' }] };

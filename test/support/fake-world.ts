@@ -148,7 +148,7 @@ export class FakeWorld {
     this.bridges.set('br-other-idle', { instance: 'ffffffffffffffff', ports: [] });
     const common = { mode: 'client', tag: undefined } as const;
     this.ports.set('admin0', { uuid: 'row-a', by: admin, marks: {}, ...common });
-    const marks = marksOf('ffffffffffffffff', 'net-a:c0ffee00c0ffee00:net1');
+    const marks = marksOf('ffffffffffffffff', 'net-a:d00dd00dd00dd00d:net1');
     this.ports.set('other-net1', { uuid: 'row-b', by: admin, marks, ...common });
     this.files.set(`${sharedDir}/notes.txt`, { kind: 'file', by: admin, text: 'mine' });
     this.addresses.set('192.0.2.1', admin);

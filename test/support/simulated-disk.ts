@@ -183,11 +183,23 @@ export class SimulatedDisk implements Disk {
     return found && this.#statOf(found);
   }
 
-  touch(fd: number): void {
+  touch(fd: number, at: Date): void {
     this.#enter('touch');
     const { file } = this.#description(fd, 'touch');
     if (this.#volume.readOnly) throw errno('EROFS', 'futimes');
-    file.mtimeMs = this.#volume.nowMs();
+    file.mtimeMs = BigInt(at.getTime());
+  }
+
+  setAttribute(fd: number, isSet: boolean): void {
+    this.#enter('setAttribute');
+    const { file } = this.#description(fd, 'fsetxattr');
+    if (this.#volume.readOnly && file.attribute !== isSet) throw errno('EROFS', 'fsetxattr');
+    file.setAttribute(isSet);
+  }
+
+  hasAttribute(fd: number): boolean {
+    this.#enter('hasAttribute');
+    return this.#description(fd, 'fgetxattr').file.attribute;
   }
 
   tryLock(fd: number): boolean {

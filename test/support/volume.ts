@@ -19,15 +19,19 @@ export class File {
   failures = 0;
   /** The open file description that holds the lock. */
   holder: object | undefined;
-  #durable: { bytes: Uint8Array; mode: number };
+  /** Whether our extended attribute is set. */
+  attribute: boolean;
+  #durable: { bytes: Uint8Array; mode: number; attribute: boolean };
   #changes: Change[] = [];
   #modes: number[] = [];
+  #attributes: boolean[] = [];
 
-  constructor(ino: bigint, mode: number, bytes: Uint8Array = new Uint8Array()) {
+  constructor(ino: bigint, mode: number, bytes: Uint8Array = new Uint8Array(), attribute = false) {
     this.ino = ino;
     this.mode = mode;
     this.bytes = bytes;
-    this.#durable = { bytes, mode };
+    this.attribute = attribute;
+    this.#durable = { bytes, mode, attribute };
   }
 
   write(at: number, bytes: Uint8Array): void {
@@ -45,6 +49,12 @@ export class File {
     this.mode = mode;
   }
 
+  setAttribute(isSet: boolean): void {
+    if (isSet === this.attribute) return;
+    this.#attributes.push(isSet);
+    this.attribute = isSet;
+  }
+
   fsync(): void {
     let bytes = this.#durable.bytes;
     let stillLost: Change[] = [];
@@ -55,9 +65,10 @@ export class File {
       } else if (change.lost) stillLost.push(change);
       else bytes = patched(bytes, change.at, change.bytes);
     }
-    this.#durable = { bytes, mode: this.mode };
+    this.#durable = { bytes, mode: this.mode, attribute: this.attribute };
     this.#changes = stillLost;
     this.#modes = [];
+    this.#attributes = [];
   }
 
   /** The kernel marks the pages clean: the next fsync succeeds and leaves the data where it is, in doubt (crash-safety.md 2.3). */
@@ -69,7 +80,9 @@ export class File {
   afterPowerCut(choose: Choose): File {
     const modes = [this.#durable.mode, ...this.#modes];
     const mode = modes[choose(modes.length, `mode of inode ${this.ino}`)] ?? this.mode;
-    const file = new File(this.ino, mode, this.#survivingBytes(choose));
+    const attributes = [this.#durable.attribute, ...this.#attributes];
+    const attribute = attributes[choose(attributes.length, `attribute of inode ${this.ino}`)] ?? this.attribute;
+    const file = new File(this.ino, mode, this.#survivingBytes(choose), attribute);
     file.mtimeMs = this.mtimeMs;
     return file;
   }

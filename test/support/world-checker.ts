@@ -168,9 +168,9 @@ export function recordsOf(one: Attachment, disk: SimulatedDisk): { kind: string;
     .map((line) => JSON.parse(line));
 }
 
-/** The owner's x bit: somebody has to come back for it. */
+/** The mark: it has to be come back for. */
 export function isGoing(one: Attachment, disk: SimulatedDisk): boolean {
-  return ((disk.spawn().lookup(journalOf(one))?.mode ?? 0n) & 0o100n) !== 0n;
+  return ((disk.spawn().lookup(journalOf(one))?.mode ?? 0n) & 0o7777n) === 0o1714n;
 }
 
 function contentOf(path: string, disk: SimulatedDisk): string | undefined {

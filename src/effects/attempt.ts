@@ -1,0 +1,23 @@
+/**
+ * An attempt that failed after it had made something, known by its own answer: what is to be undone of it is just that.
+ */
+import type { Facts } from '../machines/protocol.ts';
+
+export class FailedAttempt extends Error {
+  override readonly name = 'FailedAttempt';
+  constructor(
+    override readonly cause: unknown,
+    readonly facts: NonNullable<Facts[keyof Facts]>,
+  ) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+/** @throws FailedAttempt for whatever `action` throws */
+export async function attempting<T>(facts: FailedAttempt['facts'], action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw new FailedAttempt(error, facts);
+  }
+}

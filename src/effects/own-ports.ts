@@ -1,0 +1,115 @@
+/**
+ * Which rows of table Port are an attachment's: by its marks; by the _uuid that its journal has; and, where another tool has cleared
+ * the marks, by its name together with its socket. What none of these settles is said, and is not taken for absence.
+ */
+import { code, keyText, owner, type Trouble } from '../attachment.ts';
+import type { Call, Facts, Plan } from '../machines/protocol.ts';
+import { type Operation, type OperationResult, type Row, readMap, readUuid, uuid } from './ovsdb.ts';
+import {
+  interfaceType,
+  isOwn,
+  marked,
+  ownerMarks,
+  type Switch,
+  select,
+  selectSwitch,
+  socketOf,
+  switchPathOf,
+} from './switch.ts';
+
+export type Marks = { readonly [name: string]: string | undefined };
+
+export interface OwnPort {
+  readonly id: string;
+  /** _uuid of its Interface. */
+  readonly device: string;
+  readonly name: string;
+  /** Its external_ids: none where another tool has cleared them. */
+  readonly marks: Marks;
+}
+
+export interface Sighting {
+  /** The row of table Open_vSwitch. */
+  readonly root: Row | undefined;
+  readonly own: readonly OwnPort[];
+  /** The marks of ports of this key that were made through another data directory. */
+  readonly elsewhere: readonly Marks[];
+  /** Of a port that may be ours or not. */
+  readonly unsettled: Trouble | undefined;
+}
+
+type Sought = { readonly plan: Plan; readonly facts: Facts };
+
+/** Under the fence: what a dead call had sent has landed by then, or never will. */
+export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<Sighting> {
+  const { plan } = sought;
+  const [root, marks, ...more] = await ovs.fenced(plan, questions(sought), call);
+  const rows = [...(marks?.rows ?? [])];
+  const elsewhere = rows.map(marksOf).filter((found) => !isOwn(found, call));
+  const byMarks = rows.filter((row) => isOwn(marksOf(row), call));
+  const { byId, byName, device } = answersOf(sought, more);
+  const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
+  const settled = named && isSettled(sought, named, device, call);
+  const found = [...byMarks, ...(byId ? [byId] : []), ...(named && settled === 'own' ? [named] : [])];
+  const own = new Map(found.map((row) => [readUuid(row._uuid), ownPort(row)]));
+  return {
+    root: root?.rows?.[0],
+    own: [...own.values()],
+    elsewhere,
+    unsettled: settled === 'unsettled' && own.size === 0 ? unsettledPort(plan) : undefined,
+  };
+}
+
+const columns = ['_uuid', 'name', 'interfaces', 'external_ids'];
+
+const recordedId = ({ port }: Facts): string | undefined => (port && 'uuid' in port ? port.uuid : undefined);
+
+function questions({ plan, facts }: Sought): Operation[] {
+  const id = recordedId(facts);
+  const byName = [['name', '==', plan.port?.name]];
+  return [
+    selectSwitch,
+    select('Port', [marked(ownerMarks(plan))], columns),
+    ...(id === undefined ? [] : [select('Port', [['_uuid', '==', uuid(id)]], columns)]),
+    ...(plan.port ? [select('Port', byName, columns), select('Interface', byName, ['type', 'options'])] : []),
+  ];
+}
+
+function answersOf({ plan, facts }: Sought, answers: readonly OperationResult[]) {
+  const rest = [...answers];
+  const byId = recordedId(facts) === undefined ? undefined : rest.shift()?.rows?.[0];
+  const [byName, device] = plan.port ? rest.map(({ rows }) => rows?.[0]) : [];
+  return { byId, byName, device };
+}
+
+/**
+ * A port without any mark that bears the name of ours. In client mode its socket tells; in server mode the switch names none, so that
+ * only a recorded _uuid could, and one that is recorded is another row's.
+ */
+function isSettled({ plan, facts }: Sought, row: Row, device: Row | undefined, call: Call) {
+  const { port } = plan;
+  if (!port || Object.keys(marksOf(row)).includes('owner')) return 'anothers';
+  if (port.mode === 'client') {
+    const path = readMap(device?.options)['vhost-server-path'];
+    const isOurs = path === switchPathOf(port) && !call.isAnothersSocket?.(socketOf(port));
+    return isOurs ? 'own' : 'anothers';
+  }
+  return device?.type === interfaceType.server && recordedId(facts) === undefined ? 'unsettled' : 'anothers';
+}
+
+function unsettledPort({ key, port }: Plan): Trouble {
+  const message = `port "${port?.name}" has no marks, and the journal of ${keyText(key)} no record of its row: whose it is cannot be told. If it is this attachment's, remove it by hand (ovs-vsctl del-port); if it is not, mark it (external_ids:owner)`;
+  return { code: code.tryAgainLater, message };
+}
+
+const marksOf = (row: Row): Marks => readMap(row.external_ids);
+
+const ownPort = (row: Row): OwnPort => ({
+  id: readUuid(row._uuid),
+  device: readUuid(row.interfaces),
+  name: String(row.name),
+  marks: marksOf(row),
+});
+
+/** Whether a row bears the owner's mark of this plugin. */
+export const isOurs = (marks: Marks): boolean => marks.owner === owner;

@@ -1,0 +1,46 @@
+/**
+ * Dropping a debt by hand.
+ */
+import { join } from 'node:path';
+import { journalSuffix, keyText } from '../attachment.ts';
+import { now } from '../deadlines.ts';
+import { fold, openJournal, planOfHeader } from '../drive.ts';
+import type { Disk } from '../journal/disk.ts';
+import type { Plan } from '../machines/protocol.ts';
+
+/** Drops what is owed of an attachment. @returns what it leaves, in words. @throws Error if it is not owed */
+export async function forget(
+  disk: Disk,
+  dataDir: string,
+  key: string,
+  clock: () => Date,
+  dryRun: boolean,
+): Promise<string[]> {
+  const journal = openJournal(disk, join(dataDir, `${key}${journalSuffix}`), { create: false, clock });
+  if (!journal) throw new Error(`there is no journal of "${key}" in ${dataDir}`);
+  try {
+    if ((await journal.lock(now(), !dryRun)) !== 'held') throw new Error(`another process works on "${key}"`);
+    const past = journal.damaged ? undefined : fold(journal.records);
+    if (past?.state === 'attached' && !journal.going)
+      throw new Error(`"${key}" is attached: the runtime's DEL removes it`);
+    const left = leftBehind(past?.undo ?? planOfHeader(journal.records));
+    if (!dryRun) journal.unlink();
+    return left;
+  } finally {
+    journal.close();
+  }
+}
+
+function leftBehind(plan: Plan | undefined): string[] {
+  if (!plan) return ['whatever it made: its journal cannot be read'];
+  const { address, port, socketDir, publication, key } = plan;
+  return [
+    ...(address ? [`an address of IPAM plugin "${address.program}" for ${keyText(key)}`] : []),
+    ...(port ? [`port "${port.name}" on bridge "${port.bridge}"`] : []),
+    ...(socketDir?.own ? [`directory "${socketDir.own}"`] : []),
+    ...(socketDir?.link ? [`symlink "${socketDir.link}"`] : []),
+    ...(publication && 'pod' in publication
+      ? [`annotations of pod ${publication.pod.namespace}/${publication.pod.name}`]
+      : []),
+  ];
+}

@@ -1,0 +1,67 @@
+/**
+ * What a recovery is asked for, and what it says of each attachment.
+ */
+import type { AttachmentKey, Trouble } from '../attachment.ts';
+import type { Past } from '../drive.ts';
+import type { Disk } from '../journal/disk.ts';
+import type { Call, Plan, Request } from '../machines/protocol.ts';
+import type { Found, Witness } from './judge.ts';
+import type { RemovalHost } from './removal.ts';
+
+/** `held`: another process has its lock. */
+export type Fate = 'removed' | 'restored' | 'owed' | 'kept' | 'held';
+
+export interface Recovered {
+  readonly key: string;
+  readonly found: Found;
+  /** Of a dry run: what would be. */
+  readonly result: Fate;
+  readonly owed: readonly { readonly step: string; readonly message: string }[];
+  /** What a person has to know of it. */
+  readonly note?: string;
+}
+
+/** What is held and is to go is a debt like any other: nothing says that its holder ends. */
+export const isOwed = ({ found, result }: Recovered): boolean =>
+  result === 'owed' || (result === 'held' && found === 'going');
+
+/** As recovery sees a port. */
+export interface KnownPort {
+  readonly name: string;
+  readonly key: string;
+  readonly instance: string;
+  readonly dataDir?: string;
+}
+
+export interface RecoveryHost extends RemovalHost, Witness {
+  listPorts(ovsdb: string, end: number): Promise<readonly KnownPort[]>;
+  restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
+  /** What was away is asked again. @returns whether anything was */
+  forgetAway(): boolean;
+  close(): void;
+}
+
+export interface RecoverOptions {
+  readonly disk: Disk;
+  readonly host: RecoveryHost;
+  readonly clock: () => Date;
+  readonly dataDir: string;
+  readonly ovsdb: string;
+  /** For each attachment: as long as a DEL has. */
+  readonly removeMs: number;
+  /** What the caller's own configuration says of an attachment whose journal does not. */
+  readonly known?: (key: AttachmentKey) => Plan;
+  /** What an IPAM program's CHECK is told of an attachment at rest. */
+  readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
+  readonly progress: (one: Recovered) => void;
+  /** Told of ports on the switch that belong to other data directories: they are left alone. */
+  readonly others?: (port: KnownPort) => void;
+  /** Nothing is changed. */
+  readonly dryRun?: boolean;
+}
+
+/** Of one data directory. */
+export interface Task extends RecoverOptions {
+  /** The directory's id; empty if neither it nor a journal has one. */
+  readonly instance: string;
+}

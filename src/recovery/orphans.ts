@@ -1,0 +1,45 @@
+/**
+ * Ports on a switch that bear our marks and have no journal.
+ */
+import { type AttachmentKey, journalName, keyOfText } from '../attachment.ts';
+import { defaultDeadlines, now, within } from '../deadlines.ts';
+import { recoverOne, tolerant, untold } from './one.ts';
+import type { KnownPort, Recovered, Task } from './options.ts';
+
+export interface SwitchPorts {
+  readonly ovsdb: string;
+  readonly ports: readonly KnownPort[];
+  /** One that cannot be asked owes an answer: there may be ports. */
+  readonly unreachable?: Recovered;
+}
+
+export async function portsOf({ host, ovsdb, removeMs }: Task): Promise<SwitchPorts> {
+  try {
+    return { ovsdb, ports: await host.listPorts(ovsdb, within(now() + removeMs, defaultDeadlines.switchMs)) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const owed = [{ step: 'port', message: `ports without a journal could not be looked for: ${message}` }];
+    return { ovsdb, ports: [], unreachable: { key: ovsdb, found: 'orphan', result: 'owed', owed } };
+  } finally {
+    host.close();
+  }
+}
+
+/** @param ids every id that this data directory has had: its file's, and those of its journals */
+export async function recoverPort(
+  port: KnownPort,
+  names: readonly string[],
+  ids: ReadonlySet<string>,
+  task: Task,
+): Promise<Recovered | undefined> {
+  const { key: text, instance } = port;
+  if (!ids.has(instance) && port.dataDir !== task.dataDir) {
+    task.others?.(port);
+    return undefined;
+  }
+  const key: AttachmentKey | undefined = keyOfText(text);
+  const own = key && journalName(key);
+  if (!own || names.includes(own)) return undefined;
+  if (task.dryRun) return { key: text, found: 'orphan', result: 'removed', owed: [], ...untold };
+  return await tolerant(own, () => recoverOne(own, { ...task, instance }, { kind: 'orphan', key }));
+}
