@@ -26,6 +26,8 @@ export interface OwnPort {
   readonly name: string;
   /** Its external_ids: none where another tool has cleared them. */
   readonly marks: Marks;
+  /** The same as the database writes them: a row that has others by then is looked at again. */
+  readonly external: unknown;
 }
 
 export interface Sighting {
@@ -48,9 +50,11 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
   const elsewhere = rows.map(marksOf).filter((found) => !isOwn(found, call));
   const byMarks = rows.filter((row) => isOwn(marksOf(row), call));
   const { byId, byName, device } = answersOf(sought, more);
+  // An administrator who wants to keep it marks it.
+  const recorded = byId && [undefined, owner].includes(marksOf(byId).owner) ? [byId] : [];
   const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
-  const settled = named && isSettled(sought, named, device, call);
-  const found = [...byMarks, ...(byId ? [byId] : []), ...(named && settled === 'own' ? [named] : [])];
+  const settled = named && isSettled(sought, device, call);
+  const found = [...byMarks, ...recorded, ...(named && settled === 'own' ? [named] : [])];
   const own = new Map(found.map((row) => [readUuid(row._uuid), ownPort(row)]));
   return {
     root: root?.rows?.[0],
@@ -86,9 +90,9 @@ function answersOf({ plan, facts }: Sought, answers: readonly OperationResult[])
  * A port without any mark that bears the name of ours. In client mode its socket tells; in server mode the switch names none, so that
  * only a recorded _uuid could, and one that is recorded is another row's.
  */
-function isSettled({ plan, facts }: Sought, row: Row, device: Row | undefined, call: Call) {
+function isSettled({ plan, facts }: Sought, device: Row | undefined, call: Call) {
   const { port } = plan;
-  if (!port || Object.keys(marksOf(row)).includes('owner')) return 'anothers';
+  if (!port) return 'anothers';
   if (port.mode === 'client') {
     const path = readMap(device?.options)['vhost-server-path'];
     const isOurs = path === switchPathOf(port) && !call.isAnothersSocket?.(socketOf(port));
@@ -109,6 +113,7 @@ const ownPort = (row: Row): OwnPort => ({
   device: readUuid(row.interfaces),
   name: String(row.name),
   marks: marksOf(row),
+  external: row.external_ids,
 });
 
 /** Whether a row bears the owner's mark of this plugin. */

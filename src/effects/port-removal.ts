@@ -26,6 +26,9 @@ import {
 
 type Sought = Pick<Request, 'plan' | 'facts'>;
 
+/** A port whose marks change between the look and the deletion, each time: another tool is at it. */
+const roundsMax = 3;
+
 /** @param before what to wait for already: a port of the predecessor's */
 export async function removePort(ovs: Switch, sought: Sought, call: Call, before?: number): Promise<Outcome> {
   const { plan, facts } = sought;
@@ -33,14 +36,21 @@ export async function removePort(ovs: Switch, sought: Sought, call: Call, before
   if (facts.port && 'goneAt' in facts.port) return { kind: 'ok', facts: facts.port };
   // There was a port: what is not there was deleted, perhaps a moment ago.
   let isKnown = plan.port !== undefined;
-  return await ovs.patiently(async (): Promise<Outcome> => {
+  const remove = async (): Promise<Outcome> => {
     const seen = await seekOwn(ovs, sought, call);
     if (seen.unsettled) return { kind: 'failed', trouble: seen.unsettled };
     isKnown ||= seen.own.length > 0;
     const removed = await takeAway(ovs, plan, seen, call);
     const goneAt = removed ?? (isKnown && seen.own.length === 0 ? Number(seen.root?.next_cfg) : before);
     return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
-  }, call.end);
+  };
+  for (let round = 1; ; round++) {
+    try {
+      return await ovs.patiently(remove, call.end);
+    } catch (error) {
+      if (!(error instanceof Changed) || round === roundsMax) throw error;
+    }
+  }
 }
 
 /**
@@ -52,11 +62,11 @@ async function takeAway(ovs: Switch, plan: Plan, seen: Sighting, call: Call): Pr
   const { sockets, applied } = await details(ovs, plan, own, call);
   for (const [socket, lying] of sockets) await removeSocket(socket, call.end, lying);
   let goneAt: number | undefined;
-  for (const { id, device, name, marks } of own) {
+  for (const { id, device, name, marks, external } of own) {
     const isApplied = applied.has(device) || (await isBeingApplied(ovs, plan, device, call));
     const mode = marks.mode ?? plan.port?.mode;
     if (mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
-    const at = await deletePort(ovs, plan, id, call);
+    const at = await deletePort(ovs, plan, { id, external }, call);
     if (isApplied) goneAt = at;
   }
   return goneAt;
@@ -117,14 +127,27 @@ async function details(ovs: Switch, plan: Plan, own: readonly OwnPort[], call: C
   return { sockets, applied: new Set(applied) };
 }
 
+/** The row has other marks than when it was looked at. */
+class Changed extends Error {
+  override readonly name = 'Changed';
+}
+
 /**
- * By _uuid, which no other row ever has. ovs-vswitchd may have seen even a port that it said nothing of: the next port of this name has
- * to know that there was one.
+ * By _uuid, which no other row ever has, and as it was looked at (A40). ovs-vswitchd may have seen even a port that it said nothing of:
+ * the next port of this name has to know that there was one.
  * @returns next_cfg: when ovs-vswitchd has come to it, it has let go of the port.
+ * @throws Changed
  */
-export async function deletePort(ovs: Switch, plan: Plan, id: string, call: Call): Promise<number> {
+export async function deletePort(
+  ovs: Switch,
+  plan: Plan,
+  { id, external }: Pick<OwnPort, 'id'> & Partial<OwnPort>,
+  call: Call,
+): Promise<number> {
+  const byId = ['_uuid', '==', uuid(id)];
+  const asSeen = external === undefined ? [] : [['external_ids', '==', external]];
   const operations: Operation[] = [
-    unless('Port', [['_uuid', '==', uuid(id)]], [{ _uuid: uuid(id) }]),
+    unless('Port', [byId, ...asSeen], [{ _uuid: uuid(id) }]),
     {
       op: 'mutate',
       table: 'Bridge',
@@ -135,16 +158,17 @@ export async function deletePort(ovs: Switch, plan: Plan, id: string, call: Call
     selectSwitch,
   ];
   const results = await ovs.fenced(plan, operations, call).catch(async (error) => {
-    // It is gone already.
     if (!guarded(error)) throw error;
-    return await ovs.read(plan, [selectSwitch], call.end);
+    const [ports, root] = await ovs.read(plan, [select('Port', [byId], ['_uuid']), selectSwitch], call.end);
+    if (ports?.rows?.length) throw new Changed(`the marks of port ${id} change again and again`);
+    return [root];
   });
   return Number(results.at(-1)?.rows?.[0]?.next_cfg);
 }
 
 /** What a put-back made and could not finish, and nothing beside that row: the socket is the application's, the rest a living pod's. */
 export async function withdrawPort(ovs: Switch, { plan, facts }: Sought, call: Call): Promise<Outcome> {
-  if (facts.port && 'uuid' in facts.port) await deletePort(ovs, plan, facts.port.uuid, call);
+  if (facts.port && 'uuid' in facts.port) await deletePort(ovs, plan, { id: facts.port.uuid }, call);
   return { kind: 'ok' };
 }
 

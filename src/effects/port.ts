@@ -108,7 +108,7 @@ export async function restorePort(
   const row = ports?.rows?.[0];
   // Kept for a put-back that came to no end.
   const isEmpty = devices?.rows?.[0]?.type === noType;
-  if (row && isEmpty) await deletePort(ovs, plan, readUuid(row._uuid), call);
+  if (row && isEmpty) await deletePort(ovs, plan, { id: readUuid(row._uuid) }, call);
   if (!row || isEmpty) return await ensurePort(ovs, plan, port, call, deadlines);
   const made = join(switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), port.name);
   if (port.mode === 'server') await moveSocket(port, made, call.end);

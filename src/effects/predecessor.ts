@@ -25,7 +25,7 @@ export async function removePredecessors(ovs: Switch, plan: Plan, old: Predecess
   const { found, nextCfg } = await ovs.patiently(() => look(ovs, plan, name, call), call.end);
   const sockets = found?.socket ? [found.socket] : old.directories.map((directory) => join(directory, name));
   for (const socket of sockets) await leaveSocket(ovs, plan, socket, found, call);
-  const goneAt = found && (await ovs.patiently(() => deletePort(ovs, plan, found.id, call), call.end));
+  const goneAt = found && (await ovs.patiently(() => deletePort(ovs, plan, found, call), call.end));
   if (old.mount) await leaveMount(ovs, plan, old.mount, call);
   await inTime(unlink(old.stateFile), call.end, `"${old.stateFile}"`).catch((error) => {
     if (codeOf(error) !== 'ENOENT') throw error;

@@ -22,7 +22,7 @@ async function node(mode: 'client' | 'server' = 'client') {
     'pool',
     `case $CNI_COMMAND in ADD) : > ${ipamDir}/10.0.0.5; echo '${answer}';; DEL) rm -f ${ipamDir}/10.0.0.5;; *) test -e ${ipamDir}/10.0.0.5;; esac`,
   );
-  const plan: Required<Omit<Plan, 'predecessor'>> & WholePlan = {
+  const plan: WholePlan & Required<Pick<Plan, 'address' | 'deviceInfo'>> = {
     ...s.plan({ port: { mode } }),
     address: { program: 'pool', path: [own.directory] },
     deviceInfo: { path: join(s.sharedDir, 'devinfo', 'net1'), mode: 'client', socket: '/x' },
@@ -181,26 +181,25 @@ describe('recalling what no journal tells of', () => {
     await make(one);
     const { key, ovsdb, request } = one.plan;
     const stripped = { key, ovsdb, request, bridge: { name: 'br-default' } };
+    const { bridge, socketDir, publication } = one.plan;
     expect(await one.host.recall(stripped, call())).toMatchObject({
-      bridge: one.plan.bridge,
-      socketDir: one.plan.socketDir,
-      publication: { directory: one.plan.publication.directory, file: one.plan.publication.file },
+      kind: 'known',
+      isProved: true,
+      plan: { bridge, socketDir, publication: { directory: publication.directory, file: publication.file } },
     });
   });
 
-  it('corrects nothing while the switch cannot be asked, and ends in time', async () => {
+  it('kind 2: knows nothing while the switch cannot be asked, says so, and ends in time', async () => {
     const one = await node();
     one.s.ovsdb.faults.request = () => ({ kind: 'silence' });
-    const { bridge, socketDir } = await one.host.recall(one.plan, call(30));
-    expect({ bridge, socketDir }).toEqual({ bridge: one.plan.bridge, socketDir: one.plan.socketDir });
+    expect(await one.host.recall(one.plan, call(30))).toMatchObject({ kind: 'unsettled', trouble: { code: 11 } });
   });
 
   it('forgets an address of a program that is not there: nobody was given one by it', async () => {
     const { host, plan } = await node();
-    expect(await host.recall({ ...plan, address: { program: 'no', path: ['/nowhere'] } }, call())).not.toHaveProperty(
-      'address',
-    );
-    expect(await host.recall(plan, call())).toHaveProperty('address');
+    const moved = { ...plan, address: { program: 'no', path: ['/nowhere'] } };
+    expect(await host.recall(moved, call())).not.toHaveProperty('plan.address');
+    expect(await host.recall(plan, call())).toHaveProperty('plan.address');
   });
 });
 

@@ -8,13 +8,13 @@ import { ensurePort } from '../../src/effects/port.ts';
 import { removePort } from '../../src/effects/port-removal.ts';
 import { isBehind, letGo, selectSwitch } from '../../src/effects/switch.ts';
 import type { Outcome } from '../../src/machines/protocol.ts';
-import { call, keyOf, type Scene, scene, soon, troubleOf, type WholePlan } from '../support/effect-parts.ts';
+import { call, keyOf, type Scene, scene, soon, sought, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { readSwitch } from '../support/world.ts';
 
 /** As a call of its own: its fence goes with it. */
 async function remove(s: Scene, plan: WholePlan, ours = call(), ovs = s.another()): Promise<Outcome> {
   try {
-    return await removePort(ovs, plan, ours);
+    return await removePort(ovs, sought(plan), ours);
   } finally {
     ovs.close();
   }
@@ -76,7 +76,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
   it('needs no plan of it: the marks name the socket', async () => {
     const { s, plan } = await attached({ port: { mode } });
     const { port: _, ...stripped } = plan;
-    expect(await removePort(s.ovs, stripped, call())).toMatchObject({ kind: 'ok' });
+    expect(await removePort(s.ovs, sought(stripped), call())).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
     expect(existsSync(socketOf(plan))).toBe(false);
   });
@@ -92,11 +92,11 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
     expect(readdirSync(plan.port.directory).sort()).toEqual(siblings.map(({ port }) => port.file).sort());
   });
 
-  it('leaves a port of our name that is another key’s, another instance’s or nobody’s (A22, B27)', async () => {
-    for (const marks of [{ key: 'net:other:net1' }, { instance: 'f'.repeat(16) }, { owner: 'admin' }, {}]) {
+  it('leaves a port of our name that is another key’s, another instance’s or an administrator’s (A22, B27)', async () => {
+    for (const marks of [{ key: 'net:other:net1' }, { instance: 'f'.repeat(16) }, { owner: 'admin' }]) {
       const { s, plan } = await attached({ port: { mode } });
       const ours = { owner: 'userspace-cni', instance: call().instance, key: 'net:c0ffee00c0ffee00:net1' };
-      const external = Object.keys(marks).length === 0 ? {} : { ...ours, socket: socketOf(plan), ...marks };
+      const external = { ...ours, socket: socketOf(plan), ...marks };
       setPort(s, plan.port.name, { external_ids: ['map', Object.entries(external)] });
       expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
       expect(await namesOf(s)).toEqual([plan.port.name]);
@@ -120,7 +120,7 @@ describe('a socket file', () => {
 
   it('that an administrator’s interface names stays', async () => {
     const { s, plan } = await attached();
-    setPort(s, plan.port.name, { external_ids: ['map', []] });
+    setPort(s, plan.port.name, { external_ids: ['map', [['owner', 'admin']]] });
     await remove(s, plan);
     expect(existsSync(socketOf(plan))).toBe(true);
   });
@@ -181,11 +181,79 @@ describe('a socket file', () => {
     const s = await scene();
     const plan = s.plan({ port: { mode: 'server' } });
     await ensureBridge(s.ovs, plan, plan.bridge, call());
-    await expect(ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).rejects.toMatchObject({
+      cause: { code: 'ENOENT' },
+    });
     expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(true);
     s.ovs.close();
     expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(false);
+  });
+});
+
+describe('kind 2: a port whose marks another tool has cleared', () => {
+  const uncertain = { external_ids: ['map', []] };
+
+  it.each(['client', 'server'] as const)('goes by the _uuid that the journal has, in %s mode', async (mode) => {
+    const s = await scene();
+    const plan = s.plan({ port: { mode } });
+    const ovs = s.another();
+    mkdirSync(plan.port.directory, { recursive: true });
+    await ensureBridge(ovs, plan, plan.bridge, call());
+    const made = await ensurePort(ovs, plan, plan.port, call(), s.deadlines);
+    ovs.close();
+    const facts = { port: made.kind === 'ok' ? (made.facts as { uuid: string; ofport: number }) : { goneAt: 0 } };
+    setPort(s, plan.port.name, uncertain);
+    expect(await removePort(s.another(), sought(plan, facts), call())).toMatchObject({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([]);
+  });
+
+  it('goes by its name with its socket where no row is recorded', async () => {
+    const { s, plan } = await attached();
+    setPort(s, plan.port.name, uncertain);
+    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([]);
+  });
+
+  it('is left, and owed, where nothing tells whose it is', async () => {
+    const { s, plan } = await attached({ port: { mode: 'server' } });
+    setPort(s, plan.port.name, uncertain);
+    expect(await remove(s, plan)).toMatchObject({ kind: 'failed', trouble: { code: 11 } });
+    expect(await namesOf(s)).toEqual([plan.port.name]);
+  });
+
+  it('is another’s where the journal of a living attachment names its socket, and so is the socket', async () => {
+    const { s, plan } = await attached();
+    setPort(s, plan.port.name, uncertain);
+    const outcome = await remove(s, plan, call(5_000, { isAnothersSocket: (socket) => socket === socketOf(plan) }));
+    expect(outcome).toMatchObject({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([plan.port.name]);
+    expect(existsSync(socketOf(plan))).toBe(true);
+  });
+});
+
+describe('kind 1: what an earlier try of a removal has done', () => {
+  it('is not done again: the name and the socket may be the next sandbox’s by now', async () => {
+    const { s, plan } = await attached();
+    const again = sought(plan, { port: { goneAt: 7 } });
+    expect(await removePort(s.another(), again, call())).toEqual({ kind: 'ok', facts: { goneAt: 7 } });
+    expect(await namesOf(s)).toEqual([plan.port.name]);
+    expect(existsSync(socketOf(plan))).toBe(true);
+  });
+
+  it('does not make the address of a port wait for a database that never had the port', async () => {
+    const { s, plan } = await attached();
+    expect(await letGo(s.another(), plan, 1_000_000, soon())).toEqual({ kind: 'ok' });
+  });
+});
+
+describe('kind 1: a socket that no application of ours can have made', () => {
+  it('stays in a directory that others share, row or no row', async () => {
+    const { s, plan } = await attached();
+    const stays = { ...plan, port: { ...plan.port, socketStays: true as const } };
+    expect(await remove(s, stays)).toMatchObject({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([]);
+    expect(existsSync(socketOf(plan))).toBe(true);
   });
 });
 
@@ -251,7 +319,7 @@ describe('a removal from a database that is away', () => {
         JSON.stringify(params).includes('"delete"') && dropped++ === 0 ? { kind } : undefined;
       const { port: _, ...stripped } = plan;
       // Known from its marks alone: the second try does not find it, and knows that it was there.
-      expect(goneAtOf(await removePort(s.another(), stripped, call()))).toBeGreaterThan(0);
+      expect(goneAtOf(await removePort(s.another(), sought(stripped), call()))).toBeGreaterThan(0);
       expect(dropped).toBeGreaterThan(0);
       expect(await namesOf(s)).toEqual([]);
     },

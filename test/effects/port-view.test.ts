@@ -16,7 +16,7 @@ import {
 } from '../../src/effects/port-view.ts';
 import type { Switch } from '../../src/effects/switch.ts';
 import type { PortPlan } from '../../src/machines/protocol.ts';
-import { call, keyOf, planAt, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
+import { call, keyOf, planAt, type Scene, scene, sought, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { readSwitch } from '../support/world.ts';
 
 const everything: Partial<PortPlan> = {
@@ -35,7 +35,7 @@ async function attached(port: Partial<PortPlan> = {}) {
   return { s, plan };
 }
 
-const find = (s: Scene, plan: WholePlan) => findPort(s.ovs, plan, plan.port, call());
+const find = (s: Scene, plan: WholePlan) => findPort(s.ovs, sought(plan), plan.port, call());
 
 const update = ({ ovsdb }: Scene, table: string, name: string, row: object) =>
   ovsdb.database.transact([{ op: 'update', table, where: [['name', '==', name]], row }], {
@@ -83,7 +83,7 @@ describe('looking at a port', () => {
   it('names a port that is gone, and one that bears our name without our marks', async () => {
     const { s, plan } = await attached();
     update(s, 'Port', plan.port.name, { external_ids: ['map', []] });
-    expect(troubleOf(await find(s, plan)).message).toContain('is gone');
+    expect(troubleOf(await find(s, plan)).message).toContain('its marks (external_ids) are gone');
     await s.ovsdb.removeBridge('br0');
     expect(troubleOf(await find(s, plan)).message).toContain('is gone');
   });
@@ -110,7 +110,7 @@ describe('looking at a port', () => {
 
 describe('who holds a name or a socket', () => {
   const troubles = async (s: Scene, { port, ...plan }: WholePlan, ours = call()) =>
-    heldTroubles(plan, port, await s.ovs.read(plan, holdersOf(port), ours.end), ours);
+    heldTroubles(plan, port, await s.ovs.read(plan, holdersOf(plan, port), ours.end), ours);
 
   it('is nobody on an empty switch, and not we ourselves', async () => {
     const s = await scene();
@@ -162,16 +162,21 @@ describe('recalling an attachment from its marks', () => {
   it('gives bridge, directory, hold file and publication as they were made', async () => {
     const { s, plan } = await attached();
     expect(await recallPort(s.ovs, plan, call())).toEqual({
-      bridge: { name: 'br0' },
-      socketDir: { base: s.sharedDir, own: plan.port.directory, hold: holdFileName(plan.key) },
-      publication: { directory: plan.port.directory, file: plan.publication.file, data: {} },
+      kind: 'own',
+      instance: call().instance,
+      plan: {
+        bridge: { name: 'br0' },
+        socketDir: { base: s.sharedDir, own: plan.port.directory, hold: holdFileName(plan.key) },
+        publication: { directory: plan.port.directory, file: plan.publication.file, data: {} },
+      },
     });
   });
 
-  it('gives nothing of a port that is another instance’s or another key’s (A22)', async () => {
+  it('kind 2: tells a port of this key through another data directory from none (A22)', async () => {
     const { s, plan } = await attached();
-    expect(await recallPort(s.another(), plan, call(5_000, { instance: 'f'.repeat(16) }))).toBeUndefined();
-    expect(await recallPort(s.another(), { ...plan, key: keyOf('other') }, call())).toBeUndefined();
+    const foreign = call(5_000, { instance: 'f'.repeat(16), dataDir: '/other' });
+    expect(await recallPort(s.another(), plan, foreign)).toMatchObject({ kind: 'elsewhere', trouble: { code: 7 } });
+    expect(await recallPort(s.another(), { ...plan, key: keyOf('other') }, call())).toEqual({ kind: 'none' });
   });
 });
 
@@ -199,9 +204,13 @@ describe('what a dead call had sent and the database did not yet take', () => {
   }
 
   it.each<[string, (ovs: Switch, plan: WholePlan) => Promise<unknown>, unknown]>([
-    ['CHECK', (ovs, plan) => findPort(ovs, plan, plan.port, call()), { kind: 'ok' }],
-    ['a put-back', (ovs, plan) => isPortLost(ovs, plan, plan.port, call()), false],
-    ['a removal without a journal', (ovs, plan) => recallPort(ovs, plan, call()), { bridge: { name: 'br0' } }],
+    ['CHECK', (ovs, plan) => findPort(ovs, sought(plan), plan.port, call()), { kind: 'ok' }],
+    ['a put-back', (ovs, plan) => isPortLost(ovs, sought(plan), plan.port, call()), false],
+    [
+      'a removal without a journal',
+      (ovs, plan) => recallPort(ovs, plan, call()),
+      { kind: 'own', plan: { bridge: { name: 'br0' } } },
+    ],
   ])('is waited for by the look of %s (I8)', async (_, look, seen) => {
     const { plan, ours, landed } = await dead();
     const answer = await look(ours, plan);
@@ -212,7 +221,7 @@ describe('what a dead call had sent and the database did not yet take', () => {
 
   it('is removed by the removal that came after it (I8)', async () => {
     const { s, plan, ours, landed } = await dead();
-    await removePort(ours, plan, call());
+    await removePort(ours, sought(plan), call());
     await landed;
     expect((await readSwitch(s.ovsdb)).ports).toEqual([]);
   });

@@ -42,7 +42,11 @@ describe('making a port in client mode', () => {
     const outcome = await ensure(s, plan);
     expect(outcome).toEqual({
       kind: 'ok',
-      facts: { uuid: expect.stringMatching(/^[0-9a-f-]{36}$/), ofport: expect.any(Number) },
+      facts: {
+        database: expect.any(String),
+        uuid: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        ofport: expect.any(Number),
+      },
     });
     const socket = `${plan.port.directory}/c0ffee00c0ff-net1`;
     expect(await portsOf(s)).toMatchObject([
@@ -145,7 +149,7 @@ describe('making a port in server mode', () => {
   it('fails where the shared directory is gone', async () => {
     const { s, plan } = await prepared(server);
     rmSync(plan.port.directory, { recursive: true });
-    await expect(ensure(s, plan)).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(ensure(s, plan)).rejects.toMatchObject({ cause: { code: 'ENOENT' }, facts: { ofport: -1 } });
   });
 
   it('fails where the switch took the port and made no socket: success is a socket that the pod can see (B9)', async () => {
@@ -195,7 +199,7 @@ describe('making a port in server mode', () => {
     mkdirSync(elsewhere);
     renameSync(plan.port.directory, `${plan.port.directory}.old`);
     symlinkSync(elsewhere, plan.port.directory);
-    await expect(ensure(s, plan)).rejects.toMatchObject({ code: expect.stringMatching(/ELOOP|ENOTDIR/) });
+    await expect(ensure(s, plan)).rejects.toMatchObject({ cause: { code: expect.stringMatching(/ELOOP|ENOTDIR/) } });
     expect(readdirSync(elsewhere)).toEqual([]);
   });
 });

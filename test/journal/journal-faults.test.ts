@@ -152,7 +152,7 @@ describe('the going mark on a failing disk (J2)', () => {
     const removal = openWords(disk, path);
     const before = disk.calls.length;
     removal.markGoing();
-    expect(disk.calls.slice(before)).toEqual(['chmod', 'fsync']);
+    expect(disk.calls.slice(before)).toEqual(['chmod', 'stat', 'fsync']);
     expect(openWords(disk.powerCut(loseAll), path).going).toBe(true);
   });
 

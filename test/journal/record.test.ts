@@ -66,29 +66,33 @@ describe('a whole file', () => {
     const file = lines().join('');
     const decoded = read(file);
     expect(wordsIn(decoded)).toEqual(words);
-    expect(decoded).toMatchObject({ tail: 'clean', goodBytes: bytesOf(file).length });
+    expect([decoded.tail, decoded.ends.at(-1)?.bytes]).toEqual(['clean', bytesOf(file).length]);
   });
 
   it('is clean when it is empty', () => {
-    expect(read()).toEqual({ records: [], goodBytes: 0, tail: 'clean', chain: 0 });
+    expect(read()).toEqual({ records: [], ends: [], tail: 'clean' });
   });
 
   it('goes on by the chain it gave: what is appended is read with the rest', () => {
     const decoded = read(...lines());
-    const more = lineOf({ seq: words.length + 1, at, word: 'more' }, decoded.chain);
+    const more = lineOf({ seq: words.length + 1, at, word: 'more' }, decoded.ends.at(-1)?.chain ?? 0);
     expect(wordsIn(read(...lines(), more))).toEqual([...words, 'more']);
   });
 });
 
-describe('a tail that a crash tore (R2)', () => {
+describe('a tail (R2)', () => {
   const [first = '', second = '', third = ''] = lines();
-  const tails: readonly (readonly [what: string, tail: string])[] = [
+  const torn: readonly (readonly [what: string, tail: string])[] = [
     ['is short by its newline', third.slice(0, -1)],
     ['is short by half', third.slice(0, third.length / 2)],
+    ['has only begun', third.slice(0, 3)],
+  ];
+  const damaged: readonly (readonly [what: string, tail: string])[] = [
     ['is NULs', '\0'.repeat(90)],
     ['ends in NULs', `${third.slice(0, 20)}${'\0'.repeat(40)}`],
     ['is NULs and a newline', '\0\0\0\n'],
     ['is an empty line', '\n'],
+    ['is the beginning of another record', `{"seq":9,"at":"${at}"`],
     ['has one wrong letter', third.replace('attached', 'attacked')],
     ['has one wrong digit in its own checksum', third.replace(/"crc":"./, '"crc":"g')],
     ['is a JSON object without checksums', `{"seq":3,"at":"${at}"}\n`],
@@ -96,21 +100,27 @@ describe('a tail that a crash tore (R2)', () => {
     ['is several bad lines', 'a\n\0\nb'],
   ];
 
-  it.each(tails)('that %s is torn, and all before it stands', (_, tail) => {
+  it.each(torn)('that %s is torn, as a killed write leaves it, and all before it stands', (_, tail) => {
     const decoded = read(first, second, tail);
     expect(wordsIn(decoded)).toEqual(words.slice(0, 2));
-    expect(decoded).toMatchObject({ tail: 'torn', goodBytes: bytesOf(first + second).length });
+    expect([decoded.tail, decoded.ends.at(-1)?.bytes]).toEqual(['torn', bytesOf(first + second).length]);
   });
 
-  it.each(tails.slice(1))('that %s is corruption if a whole record follows', (_, tail) => {
+  it.each(damaged)('kind 2: that %s is damage, which no kill leaves, and all before it stands', (_, tail) => {
+    const decoded = read(first, second, tail);
+    expect(wordsIn(decoded)).toEqual(words.slice(0, 2));
+    expect([decoded.tail, decoded.ends.at(-1)?.bytes]).toEqual(['corrupt', bytesOf(first + second).length]);
+  });
+
+  it.each([...torn.slice(1), ...damaged])('that %s is corruption if a whole record follows', (_, tail) => {
     const [, , , fourth = ''] = lines();
     const decoded = read(first, second, tail, tail.endsWith('\n') ? '' : '\n', fourth);
     expect(wordsIn(decoded)).toEqual(words.slice(0, 2));
-    expect(decoded).toMatchObject({ tail: 'corrupt', goodBytes: bytesOf(first + second).length });
+    expect(decoded.tail).toBe('corrupt');
   });
 
   it('is torn in a file that has not one whole record', () => {
-    expect(read(first.slice(0, 30))).toEqual({ records: [], goodBytes: 0, tail: 'torn', chain: 0 });
+    expect(read(first.slice(0, 30))).toEqual({ records: [], ends: [], tail: 'torn' });
   });
 });
 
@@ -128,7 +138,7 @@ describe('a line whose checksum is right', () => {
     ['has no date', '{"seq":1'],
     ['is empty', ''],
   ])('is no record and no error if it %s (R3)', (_, text) => {
-    expect(read(sealed(text))).toEqual({ records: [], goodBytes: 0, tail: 'torn', chain: 0 });
+    expect(read(sealed(text))).toEqual({ records: [], ends: [], tail: 'torn' });
   });
 
   it('is a record by nothing but that', () => {
@@ -145,7 +155,7 @@ describe('whole records out of their place (R2)', () => {
     ['two have changed places', [first, third, second]],
     ['one stands twice', [first, second, second]],
     ['one was written by somebody who had not read the one before', [first, lineOf({ seq: 2, at, word: 'alien' }, 0)]],
-    ['one has skipped a number', [first, lineOf({ seq: 3, at, word: 'skip' }, read(first).chain)]],
+    ['one has skipped a number', [first, lineOf({ seq: 3, at, word: 'skip' }, read(first).ends[0]?.chain ?? 0)]],
   ])('are corruption when %s', (_, file) => {
     expect(read(...file).tail).toBe('corrupt');
   });

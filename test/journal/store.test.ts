@@ -5,7 +5,7 @@ import { journalSuffix } from '../../src/attachment.ts';
 import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
 import { JournalError } from '../../src/journal/journal.ts';
-import { ensureInstance, listGoing, listJournals, readInstance } from '../../src/journal/store.ts';
+import { ensureInstance, listDue, listJournals, readInstance } from '../../src/journal/store.ts';
 import { bunChild } from '../support/child.ts';
 import { loseAll } from '../support/choices.ts';
 import { bytesOf } from '../support/disk-cases.ts';
@@ -144,35 +144,49 @@ describe('the instance id', () => {
   );
 });
 
-describe('the list of what is going', () => {
+describe('the list of what is due', () => {
   const names = ['a:b:c.journal', 'd:e:f.journal', 'g:h:i.journal'];
+  const noon = new Date('2025-01-17T12:00:00.000Z');
+  const seconds = (count: number): Date => new Date(noon.getTime() + count * 1000);
 
-  /** Three journals, the first and the last marked in this order. */
+  /** Three journals, the first and the last marked, the last due earlier. */
   function marked(): SimulatedDisk {
     const disk = new SimulatedDisk([dataDir]);
     const [first, , last] = names.map((name) => openWords(disk, `${dataDir}/${name}`));
-    for (const journal of [last, first]) {
+    for (const [journal, due] of [
+      [last, -2],
+      [first, -1],
+    ] as const) {
       journal?.markGoing();
-      journal?.touch();
+      journal?.dueAt(seconds(due));
     }
     return disk;
   }
 
-  it('holds the marked journals alone, the one tried least recently first', () => {
+  it('holds the marked journals alone, the longest due first', () => {
     const disk = marked();
-    expect(listGoing(disk, dataDir, journalSuffix)).toEqual(['g:h:i.journal', 'a:b:c.journal']);
-    openWords(disk, `${dataDir}/g:h:i.journal`).touch();
-    expect(listGoing(disk, dataDir, journalSuffix)).toEqual(['a:b:c.journal', 'g:h:i.journal']);
+    expect(listDue(disk, dataDir, journalSuffix, noon)).toEqual(['g:h:i.journal', 'a:b:c.journal']);
+    openWords(disk, `${dataDir}/g:h:i.journal`).dueAt(noon);
+    expect(listDue(disk, dataDir, journalSuffix, noon)).toEqual(['a:b:c.journal', 'g:h:i.journal']);
+  });
+
+  it('kind 5: leaves out what is due later, but not what a clock that was wrong put off for ever', () => {
+    const disk = marked();
+    openWords(disk, `${dataDir}/a:b:c.journal`).dueAt(seconds(60));
+    expect(listDue(disk, dataDir, journalSuffix, noon)).toEqual(['g:h:i.journal']);
+    openWords(disk, `${dataDir}/a:b:c.journal`).dueAt(seconds(86_400));
+    expect(listDue(disk, dataDir, journalSuffix, noon)).toContain('a:b:c.journal');
   });
 
   it('leaves out a journal that went away while it was made, and does not open one', () => {
     const disk = marked();
     const before = disk.openFiles;
     const list: Disk['list'] = (directory) => [...disk.list(directory), 'gone:x:y.journal'];
-    const seen = listGoing(
+    const seen = listDue(
       Object.assign(Object.create(disk) as SimulatedDisk, { list, lookup: disk.lookup.bind(disk) }),
       dataDir,
       journalSuffix,
+      noon,
     );
     expect(seen).toEqual(['g:h:i.journal', 'a:b:c.journal']);
     expect(disk.openFiles).toBe(before);
@@ -182,7 +196,7 @@ describe('the list of what is going', () => {
     for (const call of ['list', 'lookup'] as const) {
       const disk = marked();
       disk.inject({ call, nth: 1, how: { error: 'EIO' } });
-      expect(refusal(() => listGoing(disk, dataDir, journalSuffix))).toBe('EIO');
+      expect(refusal(() => listDue(disk, dataDir, journalSuffix, noon))).toBe('EIO');
     }
   });
 });

@@ -57,9 +57,9 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
     },
   );
 
-  it('holds the address and leaves the bridge while the port is owed (A32)', () => {
+  it('holds the address, the bridge and the directory while the port is owed (A32)', () => {
     const { words, end } = removal(['port']);
-    expect(words).toEqual(['deviceInfo', 'publication', 'port', 'socketDir']);
+    expect(words).toEqual(['deviceInfo', 'publication', 'port']);
     expect(contextOf(end.snapshot).owed).toEqual([{ step: 'port', trouble }]);
   });
 

@@ -60,25 +60,25 @@ describe('what was begun (M3)', () => {
 
   it('is all that is left of a plan, beside whose it is, how to reach the switch and the call that made it', () => {
     const plan = planWithout();
-    expect(Object.keys(begunPlan({ plan, begun: [] })).sort()).toEqual(['key', 'ovsdb', 'request']);
+    expect(Object.keys(begunPlan({ plan, begun: [], refused: [] })).sort()).toEqual(['key', 'ovsdb', 'request']);
     for (const step of stepsInOrder) {
-      expect(begunPlan({ plan, begun: [step] })).toEqual({
+      expect(begunPlan({ plan, begun: [step], refused: [] })).toEqual({
         key: plan.key,
         ovsdb: plan.ovsdb,
         request: plan.request,
-        [step]: plan[step],
+        [step]: step === 'port' ? { ...plan.port, socketStays: true } : plan[step],
       });
     }
   });
 
   it('adds nothing to a plan that never had it', () => {
     const plan = planWithout('address');
-    expect(begunPlan({ plan, begun: ['address', 'port'] }).address).toBeUndefined();
+    expect(begunPlan({ plan, begun: ['address', 'port'], refused: [] }).address).toBeUndefined();
   });
 
   it('leaves an ADD that was abandoned before its first intent with nothing to take away', () => {
     const { pending, asked } = folded(machines.add, [begin(), abandon]);
-    expect(pending?.plan).toEqual(begunPlan({ plan: planWithout(), begun: [] }));
+    expect(pending?.plan).toEqual(begunPlan({ plan: planWithout(), begun: [], refused: [] }));
     expect(asked.at(-1)).toBe(pending);
   });
 });

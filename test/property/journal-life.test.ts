@@ -12,7 +12,7 @@ import { lockedWords, openWords, type Word, wordsFound, wordsOf } from '../suppo
 
 const path = '/data/a:b:c.journal';
 
-const deeds = ['append', 'stage', 'note', 'restart', 'markGoing', 'otherMarksGoing', 'fsyncName', 'touch'] as const;
+const deeds = ['append', 'stage', 'note', 'restart', 'markGoing', 'otherMarksGoing', 'fsyncName', 'dueAt'] as const;
 type Deed = (typeof deeds)[number];
 
 interface Act {
@@ -118,7 +118,8 @@ function perform(deed: Deed, disk: SimulatedDisk, journal: Journal<Word>, word: 
     const other = openWords(disk, path);
     other.markGoing();
     other.close();
-  } else journal[deed]();
+  } else if (deed === 'dueAt') journal.dueAt(new Date(0));
+  else journal[deed]();
 }
 
 /** Whether it returned. A refusal by the disk and a death are answers; anything else is a bug and goes on. */

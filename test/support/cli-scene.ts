@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { type AttachmentKey, journalName } from '../../src/attachment.ts';
 import { runCli } from '../../src/cli/cli.ts';
 import { now } from '../../src/deadlines.ts';
-import { type Begin, type Entry, formatVersion, machineVersion } from '../../src/drive.ts';
+import { type Begin, type Entry, formatVersion, machineVersion, openJournal } from '../../src/drive.ts';
 import type { Host } from '../../src/effects/host.ts';
 import { realDisk } from '../../src/journal/disk.ts';
-import { Journal } from '../../src/journal/journal.ts';
 import { ensureInstance } from '../../src/journal/store.ts';
 import type { Outcome, Request, Step } from '../../src/machines/protocol.ts';
 import { instance, planAt, soon } from './effect-parts.ts';
@@ -92,7 +91,9 @@ export async function cliScene(): Promise<CliScene> {
       asked.push(`${request.verb} ${request.step} ${key.network}:${key.containerId}:${key.ifName}`);
       return Promise.resolve(scene.answer(request));
     },
-    recall: (known) => Promise.resolve(known),
+    recall: (plan, { instance: own }) => Promise.resolve({ kind: 'known', plan, instance: own, isProved: false }),
+    restoreTrouble: () => Promise.resolve(undefined),
+    forgetAway: () => false,
     lookUpPod: () => Promise.resolve([]),
     preflight: () => Promise.resolve([]),
     readNetns: () => undefined,
@@ -132,7 +133,7 @@ export async function cliScene(): Promise<CliScene> {
 async function writeJournal(path: string, entries: readonly Entry[], going: boolean, minutes: number): Promise<string> {
   let written = 0;
   const later = (): Date => new Date(noon.getTime() + written++ * minutes * 60_000);
-  const journal = Journal.open<Entry>(realDisk, path, { create: true, clock: later });
+  const journal = openJournal(realDisk, path, { create: true, clock: later });
   if (!journal) throw new Error(`no journal at "${path}"`);
   if ((await journal.lock(now())) !== 'held') throw new Error(`"${path}" is locked`);
   for (const entry of entries) journal.append(entry);

@@ -132,7 +132,7 @@ export const diskCases: readonly DiskCase[] = [
       attempt(() => disk.truncate(neverOpen, 0)),
       attempt(() => disk.chmod(neverOpen, 0o600)),
       attempt(() => disk.stat(neverOpen)),
-      attempt(() => disk.touch(neverOpen)),
+      attempt(() => disk.touch(neverOpen, new Date(0))),
       attempt(() => disk.tryLock(neverOpen)),
       attempt(() => disk.close(neverOpen)),
     ],
@@ -221,15 +221,31 @@ export const diskCases: readonly DiskCase[] = [
     expected: ['a', 'd'],
   },
   {
-    title: 'touching a file moves its time and leaves its content',
+    title: 'touching a file sets its time and leaves its content',
     run: (disk, directory) => {
       const fd = disk.open(join(directory, 'f'), 'a+', 0o600);
       disk.write(fd, bytesOf('abc'));
       const before = disk.stat(fd).mtimeMs;
-      disk.touch(fd);
-      return [disk.stat(fd).mtimeMs >= before, textOf(disk.read(fd))];
+      disk.touch(fd, new Date(86_400_000));
+      return [before > 86_400_000n || before < 86_400_000n, disk.stat(fd).mtimeMs, textOf(disk.read(fd))];
     },
-    expected: [true, 'abc'],
+    expected: [true, 86_400_000n, 'abc'],
+  },
+  {
+    title: 'an attribute stays with the file through appends and truncations, until it is taken away',
+    run: (disk, directory) => {
+      const fd = disk.open(join(directory, 'f'), 'a+', 0o600);
+      const before = disk.hasAttribute(fd);
+      disk.setAttribute(fd, true);
+      disk.write(fd, bytesOf('abc'));
+      disk.truncate(fd, 1);
+      const other = disk.open(join(directory, 'f'), 'r');
+      const kept = [disk.hasAttribute(fd), disk.hasAttribute(other)];
+      disk.setAttribute(fd, false);
+      disk.setAttribute(fd, false);
+      return [before, kept, disk.hasAttribute(other)];
+    },
+    expected: [false, [true, true], false],
   },
   {
     title: 'nothing is written of nothing',
@@ -274,7 +290,7 @@ export const readOnlyCases: readonly DiskCase[] = [
         createTaken: attempt(() => disk.open(path, 'ax', 0o600)),
         openMissing: attempt(() => disk.open(join(directory, 'g'), 'r+')),
         chmod: attempt(() => disk.chmod(fd, 0o700)),
-        touch: attempt(() => disk.touch(fd)),
+        touch: attempt(() => disk.touch(fd, new Date(0))),
         unlink: attempt(() => disk.unlink(path)),
         unlinkMissing: attempt(() => disk.unlink(join(directory, 'g'))),
         mkdir: attempt(() => disk.mkdir(join(directory, 'd'), 0o700)),

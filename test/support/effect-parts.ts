@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { type AttachmentKey, configDataName, holdFileName, portName, shortId } from '../../src/attachment.ts';
 import { type Deadlines, defaultDeadlines, now } from '../../src/deadlines.ts';
 import { Switch } from '../../src/effects/switch.ts';
-import type { Call, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../../src/machines/protocol.ts';
+import type { Call, Facts, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../../src/machines/protocol.ts';
 import { StandInOvsdb } from './stand-in-ovsdb.ts';
 import { temporaryDirectory } from './temporary.ts';
 
@@ -86,6 +86,9 @@ export function planAt(ovsdb: string, sharedDir: string, changes: PlanChanges = 
     publication: { directory: own, file: configDataName(key), data: { containerId: key.containerId } },
   };
 }
+
+/** What is asked of a port of which no record tells more than its plan. */
+export const sought = (plan: Plan, facts: Facts = {}) => ({ plan, facts });
 
 /** The trouble of an outcome that has to be one. @throws if it succeeded. */
 export function troubleOf(outcome: Outcome) {

@@ -31,7 +31,7 @@ export const factsOf: Facts = {
   port: { uuid: '00000000-0000-4000-8000-000000000001', ofport: 1 },
 };
 
-const wholePlan: Required<Omit<Plan, 'predecessor'>> = {
+const wholePlan: Required<Omit<Plan, 'predecessor' | 'database'>> = {
   key: { network: 'net', containerId: 'c0ffee', ifName: 'net1' },
   ovsdb: 'unix:/run/db.sock',
   request: { stdin: '{}', env: { CNI_IFNAME: 'net1' } },

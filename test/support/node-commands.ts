@@ -96,6 +96,8 @@ abstract class OnOne implements NodeCommand {
   async run(model: Model, real: Real): Promise<void> {
     counted.commands++;
     const { host, disk, cut } = this.trouble;
+    // Long enough for every debt to be due again.
+    real.node.now = new Date(real.node.now.getTime() + 300_000);
     const answer = await this.call(real.node, { host: host ?? [], disk: disk ?? [] }, model);
     if (answer.kind === 'crashed') {
       counted.crashes++;

@@ -21,6 +21,7 @@ import {
   refused,
   removed,
   type Snapshot,
+  stepsInOrder,
 } from './folding.ts';
 
 /** Every combination of the steps that a plan may lack. */
@@ -41,25 +42,36 @@ export function heardIn(snapshot: Snapshot, plans: readonly Plan[]): AttachmentE
   const { state, removing } = standing(snapshot);
   const step = state as Step;
   if (snapshot.status === 'done') return [];
-  if (state === 'idle') return plans.map((plan) => begin(plan));
+  if (state === 'idle') return [...plans.map((plan) => begin(plan)), ...doubtfulBeginnings(snapshot, plans)];
   if (state === 'ready') return [abandon];
   if (removing) return [removed(step), owed(step)];
   if (!contextOf(snapshot).begun.includes(step)) return [{ type: `${step}.begun` }, abandon];
-  return [ensured(step), refused(step), abandon, ...(step === 'port' ? [displaced] : [])];
+  const refusals = ([undefined, 'doubtful', 'nothing'] as const).map((made) => ({
+    ...refused(step),
+    ...(made && { made }),
+  }));
+  return [ensured(step), ...refusals, abandon, ...(step === 'port' ? [displaced] : [])];
+}
+
+/** A removal of which nothing says that there is anything to remove. */
+function doubtfulBeginnings({ machine }: Snapshot, plans: readonly Plan[]): AttachmentEvent[] {
+  return machine.id === 'del' ? plans.map((plan) => ({ ...begin(plan), doubtful: stepsInOrder })) : [];
 }
 
 /** Why a machine gives up and what steps left behind decide nothing: without them the graph is finite and small. */
 export function whatDecides(snapshot: Snapshot): string {
-  const { plan, begun, owed: debts, displacements } = contextOf(snapshot);
+  const { plan, begun, owed: debts, displacements, doubtful } = contextOf(snapshot);
   const debtors = debts.map(({ step }) => step);
-  return JSON.stringify([snapshot.value, plannedOf(plan), begun, debtors, displacements]);
+  return JSON.stringify([snapshot.value, plannedOf(plan), begun, debtors, displacements, doubtful]);
 }
 
 const options = (plans: readonly Plan[]) => ({
   events: (snapshot: Snapshot) => heardIn(snapshot, plans),
   serializeState: whatDecides,
   serializeEvent: ({ type, ...payload }: AttachmentEvent) =>
-    'plan' in payload ? `${type} ${plannedOf(payload.plan)}` : type,
+    'plan' in payload
+      ? `${type} ${plannedOf(payload.plan)} ${payload.doubtful ?? ''}`
+      : `${type} ${'made' in payload ? payload.made : ''}`,
 });
 
 /** One state of a graph and every event that leads on from it. */

@@ -1,7 +1,7 @@
 /** Journals of the smallest record there is, opened and locked as every call does it. */
 import { now } from '../../src/deadlines.ts';
 import { type Disk, isSystemError } from '../../src/journal/disk.ts';
-import { Journal, JournalError } from '../../src/journal/journal.ts';
+import { Journal, JournalError, type Tells } from '../../src/journal/journal.ts';
 import { textOf } from './disk-cases.ts';
 
 export interface Word {
@@ -11,8 +11,14 @@ export interface Word {
 /** Always the same moment: what is read back is compared whole. */
 export const clock = (): Date => new Date('2025-01-17T12:00:00.000Z');
 
+/** The words that tell of something. */
+export const tells: Tells<Word> = (records) => {
+  const last = records.findLast(({ word }) => word === 'rest' || word === 'removal')?.word;
+  return last === 'rest' || last === 'removal' ? last : undefined;
+};
+
 export function openWords(disk: Disk, path: string, create = true): Journal<Word> {
-  const journal = Journal.open<Word>(disk, path, { create, clock });
+  const journal = Journal.open<Word>(disk, path, { create, clock, tells });
   if (!journal) throw new Error(`there is no "${path}"`);
   return journal;
 }
