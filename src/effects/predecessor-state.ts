@@ -2,8 +2,17 @@
  * The predecessor's state files, `local-<first 12 of the container id>-<interface>.json`: written last by its ADD and without care
  * (cut short by a power cut, or empty), deleted first by its DEL. Its engines share the directory and the names.
  */
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import {
+  closeSync,
+  fsyncSync,
+  futimesSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { portName } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
@@ -90,24 +99,21 @@ function readOne(path: string, isOurs = true): State | undefined {
   return { sandbox, names: [isTold ? vhostname : `${sandbox}-${ifName}`], isTold, writtenMs, boundTo };
 }
 
-/** The predecessor reads it as before: it knows no other member than its own. */
-export async function remember(
-  path: string,
-  state: State,
-  vhostname: string,
-  boundTo: readonly string[],
-): Promise<void> {
-  const saved = { vhostname, vhostmac: '', ifmac: '', boundTo };
+/**
+ * The predecessor reads it as before: it knows no other member than its own. Not through the pool of threads, all of which may be stuck
+ * in a pod's directory by now.
+ */
+export function remember(path: string, state: State, vhostname: string, boundTo: readonly string[]): void {
   const temporary = join(dirname(path), `.${basename(path)}`);
-  const file = await open(temporary, 'w', modeState);
+  const fd = openSync(temporary, 'w', modeState);
   try {
-    await file.writeFile(JSON.stringify(saved));
-    await file.utimes(state.writtenMs / 1000, state.writtenMs / 1000);
-    await file.sync();
+    writeFileSync(fd, JSON.stringify({ vhostname, vhostmac: '', ifmac: '', boundTo }));
+    futimesSync(fd, state.writtenMs / 1000, state.writtenMs / 1000);
+    fsyncSync(fd);
   } finally {
-    await file.close();
+    closeSync(fd);
   }
-  await rename(temporary, path);
+  renameSync(temporary, path);
 }
 
 function objectIn(text: string): { readonly [key: string]: unknown } {

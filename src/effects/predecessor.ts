@@ -6,14 +6,13 @@
  *  V1 The state file goes last, and only once all that it spoke of is proved gone: what cannot be settled is owed.
  *  V2 What another attachment, another tool or an administrator may hold under the same name stays.
  */
-import { closeSync, lstatSync, openSync } from 'node:fs';
-import { unlink } from 'node:fs/promises';
+import { closeSync, lstatSync, openSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { owner, portName } from '../attachment.ts';
 import { defaultDeadlines, type Moment, polled, within } from '../deadlines.ts';
 import type { Call, Plan, PredecessorPlan } from '../machines/protocol.ts';
 import { flock } from '../native.ts';
-import { codeOf, inTime, Mismatch } from './directory.ts';
+import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
 import { map, type Row, readMap, readUuid, readUuids } from './ovsdb.ts';
 import { deletePort } from './port-removal.ts';
 import { findPoints, isDead, leaveBound } from './predecessor-mount.ts';
@@ -76,7 +75,10 @@ async function takeAway(remains: Remains): Promise<number> {
   const { ovs, plan, old, state, call } = remains;
   const { found, nextCfg } = await ovs.patiently(() => look(remains), call.end);
   const troubles: unknown[] = [];
-  const attempt = async (action: () => Promise<void>) => await action().catch((error) => void troubles.push(error));
+  // One that is stuck keeps a thread of few: the next touch would only wait as long again.
+  const isStuck = () => troubles.some((trouble) => trouble instanceof DirectoryTimeout);
+  const attempt = async (action: () => Promise<void>) =>
+    isStuck() ? undefined : await action().catch((error) => void troubles.push(error));
   let points: string[] = [];
   await attempt(async () => {
     points = await findPoints(remains, found);
@@ -84,13 +86,11 @@ async function takeAway(remains: Remains): Promise<number> {
   await attempt(() => leaveSockets(remains, found, points));
   for (const point of points) await attempt(() => leaveBound(remains, point, found));
   // The row is all that tells where the mount is.
-  if (found?.socket && troubles.length > 0) await remember(old.stateFile, state, found.name, points);
+  if (found?.socket && troubles.length > 0) remember(old.stateFile, state, found.name, points);
   const goneAt = found && (await ovs.patiently(() => deletePort(ovs, plan, found.id, [], call), call.end));
   if (!found && !state.isTold) await attempt(() => proveNone(remains));
   if (troubles.length > 0) throw troubles[0];
-  await inTime(unlink(old.stateFile), remains.near(), `"${old.stateFile}"`).catch((error) => {
-    if (codeOf(error) !== 'ENOENT') throw error;
-  });
+  rmSync(old.stateFile, { force: true });
   return goneAt ?? nextCfg;
 }
 

@@ -2,90 +2,25 @@
  * DEL of attachments that the predecessor made, as it left them: no marks, its state file, its names, its bind mount of a pod's
  * emptyDir below a base that no setting of ours knows.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { cni } from '../support/cni.ts';
 import type { Changes, Pod } from '../support/node.ts';
-import { cniPath } from '../support/requirements.ts';
+import { uid, usePredecessor } from '../support/predecessor.ts';
 import { adminBridge, onRealSwitch, useNode } from '../support/suite.ts';
 
 const ok = { exitCode: 0, stdout: '' };
-const uid = '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab';
-const emptyDir = 'volumes/kubernetes.io~empty-dir/shared-dir';
-
-interface Made {
-  readonly mode?: 'client' | 'server';
-  /** As the switch is told it. */
-  readonly directory: string;
-  /** The same directory as the application sees it. */
-  readonly inside?: string;
-  readonly name?: string;
-  readonly bridge?: string;
-  /** Of the Interface: the fork's. */
-  readonly marks?: readonly string[];
-}
-
 onRealSwitch('moving over from the predecessor', (theSwitch) => {
   const node = useNode(theSwitch);
-  const stateDir = () => join(node().directory, 'usrspcni');
+  const predecessor = usePredecessor(theSwitch, node);
+  const { made, bound, mount, unmount, isMounted, writeState, stateFile, stateDir, base } = predecessor;
   const shortDir = () => join(node().directory, 'short');
-  /** Where it bound directories to; ours is another. */
-  const base = () => join(node().directory, 'vhost_sockets');
   const changes = (): Changes => ({ predecessorDir: stateDir(), shortDir: shortDir() });
-  const stateFile = (pod: Pod, ifName = 'net1') => join(stateDir(), `local-${pod.shortId}-${ifName}.json`);
-  const isMounted = (path: string) => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `);
-  const unmount = (path: string) => execa('umount', [path], { reject: false });
 
   beforeEach(() => adminBridge(node()));
-
-  async function listenAt(path: string): Promise<void> {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(path, resolve));
-    onTestFinished(() => void server.close());
-  }
-
-  /** What its ADD left, in the order in which it did. */
-  async function made(pod: Pod, ifName: string, how: Made): Promise<void> {
-    const { mode = 'client', directory, inside = directory, name = pod.portName(ifName), marks = [] } = how;
-    mkdirSync(directory, { recursive: true });
-    const settings =
-      mode === 'client'
-        ? ['type=dpdkvhostuserclient', `options:vhost-server-path=${join(directory, name)}`]
-        : ['type=dpdkvhostuser'];
-    const bridge = how.bridge ?? node().bridge;
-    await theSwitch().vsctl('add-port', bridge, name, '--', 'set', 'Interface', name, ...settings, ...marks);
-    if (mode === 'server') await rename(join(theSwitch().rundir, name), join(directory, name));
-    else await listenAt(join(inside, name));
-    writeState(pod, ifName, JSON.stringify({ vhostname: name, vhostmac: '', ifmac: '' }));
-    const call = pod.call(ifName);
-    const env = {
-      CNI_COMMAND: 'ADD',
-      CNI_CONTAINERID: pod.containerId,
-      CNI_NETNS: pod.netns,
-      CNI_IFNAME: ifName,
-      CNI_PATH: cniPath,
-    };
-    await execa(join(cniPath, 'host-local'), [], { env, input: JSON.stringify(call.config) });
-  }
-
-  function writeState(pod: Pod, ifName: string, text: string): void {
-    mkdirSync(stateDir(), { recursive: true });
-    writeFileSync(stateFile(pod, ifName), text);
-  }
-
-  /** A pod's emptyDir, bound as the predecessor bound it. @returns where the switch, and where the pod has it */
-  async function bound(podUid = uid) {
-    const inside = join(node().directory, 'kubelet/pods', podUid, emptyDir);
-    const directory = join(base(), podUid);
-    for (const path of [inside, directory]) mkdirSync(path, { recursive: true });
-    await execa('mount', ['--bind', inside, directory]);
-    onTestFinished(async () => void (await unmount(directory)));
-    return { inside, directory };
-  }
 
   const withUid = (pod: Pod, ifName: string, more: Changes = {}) => {
     const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=blue;K8S_POD_NAME=app;K8S_POD_UID=${uid}`;
@@ -228,10 +163,9 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
   test('a sandbox’s own directory that was bound to itself is unmounted, and goes', async () => {
     const pod = await node().pod();
     const directory = join(base(), pod.shortId);
-    mkdirSync(directory, { recursive: true });
-    await execa('mount', ['--bind', directory, directory]);
-    onTestFinished(async () => void (await unmount(directory)));
+    // The application listens by another mount, its container's.
     await made(pod, 'net1', { directory });
+    await mount(directory, '--bind', directory);
     expect(await pod.del('net1', { ...changes(), sharedDir: base() })).toMatchObject(ok);
     expect(isMounted(directory)).toBe(false);
     await nothingLeft();
@@ -240,9 +174,7 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
   test('kind 1: what an administrator mounted where a pod’s sockets lie stays', async () => {
     const pod = await node().pod();
     const directory = join(node().directory, 'volume');
-    mkdirSync(directory);
-    await execa('mount', ['-t', 'tmpfs', 'admins', directory]);
-    onTestFinished(async () => void (await unmount(directory)));
+    await mount(directory, '-t', 'tmpfs', 'admins');
     await made(pod, 'net1', { directory });
     expect(await pod.del('net1', changes())).toMatchObject(ok);
     expect(isMounted(directory)).toBe(true);
@@ -374,7 +306,8 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
     const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
     const script = `exec 3<>/dev/fuse; mount -i -t fuse.stuck -o ${options} stuck "$0" && echo mounted; exec sleep 600`;
     const server = execa('sh', ['-c', script, directory], { reject: false });
-    onTestFinished(async () => void (server.kill('SIGKILL'), await server, await unmount(directory)));
+    onTestFinished(() => void server.kill('SIGKILL'));
+    predecessor.willUnmount(directory);
     await new Promise<void>((resolve) => server.stdout?.once('data', () => resolve()));
     expect(isMounted(directory)).toBe(true);
     const impatient = { shortDir: base(), deadlines: { directoryMs: 300 } };
