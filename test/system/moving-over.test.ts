@@ -96,16 +96,16 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
   });
 
   test.each([
-    ['empty', []],
-    ['not empty', ['somebodys']],
-  ])('after a reboot the mount is gone: its directory goes if it is %s', async (_, files) => {
+    ['goes', []],
+    ['stays, since something lies in it', ['somebodys']],
+  ])('kind 2: after a reboot the mount is gone and its directory %s', async (_, files) => {
     const pod = await node().pod();
     const { inside, directory } = await bound();
     await made(pod, 'net1', { directory, inside });
     await unmount(directory);
     for (const file of files) writeFileSync(join(directory, file), '');
     expect(await pod.del('net1', changes())).toMatchObject(ok);
-    expect(existsSync(directory) ? readdirSync(directory) : []).toEqual(files);
+    expect(existsSync(directory)).toBe(files.length > 0);
     rmSync(directory, { recursive: true, force: true });
     await nothingLeft();
   });
