@@ -26,8 +26,8 @@ const isAbsent = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(cod
 /** Where the predecessor may have bound the directory of this attachment's socket to, whether or not it is mounted now. */
 export async function findPoints(remains: Remains, found: Found | undefined): Promise<string[]> {
   const { old, state } = remains;
-  const told = [...(found?.socket ? [dirname(found.socket)] : []), ...state.boundTo];
-  if (told.length === 0) return old.mount ? pointsOfPod(remains, basename(old.mount)) : await findUnnamed(remains);
+  const told = found?.socket ? [dirname(found.socket)] : state.boundTo;
+  if (!told) return old.mount ? pointsOfPod(remains, basename(old.mount)) : await findUnnamed(remains);
   const points = await Promise.all(told.map((path) => resolved(remains, path)));
   return [...new Set(points.filter((point) => point !== undefined))];
 }

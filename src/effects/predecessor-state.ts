@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -29,8 +30,8 @@ export interface State {
   readonly isTold: boolean;
   /** When the port had been made. */
   readonly writtenMs: number;
-  /** Where its directory was bound to: what a removal learned before the row went. */
-  readonly boundTo: readonly string[];
+  /** The directory of its socket, as a removal learned it before the row went. */
+  readonly boundTo?: readonly string[];
 }
 
 /** As the predecessor writes it. */
@@ -95,26 +96,35 @@ function readOne(path: string, isOurs = true): State | undefined {
     throw new Mismatch(`"${path}" is of the engine "vpp", which is not built in: remove the interface and the file`);
   const { vhostname } = saved;
   const isTold = typeof vhostname === 'string' && vhostname !== '';
-  const boundTo = Array.isArray(saved.boundTo) ? saved.boundTo.filter((place) => typeof place === 'string') : [];
-  return { sandbox, names: [isTold ? vhostname : `${sandbox}-${ifName}`], isTold, writtenMs, boundTo };
+  const boundTo = Array.isArray(saved.boundTo) && saved.boundTo.filter((place) => typeof place === 'string');
+  const names = [isTold ? vhostname : `${sandbox}-${ifName}`];
+  return { sandbox, names, isTold, writtenMs, ...(boundTo && { boundTo }) };
 }
 
 /**
  * The predecessor reads it as before: it knows no other member than its own. Not through the pool of threads, all of which may be stuck
  * in a pod's directory by now.
  */
-export function remember(path: string, state: State, vhostname: string, boundTo: readonly string[]): void {
-  const temporary = join(dirname(path), `.${basename(path)}`);
-  const fd = openSync(temporary, 'w', modeState);
+export function remember(path: string, state: State, { name: vhostname, socket = '' }: Found): void {
+  const saved = { vhostname, vhostmac: '', ifmac: '', boundTo: [dirname(socket)] };
+  const fd = openSync(temporaryOf(path), 'w', modeState);
   try {
-    writeFileSync(fd, JSON.stringify({ vhostname, vhostmac: '', ifmac: '', boundTo }));
+    writeFileSync(fd, JSON.stringify(saved));
     futimesSync(fd, state.writtenMs / 1000, state.writtenMs / 1000);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
-  renameSync(temporary, path);
+  renameSync(temporaryOf(path), path);
 }
+
+/** The last step of a removal. */
+export function forget(path: string): void {
+  rmSync(temporaryOf(path), { force: true });
+  rmSync(path, { force: true });
+}
+
+const temporaryOf = (path: string): string => join(dirname(path), `.${basename(path)}`);
 
 function objectIn(text: string): { readonly [key: string]: unknown } {
   try {

@@ -6,7 +6,7 @@
  *  V1 The state file goes last, and only once all that it spoke of is proved gone: what cannot be settled is owed.
  *  V2 What another attachment, another tool or an administrator may hold under the same name stays.
  */
-import { closeSync, lstatSync, openSync, rmSync } from 'node:fs';
+import { closeSync, lstatSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { owner, portName } from '../attachment.ts';
 import { defaultDeadlines, type Moment, polled, within } from '../deadlines.ts';
@@ -16,7 +16,7 @@ import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
 import { map, type Row, readMap, readUuid, readUuids } from './ovsdb.ts';
 import { deletePort } from './port-removal.ts';
 import { findPoints, isDead, leaveBound } from './predecessor-mount.ts';
-import { type Found, otherStates, type Remains, readState, remember } from './predecessor-state.ts';
+import { type Found, forget, otherStates, type Remains, readState, remember } from './predecessor-state.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
 import { interfaceType, type Switch, select, selectSwitch } from './switch.ts';
 
@@ -85,12 +85,12 @@ async function takeAway(remains: Remains): Promise<number> {
   });
   await attempt(() => leaveSockets(remains, found, points));
   for (const point of points) await attempt(() => leaveBound(remains, point, found));
-  // The row is all that tells where the mount is.
-  if (found?.socket && troubles.length > 0) remember(old.stateFile, state, found.name, points);
+  // The row is all that tells where the mount is, and a call that dies after it went must not have to guess.
+  if (found?.socket) remember(old.stateFile, state, found);
   const goneAt = found && (await ovs.patiently(() => deletePort(ovs, plan, found.id, [], call), call.end));
   if (!found && !state.isTold) await attempt(() => proveNone(remains));
   if (troubles.length > 0) throw troubles[0];
-  rmSync(old.stateFile, { force: true });
+  forget(old.stateFile);
   return goneAt ?? nextCfg;
 }
 

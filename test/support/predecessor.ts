@@ -29,9 +29,10 @@ interface Made {
 export function usePredecessor(theSwitch: () => Switch, node: () => Node) {
   const stateDir = () => join(node().directory, 'usrspcni');
   /** Where it bound directories to. */
-  const base = () => join(node().directory, 'vhost_sockets');
+  const base = () => join(node().directory, 'vhost sockets');
   const stateFile = (pod: Pod, ifName = 'net1') => join(stateDir(), `local-${pod.shortId}-${ifName}.json`);
-  const isMounted = (path: string) => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `);
+  const isMounted = (path: string) =>
+    readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path.replaceAll(' ', '\\040')} `);
   const unmount = (point: string) => execa('umount', ['--lazy', point], { reject: false });
 
   const mounted: string[] = [];
@@ -62,7 +63,7 @@ export function usePredecessor(theSwitch: () => Switch, node: () => Node) {
     mkdirSync(directory, { recursive: true });
     const settings =
       mode === 'client'
-        ? ['type=dpdkvhostuserclient', `options:vhost-server-path=${join(directory, name)}`]
+        ? ['type=dpdkvhostuserclient', `options:vhost-server-path=${JSON.stringify(join(directory, name))}`]
         : ['type=dpdkvhostuser'];
     const row = ['--', 'set', 'Interface', name, ...settings, ...marks];
     await theSwitch().vsctl('add-port', node().bridge, name, ...row);
@@ -81,7 +82,8 @@ export function usePredecessor(theSwitch: () => Switch, node: () => Node) {
 
   /** A pod's emptyDir, bound as the predecessor binds it. @returns where the switch, and where the pod has it */
   async function bound(podUid = uid) {
-    const inside = join(node().directory, 'kubelet/pods', podUid, emptyDir);
+    // A space is another character in the list of mounts.
+    const inside = join(node().directory, 'kubelet root/pods', podUid, emptyDir);
     const directory = join(base(), podUid);
     mkdirSync(inside, { recursive: true });
     await mount(directory, '--bind', inside);

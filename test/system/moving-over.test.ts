@@ -296,6 +296,26 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
     expect(readdirSync(stateDir())).toEqual([]);
   });
 
+  test.each(['umount2', 'rmdir', 'rename', 'unlink,unlinkat'])(
+    'a DEL that is killed at %s is completed by the next, which has to guess nothing',
+    async (syscall) => {
+      const pod = await node().pod();
+      const { inside, directory } = await bound();
+      const strangers = await bound('6c0d9e2a-6d5c-4c40-9d0e-0123456789ab');
+      await made(pod, 'net1', { directory, inside });
+      const temporary = join(stateDir(), `.local-${pod.shortId}-net1.json`);
+      const paths = [directory, stateFile(pod), temporary].flatMap((path) => ['-P', path]);
+      const under = ['strace', '-f', '-o', '/dev/null', ...paths, '-e', `inject=${syscall}:signal=SIGKILL`];
+      expect(await pod.del('net1', changes(), { under })).toMatchObject({ signal: 'SIGKILL' });
+      expect(existsSync(stateFile(pod))).toBe(true);
+      expect(await pod.del('net1', changes())).toMatchObject(ok);
+      expect([isMounted(directory), isMounted(strangers.directory)]).toEqual([false, true]);
+      await unmount(strangers.directory);
+      rmSync(strangers.directory, { recursive: true });
+      await nothingLeft();
+    },
+  );
+
   test('I10 a mounted file system that does not answer holds up no DEL, and is gone once its server is', async () => {
     const pod = await node().pod();
     const directory = join(base(), uid);
