@@ -16,7 +16,7 @@ import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
 import { map, type Row, readMap, readUuid, readUuids } from './ovsdb.ts';
 import { deletePort } from './port-removal.ts';
 import { findPoints, isDead, leaveBound } from './predecessor-mount.ts';
-import { type Found, forget, otherStates, type Remains, readState, remember } from './predecessor-state.ts';
+import { type Found, forget, otherStates, type Remains, readState, remember, type State } from './predecessor-state.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
 import { interfaceType, type Switch, select, selectSwitch } from './switch.ts';
 
@@ -140,8 +140,7 @@ async function isIts({ ovs, plan, state, others, call }: Remains, port: Row, dev
     return marks.owner === owner && id === plan.key.containerId && interfaceName === plan.key.ifName;
   }
   // Two files with one name: the first port was lost, the later attachment has made it again.
-  if (others.some((other) => other.isTold && other.names.includes(name) && other.writtenMs >= state.writtenMs))
-    return false;
+  if (others.some((other) => other.isTold && other.names.includes(name) && isLater(other, state))) return false;
   if (name === portName(plan.key) || !plan.bridge) return true;
   const [bridges] = await ovs.read(plan, [select('Bridge', [['ports', 'includes', port._uuid]], ['name'])], call.end);
   const bridge = bridges?.rows?.[0]?.name;
@@ -150,6 +149,10 @@ async function isIts({ ovs, plan, state, others, call }: Remains, port: Row, dev
     `port "${name}" is on bridge "${bridge}" instead of "${plan.bridge.name}": if the predecessor made it, delete it (ovs-vsctl del-port ${name})`,
   );
 }
+
+/** Files that a backup gave one time must not leave the port to each other. */
+const isLater = (one: State, other: State): boolean =>
+  one.writtenMs > other.writtenMs || (one.writtenMs === other.writtenMs && one.sandbox > other.sandbox);
 
 /** Its name is a guess, and nothing bears it: only if every vhost-user port is known to be another's, it is gone. */
 async function proveNone({ ovs, plan, old, others, call }: Remains): Promise<void> {
