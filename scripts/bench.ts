@@ -1,9 +1,10 @@
 /**
- * How long a call takes beside what it replaces, on a private switch: `npm run bench [-- --rounds N --ports N --at-once N]`.
+ * How long a call takes beside what it replaces, on a private switch: `npm run bench [-- --rounds N --ports N --at-once N --owed N]`.
  *
  * R1 is the least that a plugin made of programs does: for ADD ovs-vsctl find, add-port, find and host-local ADD; for DEL ovs-vsctl
  * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine. With etcd
- * and kube-apiserver there (npm run kube-assets) the same is done for a pod that an API server knows.
+ * and kube-apiserver there (npm run kube-assets) the same is done for a pod that an API server knows. With `--owed` a data directory that
+ * holds so many debts is compared with one that holds none: what they cost another attachment's calls, and recover.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,23 +15,28 @@ import { Cluster } from '../test/support/cluster.ts';
 import { createNetns, removeNetns } from '../test/support/netns.ts';
 import { clusterParts, cniPath, executable, missing } from '../test/support/requirements.ts';
 import { startSwitch } from '../test/support/switch.ts';
+import { copyDebt, writeDebtor } from './bench-owed.ts';
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '40' },
     ports: { type: 'string', default: '0' },
     'at-once': { type: 'string', default: '0' },
+    owed: { type: 'string', default: '0' },
   },
 });
 const rounds = Number(values.rounds);
 const standing = Number(values.ports);
 const crowd = Number(values['at-once']);
+const debts = Number(values.owed);
 
 interface Command {
   readonly program: string;
   readonly args: readonly string[];
   readonly env?: Record<string, string>;
   readonly input?: string;
+  /** 0, unless something else is meant to come. */
+  readonly exitCode?: number;
 }
 
 interface Sample {
@@ -49,7 +55,8 @@ function timed(name: string, ...commands: Command[]): void {
     const child = Bun.spawnSync(words(command), { ...surroundings(command), stderr: 'pipe' });
     wallMs += performance.now() - began;
     cpuMs += Number(child.resourceUsage.cpuTime.total) / 1000;
-    if (child.exitCode !== 0) throw new Error(`${name}: exit ${child.exitCode}: ${child.stdout}${child.stderr}`);
+    if (child.exitCode !== (command.exitCode ?? 0))
+      throw new Error(`${name}: exit ${child.exitCode}: ${child.stdout}${child.stderr}`);
   }
   samples.set(name, [...(samples.get(name) ?? []), { wallMs, cpuMs }]);
 }
@@ -173,6 +180,7 @@ try {
       console.log(`${what}: ${told(a)}; R1 ${told(b)}; ratio ${(a.seconds / b.seconds).toFixed(2)}`);
     }
   }
+  if (debts > 0) besideDebts(ours);
   report();
   where(trace);
 } finally {
@@ -180,6 +188,55 @@ try {
   await removeNetns(netns);
   await ovs.stop();
   rmSync(directory, { recursive: true, force: true });
+}
+
+/** One real debt, copied; then calls of others in its data directory and in one without debts, by turns. */
+function besideDebts(ours: (verb: string, id: string, changes: object, env?: Record<string, string>) => Command): void {
+  const [owing, clean] = [join(directory, 'owing'), join(directory, 'clean')];
+  const { name: type, settle } = writeDebtor(directory, join(cniPath, 'host-local'));
+  const env = { CNI_PATH: `${directory}:${cniPath}` };
+  const debtor = {
+    dataDir: owing,
+    ipam: { type, dataDir: join(directory, 'owed'), ranges: [[{ subnet: '10.0.0.0/8' }]] },
+  };
+  const key = { network: 'bench', containerId: 'd'.repeat(12), ifName: 'net1' };
+  timed('a debt', ours('ADD', key.containerId, debtor, env), ours('DEL', key.containerId, debtor, env));
+  const ids = Array.from({ length: debts - 1 }, (_, index) => `${index}`.padStart(12, 'e'));
+  copyDebt(owing, key, ids);
+  for (let round = 0; round < rounds; round++) {
+    const [id, other] = ['f', 'a'].map((letter) => `${round}`.padStart(12, letter)) as [string, string];
+    for (const verb of ['ADD', 'DEL']) {
+      timed(`${verb} beside debts`, ours(verb, id, { dataDir: owing }));
+      timed(`${verb} without`, ours(verb, other, { dataDir: clean }));
+    }
+  }
+  const recover = (dataDir: string, exitCode = 0): Command => {
+    const args = ['recover', '--json', '--data-dir', dataDir, '--ovsdb', ovs.ovsdb];
+    return { program: executable, args, env: { CNI_PATH: env.CNI_PATH }, exitCode };
+  };
+  timed('recover without', recover(clean));
+  timed('recover, owed', recover(owing, 3));
+  settle();
+  timed('recover, paid', recover(owing));
+  const left = readdirSync(owing).filter((file) => file.endsWith('.journal')).length;
+  if (left > 0) throw new Error(`${left} debts were not paid`);
+  console.log(`beside ${debts} owed removals (medians of ${rounds} rounds, and the dearest):`);
+  for (const verb of ['ADD', 'DEL']) {
+    const [beside, without] = [`${verb} beside debts`, `${verb} without`].map((name) => median(name, 'wallMs'));
+    const most = Math.max(...(samples.get(`${verb} beside debts`) ?? []).map(({ wallMs }) => wallMs));
+    console.log(`  ${verb} ${ratio(beside, without)}; at most ${most.toFixed(1)} ms`);
+  }
+  const base = median('recover without', 'wallMs');
+  for (const what of ['owed', 'paid']) {
+    const each = (median(`recover, ${what}`, 'wallMs') - base) / debts;
+    console.log(
+      `  recover, for each debt that is ${what} after it: ${ratio(each, median('DEL without', 'wallMs'), 'a DEL')}`,
+    );
+  }
+}
+
+function ratio(a = Number.NaN, b = Number.NaN, against = 'without'): string {
+  return `${a.toFixed(1)} ms, ${against} ${b.toFixed(1)} ms, ratio ${(a / b).toFixed(2)}`;
 }
 
 /** As plugins made of programs do it. */

@@ -10,6 +10,8 @@ const CLOCK_BOOTTIME = 7;
 
 const SIGKILL = 9;
 
+const UMOUNT_NOFOLLOW = 8;
+
 interface Libc {
   flock(fd: number, operation: number): number;
   umount2(path: Uint8Array, flags: number): number;
@@ -59,8 +61,9 @@ export function setFileAttribute(fd: number, isSet: boolean): void {
     throw Object.assign(new Error('ENOTSUP: the extended attribute cannot be changed'), { code: 'ENOTSUP' });
 }
 
-/** umount2(2), without flags. @returns false if it is in use, or no mount. */
-export const unmount = (path: string): boolean => libcOf().umount2(new TextEncoder().encode(`${path}\0`), 0) === 0;
+/** umount2(2); no symlink is followed. It asks nothing of the file system: a stuck one is as good. @returns false if it is in use, or no mount. */
+export const unmount = (path: string): boolean =>
+  libcOf().umount2(new TextEncoder().encode(`${path}\0`), UMOUNT_NOFOLLOW) === 0;
 
 /** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): what proc(5) counts in. */
 export function sinceBootMs(): number {

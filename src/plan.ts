@@ -24,6 +24,9 @@ import type { FilePlan, Plan, PodPlace, PortPlan, SocketDirPlan } from './machin
 /** The predecessor's, where no container mounts the volume. */
 const defaultMountPath = '/var/lib/cni/usrspcni';
 
+/** Where the predecessor bound directories whose path is too long to; it has no setting for it. */
+const predecessorShortDir = '/var/lib/vhost_sockets';
+
 export function planOf(request: AddRequest, place?: PodPlace): Plan {
   const { key, config } = request;
   const socketDir = socketDirOf(key, config, place);
@@ -66,6 +69,7 @@ export function removalPlan(request: DelRequest): Plan {
       stateFile: join(config.predecessorDir, `local-${shortId(key)}-${key.ifName}.json`),
       directories: [socketDir.base, directoryOf(socketDir)],
       ...(pod?.uid && { mount: join(shortDir, pod.uid) }),
+      bases: [...new Set([shortDir, predecessorShortDir])],
     },
   };
 }

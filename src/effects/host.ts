@@ -171,7 +171,8 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
     case 'port':
       // Marks say what there is to remove: no plan is needed.
       if (verb === 'remove') {
-        const before = plan.predecessor && (await removePredecessors(ovs, plan, plan.predecessor, call));
+        const reach = { ...call, directoryMs: deadlines.directoryMs };
+        const before = plan.predecessor && (await removePredecessors(ovs, plan, plan.predecessor, reach));
         return await removePort(ovs, request, call, before);
       }
       if (!port) return nothingToDo;

@@ -128,8 +128,10 @@ export interface PredecessorPlan {
   readonly stateFile: string;
   /** Where a socket may lie that no row names. */
   readonly directories: readonly string[];
-  /** Where it bound the pod's directory to. */
+  /** Where it bound the pod's directory to, by the pod's uid, if it did; a row or the list of mounts knows better. */
   readonly mount?: string;
+  /** Directories in which it made such places. */
+  readonly bases?: readonly string[];
 }
 
 /** What one ADD intends. A step without a plan is not taken. */

@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
@@ -20,13 +21,14 @@ import { ensureBridge } from '../../src/effects/bridge.ts';
 import { ensureDeviceInfo, removeDeviceInfo } from '../../src/effects/device-info.ts';
 import { createHost } from '../../src/effects/host.ts';
 import { ensureAddress, removeAddress } from '../../src/effects/ipam.ts';
+import { map, named } from '../../src/effects/ovsdb.ts';
 import { ensurePort } from '../../src/effects/port.ts';
 import { removePredecessors } from '../../src/effects/predecessor.ts';
 import { ensurePublication, removePublication } from '../../src/effects/publication.ts';
 import { ensureSocketDir, removeSocketDir } from '../../src/effects/socket-dir.ts';
-import { isBehind, selectSwitch } from '../../src/effects/switch.ts';
+import { isBehind, select, selectSwitch } from '../../src/effects/switch.ts';
 import type { Plan } from '../../src/machines/protocol.ts';
-import { call, keyOf, scene } from '../support/effect-parts.ts';
+import { call, keyOf, type Scene, scene } from '../support/effect-parts.ts';
 
 let root = '';
 beforeEach(() => {
@@ -236,5 +238,66 @@ describe('what the predecessor left', () => {
     await removePredecessors(s.ovs, s.plan(), left(s.sharedDir, 'v1'), call());
     expect(readdirSync(s.sharedDir)).toEqual(['v11']);
     for (const server of servers) server.close();
+  });
+
+  /** A port of the predecessor's: ours, without its marks. */
+  async function predecessorsPort(s: Scene, name: string, directory: string) {
+    mkdirSync(directory, { recursive: true });
+    const plan = s.plan({ port: { name, file: name, directory } });
+    await ensureBridge(s.ovs, plan, plan.bridge, call());
+    await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+    const unmark = { op: 'update', table: 'Port', where: [['name', '==', name]], row: { external_ids: ['map', []] } };
+    await s.ovs.read(plan, [unmark], soon());
+    s.ovs.close();
+    return plan;
+  }
+  const portsOf = async (s: Scene) => (await s.ovs.read(s.plan(), [select('Port', [], ['name'])], soon()))[0]?.rows;
+
+  test('kind 2: the directory that it made for its mount goes after a reboot, where its row alone says so', async () => {
+    const s = await scene();
+    const directory = join(root, 'base', '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab');
+    const plan = await predecessorsPort(s, 'v1', directory);
+    await removePredecessors(s.another(), plan, left(s.sharedDir, 'v1'), call());
+    expect(readdirSync(join(root, 'base'))).toEqual([]);
+  });
+
+  test('kind 2: its state file stays as long as a port may be what it spoke of', async () => {
+    const s = await scene();
+    const plan = await predecessorsPort(s, 'v1', s.sharedDir);
+    const old = left(s.sharedDir, 'v1');
+    writeFileSync(old.stateFile, '{"vhostna');
+    await expect(removePredecessors(s.another(), plan, old, call())).rejects.toThrow(/v1.*remove the file/);
+    expect(readdirSync(root)).toEqual(['local.json']);
+  });
+
+  test('kind 1: a port that a later attachment has made again under the same name stays', async () => {
+    const s = await scene();
+    const plan = await predecessorsPort(s, 'v1', s.sharedDir);
+    const old = left(s.sharedDir, 'v1');
+    writeFileSync(join(root, 'local-beef0000beef-net1.json'), '{"vhostname":"v1"}');
+    utimesSync(old.stateFile, 1, 1);
+    await removePredecessors(s.another(), plan, old, call());
+    expect(await portsOf(s)).toContainEqual({ name: 'v1' });
+    expect(readdirSync(root)).toEqual(['local-beef0000beef-net1.json']);
+  });
+
+  test('kind 2: what a removal knows by the row is in the state file before the row goes', async () => {
+    const s = await scene();
+    const directory = join(root, 'base', '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab');
+    const plan = await predecessorsPort(s, 'v1', directory);
+    const path = map({ 'vhost-server-path': join(directory, 'v2') });
+    await s.ovs.read(
+      plan,
+      [
+        { op: 'insert', table: 'Interface', row: { name: 'v2', options: path }, 'uuid-name': 'i' },
+        { op: 'insert', table: 'Port', row: { name: 'v2', interfaces: named('i') }, 'uuid-name': 'p' },
+        { op: 'mutate', table: 'Bridge', where: [], mutations: [['ports', 'insert', named('p')]] },
+      ],
+      soon(),
+    );
+    const old = left(s.sharedDir, 'v1');
+    await expect(removePredecessors(s.another(), plan, old, call())).rejects.toThrow(/port "v2"/);
+    expect(await portsOf(s)).not.toContainEqual({ name: 'v1' });
+    expect(JSON.parse(readFileSync(old.stateFile, 'utf8'))).toMatchObject({ vhostname: 'v1', boundTo: [directory] });
   });
 });
