@@ -228,7 +228,7 @@ export const bugs: readonly Bug[] = [
     title: 'what was at rest is released without the going mark',
     patches: [
       {
-        file: 'src/recovery/recover.ts',
+        file: 'src/recovery/one.ts',
         search: '    if (journal.records.length > 0 && !journal.going) journal.markGoing();\n',
         replace: '',
       },
@@ -240,9 +240,9 @@ export const bugs: readonly Bug[] = [
     title: 'GC takes what came to rest after it was called',
     patches: [
       {
-        file: 'src/recovery/recover.ts',
-        search: 'if (staleSince !== undefined && !isLater(journal, staleSince)) {',
-        replace: 'if (staleSince !== undefined) {',
+        file: 'src/recovery/one.ts',
+        search: 'return isLater(journal, purpose.since)',
+        replace: 'return false',
       },
     ],
     suites: [fault('test/fault/clock.test.ts', 'GC')],
@@ -265,7 +265,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/port.ts',
-        search: 'isBehind(root?.rows?.[0])',
+        search: 'isBehind(state)',
         replace: 'false',
       },
     ],
@@ -288,9 +288,9 @@ export const bugs: readonly Bug[] = [
     title: 'what may go is looked for before the fence is had',
     patches: [
       {
-        file: 'src/effects/port-removal.ts',
-        search: 'const [root, own] = await ovs.fenced(plan, operations, call);',
-        replace: 'const [root, own] = await ovs.read(plan, operations, call.end);',
+        file: 'src/effects/own-ports.ts',
+        search: 'await ovs.fenced(plan, questions(sought), call)',
+        replace: 'await ovs.read(plan, questions(sought), call.end)',
       },
     ],
     suites: [unit('test/effects/port-view.test.ts', 'came after it')],

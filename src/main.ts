@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   const { machineForPeople } = await import('./node.ts');
   const interactive = process.stdout.isTTY === true && !process.env.NO_COLOR;
   const terminal = { args: process.argv.slice(2), stdout, stderr, interactive, version };
-  return await runCli(terminal, machineForPeople(clock, process.pid));
+  return await runCli(terminal, machineForPeople(clock, process.pid, process.env.CNI_PATH));
 }
 
 process.exit(await main());

@@ -53,9 +53,10 @@ function forked(now: Date): Date {
   return new Date(now.getTime() - (sinceBootMs() - (startTicks + 1) * tickMs));
 }
 
-export const machineForPeople = (clock: () => Date, pid: number): Machine => ({
+export const machineForPeople = (clock: () => Date, pid: number, path: string | undefined): Machine => ({
   disk: realDisk,
-  host: () => createHost(defaultDeadlines),
+  host: (elsewhere) => createHost(defaultDeadlines, elsewhere),
+  path: (path ?? '').split(':').filter((directory) => directory.startsWith('/')),
   clock,
   pid,
 });

@@ -10,6 +10,7 @@ import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import type { Host } from '../effects/host.ts';
 import type { Disk } from '../journal/disk.ts';
+import type { Elsewhere } from '../machines/protocol.ts';
 import { forget } from '../recovery/forget.ts';
 import { withLease } from '../recovery/lease.ts';
 import { isOwed, type KnownPort, type Recovered } from '../recovery/options.ts';
@@ -29,7 +30,10 @@ export interface Terminal {
 
 export interface Machine {
   readonly disk: Disk;
-  readonly host: () => Host;
+  /** @param elsewhere where things may be too, that are no more where a journal says */
+  readonly host: (elsewhere?: Elsewhere) => Host;
+  /** Directories of IPAM programs, as the environment has them (CNI_PATH, split). */
+  readonly path: readonly string[];
   readonly clock: () => Date;
   readonly pid: number;
 }
@@ -46,6 +50,7 @@ const options = {
   forget: { type: 'string' },
   'data-dir': { type: 'string', default: defaultDataDir },
   ovsdb: { type: 'string', default: defaultOvsdb },
+  kubeconfig: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
   version: { type: 'boolean', default: false },
 } as const;
@@ -54,7 +59,7 @@ const options = {
 const commands: { readonly [command: string]: { readonly words: number; readonly options: readonly string[] } } = {
   list: { words: 1, options: [] },
   show: { words: 3, options: [] },
-  recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb'] },
+  recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'] },
 };
 
 const common: readonly string[] = ['json', 'data-dir'];
@@ -172,7 +177,10 @@ async function recoverAlone(words: Words, terminal: Terminal, machine: Machine):
     since: machine.clock().toISOString(),
     command: `userspace ${terminal.args.join(' ')}`,
   };
-  return await withLease(dataDir, me, () => recoverAll(words, terminal, machine));
+  const leased = await withLease(dataDir, me, () => recoverAll(words, terminal, machine));
+  if (leased.kind === 'done') return leased.value;
+  const message = `${leased.to}; it makes another round for this one`;
+  return said(terminal, words.values.json ? json({ left: message, attachments: [] }) : `${message}\n`);
 }
 
 /** A switch that starts with the machine, or that is a pod itself, is given a minute. */
@@ -192,7 +200,8 @@ async function whenSwitchAnswers({ values }: Words, machine: Machine): Promise<v
 }
 
 async function recoverAll({ values }: Words, terminal: Terminal, machine: Machine): Promise<number> {
-  const host = machine.host();
+  const { ovsdb, kubeconfig } = values;
+  const host = machine.host({ ovsdb, path: machine.path, ...(kubeconfig && { kubeconfig: resolve(kubeconfig) }) });
   const others: KnownPort[] = [];
   const colours = paint(terminal.interactive);
   try {

@@ -18,7 +18,8 @@ configuration of type "userspace" on stdin. For people:
   --dry-run          recover says what it would do, and changes nothing
   --data-dir DIR     where the journals are (default /var/lib/cni/userspace)
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
-                     for ports without a journal; each attachment's own is in its journal
+                     for ports without a journal, and for an attachment's own database that moved
+  --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
   --version          the version of this executable
 
 Exit codes: 0 done, nothing left to do; 1 it failed; 2 wrong words; 3 something is owed (try recover again once

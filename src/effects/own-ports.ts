@@ -51,7 +51,7 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
   const byMarks = rows.filter((row) => isOwn(marksOf(row), call));
   const { byId, byName, device } = answersOf(sought, more);
   // An administrator who wants to keep it marks it.
-  const recorded = byId && [undefined, owner].includes(marksOf(byId).owner) ? [byId] : [];
+  const recorded = byId && isFreeOf(plan, marksOf(byId)) ? [byId] : [];
   const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
   const settled = named && isSettled(sought, device, call);
   const found = [...byMarks, ...recorded, ...(named && settled === 'own' ? [named] : [])];
@@ -63,6 +63,10 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
     unsettled: settled === 'unsettled' && own.size === 0 ? unsettledPort(plan) : undefined,
   };
 }
+
+/** Whether marks do not say that it is another's. */
+const isFreeOf = ({ key }: Plan, marks: Marks): boolean =>
+  marks.owner === undefined || (isOurs(marks) && marks.key === keyText(key));
 
 const columns = ['_uuid', 'name', 'interfaces', 'external_ids'];
 

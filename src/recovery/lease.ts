@@ -1,6 +1,7 @@
 /**
- * One reconciler at a time on a node: a lease with a heartbeat, which tells who holds it and since when. It saves work; what keeps two
- * from harm is the lock of each attachment (ADR 0001).
+ * One reconciler at a time on a node: a lease with a heartbeat, which tells what holds it and since when. It saves work; what keeps two
+ * from harm is the lock of each attachment (ADR 0001). One that is refused leaves word, and the one at work makes another round: the
+ * switch may have come back since it was asked.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,10 +20,20 @@ interface Holder {
   readonly command: string;
 }
 
-/** @throws Error naming the holder, if one that lives does not end in a few seconds. */
-export async function withLease<T>(dataDir: string, me: Holder, action: () => Promise<T>): Promise<T> {
+/** What came of a recovery that wanted the lease. */
+export type Leased<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  /** Another process is at work, and makes another round for this one. */
+  | { readonly kind: 'left'; readonly to: string };
+
+/** Rounds for those that left word: more often than this they would be served by the next timer. */
+const roundsMax = 5;
+
+/** @throws what `action` throws */
+export async function withLease<T>(dataDir: string, me: Holder, action: () => Promise<T>): Promise<Leased<T>> {
   const { lock } = await import('proper-lockfile');
   const told = join(dataDir, 'recover.holder');
+  const word = join(dataDir, 'recover.again');
   const options = {
     lockfilePath: join(dataDir, 'recover.lock'),
     realpath: false,
@@ -31,10 +42,15 @@ export async function withLease<T>(dataDir: string, me: Holder, action: () => Pr
     // It is taken for dead when the machine stood still: the locks of the attachments hold all the same.
     onCompromised: () => undefined,
   };
-  const give = await patiently(() => lock(dataDir, options), options.lockfilePath, told);
+  const give = await patiently({ take: () => lock(dataDir, options), lease: options.lockfilePath, told, word, me });
+  if (typeof give === 'string') return { kind: 'left', to: give };
   tolerate(() => writeFileSync(told, `${JSON.stringify(me)}\n`, { mode: 0o600 }));
   try {
-    return await action();
+    for (let round = 1; ; round++) {
+      tolerate(() => rmSync(word, { force: true }));
+      const value = await action();
+      if (!existsSync(word) || round === roundsMax) return { kind: 'done', value };
+    }
   } finally {
     tolerate(() => rmSync(told, { force: true }));
     await give().catch(() => undefined);
@@ -42,11 +58,7 @@ export async function withLease<T>(dataDir: string, me: Holder, action: () => Pr
 }
 
 /** A disk that takes no lease is no reason not to recover what is on it. */
-async function patiently(
-  take: () => Promise<() => Promise<void>>,
-  lease: string,
-  told: string,
-): Promise<() => Promise<void>> {
+async function patiently({ take, lease, told, word, me }: Wanted): Promise<(() => Promise<void>) | string> {
   for (let waited = 0; ; waited += pauseMs) {
     try {
       return await take();
@@ -56,9 +68,22 @@ async function patiently(
     const holder = readHolder(told);
     // Killed: its heartbeat need not be waited for.
     if (holder && !existsSync(`/proc/${holder.pid}`)) tolerate(() => rmSync(lease, { recursive: true, force: true }));
-    else if (waited >= patienceMs) throw new Error(heldBy(holder));
-    else await sleep(pauseMs);
+    else if (waited >= patienceMs) return heldBy(holder);
+    else {
+      // Before each look: the holder that ends after the last one leaves the lease to us.
+      tolerate(() => writeFileSync(word, `${JSON.stringify(me)}\n`, { mode: 0o600 }));
+      await sleep(pauseMs);
+    }
   }
+}
+
+interface Wanted {
+  readonly take: () => Promise<() => Promise<void>>;
+  /** Paths: of the lease, of what tells its holder, of the word that is left for it. */
+  readonly lease: string;
+  readonly told: string;
+  readonly word: string;
+  readonly me: Holder;
 }
 
 function tolerate(action: () => void): void {

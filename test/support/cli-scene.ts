@@ -115,7 +115,7 @@ export async function cliScene(): Promise<CliScene> {
       interactive,
       version: '1.2.3',
     };
-    const exitCode = await runCli(terminal, { disk: realDisk, host, clock, pid: process.pid });
+    const exitCode = await runCli(terminal, { disk: realDisk, host, path: [], clock, pid: process.pid });
     return { exitCode, out: out.join(''), err: err.join('') };
   };
   const scene: CliScene = {
