@@ -10,11 +10,14 @@ const CLOCK_BOOTTIME = 7;
 
 const SIGKILL = 9;
 
+const PR_SET_CHILD_SUBREAPER = 36;
+
 interface Libc {
   flock(fd: number, operation: number): number;
   umount2(path: Uint8Array, flags: number): number;
   clock_gettime(clock: number, time: BigInt64Array): number;
   kill(pid: number, signal: number): number;
+  prctl(operation: number, a: bigint, b: bigint, c: bigint, d: bigint): number;
 }
 
 let libc: Libc | undefined;
@@ -25,6 +28,7 @@ const libcOf = () => {
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
     kill: { args: ['i32', 'i32'], returns: 'i32' },
+    prctl: { args: ['i32', 'u64', 'u64', 'u64', 'u64'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -120,6 +124,7 @@ export function fetchBy(url: URL, { headers, ...options }: FetchOptions): Promis
 }
 
 export interface Child {
+  readonly pid: number;
   readonly stdout: ReadableStream<Uint8Array>;
   readonly stderr: ReadableStream<Uint8Array>;
   /** Its end: exit code, or the name of the signal that ended it. */
@@ -128,24 +133,37 @@ export interface Child {
   kill(): void;
 }
 
+interface Spawned {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: { readonly [name: string]: string };
+  readonly stdin: string;
+  /** Handed to it in order, above 2. */
+  readonly fds: readonly number[];
+}
+
 /**
- * Starts a program without arguments; fds above 2 are handed to it in order. Bun's own: node:child_process takes 4 ms more.
+ * Starts a program, in a process group of its own. Bun's own: node:child_process takes 4 ms more.
+ *
+ * This process becomes the reaper of what its descendants leave behind (prctl(2), PR_SET_CHILD_SUBREAPER), in whatever session they
+ * are: a descendant whose parent has ended is a child of ours, and is found when it has to go.
  * @throws errno exceptions (`code: 'ENOENT'`, `'ETXTBSY'` …) if it does not start.
  */
-export function spawnProgram(
-  file: string,
-  env: { readonly [name: string]: string },
-  stdin: string,
-  fds: readonly number[],
-): Child {
+export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
+  libcOf().prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
   const stdio = [new TextEncoder().encode(stdin), 'pipe', 'pipe', ...fds] as const;
-  // In a process group of its own.
-  const child = Bun.spawn([file], { env, detached: true, stdio: [...stdio] });
+  const child = Bun.spawn([file, ...args], { env, detached: true, stdio: [...stdio] });
   const ended = child.exited.then(() => ({
     exitCode: child.exitCode,
     signal: child.signalCode === null ? null : String(child.signalCode),
   }));
-  return { stdout: child.stdout, stderr: child.stderr, ended, kill: () => void libcOf().kill(-child.pid, SIGKILL) };
+  return {
+    pid: child.pid,
+    stdout: child.stdout,
+    stderr: child.stderr,
+    ended,
+    kill: () => void libcOf().kill(-child.pid, SIGKILL),
+  };
 }
 
 /** @throws SyntaxError, whose message may quote the text. */

@@ -20,6 +20,7 @@ export interface Finished {
 
 export interface Program {
   readonly file: string;
+  readonly args?: readonly string[];
   readonly env: { readonly [name: string]: string };
   readonly stdin: string;
   /** Descriptors of locks. */
@@ -33,10 +34,10 @@ const stderrTail = 2048;
 /** A grandchild may keep the pipes open for ever: what it says after its parent has ended is of no interest. */
 const drainMs = 500;
 
-export async function run({ file, env, stdin, locks, end }: Program): Promise<Finished> {
+export async function run({ file, args = [], env, stdin, locks, end }: Program): Promise<Finished> {
   let child: Child;
   try {
-    child = spawnProgram(file, env, stdin, locks);
+    child = spawnProgram({ file, args, env, stdin, fds: locks });
   } catch (error) {
     const spawnError = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     return { exitCode: null, signal: null, spawnError, timedOut: false, stdout: '', stderr: '' };
