@@ -123,6 +123,10 @@ export function fetchBy(url: URL, { headers, ...options }: FetchOptions): Promis
   }
 }
 
+/** Of this process, for a program that is to find what its own caller has set. */
+export const environment = (): { readonly [name: string]: string } =>
+  Object.fromEntries(Object.entries(Bun.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+
 export interface Child {
   readonly pid: number;
   readonly stdout: ReadableStream<Uint8Array>;

@@ -1,3 +1,9 @@
+/**
+ * away: no answer came. unauthorized: the credentials are not accepted (401). forbidden: the account has not the right (403).
+ * too long: the annotations together would be over the API server's limit.
+ */
+type Why = 'away' | 'unauthorized' | 'forbidden' | 'too long';
+
 /** Why the API server cannot be used, with the CNI code that says whether coming back helps. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -5,8 +11,7 @@ export class ApiError extends Error {
   constructor(
     readonly code: number,
     message: string,
-    /** Rights are missing (403). */
-    readonly forbidden = false,
+    readonly why?: Why,
   ) {
     super(message);
   }

@@ -18,6 +18,7 @@ import type {
   Verb,
 } from '../machines/protocol.ts';
 import { ApiServers } from './api-servers.ts';
+import { Away } from './away.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
@@ -59,13 +60,21 @@ export interface Host {
   bootId(): string;
   /** Of this boot: which of two sandboxes is the later one. */
   moment(): string;
+  /** What was away or silent is asked again. */
+  forgetAway(): void;
   close(): void;
 }
 
+interface HostOptions {
+  /** What did not answer once is not asked again, until `forgetAway`. */
+  readonly remembersAway?: boolean;
+}
+
 /** @param elsewhere where to look too, when the place that a plan names has a thing no more */
-export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Host {
-  const ovs = new Switch(deadlines);
-  const api = new ApiServers(deadlines);
+export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, options: HostOptions = {}): Host {
+  const away = new Away(options.remembersAway === true);
+  const ovs = new Switch(deadlines, away);
+  const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
   return {
     perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines, elsewhere }, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
@@ -79,6 +88,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Hos
     netnsTroubles,
     bootId,
     moment: momentOfBoot,
+    forgetAway: () => away.forget(),
     close: () => {
       ovs.close();
       api.forget();

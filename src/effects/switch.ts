@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { code, fenceName, keyText, owner } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
+import { Away, askedBefore } from './away.ts';
 import {
   map,
   type Operation,
@@ -25,10 +26,14 @@ const reconnectPauseMs = 50;
 
 export class Switch {
   readonly #deadlines: Deadlines;
+  readonly #away: Away;
   readonly #sessions = new Map<string, Session>();
+  /** The database that was asked last. */
+  #asked = '';
 
-  constructor(deadlines: Deadlines) {
+  constructor(deadlines: Deadlines, away = new Away(false)) {
     this.#deadlines = deadlines;
+    this.#away = away;
   }
 
   /** Reads, by whoever has the fence already or does not mind what lands later. @throws Unreachable, TransactionError */
@@ -37,7 +42,7 @@ export class Switch {
     operations: readonly Operation[],
     end: Moment,
   ): Promise<readonly OperationResult[]> {
-    return await (await this.#open(ovsdb, end)).transact(operations, end);
+    return await this.#asking(ovsdb, end, (session) => session.transact(operations, end));
   }
 
   /**
@@ -45,8 +50,8 @@ export class Switch {
    * will. @throws Unreachable, TransactionError
    */
   async fenced(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
-    const session = await this.#open(plan.ovsdb, call.end);
-    return await session.fenced(fenceName(plan.key, call.instance), operations, call.end);
+    const fence = fenceName(plan.key, call.instance);
+    return await this.#asking(plan.ovsdb, call.end, (session) => session.fenced(fence, operations, call.end));
   }
 
   /** A removal is tried again while the database is away for a moment. */
@@ -57,7 +62,11 @@ export class Switch {
         return await action();
       } catch (error) {
         const broken = error instanceof Unreachable && (error.refused || this.#isBroken());
-        if (!broken || now() >= patience) throw error;
+        if (!broken || this.#away.isKnown(error)) throw error;
+        if (now() >= patience) {
+          this.#away.note(this.#asked, asAway(error));
+          throw error;
+        }
         await sleep(reconnectPauseMs);
       }
     }
@@ -66,6 +75,13 @@ export class Switch {
   close(): void {
     for (const session of this.#sessions.values()) session.close();
     this.#sessions.clear();
+  }
+
+  async #asking<T>(ovsdb: string, end: Moment, question: (session: Session) => Promise<T>): Promise<T> {
+    this.#asked = ovsdb;
+    const asking = async () => await question(await this.#open(ovsdb, end));
+    const silent = (error: unknown) => (error instanceof Unreachable && error.silent ? asAway(error) : undefined);
+    return await this.#away.ask(ovsdb, asking, silent);
   }
 
   #isBroken(): boolean {
@@ -80,6 +96,8 @@ export class Switch {
     return session;
   }
 }
+
+const asAway = ({ message }: Unreachable): Unreachable => new Unreachable(askedBefore(message));
 
 /** What every row of ours bears in external_ids. */
 export const instanceMarks = (call: Pick<Call, 'instance'>) => ({ owner, instance: call.instance });

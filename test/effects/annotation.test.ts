@@ -2,16 +2,16 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Addresses, keyHash } from '../../src/attachment.ts';
 import { parseAdd } from '../../src/cni/request.ts';
-import { type Deadlines, defaultDeadlines } from '../../src/deadlines.ts';
+import type { Deadlines } from '../../src/deadlines.ts';
 import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
-import { Kubernetes } from '../../src/effects/kubernetes.ts';
+import type { Kubernetes } from '../../src/effects/kubernetes.ts';
 import { lookUpPod } from '../../src/effects/pod.ts';
 import type { AnnotationPlan } from '../../src/machines/protocol.ts';
 import { planOf } from '../../src/plan.ts';
 import { namespace, sharing, tokenOf, writeKubeconfig } from '../support/api.ts';
 import { environment, host, network, textOf } from '../support/cni-requests.ts';
 import { appNetutil, podInfoFile, testpmdScript } from '../support/consumers.ts';
-import { soon, troubleOf } from '../support/effect-parts.ts';
+import { openApi, soon, troubleOf } from '../support/effect-parts.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -51,7 +51,7 @@ async function made(
   onTestFinished(() => server.stop());
   const { metadata } = await server.createPod({ name: 'app', annotations, ...sharing({ emptyDir: {} }) });
   const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
-  const api = await Kubernetes.open(kubeconfig, { ...defaultDeadlines, ...deadlines });
+  const api = await openApi(kubeconfig, deadlines);
   const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=app;K8S_POD_UID=${metadata.uid}`;
   const planned = async ({ ifName = 'net1', containerId: id = containerId, config = {} }: Partial<Parameters> = {}) => {
     const env = environment({ CNI_ARGS: args, CNI_IFNAME: ifName, CNI_CONTAINERID: id });
@@ -70,12 +70,16 @@ async function made(
     annotations: () => server.annotations('app'),
     ensure: async (more = {}) => {
       const other = await planned(more);
-      return await ensureAnnotation(api, other.key, other.plan, addresses, more.isLater ?? never, patience());
+      return await ensureAnnotation({ api, ...other, patience: patience() }, addresses, more.isLater ?? never);
     },
-    remove: (settled = true) => removeAnnotation(api, key, plan, settled ? { settled: true } : undefined, patience()),
-    find: () => findAnnotation(api, key, plan, addresses, patience()),
+    remove: (settled = true) =>
+      removeAnnotation({ api, key, plan, patience: patience() }, settled ? { settled: true } : undefined),
+    find: () => findAnnotation({ api, key, plan, patience: patience() }, addresses),
   };
 }
+
+/** Another process' client, at the same attachment. */
+const sceneOf = ({ key, plan }: Made, api: Kubernetes) => ({ api, key, plan, patience: patience() });
 
 const patches = ({ requests }: StandInApi) => requests.filter(({ method }) => method === 'PATCH');
 
@@ -163,7 +167,7 @@ describe('the annotation', () => {
 describe('what was seen of the pod before another call changed it', () => {
   const attachedSince = async () => {
     const one = await made({ theirs: 'stays' });
-    const other = await Kubernetes.open(one.plan.kubeconfig, defaultDeadlines);
+    const other = await openApi(one.plan.kubeconfig);
     await other.pod(one.plan.pod, patience());
     await one.ensure();
     return { one, other };
@@ -171,7 +175,7 @@ describe('what was seen of the pod before another call changed it', () => {
 
   it('is no reason to leave an entry where it is', async () => {
     const { one, other } = await attachedSince();
-    await removeAnnotation(other, one.key, one.plan, { settled: true }, patience());
+    await removeAnnotation(sceneOf(one, other), { settled: true });
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
@@ -179,7 +183,7 @@ describe('what was seen of the pod before another call changed it', () => {
     const { one, other } = await attachedSince();
     await other.pod(one.plan.pod, patience());
     await one.remove();
-    await ensureAnnotation(other, one.key, one.plan, addresses, never, patience());
+    await ensureAnnotation(sceneOf(one, other), addresses, never);
     expect(await one.find()).toEqual({ kind: 'ok' });
   });
 
@@ -203,15 +207,15 @@ describe('a removal that cannot know what is on its way', () => {
   // An ADD that waits for the lock has looked the pod up before it: what it saw then says nothing of its predecessor's writes.
   it.each(['nothing', 'what was before its predecessor'])('makes it refused, having seen %s', async (seen) => {
     const one = await made({}, { apiRetryMs: 0 });
-    const other = await Kubernetes.open(one.plan.kubeconfig, defaultDeadlines);
+    const other = await openApi(one.plan.kubeconfig);
     if (seen !== 'nothing') await other.pod(one.plan.pod, patience());
     await one.server.patchStatus('app', { metadata: { annotations: { theirs: 'stays' } } });
     const held = one.server.hold();
-    const late = one.ensure().catch((error) => error.message);
+    const late = one.ensure();
     await held.received;
-    expect(await removeAnnotation(other, one.key, one.plan, undefined, patience())).toEqual({ kind: 'ok' });
+    expect(await removeAnnotation(sceneOf(one, other), undefined)).toEqual({ kind: 'ok' });
     expect(await held.deliver()).toBe(409);
-    expect(await late).toContain('refused to write pod');
+    expect(troubleOf(await late).message).toContain('refused to write pod');
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 

@@ -1,9 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { defaultDeadlines } from '../../src/deadlines.ts';
-import { Kubernetes } from '../../src/effects/kubernetes.ts';
 import { lookUpPod } from '../../src/effects/pod.ts';
 import { namespace, type PodOptions, sharing, tokenOf, writeKubeconfig } from '../support/api.ts';
-import { soon } from '../support/effect-parts.ts';
+import { openApi, soon } from '../support/effect-parts.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -11,10 +9,7 @@ async function lookedUp(options: Omit<PodOptions, 'name'>, uid?: string | 'its o
   const server = await StandInApi.start();
   onTestFinished(() => server.stop());
   const { metadata } = await server.createPod({ name: 'app', ...options });
-  const api = await Kubernetes.open(
-    writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') }),
-    defaultDeadlines,
-  );
+  const api = await openApi(writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') }));
   const known = uid === 'its own' ? metadata.uid : uid;
   const ref = { namespace, name: 'app', ...(known && { uid: known }) };
   return { found: await lookUpPod(api, ref, { end: soon(), until: soon() }), uid: metadata.uid };
@@ -77,7 +72,7 @@ describe('a pod', () => {
     const server = await StandInApi.start();
     onTestFinished(() => server.stop());
     const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
-    const api = await Kubernetes.open(kubeconfig, defaultDeadlines);
+    const api = await openApi(kubeconfig);
     const found = await lookUpPod(api, { namespace, name: 'nobody' }, { end: soon(), until: soon() });
     expect(found).toEqual([{ code: 11, message: expect.stringContaining('blue/nobody') }]);
   });

@@ -4,12 +4,11 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { defaultDeadlines } from '../../src/deadlines.ts';
 import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
-import { Kubernetes } from '../../src/effects/kubernetes.ts';
+import type { Kubernetes } from '../../src/effects/kubernetes.ts';
 import type { AnnotationPlan } from '../../src/machines/protocol.ts';
 import { namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
-import { soon } from '../support/effect-parts.ts';
+import { openApi, soon } from '../support/effect-parts.ts';
 import { withSeed } from '../support/seed.ts';
 import { type Held, StandInApi } from '../support/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -84,8 +83,12 @@ class Story {
   }
 
   #client(index: number): Promise<Kubernetes> {
-    this.#clients[index] ??= Kubernetes.open(this.#plan.kubeconfig, defaultDeadlines);
+    this.#clients[index] ??= openApi(this.#plan.kubeconfig);
     return this.#clients[index];
+  }
+
+  #scene(api: Kubernetes, dies = 0) {
+    return { api, key, plan: this.#plan, patience: patience(dies) };
   }
 
   async #look(index: number): Promise<void> {
@@ -116,12 +119,12 @@ class Story {
     if (journal.begun) {
       journal.going = true;
       const facts = journal.settled ? ({ settled: true } as const) : undefined;
-      expect(await removeAnnotation(api, key, this.#plan, facts, patience(dies))).toEqual({ kind: 'ok' });
+      expect(await removeAnnotation(this.#scene(api, dies), facts)).toEqual({ kind: 'ok' });
       Object.assign(journal, { begun: false, settled: false, going: false });
     }
     if (verb === 'DEL') return;
     journal.begun = true;
-    expect(await ensureAnnotation(api, key, this.#plan, undefined, never, patience(dies))).toMatchObject({
+    expect(await ensureAnnotation(this.#scene(api, dies), undefined, never)).toMatchObject({
       kind: 'ok',
     });
     journal.settled = true;
@@ -133,8 +136,8 @@ class Story {
     if (going || begun !== settled) return;
     const names = Object.keys(await this.#server.annotations(this.#name));
     if (!begun) return expect(names).toEqual(['theirs']);
-    const api = await Kubernetes.open(this.#plan.kubeconfig, defaultDeadlines);
-    expect(await findAnnotation(api, key, this.#plan, undefined, patience())).toEqual({ kind: 'ok' });
+    const api = await openApi(this.#plan.kubeconfig);
+    expect(await findAnnotation(this.#scene(api), undefined)).toEqual({ kind: 'ok' });
   }
 }
 

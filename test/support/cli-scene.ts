@@ -103,6 +103,7 @@ export async function cliScene(): Promise<CliScene> {
     netnsTroubles: () => [],
     bootId: () => 'boot-1',
     moment: () => 'boot-1 0',
+    forgetAway: () => undefined,
     close: () => undefined,
   });
   const call = async (interactive: boolean, args: string[]): Promise<Said> => {

@@ -106,6 +106,7 @@ export class FakeHost {
         this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
       bootId: () => this.#world.boot,
       moment: () => `${this.#world.boot} 0`,
+      forgetAway: () => undefined,
       close: () => undefined,
     } satisfies Host;
   }

@@ -1,0 +1,51 @@
+/**
+ * What did not answer is not asked again by the same host, where that is wanted: a recovery has a thousand attachments that need one
+ * server, and would wait for its silence a thousand times.
+ */
+import { now } from '../deadlines.ts';
+
+/** A server that had less time than this may have had too little: its silence is not remembered. */
+const fairMs = 1_000;
+
+export class Away {
+  readonly #remembers: boolean;
+  readonly #known = new Map<string, Error>();
+
+  constructor(remembers: boolean) {
+    this.#remembers = remembers;
+  }
+
+  /**
+   * @param again of what `action` throws -> the error of everyone who asks from now on; undefined: it was an answer
+   * @throws what `action` throws; at once what is known
+   */
+  async ask<T>(place: string, action: () => Promise<T>, again: (error: unknown) => Error | undefined): Promise<T> {
+    const known = this.#known.get(place);
+    if (known) throw known;
+    const began = now();
+    try {
+      return await action();
+    } catch (error) {
+      const remembered = this.#remembers && now() - began >= fairMs ? again(error) : undefined;
+      if (remembered) this.#known.set(place, remembered);
+      throw error;
+    }
+  }
+
+  /** Of a place that was asked again and again in vain. */
+  note(place: string, error: Error): void {
+    if (this.#remembers) this.#known.set(place, error);
+  }
+
+  /** Whether it was thrown instead of asking. */
+  isKnown(error: unknown): boolean {
+    return [...this.#known.values()].some((one) => one === error);
+  }
+
+  forget(): void {
+    this.#known.clear();
+  }
+}
+
+/** What is said of a place that was not asked again. */
+export const askedBefore = (message: string): string => `${message} (asked a moment ago)`;
