@@ -151,9 +151,10 @@ function withoutOwn(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotat
   if (others === undefined) return fence;
   // What an admission dropped of our write is gone; the rest of that write is ours.
   const isOursAlone = plan.mappedDir !== '' && pod.metadata.annotations?.[directoryName] === plan.mappedDir;
-  if (entries?.length === 0) return { ...fence, ...(isOursAlone && { [directoryName]: null }) };
+  const both = { [dataName]: null, [directoryName]: null };
+  if (entries?.length === 0) return { ...fence, ...(isOursAlone && both) };
   if (others.length === entries?.length) return fence;
-  if (others.length === 0) return { ...fence, [dataName]: null, [directoryName]: null };
+  if (others.length === 0) return { ...fence, ...both };
   return { ...fence, [dataName]: arrayOf(others) };
 }
 

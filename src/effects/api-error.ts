@@ -16,3 +16,16 @@ export class ApiError extends Error {
     super(message);
   }
 }
+
+/** What is wrong with credentials, fit to be told. */
+export class CredentialError extends Error {
+  override readonly name = 'CredentialError';
+
+  constructor(
+    message: string,
+    /** Their program had not ended in time. */
+    readonly isSilent = false,
+  ) {
+    super(message);
+  }
+}

@@ -8,6 +8,7 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { environment } from '../native.ts';
+import { CredentialError } from './api-error.ts';
 import { run } from './subprocess.ts';
 
 /** PEM, as the program says it. */
@@ -34,19 +35,6 @@ export interface Asked {
   readonly path: string;
   readonly exec: unknown;
   readonly cluster: unknown;
-}
-
-/** What is wrong with the program or with what it said, fit to be told. */
-export class CredentialError extends Error {
-  override readonly name = 'CredentialError';
-
-  constructor(
-    message: string,
-    /** It had not ended in time. */
-    readonly isSilent = false,
-  ) {
-    super(message);
-  }
 }
 
 interface Exec {

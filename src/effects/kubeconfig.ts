@@ -12,9 +12,9 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { code } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import { parseYaml, type Tls } from '../native.ts';
-import { ApiError } from './api-error.ts';
+import { ApiError, CredentialError } from './api-error.ts';
 import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
-import { type Credential, CredentialError, type Credentials, credentialOf } from './exec-credential.ts';
+import type { Asked, Credential, Credentials } from './exec-credential.ts';
 
 /** How requests are made: where to, and with what TLS settings and headers. */
 export interface Access {
@@ -179,11 +179,16 @@ async function credentialsOf(file: File, config: KubeConfig, end: Moment, known:
   // Credentials that are said come first, as in client-go.
   const isSaid = token || user.token || user.username;
   const asked = { path: file.path, exec, cluster: rawCluster(file, cluster.name) };
-  const given: Credential = exec && !isSaid ? await credentialOf(asked, end, known) : {};
+  const given = exec && !isSaid ? await ofProgram(asked, end, known) : {};
   config.loadFromClusterAndUser(cluster, quiet);
   const options: RequestOptions = {};
   await inTime(config.applyToHTTPSOptions(options), end, 'their provider');
   return { options, token, given };
+}
+
+async function ofProgram(asked: Asked, end: Moment, known: Credentials): Promise<Credential> {
+  const { credentialOf } = await import('./exec-credential.ts');
+  return await credentialOf(asked, end, known);
 }
 
 /** A provider other than those starts whatever program it is told, through a shell and without an end. */

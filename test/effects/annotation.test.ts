@@ -1,87 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Addresses, keyHash } from '../../src/attachment.ts';
-import { parseAdd } from '../../src/cni/request.ts';
-import type { Deadlines } from '../../src/deadlines.ts';
-import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
-import type { Kubernetes } from '../../src/effects/kubernetes.ts';
+import { describe, expect, it } from 'vitest';
+import { keyHash } from '../../src/attachment.ts';
+import { ensureAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
 import { lookUpPod } from '../../src/effects/pod.ts';
-import type { AnnotationPlan } from '../../src/machines/protocol.ts';
-import { planOf } from '../../src/plan.ts';
-import { namespace, sharing, tokenOf, writeKubeconfig } from '../support/api.ts';
-import { environment, host, network, textOf } from '../support/cni-requests.ts';
+import {
+  addresses,
+  containerId,
+  dataName,
+  made,
+  never,
+  patches,
+  patience,
+  sceneOf,
+} from '../support/annotation-scene.ts';
+import { namespace } from '../support/api.ts';
 import { appNetutil, podInfoFile, testpmdScript } from '../support/consumers.ts';
-import { openApi, soon, troubleOf } from '../support/effect-parts.ts';
-import { StandInApi } from '../support/stand-in-api.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
-
-const dataName = 'userspace/configuration-data';
-const containerId = '0123456789abcdef';
-const addresses: Addresses = {
-  ips: [{ address: '10.0.0.5/24', gateway: '10.0.0.1' }, { address: 'fd00::5/64' }],
-  routes: [],
-};
-const never = async () => false;
-
-interface Made {
-  readonly server: StandInApi;
-  readonly api: Kubernetes;
-  readonly plan: AnnotationPlan;
-  readonly key: { network: string; containerId: string; ifName: string };
-  annotations(): Promise<{ readonly [name: string]: string }>;
-  ensure(more?: Partial<Parameters>): ReturnType<typeof ensureAnnotation>;
-  remove(settled?: boolean): ReturnType<typeof removeAnnotation>;
-  find(): ReturnType<typeof findAnnotation>;
-}
-
-interface Parameters {
-  readonly ifName: string;
-  readonly containerId: string;
-  readonly isLater: (containerId: string) => Promise<boolean>;
-  readonly config: object;
-}
-
-const patience = () => ({ end: soon(20_000), until: soon(20_000) });
-
-async function made(
-  annotations: { readonly [name: string]: string } = {},
-  deadlines: Partial<Deadlines> = {},
-): Promise<Made> {
-  const server = await StandInApi.start();
-  onTestFinished(() => server.stop());
-  const { metadata } = await server.createPod({ name: 'app', annotations, ...sharing({ emptyDir: {} }) });
-  const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
-  const api = await openApi(kubeconfig, deadlines);
-  const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=app;K8S_POD_UID=${metadata.uid}`;
-  const planned = async ({ ifName = 'net1', containerId: id = containerId, config = {} }: Partial<Parameters> = {}) => {
-    const env = environment({ CNI_ARGS: args, CNI_IFNAME: ifName, CNI_CONTAINERID: id });
-    const request = parseAdd(env, textOf(network({ kubeconfig, ...host({ vhost: { mode: 'client' } }), ...config })));
-    const place = { pod: { namespace, name: 'app', uid: metadata.uid }, mountPath: '/run/app' };
-    const { key, publication } = planOf(request, place);
-    if (!publication || !('pod' in publication)) throw new Error('the plan has no annotation');
-    return { key, plan: publication };
-  };
-  const { key, plan } = await planned();
-  return {
-    server,
-    api,
-    plan,
-    key,
-    annotations: () => server.annotations('app'),
-    ensure: async (more = {}) => {
-      const other = await planned(more);
-      return await ensureAnnotation({ api, ...other, patience: patience() }, addresses, more.isLater ?? never);
-    },
-    remove: (settled = true) =>
-      removeAnnotation({ api, key, plan, patience: patience() }, settled ? { settled: true } : undefined),
-    find: () => findAnnotation({ api, key, plan, patience: patience() }, addresses),
-  };
-}
-
-/** Another process' client, at the same attachment. */
-const sceneOf = ({ key, plan }: Made, api: Kubernetes) => ({ api, key, plan, patience: patience() });
-
-const patches = ({ requests }: StandInApi) => requests.filter(({ method }) => method === 'PATCH');
+import { openApi, troubleOf } from '../support/effect-parts.ts';
 
 describe('the annotation', () => {
   it('B34 B35 is one merge patch of pods/status, guarded by uid and resourceVersion, upon what the look-up read', async () => {
