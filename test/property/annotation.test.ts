@@ -8,6 +8,7 @@ import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/ef
 import type { Kubernetes } from '../../src/effects/kubernetes.ts';
 import type { AnnotationPlan } from '../../src/machines/protocol.ts';
 import { namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
+import type { Injection } from '../support/api-faults.ts';
 import { openApi, soon } from '../support/effect-parts.ts';
 import { withSeed } from '../support/seed.ts';
 import { type Held, StandInApi } from '../support/stand-in-api.ts';
@@ -27,6 +28,8 @@ interface Step {
   readonly dies: number;
   /** How many calls later the API server takes that write. */
   readonly late: number;
+  /** An admission refuses the write of an ADD. */
+  readonly refused: boolean;
   /** Somebody else writes something of his own before it. */
   readonly others: boolean;
 }
@@ -37,10 +40,19 @@ const steps = fc.array(
     early: fc.nat(3),
     dies: fc.nat(2),
     late: fc.nat(3),
+    refused: fc.boolean(),
     others: fc.boolean(),
   }),
   { minLength: 2, maxLength: 7 },
 );
+
+const denial = {
+  kind: 'Status',
+  status: 'Failure',
+  reason: 'Invalid',
+  message: 'admission webhook "guard.test" denied the request: no',
+  code: 422,
+};
 
 let made = 0;
 
@@ -52,7 +64,9 @@ class Story {
   readonly #journal = { begun: false, settled: false, going: false };
   readonly #clients: Promise<Kubernetes>[] = [];
   readonly #sent: { readonly held: Held; readonly due: number }[] = [];
+  #refusal: Injection | undefined;
   deaths = 0;
+  refusals = 0;
 
   private constructor(server: StandInApi, kubeconfig: string, name: string, uid: string) {
     this.#server = server;
@@ -106,14 +120,17 @@ class Story {
     // One that is dead hears nothing any more, until the test is over.
     life.catch(() => undefined);
     const end = held ? Promise.race([life, held.received.then(() => 'died')]) : life;
-    const how = await end.finally(() => held?.cancel());
+    const how = await end.finally(() => {
+      held?.cancel();
+      this.#refusal?.end();
+    });
     if (!held || how === 'lived') return;
     this.deaths++;
     this.#sent.push({ held, due: turn + 1 + step.late });
   }
 
   /** As a call goes under its lock (plugin.ts): what is there already goes first. */
-  async #live({ verb, dies = 0 }: Pick<Step, 'verb'> & Partial<Step>, index: number): Promise<void> {
+  async #live({ verb, dies = 0, refused = false }: Pick<Step, 'verb'> & Partial<Step>, index: number): Promise<void> {
     const api = await this.#client(index);
     const journal = this.#journal;
     if (journal.begun) {
@@ -124,10 +141,18 @@ class Story {
     }
     if (verb === 'DEL') return;
     journal.begun = true;
-    expect(await ensureAnnotation(this.#scene(api, dies), undefined, never)).toMatchObject({
-      kind: 'ok',
-    });
-    journal.settled = true;
+    if (refused) this.#refusal = this.#server.inject({ kind: 'answer', code: 422, body: denial }, { verb: 'PATCH' });
+    const outcome = await ensureAnnotation(this.#scene(api, dies), undefined, never);
+    if (outcome.kind === 'ok') {
+      journal.settled = true;
+      return;
+    }
+    this.refusals++;
+    // As the machine hears it: what made nothing is not begun, and what is on its way is learnt.
+    const learnt = outcome.kind === 'failed' ? outcome : undefined;
+    journal.settled = learnt?.facts !== undefined;
+    journal.going = true;
+    if (learnt?.made === 'nothing') Object.assign(journal, { begun: false, settled: false, going: false });
   }
 
   async #expectWhatWasSaid(): Promise<void> {
@@ -152,13 +177,14 @@ describe(withSeed('calls of one attachment, one after the other'), () => {
     if (!server) throw new Error('the stand-in is not running');
     const api = server;
     const kubeconfig = writeKubeconfig(temporaryDirectory(), api, { token: tokenOf('plugin') });
-    let deaths = 0;
+    let [deaths, refusals] = [0, 0];
     const property = fc.asyncProperty(steps, async (all) => {
       const story = await Story.begin(api, kubeconfig);
       await story.play(all);
       deaths += story.deaths;
+      refusals += story.refusals;
     });
     await fc.assert(property, { numRuns: runs });
-    console.log(`annotation: ${runs} runs, ${deaths} deaths with a write sent`);
+    console.log(`annotation: ${runs} runs, ${deaths} deaths with a write sent, ${refusals} writes refused`);
   });
 });
