@@ -24,7 +24,11 @@ describe('a program', () => {
     const stdin = `{"name":"ä€😀",\n\t"x": "\\u0000"}  `.repeat(1000);
     const { file, own } = script('cat > $D/stdin; env > $D/env');
     expect(
-      await start(file, { stdin, env: { PATH: '/usr/bin:/bin', CNI_COMMAND: 'ADD', CNI_ARGS: 'A=b;C=d e' } }),
+      await start(file, {
+        stdin,
+        purpose: 'net:c0ffee:net1',
+        env: { PATH: '/usr/bin:/bin', CNI_COMMAND: 'ADD', CNI_ARGS: 'A=b;C=d e' },
+      }),
     ).toMatchObject({
       exitCode: 0,
     });
@@ -33,7 +37,12 @@ describe('a program', () => {
       .read('env')
       .split('\n')
       .filter((line) => line !== '' && !/^(PWD|_|SHLVL|OLDPWD)=/.test(line));
-    expect(lines.sort()).toEqual(['CNI_ARGS=A=b;C=d e', 'CNI_COMMAND=ADD', 'PATH=/usr/bin:/bin']);
+    expect(lines.sort()).toEqual([
+      'CNI_ARGS=A=b;C=d e',
+      'CNI_COMMAND=ADD',
+      'PATH=/usr/bin:/bin',
+      expect.stringMatching(/^USERSPACE_CNI_CALL=\d+ net:c0ffee:net1$/),
+    ]);
   });
 
   it('is run without a shell and without arguments: its name is a name', async () => {
