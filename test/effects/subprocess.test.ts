@@ -45,6 +45,21 @@ describe('a program', () => {
     ]);
   });
 
+  it('kind 6: gets the arguments that are meant for it, each as it is', async () => {
+    const { file } = script('for one; do echo "<$one>"; done');
+    expect(await start(file, { args: ['a b', '', '$(touch x)', '*'] })).toMatchObject({
+      stdout: '<a b>\n<>\n<$(touch x)>\n<*>\n',
+    });
+  });
+
+  it('kind 6: that floods its output until its deadline takes no memory for it', async () => {
+    const before = process.memoryUsage().rss;
+    const finished = await start(script('exec cat /dev/zero').file, { end: soon(1_500) });
+    expect(finished).toMatchObject({ timedOut: true, signal: 'SIGKILL' });
+    expect(finished.stdout.length).toBeLessThan(2 * 1024 * 1024);
+    expect(process.memoryUsage().rss - before).toBeLessThan(256 * 1024 * 1024);
+  });
+
   it('is run without a shell and without arguments: its name is a name', async () => {
     const own = programs();
     const file = own.write('a b;$(touch x)', 'echo $#');
