@@ -3,8 +3,15 @@
  */
 import { dlopen } from 'bun:ffi';
 
-const LOCK_SH_NB = 1 | 4;
 const LOCK_EX_NB = 2 | 4;
+const LOCK_UN = 8;
+
+const F_OFD_SETLK = 37;
+const lockTypes = { shared: 0, alone: 1, none: 2 } as const;
+
+/** Numbers of system calls, the same on every architecture; libc has had functions for them only since 2.36. */
+const SYS_pidfd_send_signal = 424n;
+const SYS_pidfd_open = 434n;
 
 const CLOCK_BOOTTIME = 7;
 
@@ -18,6 +25,8 @@ interface Libc {
   clock_gettime(clock: number, time: BigInt64Array): number;
   kill(pid: number, signal: number): number;
   prctl(operation: number, a: bigint, b: bigint, c: bigint, d: bigint): number;
+  fcntl(fd: number, command: number, argument: Uint8Array): number;
+  syscall(number: bigint, a: bigint, b: bigint, c: bigint, d: bigint): number;
 }
 
 let libc: Libc | undefined;
@@ -28,19 +37,53 @@ const libcOf = () => {
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
     kill: { args: ['i32', 'i32'], returns: 'i32' },
+    // Variadic in C: on Linux's x86-64 and arm64, whole numbers and pointers are handed to those as to any other function.
     prctl: { args: ['i32', 'u64', 'u64', 'u64', 'u64'], returns: 'i32' },
+    fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
+    syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i32' },
   }).symbols;
   return libc;
 };
 
 /**
- * flock(2), not waiting; exclusive, unless it is to be shared. The lock belongs to the open file description: it ends when the last copy of the fd is
- * closed, a child's copy included, and at no other time.
- * @returns false if somebody else holds it.
+ * flock(2) LOCK_EX, not waiting. The lock belongs to the open file description: it ends when the last copy of the fd is closed, a
+ * child's copy included, or when one of the processes that have a copy unlocks it.
+ * @returns false if another open file description holds it.
  */
-export function flock(fd: number, isShared = false): boolean {
-  return libcOf().flock(fd, isShared ? LOCK_SH_NB : LOCK_EX_NB) === 0;
+export const flock = (fd: number): boolean => libcOf().flock(fd, LOCK_EX_NB) === 0;
+
+/**
+ * flock(2) LOCK_UN: for every copy of the fd, that of a child too. Only for the end of an operation, after its last record, and only
+ * if every program that was given a copy has ended by itself: what such a program leaves behind has no part in the operation.
+ */
+export const unlock = (fd: number): void => void libcOf().flock(fd, LOCK_UN);
+
+/**
+ * A lock of one byte of a file, which need not be there (fcntl(2), F_OFD_SETLK), not waiting. It belongs to the open file description
+ * as that of flock does. `shared` needs an fd that reads, `alone` one that writes.
+ * @returns false if another open file description holds it.
+ */
+export function lockByte(fd: number, at: number, how: keyof typeof lockTypes): boolean {
+  // struct flock: short l_type, l_whence; 64 bits l_start, l_len; int l_pid, which has to be 0.
+  const lock = new DataView(new ArrayBuffer(32));
+  lock.setInt16(0, lockTypes[how], true);
+  lock.setBigInt64(8, BigInt(at), true);
+  lock.setBigInt64(16, 1n, true);
+  return libcOf().fcntl(fd, F_OFD_SETLK, new Uint8Array(lock.buffer)) === 0;
 }
+
+/** A process that is there now, and no other that gets its number later (pidfd_open(2)). @returns undefined if it is gone. */
+export function openProcess(pid: number): number | undefined {
+  const fd = libcOf().syscall(SYS_pidfd_open, BigInt(pid), 0n, 0n, 0n);
+  return fd < 0 ? undefined : fd;
+}
+
+/** SIGKILL to an opened process (pidfd_send_signal(2)). */
+export const killProcess = (fd: number): void =>
+  void libcOf().syscall(SYS_pidfd_send_signal, BigInt(fd), BigInt(SIGKILL), 0n, 0n);
+
+/** SIGKILL by number, where the kernel does not open processes (before 5.3). */
+export const killNumber = (pid: number): void => void libcOf().kill(pid, SIGKILL);
 
 /** umount2(2), without flags. @returns false if it is in use, or no mount. */
 export const unmount = (path: string): boolean => libcOf().umount2(new TextEncoder().encode(`${path}\0`), 0) === 0;

@@ -69,6 +69,7 @@ export async function credentialOf(asked: Asked, end: Moment, known: Credentials
     // It changes nothing that a lock guards.
     locks: [],
     end,
+    purpose: `credentials of "${asked.path}"`,
   });
   const program = `their program "${exec.command}"`;
   if (spawnError) throw new CredentialError(`${program} cannot be started: ${spawnError}`);

@@ -45,7 +45,7 @@ export interface Host {
   recall(known: Plan, call: Call): Promise<Plan>;
   /** Hands a GC on to an IPAM program that knows it, with what it is to be told when no ADD is under way. */
   collectAddresses(
-    plan: AddressPlan,
+    plan: AddressPlan & { readonly network: string },
     text: CallText,
     toldOf: (stdin: string) => string,
     call: Call,
@@ -75,12 +75,14 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
   const away = new Away(options.remembersAway === true);
   const ovs = new Switch(deadlines, away);
   const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
+  const means: Means = { ovs, api, deadlines, elsewhere };
   return {
-    perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines, elsewhere }, request, call)),
+    perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
     preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
-    recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
-    collectAddresses: (plan, text, toldOf, call) => collectAddresses(plan, text, toldOf, call, deadlines),
+    recall: (known, call) => recall(means, known, { ...call, end: within(call.end, deadlines.switchMs) }),
+    collectAddresses: (plan, text, toldOf, call) =>
+      collectAddresses({ plan, text, call, deadlines, network: plan.network, elsewhere: elsewhere.path ?? [] }, toldOf),
     readNetns,
     judgeNetns,
     isPortLost: async (plan, call) => plan.port !== undefined && (await isPortLost(ovs, plan, plan.port, call)),
@@ -105,12 +107,13 @@ interface Means {
 }
 
 /** Nobody was given an address by a program that is not there; a switch that can not be asked corrects nothing. */
-async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
+async function recall({ ovs, elsewhere }: Means, known: Plan, call: Call): Promise<Plan> {
   const { address, predecessor, ...rest } = known;
+  const program = address && findProgram({ plan: address, elsewhere: elsewhere.path ?? [] });
   const marks = await recallPort(ovs, known, call).catch(() => undefined);
   return {
     ...rest,
-    ...(address && findProgram(address) && { address }),
+    ...(address && program && { address }),
     ...(predecessor && isPredecessors(predecessor) && { predecessor }),
     ...marks,
   };
@@ -126,18 +129,22 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
   const { ovs, api, deadlines } = means;
   const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
+  const elsewhere = means.elsewhere.path ?? [];
+  const asked = (part: AddressPlan) => ({ plan: part, text: plan.request, key: plan.key, call, deadlines, elsewhere });
   const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
     part === undefined ? Promise.resolve(nothingToDo) : ways[verb === 'restore' ? 'ensure' : verb](part);
   switch (step) {
     case 'address':
       return await one(address, {
-        ensure: (part) => ensureAddress(part, plan.request, call, deadlines),
+        ensure: (part) => ensureAddress(asked(part)),
         remove: async (part) => {
           const goneAt = facts.port && 'goneAt' in facts.port ? facts.port.goneAt : 0;
           const gone = await letGo(ovs, plan, goneAt, within(call.end, deadlines.switchMs));
-          return gone.kind === 'ok' ? await removeAddress(part, plan.request, call, deadlines) : gone;
+          if (gone.kind !== 'ok') return gone;
+          const isDoubtful = request.doubtful?.includes('address') === true;
+          return await removeAddress(asked(part), { isGiven: facts.address !== undefined, isDoubtful });
         },
-        find: (part) => checkAddress(part, plan.request, call, deadlines),
+        find: (part) => checkAddress(asked(part)),
       });
     case 'socketDir':
       return await one(socketDir, {
