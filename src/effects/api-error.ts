@@ -1,8 +1,8 @@
 /**
- * away: no answer came. unauthorized: the credentials are not accepted (401). forbidden: the account has not the right (403).
+ * away: it cannot be reached, or turns everybody away. silent: no answer came in the time there was. unauthorized: the credentials are not accepted (401). forbidden: the account has not the right (403).
  * too long: the annotations together would be over the API server's limit.
  */
-type Why = 'away' | 'unauthorized' | 'forbidden' | 'too long';
+type Why = 'away' | 'silent' | 'unauthorized' | 'forbidden' | 'too long';
 
 /** Why the API server cannot be used, with the CNI code that says whether coming back helps. */
 export class ApiError extends Error {

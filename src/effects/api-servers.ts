@@ -121,7 +121,7 @@ interface Asked {
 const nothingMade = ({ verb }: Request) =>
   verb === 'ensure' && ({ made: 'nothing', facts: { settled: true } } as const);
 
-const asAway = (error: unknown): Error | undefined =>
-  error instanceof ApiError && error.why === 'away'
-    ? new ApiError(error.code, askedBefore(error.message), error.why)
-    : undefined;
+function asAway(error: unknown) {
+  if (!(error instanceof ApiError && (error.why === 'away' || error.why === 'silent'))) return undefined;
+  return { error: new ApiError(error.code, askedBefore(error.message), error.why), isSilence: error.why === 'silent' };
+}

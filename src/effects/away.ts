@@ -7,6 +7,9 @@ import { now } from '../deadlines.ts';
 /** A server that had less time than this may have had too little: its silence is not remembered. */
 const fairMs = 1_000;
 
+/** What a failure says of the place that was asked: nothing (undefined), or that it is away or was silent. */
+type Verdict = { readonly error: Error; readonly isSilence: boolean } | undefined;
+
 export class Away {
   readonly #remembers: boolean;
   readonly #known = new Map<string, Error>();
@@ -16,23 +19,22 @@ export class Away {
   }
 
   /**
-   * @param again of what `action` throws -> the error of everyone who asks from now on; undefined: it was an answer
+   * @param verdict of what `action` throws: with the error of everyone who asks from now on
    * @throws what `action` throws; at once what is known
    */
-  async ask<T>(place: string, action: () => Promise<T>, again: (error: unknown) => Error | undefined): Promise<T> {
+  async ask<T>(place: string, action: () => Promise<T>, verdict: (error: unknown) => Verdict): Promise<T> {
     const known = this.#known.get(place);
     if (known) throw known;
     const began = now();
     try {
       return await action();
     } catch (error) {
-      const remembered = this.#remembers && now() - began >= fairMs ? again(error) : undefined;
-      if (remembered) this.#known.set(place, remembered);
+      const found = verdict(error);
+      if (found && (!found.isSilence || now() - began >= fairMs)) this.note(place, found.error);
       throw error;
     }
   }
 
-  /** Of a place that was asked again and again in vain. */
   note(place: string, error: Error): void {
     if (this.#remembers) this.#known.set(place, error);
   }

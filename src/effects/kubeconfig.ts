@@ -153,7 +153,7 @@ export async function anyAccess(file: File, end: Moment, known: Credentials): Pr
     throw refused('has a proxy-url of a kind that is not known: only HTTP ones are');
   const { options, token, given } = await credentialsOf(file, config, end, known).catch((error) => {
     const isSilent = error instanceof DirectoryTimeout || (error instanceof CredentialError && error.isSilent);
-    throw refusedOf(path, `has credentials that cannot be used: ${harmless(error)}`, isSilent ? 'away' : undefined);
+    throw refusedOf(path, `has credentials that cannot be used: ${harmless(error)}`, isSilent ? 'silent' : undefined);
   });
   const { auth, headers } = options;
   const bearer = token ?? given.token;

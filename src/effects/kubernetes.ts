@@ -255,7 +255,7 @@ export class Kubernetes {
         const what = transportTrouble(error);
         if (isDistrust(error)) throw this.#error(code.invalidConfig, `cannot be trusted: ${what}`);
         heard?.(undefined);
-        trouble = this.#error(code.tryAgainLater, what, 'away');
+        trouble = this.#error(code.tryAgainLater, what, what === late ? 'silent' : 'away');
       }
       await pauseBeforeTry(attempt, retryAfterMs, patience, trouble);
     }
@@ -289,6 +289,8 @@ function alterations(written: Annotations, { metadata }: Pod): string[] {
 const pathOf = ({ namespace, name }: PodRef): string => `api/v1/namespaces/${namespace}/pods/${name}`;
 export const nameOf = ({ namespace, name }: PodRef): string => `${namespace}/${name}`;
 
+const late = 'did not answer in time';
+
 async function send(
   { server, tls, headers, proxy }: Access,
   { method, path, body }: Question,
@@ -298,7 +300,7 @@ async function send(
   const url = new URL(path, `${server.origin}${server.pathname.replace(/\/*$/, '/')}`);
   const given = { Accept: 'application/json', 'User-Agent': 'userspace-cni', ...headers };
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(new Error('did not answer in time')), remainingMs(end));
+  const timer = setTimeout(() => abort.abort(new Error(late)), remainingMs(end));
   try {
     const response = await fetchBy(url, {
       method,

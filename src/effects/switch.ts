@@ -80,8 +80,10 @@ export class Switch {
   async #asking<T>(ovsdb: string, end: Moment, question: (session: Session) => Promise<T>): Promise<T> {
     this.#asked = ovsdb;
     const asking = async () => await question(await this.#open(ovsdb, end));
-    const silent = (error: unknown) => (error instanceof Unreachable && error.silent ? asAway(error) : undefined);
-    return await this.#away.ask(ovsdb, asking, silent);
+    // A refusal may be a restart, which `patiently` waits for.
+    return await this.#away.ask(ovsdb, asking, (error) =>
+      error instanceof Unreachable && error.silent ? { error: asAway(error), isSilence: true } : undefined,
+    );
   }
 
   #isBroken(): boolean {
