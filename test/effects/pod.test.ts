@@ -68,6 +68,17 @@ describe('a pod', () => {
     }
   });
 
+  it.each(['../../../../etc', '', 'a/b', 'c0ffee c0ffee', '-c0ffee', 'c'.repeat(65)])(
+    'kind 4: whose author wrote a mirror mark of his own, %j, is no mirror: it makes no path',
+    async (mark) => {
+      const { found, uid } = await lookedUp({ annotations: { 'kubernetes.io/config.mirror': mark } });
+      expect(found).toMatchObject({ pod: { uid } });
+      expect(await lookedUp({ annotations: { 'kubernetes.io/config.mirror': mark } }, mark || 'x')).toMatchObject({
+        found: [{ code: 11 }],
+      });
+    },
+  );
+
   it('that is not known is code 11: the API server may be behind', async () => {
     const server = await StandInApi.start();
     onTestFinished(() => server.stop());
