@@ -12,6 +12,7 @@
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
+import { isLent } from '../processes.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
 import { type Decoded, decode, encode, type Stamped } from './record.ts';
@@ -208,8 +209,12 @@ export class Journal<R extends object> {
     });
   }
 
-  /** The descriptor is gone whatever close(2) answers, and what matters was fsynced. */
+  /**
+   * The descriptor is gone whatever close(2) answers, and what matters was fsynced. The lock ends here too, unless a program of this
+   * operation may still be at work, which then keeps it.
+   */
   close(): void {
+    if (!isLent(this.fd)) quietly(() => this.#disk.unlock(this.fd));
     closeQuietly(this.#disk, this.fd);
   }
 
@@ -290,9 +295,11 @@ export class Journal<R extends object> {
   }
 }
 
-export function closeQuietly(disk: Disk, fd: number): void {
+export const closeQuietly = (disk: Disk, fd: number): void => quietly(() => disk.close(fd));
+
+function quietly(action: () => void): void {
   try {
-    disk.close(fd);
+    action();
   } catch (error) {
     if (!isSystemError(error)) throw error;
   }
