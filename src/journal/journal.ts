@@ -51,6 +51,7 @@ export class Journal<R extends object> {
   #records: (R & Stamped)[] = [];
   #chain = 0;
   #bytes = 0;
+  #isHeld = false;
   /** Why nothing more may be appended. */
   #failure: JournalError | undefined;
   /** The file, or an earlier cut of it, was corrupt in the middle: its records say less than what happened. */
@@ -114,7 +115,8 @@ export class Journal<R extends object> {
   async lock(end: Moment, repair = true): Promise<LockOutcome> {
     try {
       const outcome = await lock(this.#disk, this.fd, this.#path, end);
-      if (outcome === 'held') this.#replay(repair);
+      this.#isHeld = outcome === 'held';
+      if (this.#isHeld) this.#replay(repair);
       return outcome;
     } catch (error) {
       if (!isSystemError(error) || error instanceof JournalError) throw error;
@@ -214,7 +216,7 @@ export class Journal<R extends object> {
    * operation may still be at work, which then keeps it.
    */
   close(): void {
-    if (!isLent(this.fd)) quietly(() => this.#disk.unlock(this.fd));
+    if (this.#isHeld && !isLent(this.fd)) quietly(() => this.#disk.unlock(this.fd));
     closeQuietly(this.#disk, this.fd);
   }
 
