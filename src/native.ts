@@ -24,9 +24,8 @@ interface Libc {
   umount2(path: Uint8Array, flags: number): number;
   clock_gettime(clock: number, time: BigInt64Array): number;
   kill(pid: number, signal: number): number;
-  prctl(operation: number, a: bigint, b: bigint, c: bigint, d: bigint): number;
+  prctl(operation: number, argument: number): number;
   fcntl(fd: number, command: number, argument: Uint8Array): number;
-  syscall(number: bigint, a: bigint, b: bigint, c: bigint, d: bigint): number;
 }
 
 let libc: Libc | undefined;
@@ -38,9 +37,8 @@ const libcOf = () => {
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
     kill: { args: ['i32', 'i32'], returns: 'i32' },
     // Variadic in C: on Linux's x86-64 and arm64, whole numbers and pointers are handed to those as to any other function.
-    prctl: { args: ['i32', 'u64', 'u64', 'u64', 'u64'], returns: 'i32' },
+    prctl: { args: ['i32', 'i32'], returns: 'i32' },
     fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
-    syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -72,15 +70,24 @@ export function lockByte(fd: number, at: number, how: keyof typeof lockTypes): b
   return libcOf().fcntl(fd, F_OFD_SETLK, new Uint8Array(lock.buffer)) === 0;
 }
 
+/** Apart: no usual call ends a process, and each function of libc costs the call that opens it 10 to 20 us. */
+const syscallOf = () => {
+  syscall ??= dlopen('libc.so.6', { syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i32' } }).symbols
+    .syscall;
+  return syscall;
+};
+
+let syscall: ((number: bigint, a: bigint, b: bigint, c: bigint, d: bigint) => number) | undefined;
+
 /** A process that is there now, and no other that gets its number later (pidfd_open(2)). @returns undefined if it is gone. */
 export function openProcess(pid: number): number | undefined {
-  const fd = libcOf().syscall(SYS_pidfd_open, BigInt(pid), 0n, 0n, 0n);
+  const fd = syscallOf()(SYS_pidfd_open, BigInt(pid), 0n, 0n, 0n);
   return fd < 0 ? undefined : fd;
 }
 
 /** SIGKILL to an opened process (pidfd_send_signal(2)). */
 export const killProcess = (fd: number): void =>
-  void libcOf().syscall(SYS_pidfd_send_signal, BigInt(fd), BigInt(SIGKILL), 0n, 0n);
+  void syscallOf()(SYS_pidfd_send_signal, BigInt(fd), BigInt(SIGKILL), 0n, 0n);
 
 /** SIGKILL by number, where the kernel does not open processes (before 5.3). */
 export const killNumber = (pid: number): void => void libcOf().kill(pid, SIGKILL);
@@ -197,7 +204,7 @@ interface Spawned {
  * @throws errno exceptions (`code: 'ENOENT'`, `'ETXTBSY'` …) if it does not start.
  */
 export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
-  libcOf().prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+  libcOf().prctl(PR_SET_CHILD_SUBREAPER, 1);
   const stdio = [new TextEncoder().encode(stdin), 'pipe', 'pipe', ...fds] as const;
   const child = Bun.spawn([file, ...args], { env, detached: true, stdio: [...stdio] });
   const ended = child.exited.then(() => ({

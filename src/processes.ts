@@ -248,10 +248,10 @@ async function bearers(isMeant: (lease: string) => boolean): Promise<Process[]> 
   const own = ownPid();
   const until = now() + lookMs;
   const looks = pids().map(async (pid) => {
-    const process = pid === own ? undefined : readProcess(pid);
-    if (!process || process.isDead) return [];
-    const lease = await leaseOf(pid, until);
-    return lease === undefined || !isMeant(lease) || (await isOurExecutable(pid, until)) ? [] : [process];
+    const lease = pid === own ? undefined : await leaseOf(pid, until);
+    if (lease === undefined || !isMeant(lease) || (await isOurExecutable(pid, until))) return [];
+    const process = readProcess(pid);
+    return !process || process.isDead ? [] : [process];
   });
   return (await Promise.all(looks)).flat();
 }

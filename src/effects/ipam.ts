@@ -49,9 +49,14 @@ export const findProgram = ({ plan, elsewhere = [] }: Pick<Asked, 'plan' | 'else
 
 /** For an ADD, which takes the program where its own CNI_PATH has it, and nowhere else. */
 export function programTroubles(plan: AddressPlan): Trouble[] {
+  const { trouble } = programOf(plan);
+  return trouble ? [trouble] : [];
+}
+
+function programOf(plan: AddressPlan): { readonly file?: string; readonly trouble?: Trouble } {
   const file = programIn(plan);
-  if (file === undefined) return [{ code: code.invalidConfig, message: notFound(plan) }];
-  return isOurselves(file) ? [{ code: code.invalidConfig, message: itself(plan) }] : [];
+  if (file === undefined) return { trouble: { code: code.invalidConfig, message: notFound(plan) } };
+  return isOurselves(file) ? { trouble: { code: code.invalidConfig, message: itself(plan) } } : { file };
 }
 
 const notFound = ({ program, path }: AddressPlan): string =>
@@ -62,9 +67,8 @@ const itself = ({ program }: AddressPlan): string =>
 
 export async function ensureAddress(asked: Asked & { readonly key: AttachmentKey }): Promise<Outcome> {
   const { plan, key, call, deadlines } = asked;
-  const [refused] = programTroubles(plan);
+  const { file, trouble: refused } = programOf(plan);
   if (refused) return { kind: 'failed', trouble: refused, made: 'nothing' };
-  const file = programIn(plan);
   const ask = (gate?: number) => delegate('ADD', asked, file, gate);
   const { dataDir } = call;
   const { network } = key;
@@ -136,9 +140,8 @@ async function knows(asked: Asked, file: string | undefined): Promise<boolean> {
 /** As an ADD would find the program. */
 export async function addressStatus(asked: Asked): Promise<Trouble[]> {
   const { plan } = asked;
-  const [missing] = programTroubles(plan);
+  const { file, trouble: missing } = programOf(plan);
   if (missing) return [{ ...missing, code: code.notAvailable }];
-  const file = programIn(plan);
   if (!(await knows(asked, file))) return [];
   const trouble = troubleOf('STATUS', plan, await delegate('STATUS', asked, file));
   return trouble ? [trouble] : [];

@@ -6,7 +6,7 @@
  * code of ours runs between two of them.
  */
 import * as fs from 'node:fs';
-import { flock } from '../native.ts';
+import { flock, unlock } from '../native.ts';
 
 const { O_APPEND, O_RDWR } = fs.constants;
 
@@ -36,8 +36,10 @@ export interface Disk {
   lookup(path: string): FileStat | undefined;
   /** Sets the modification time to now. */
   touch(fd: number): void;
-  /** flock(2) LOCK_EX|LOCK_NB; released by close alone. */
+  /** flock(2) LOCK_EX|LOCK_NB. */
   tryLock(fd: number): boolean;
+  /** flock(2) LOCK_UN: for the copies that children have too (lock.ts, L2). */
+  unlock(fd: number): void;
   unlink(path: string): void;
   list(directory: string): string[];
   mkdir(directory: string, mode: number): void;
@@ -87,6 +89,7 @@ export const realDisk: Disk = {
   lookup,
   touch: (fd) => fs.futimesSync(fd, new Date(), new Date()),
   tryLock: (fd) => flock(fd),
+  unlock,
   unlink: (path) => fs.unlinkSync(path),
   list: (directory) => fs.readdirSync(directory),
   mkdir: (directory, mode) => fs.mkdirSync(directory, { mode }),

@@ -12,6 +12,7 @@
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
+import { isLent } from '../processes.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
 import { type Decoded, decode, encode, type Stamped } from './record.ts';
@@ -50,6 +51,7 @@ export class Journal<R extends object> {
   #records: (R & Stamped)[] = [];
   #chain = 0;
   #bytes = 0;
+  #isHeld = false;
   /** Why nothing more may be appended. */
   #failure: JournalError | undefined;
   /** The file, or an earlier cut of it, was corrupt in the middle: its records say less than what happened. */
@@ -113,7 +115,8 @@ export class Journal<R extends object> {
   async lock(end: Moment, repair = true): Promise<LockOutcome> {
     try {
       const outcome = await lock(this.#disk, this.fd, this.#path, end);
-      if (outcome === 'held') this.#replay(repair);
+      this.#isHeld = outcome === 'held';
+      if (this.#isHeld) this.#replay(repair);
       return outcome;
     } catch (error) {
       if (!isSystemError(error) || error instanceof JournalError) throw error;
@@ -208,8 +211,12 @@ export class Journal<R extends object> {
     });
   }
 
-  /** The descriptor is gone whatever close(2) answers, and what matters was fsynced. */
+  /**
+   * The descriptor is gone whatever close(2) answers, and what matters was fsynced. The lock ends here too, unless a program of this
+   * operation may still be at work, which then keeps it.
+   */
   close(): void {
+    if (this.#isHeld && !isLent(this.fd)) quietly(() => this.#disk.unlock(this.fd));
     closeQuietly(this.#disk, this.fd);
   }
 
@@ -290,9 +297,11 @@ export class Journal<R extends object> {
   }
 }
 
-export function closeQuietly(disk: Disk, fd: number): void {
+export const closeQuietly = (disk: Disk, fd: number): void => quietly(() => disk.close(fd));
+
+function quietly(action: () => void): void {
   try {
-    disk.close(fd);
+    action();
   } catch (error) {
     if (!isSystemError(error)) throw error;
   }
