@@ -4,7 +4,7 @@
  *
  * Other writers' annotations and entries stay as they are; an unreadable array is nobody's we know, and is not touched.
  */
-import { type Addresses, type AttachmentKey, code, keyHash } from '../attachment.ts';
+import { type Addresses, type AttachmentKey, bytesOf, code, keyHash } from '../attachment.ts';
 import type { AnnotationPlan, Facts, Outcome } from '../machines/protocol.ts';
 import { ApiError } from './api-error.ts';
 import { type Element, elementsOf, isSameValue } from './json-text.ts';
@@ -118,7 +118,7 @@ function isRefusedToo({ why }: ApiError, pod: Pod, key: AttachmentKey, plan: Ann
   if (why !== 'too long') return false;
   // The write adds an entry, which is longer than the fence, unless it takes something away in exchange.
   const isReplaced = readEntries(pod)?.some(({ ifName }) => ifName === key.ifName) ?? false;
-  return !isReplaced && (pod.metadata.annotations?.[directoryName]?.length ?? 0) <= plan.mappedDir.length;
+  return !isReplaced && bytesOf(pod.metadata.annotations?.[directoryName] ?? '') <= bytesOf(plan.mappedDir);
 }
 
 export async function findAnnotation(

@@ -212,7 +212,7 @@ export class Kubernetes {
     }
     if (lacksRight(answer, verb, resource)) {
       const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
-      throw this.#error(code.invalidConfig, what, 'forbidden');
+      throw this.#error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
     }
     if (isTooLong(answer)) {
       const what = `takes no more annotations of pod ${nameOf(ref)}: ${wordsOf(answer)}: remove some of others`;

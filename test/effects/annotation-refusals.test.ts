@@ -148,6 +148,20 @@ describe('a removal that cannot know what is on its way', () => {
   });
 });
 
+describe('an account that loses its right to read between two tries of a fence', () => {
+  it('kind 2: has not proved that nothing is on its way', async () => {
+    const one = await made();
+    const conflict = status(409, 'Conflict', 'the object has been modified', { name: 'app', kind: 'pods' });
+    one.server.inject({ kind: 'answer', code: 409, body: conflict }, { verb: 'PATCH' });
+    const message = 'pods "app" is forbidden: User "plugin" cannot get resource "pods" in API group ""';
+    const forbidden = { kind: 'answer', code: 403, body: status(403, 'Forbidden', message) } as const;
+    const removal = one.remove(false);
+    while (patches(one.server).length === 0) await Bun.sleep(1);
+    one.server.inject(forbidden, { verb: 'GET' });
+    await expect(removal).rejects.toMatchObject({ code: 7, message: expect.stringContaining('forbids to get pods') });
+  });
+});
+
 describe('a removal whose write is refused by an answer', () => {
   it('kind 5: is owed while the pod lives, and done when it is gone', async () => {
     const one = await made();
