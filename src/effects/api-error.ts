@@ -1,6 +1,7 @@
 /**
- * away: it cannot be reached, or turns everybody away. silent: no answer came in the time there was. unauthorized: the credentials are not accepted (401). forbidden: the account may not write (403).
- * too long: the annotations together would be over the API server's limit.
+ * away: it cannot be reached, or turns every request away. silent: no answer came in the time there was. unauthorized: the credentials
+ * are not accepted (401). forbidden: the account may not write (403). too long: the annotations together would be over the API server's
+ * limit.
  */
 type Why = 'away' | 'silent' | 'unauthorized' | 'forbidden' | 'too long';
 

@@ -19,7 +19,7 @@ export class Away {
   }
 
   /**
-   * @param verdict of what `action` throws: with the error of everyone who asks from now on
+   * @param verdict of what `action` throws: with the error of every later question
    * @throws what `action` throws; at once what is known
    */
   async ask<T>(place: string, action: () => Promise<T>, verdict: (error: unknown) => Verdict): Promise<T> {

@@ -105,7 +105,7 @@ const writesMax = 8;
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
 
-/** What is asked, and whose writes are counted. */
+/** One request; of a write, with what hears its fate. */
 interface Question {
   readonly method: 'GET' | 'PATCH';
   readonly path: string;
@@ -225,7 +225,7 @@ export class Kubernetes {
     return pod;
   }
 
-  /** Who refused: the API server itself, or something before it. */
+  /** Tells a refusal of the API server itself from one of something before it. */
   #refused(answer: Answer, verb: string, ref: PodRef): string {
     const said = `answered ${answer.status} to "${verb}" of pod ${nameOf(ref)}: ${wordsOf(answer)}`;
     return refusalOf(answer)
