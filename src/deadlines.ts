@@ -64,3 +64,9 @@ export async function polled(holds: () => boolean, end: Moment): Promise<boolean
   }
   return true;
 }
+
+/**
+ * In the environment of every program that we start and of all its descendants: when it has to have ended, in milliseconds since boot,
+ * and on whose behalf it acts. A call that bears it itself was started by one of those programs.
+ */
+export const leaseVariable = 'USERSPACE_CNI_CALL';

@@ -35,6 +35,6 @@ export async function gc(request: GcRequest, node: Node): Promise<void> {
   const call = { instance: instance ?? '', end: now() + deadlines.delMs, ...(instance && { dataDir }) };
   refuse([
     ...owing.map((message) => ({ code: code.tryAgainLater, message })),
-    ...(ipam ? await node.host.collectAddresses({ program: ipam, path }, { stdin, env }, toldOf, call) : []),
+    ...(ipam ? await node.host.collectAddresses({ program: ipam, path, network }, { stdin, env }, toldOf, call) : []),
   ]);
 }

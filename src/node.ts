@@ -55,7 +55,8 @@ function forked(now: Date): Date {
 
 export const machineForPeople = (clock: () => Date, pid: number, path: string | undefined): Machine => ({
   disk: realDisk,
-  host: (elsewhere) => createHost(defaultDeadlines, elsewhere),
+  // A recovery asks for a thousand attachments: one that waited in vain is enough.
+  host: (elsewhere) => createHost(defaultDeadlines, elsewhere, { remembersAway: true }),
   path: (path ?? '').split(':').filter((directory) => directory.startsWith('/')),
   clock,
   pid,

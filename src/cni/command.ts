@@ -2,6 +2,7 @@
  * CNI_COMMAND -> handler -> exactly one JSON document on stdout, or none (I9). The only writer of stdout on a CNI call.
  */
 import { code } from '../attachment.ts';
+import { leaseVariable } from '../deadlines.ts';
 import { CniError, toCniError } from './error.ts';
 import type { AddRequest, DelRequest, Environment } from './request.ts';
 import { formatResult, type Result, supportedVersions } from './result.ts';
@@ -49,6 +50,9 @@ export async function runCniCommand(
   }
 }
 
+/** A copy of it, or a script around it: by its file it is not known. It would start itself again and again. */
+const startedByUs = `this plugin was started by a program that it started itself (${leaseVariable} is set): "ipam.type" must name an IPAM plugin, not this one, a copy of it or a script around it`;
+
 async function dispatch(
   env: Environment,
   stdin: string,
@@ -57,6 +61,7 @@ async function dispatch(
 ): Promise<object | undefined> {
   const command = env.CNI_COMMAND ?? '';
   if (command === 'VERSION') return { cniVersion: versionOf(stdin) ?? supportedVersions.at(-1), supportedVersions };
+  if (env[leaseVariable] !== undefined) throw new CniError(code.invalidConfig, startedByUs);
   if (command === 'STATUS' || command === 'GC') {
     const { parseGc, parseStatus } = await import('./upkeep.ts');
     if (command === 'GC') await (await handlers()).gc(parseGc(env, stdin));

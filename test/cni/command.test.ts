@@ -153,6 +153,23 @@ describe('the handler', () => {
   });
 });
 
+describe('a call that a program of ours has made', () => {
+  const env = { USERSPACE_CNI_CALL: '1 net:c0ffee:net1' };
+
+  it.each(['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'])(
+    'kind 6: is refused with code 7 at once, naming the key that leads to itself: else the chain would not end (%s)',
+    async (command) => {
+      const { exitCode, json, loaded } = await call(command, { env });
+      expect({ exitCode, loaded, code: json.code }).toEqual({ exitCode: 1, loaded: 0, code: 7 });
+      expect(json.msg).toContain('"ipam.type"');
+    },
+  );
+
+  it('may ask for the versions', async () => {
+    expect(await call('VERSION', { env })).toMatchObject({ exitCode: 0, json: { supportedVersions: supported } });
+  });
+});
+
 describe('a verb that there is not', () => {
   it.each(['JUMP', 'add', 'ADD ', ''])('%j is code 4, naming it', async (command) => {
     const { exitCode, json, loaded } = await call(command);
