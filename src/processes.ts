@@ -17,7 +17,7 @@ import { basename } from 'node:path';
 import { leaseVariable, type Moment, now, polled, remainingMs, sleep } from './deadlines.ts';
 import { killNumber, killProcess, openProcess, sinceBootMs } from './native.ts';
 
-/** A lock in use ends in a moment; a longer wait is worth a look through /proc (5 to 20 ms on a busy node). */
+/** A lock in use ends in a moment; a longer wait is worth a look through /proc (70 ms with 1,000 processes). */
 const firstLookMs = 300;
 const lookPauseMs = 1_000;
 

@@ -98,6 +98,30 @@ onRealSwitch('an IPAM program', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
+  test('kind 3: of a killed ADD allocates nothing after the DEL, also without a descriptor of ours, in a session of its own', async () => {
+    const [late, goOn] = [own('late'), own('go')];
+    // dash: a descriptor that is not open can be closed.
+    const closed = 'exec 3>&- 4>&- 5>&- 6>&-';
+    await node().program(
+      'sneaky',
+      `[ "$CNI_COMMAND" = ADD ] || exit 0
+${daemon(`${closed}; ${pidTo('pid')}; sleep 2; touch ${late}`)}
+until [ -e ${goOn} ]; do sleep 0.01; done`,
+    );
+    const pod = await node().pod();
+    const changes = { ipam: { type: 'sneaky' } };
+    const call = start('ADD', pod.call('net1', changes), { under: ['setsid'] });
+    const pid = await pidOf('pid');
+    process.kill(-(call.pid ?? 0), 'SIGKILL');
+    await call;
+    await Bun.write(goOn, '');
+    expect(await pod.del('net1', changes)).toMatchObject(ok);
+    expect(lives(pid)).toBe(false);
+    await Bun.sleep(2_200);
+    expect(existsSync(late)).toBe(false);
+    expectNothingLeft(await node().world());
+  });
+
   test('kind 3: that leaves a child behind (a DHCP client) keeps no DEL waiting, and the child lives on', async () => {
     await node().program(
       'dhcp',
