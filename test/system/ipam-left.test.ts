@@ -83,11 +83,11 @@ onRealSwitch('an IPAM program', (theSwitch) => {
   const answer = `echo '{"cniVersion":"1.0.0","ips":[{"address":"10.56.0.7/24"}]}'`;
   const daemon = (body: string) => `setsid --fork sh -c '${body}' < /dev/null > /dev/null 2>&1`;
 
-  test('kind 3: that overran its time allocates nothing later, in whatever session its child is', async () => {
+  test('kind 3: that overran its time allocates nothing later, in whatever session its child is, and with whatever environment', async () => {
     const late = join(node().ipamDir, 'late');
     await node().program(
       'late',
-      `[ "$CNI_COMMAND" = ADD ] || exit 0\n${daemon(`sleep 1; mkdir -p ${node().ipamDir}; touch ${late}`)}\nexec sleep 600`,
+      `[ "$CNI_COMMAND" = ADD ] || exit 0\nenv -i PATH=/usr/bin:/bin ${daemon(`sleep 1; mkdir -p ${node().ipamDir}; touch ${late}`)}\nexec sleep 600`,
     );
     const pod = await node().pod();
     const changes = { ipam: { type: 'late' }, deadlines: { ipamMs: 300 } };
