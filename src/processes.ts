@@ -251,7 +251,8 @@ async function bearers(isMeant: (lease: string) => boolean): Promise<Process[]> 
     const lease = pid === own ? undefined : await leaseOf(pid, until);
     if (lease === undefined || !isMeant(lease) || (await isOurExecutable(pid, until))) return [];
     const process = readProcess(pid);
-    return !process || process.isDead ? [] : [process];
+    // The number may be another process's since.
+    return process && !process.isDead && (await leaseOf(pid, until)) === lease ? [process] : [];
   });
   return (await Promise.all(looks)).flat();
 }
