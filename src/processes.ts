@@ -17,7 +17,7 @@ import { basename } from 'node:path';
 import { leaseVariable, type Moment, now, polled, remainingMs, sleep } from './deadlines.ts';
 import { killNumber, killProcess, openProcess, sinceBootMs } from './native.ts';
 
-/** A lock in use ends in a moment; a longer wait is worth a look through /proc (5 to 20 ms on a busy node). */
+/** A lock in use ends in a moment; a longer wait is worth a look through /proc (70 ms with 1,000 processes). */
 const firstLookMs = 300;
 const lookPauseMs = 1_000;
 
@@ -251,7 +251,8 @@ async function bearers(isMeant: (lease: string) => boolean): Promise<Process[]> 
     const lease = pid === own ? undefined : await leaseOf(pid, until);
     if (lease === undefined || !isMeant(lease) || (await isOurExecutable(pid, until))) return [];
     const process = readProcess(pid);
-    return !process || process.isDead ? [] : [process];
+    // The number may be another process's since.
+    return process && !process.isDead && (await leaseOf(pid, until)) === lease ? [process] : [];
   });
   return (await Promise.all(looks)).flat();
 }

@@ -83,17 +83,41 @@ onRealSwitch('an IPAM program', (theSwitch) => {
   const answer = `echo '{"cniVersion":"1.0.0","ips":[{"address":"10.56.0.7/24"}]}'`;
   const daemon = (body: string) => `setsid --fork sh -c '${body}' < /dev/null > /dev/null 2>&1`;
 
-  test('kind 3: that overran its time allocates nothing later, in whatever session its child is', async () => {
+  test('kind 3: that overran its time allocates nothing later, in whatever session its child is, and with whatever environment', async () => {
     const late = join(node().ipamDir, 'late');
     await node().program(
       'late',
-      `[ "$CNI_COMMAND" = ADD ] || exit 0\n${daemon(`sleep 1; mkdir -p ${node().ipamDir}; touch ${late}`)}\nexec sleep 600`,
+      `[ "$CNI_COMMAND" = ADD ] || exit 0\nenv -i PATH=/usr/bin:/bin ${daemon(`sleep 1; mkdir -p ${node().ipamDir}; touch ${late}`)}\nexec sleep 600`,
     );
     const pod = await node().pod();
     const changes = { ipam: { type: 'late' }, deadlines: { ipamMs: 300 } };
     expect(await pod.add('net1', changes)).toMatchObject({ exitCode: 1, json: { code: 11 } });
     expect(await pod.del('net1', changes)).toMatchObject(ok);
     await Bun.sleep(1_200);
+    expect(existsSync(late)).toBe(false);
+    expectNothingLeft(await node().world());
+  });
+
+  test('kind 3: of a killed ADD allocates nothing after the DEL, also without a descriptor of ours, in a session of its own', async () => {
+    const [late, goOn] = [own('late'), own('go')];
+    // dash: a descriptor that is not open can be closed.
+    const closed = 'exec 3>&- 4>&- 5>&- 6>&-';
+    await node().program(
+      'sneaky',
+      `[ "$CNI_COMMAND" = ADD ] || exit 0
+${daemon(`${closed}; ${pidTo('pid')}; sleep 2; touch ${late}`)}
+until [ -e ${goOn} ]; do sleep 0.01; done`,
+    );
+    const pod = await node().pod();
+    const changes = { ipam: { type: 'sneaky' } };
+    const call = start('ADD', pod.call('net1', changes), { under: ['setsid'] });
+    const pid = await pidOf('pid');
+    process.kill(-(call.pid ?? 0), 'SIGKILL');
+    await call;
+    await Bun.write(goOn, '');
+    expect(await pod.del('net1', changes)).toMatchObject(ok);
+    expect(lives(pid)).toBe(false);
+    await Bun.sleep(2_200);
     expect(existsSync(late)).toBe(false);
     expectNothingLeft(await node().world());
   });
