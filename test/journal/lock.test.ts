@@ -125,7 +125,7 @@ describe('the lock at the end of its operation (L2)', () => {
   /** An operation that has handed its lock to a program; what that has left behind is there still. */
   async function operation(isEnded: boolean): Promise<boolean> {
     const path = journal();
-    const operated = Journal.open(realDisk, path, { create: true, clock: () => new Date(0) });
+    const operated = Journal.open(realDisk, path, { create: true, clock: () => new Date(0), tells: () => undefined });
     if (!operated) throw new Error('no journal');
     expect(await operated.lock(ample())).toBe('held');
     const giveBack = lend([operated.fd]);
