@@ -1,7 +1,6 @@
 /**
  * The only file that speaks to Bun itself and to libc: what `node:` has not, or has only at a price that every call would pay.
  */
-import { dlopen } from 'bun:ffi';
 
 const LOCK_SH_NB = 1 | 4;
 const LOCK_EX_NB = 2 | 4;
@@ -10,21 +9,33 @@ const CLOCK_BOOTTIME = 7;
 
 const SIGKILL = 9;
 
+const POLLIN = 1;
+const POLLOUT = 4;
+
 interface Libc {
   flock(fd: number, operation: number): number;
   umount2(path: Uint8Array, flags: number): number;
   clock_gettime(clock: number, time: BigInt64Array): number;
   kill(pid: number, signal: number): number;
+  poll(descriptors: Int32Array, count: bigint, timeoutMs: number): number;
+  isatty(fd: number): number;
+  setenv(name: Uint8Array, value: Uint8Array, overwrite: number): number;
 }
+
+/** Not imported: a call that needs no libc (VERSION) does not wait for it. */
+const ffi = () => (Bun as unknown as { FFI: typeof import('bun:ffi') }).FFI;
 
 let libc: Libc | undefined;
 
 const libcOf = () => {
-  libc ??= dlopen('libc.so.6', {
+  libc ??= ffi().dlopen('libc.so.6', {
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
     kill: { args: ['i32', 'i32'], returns: 'i32' },
+    poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
+    isatty: { args: ['i32'], returns: 'i32' },
+    setenv: { args: ['ptr', 'ptr', 'i32'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -38,8 +49,30 @@ export function flock(fd: number, isShared = false): boolean {
   return libcOf().flock(fd, isShared ? LOCK_SH_NB : LOCK_EX_NB) === 0;
 }
 
+const terminated = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
+
 /** umount2(2), without flags. @returns false if it is in use, or no mount. */
-export const unmount = (path: string): boolean => libcOf().umount2(new TextEncoder().encode(`${path}\0`), 0) === 0;
+export const unmount = (path: string): boolean => libcOf().umount2(terminated(path), 0) === 0;
+
+/**
+ * poll(2) of one descriptor, which needs no O_NONBLOCK: a flag that would be its other owners' too.
+ * @returns whether the next call ends at once, be it with an error; false if it would still wait after `waitMs`
+ */
+export function isReady(fd: number, way: 'read' | 'write', waitMs = 0): boolean {
+  // struct pollfd on a little-endian machine: fd, then events and revents, 16 bits each.
+  const descriptor = new Int32Array([fd, way === 'read' ? POLLIN : POLLOUT]);
+  return libcOf().poll(descriptor, 1n, Math.ceil(waitMs)) > 0;
+}
+
+/** isatty(3). Asking process.stdout would make a stream of it. */
+export const isTerminal = (fd: number): boolean => libcOf().isatty(fd) === 1;
+
+/** A dead file system keeps each thread that asked it; by default there are only as many as processors. */
+const fileThreads = '16';
+
+/** Before the first asynchronous call to a file system, which fixes their number. The variable is this process's alone: children are given theirs. */
+export const allowFileThreads = (): void =>
+  void libcOf().setenv(terminated('UV_THREADPOOL_SIZE'), terminated(fileThreads), 1);
 
 /** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): what proc(5) counts in. */
 export function sinceBootMs(): number {
