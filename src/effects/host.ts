@@ -20,7 +20,7 @@ import type {
 import { ApiServers } from './api-servers.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
-import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
+import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './directory.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
@@ -69,7 +69,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Hos
   return {
     perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines, elsewhere }, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
-    preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
+    preflight: (plan, dataDir, call) => preflight(ovs, { plan, dataDir }, call, deadlines),
     recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
     collectAddresses: (plan, text, toldOf, call) => collectAddresses(plan, text, toldOf, call, deadlines),
     readNetns,
@@ -101,7 +101,7 @@ async function recall(ovs: Switch, known: Plan, call: Call): Promise<Plan> {
   return {
     ...rest,
     ...(address && findProgram(address) && { address }),
-    ...(predecessor && isPredecessors(predecessor) && { predecessor }),
+    ...(predecessor && (await isPredecessors(predecessor, call.end)) && { predecessor }),
     ...marks,
   };
 }
@@ -173,8 +173,13 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
   try {
     return await action();
   } catch (error) {
-    const trouble = troubleOf(error);
-    return { kind: 'failed', trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` } };
+    const madeNothing = error instanceof NothingMade;
+    const trouble = troubleOf(madeNothing ? error.why : error);
+    return {
+      kind: 'failed',
+      trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` },
+      ...(madeNothing && { made: 'nothing' }),
+    };
   }
 }
 

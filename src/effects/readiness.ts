@@ -17,12 +17,13 @@ export interface Readiness {
 
 export async function readiness(asked: Readiness, call: Call, deadlines: Deadlines): Promise<Trouble[]> {
   const { ovsdb, dataDir, address, text } = asked;
-  const [ofSwitch, ofAddresses] = await Promise.all([
+  const [ofSwitch, ofDisk, ofAddresses] = await Promise.all([
     switchTroubles(ovsdb, call),
+    roomTroubles(dataDir, call.end),
     address ? (await import('./ipam.ts')).addressStatus(address, text, call, deadlines) : [],
   ]);
-  const ofDisk = roomTroubles(dataDir).map(({ message }) => ({ code: code.notAvailable, message }));
-  return [...ofSwitch, ...ofDisk, ...ofAddresses];
+  const notAvailable = ofDisk.map(({ message }) => ({ code: code.notAvailable, message }));
+  return [...ofSwitch, ...notAvailable, ...ofAddresses];
 }
 
 async function switchTroubles(ovsdb: string, { end }: Call): Promise<Trouble[]> {

@@ -218,7 +218,7 @@ describe('time', () => {
   it('is up when the file system does not answer: the call goes on without it', async () => {
     const never = new Promise<never>(() => undefined);
     await expect(inTime(never, soon(10), '"/pods"')).rejects.toThrow(DirectoryTimeout);
-    await expect(inTime(never, soon(0), '"/pods"')).rejects.toThrow('"/pods" did not answer in time');
+    await expect(inTime(never, soon(0), '"/pods"')).rejects.toThrow('"/pods" did not answer in 0 s');
   });
 
   it('is not taken from what answers', async () => {
