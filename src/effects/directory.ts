@@ -94,10 +94,12 @@ function readMount(line: string): { point: string; type: string } {
 export class NothingMade extends Error {
   override readonly name = 'NothingMade';
   readonly why: unknown;
+  readonly code: string;
 
   constructor(why: unknown) {
     super(why instanceof Error ? why.message : String(why));
     this.why = why;
+    this.code = codeOf(why);
   }
 }
 

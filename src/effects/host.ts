@@ -25,6 +25,7 @@ import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddre
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
+import { otherHolder } from './port-holder.ts';
 import { removePort } from './port-removal.ts';
 import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
 import { isPredecessors, removePredecessors } from './predecessor.ts';
@@ -155,14 +156,15 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
     case 'publication':
       if (publication && 'pod' in publication) return await api.annotate(ovs, publication, request, call);
       return await one(publication, {
-        ensure: (part: FilePlan) => ensurePublication(plan.key, part, facts.address, nearby),
+        ensure: (part: FilePlan) =>
+          ensurePublication({ key: plan.key, addresses: facts.address }, part, otherHolder(ovs, plan, call), nearby),
         remove: (part: FilePlan) => removePublication(plan.key, part, nearby),
         find: (part: FilePlan) => findPublication(part, facts.address, nearby),
       });
     case 'deviceInfo':
       return await one(deviceInfo, {
-        ensure: (part) => ensureDeviceInfo(part, nearby),
-        remove: (part) => removeDeviceInfo(part, nearby),
+        ensure: (part) => ensureDeviceInfo(part, otherHolder(ovs, plan, call), nearby),
+        remove: (part) => removeDeviceInfo(plan.key, part, otherHolder(ovs, plan, call), nearby),
         find: (part) => findDeviceInfo(part, nearby),
       });
   }
