@@ -48,7 +48,7 @@ export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Mome
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       expectFrom(path, begun);
-      reject(new DirectoryTimeout(`${what} did not answer in ${seconds} s`));
+      reject(new DirectoryTimeout(`${what} did not answer in time (${seconds} s)`));
     }, remainingMs(end));
   });
   try {

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Call, cni, run } from '../support/cni.ts';
 import type { Changes, Pod } from '../support/node.ts';
-import { brokenPipe, fullPipe, type Pipe } from '../support/pipes.ts';
+import { brokenPipe, fullPipe, type Pipe, pipe } from '../support/pipes.ts';
 import { executable } from '../support/requirements.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
 import { expectNothingLeft } from '../support/world.ts';
@@ -128,18 +128,19 @@ onRealSwitch('a reader', (theSwitch) => {
     'kind 6: of the answer reads one document though the log goes to %s too (I9)',
     async (logFile) => {
       const pod = await node().pod();
-      // It has a warning to log before the answer, and news after it.
-      const changes = { logFile, logLevel: 'verbose', deadlines: { addMs: 60_000 } };
-      const { exitCode, json } = await pod.add('net1', changes);
-      expect({ exitCode, interfaces: json.interfaces.length }).toEqual({ exitCode: 0, interfaces: 1 });
-      expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0, stdout: '' });
+      const call = pod.call('net1', { logFile, logLevel: 'verbose' });
+      const reader = pipe();
+      expect(await called('ADD', call, 'stdout', reader)).toMatchObject({ exitCode: 0 });
+      expect(JSON.parse(reader.read()).interfaces).toHaveLength(1);
+      expect(await called('DEL', call, 'stdout', reader)).toMatchObject({ exitCode: 0 });
+      expect(reader.read()).toBe('');
     },
   );
 
   test('kind 6: of the answer in a file reads one document though that is the log', async () => {
     const pod = await node().pod();
     const file = join(node().directory, 'answer');
-    const onFile = { under: ['sh', '-c', 'exec "$@" > "$0"', file] };
+    const onFile = { under: ['sh', '-c', 'exec "$@" >> "$0"', file] };
     expect(await pod.add('net1', { logFile: file, logLevel: 'verbose' }, onFile)).toMatchObject({ exitCode: 0 });
     expect(JSON.parse(await readFile(file, 'utf8')).interfaces).toHaveLength(1);
     await pod.del();

@@ -9,7 +9,7 @@ import type { Changes } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
 import { expectNothingLeft } from '../support/world.ts';
 
-const script = join(import.meta.dirname, '../support/silent-mount.ts');
+const script = new URL('../support/silent-mount.ts', import.meta.url).pathname;
 
 /** What the executable is started by. */
 const onSilent = (directory: string) => ({
@@ -36,7 +36,7 @@ onRealSwitch('a file system that does not answer', (theSwitch) => {
       const pod = await node().pod();
       const { exitCode, json } = await pod.add('net1', { ...changes, container }, onSilent(join(sharedDir, '..')));
       expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 11 });
-      for (const word of [`"sharedDir" "${sharedDir}"`, 'did not answer in 0.3 s', 'no-such-ipam']) {
+      for (const word of [`"sharedDir" "${sharedDir}"`, 'did not answer in time (0.3 s)', 'no-such-ipam']) {
         expect(json.msg).toContain(word);
       }
       expectNothingLeft(await node().world());
