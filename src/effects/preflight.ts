@@ -1,8 +1,8 @@
 /**
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
-import { readFileSync } from 'node:fs';
-import { lstat, readFile, stat } from 'node:fs/promises';
+import { constants, readFileSync } from 'node:fs';
+import { access, lstat, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
@@ -11,7 +11,7 @@ import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
-import { expectWritable, nearest, roomTroubles } from './room.ts';
+import { roomTroubles } from './room.ts';
 import { groupTroubles } from './socket-dir.ts';
 import { keyMarks, marked, type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
 
@@ -42,7 +42,7 @@ async function placeTroubles({ plan, dataDir }: Intended, soon: () => Moment): P
     ...(socketDir ? [...(await directoryTroubles(socketDir, soon)), ...groupTroubles(socketDir)] : []),
     ...(port?.mode === 'client' ? await viewTroubles(ovsdb, port, soon) : []),
     ...(address ? programTroubles(address) : []),
-    ...(await roomTroubles(dataDir, soon())),
+    ...roomTroubles(dataDir),
   ];
 }
 
@@ -67,6 +67,26 @@ async function directoryTroubles({ base, kubelet, own, link }: SocketDirPlan, so
       : usable(name, base, expectMakable(base), soon()))),
     ...(link ? await usable('"shortDir"', dirname(link), expectMakable(dirname(link)), soon()) : []),
   ];
+}
+
+/** The directory that will be made is judged by the nearest one above it that exists. @throws DirectoryTimeout */
+async function nearest(path: string, end: Moment): Promise<string> {
+  if (path === '/') return path;
+  const isThere = await inTime(() => stat(path), end, `"${path}"`).then(
+    () => true,
+    (error) => {
+      if (error instanceof DirectoryTimeout) throw error;
+      return false;
+    },
+  );
+  return isThere ? path : await nearest(dirname(path), end);
+}
+
+/** @throws errno exceptions, DirectoryTimeout, an Error if it is no directory */
+async function expectWritable(directory: string, end: Moment): Promise<void> {
+  const stats = await inTime(() => stat(directory), end, `"${directory}"`);
+  if (!stats.isDirectory()) throw new Error(`"${directory}" is no directory`);
+  await inTime(() => access(directory, constants.W_OK | constants.X_OK), end, `"${directory}"`);
 }
 
 const expectMakable = (path: string) => async (end: Moment) => await expectWritable(await nearest(path, end), end);

@@ -17,13 +17,12 @@ export interface Readiness {
 
 export async function readiness(asked: Readiness, call: Call, deadlines: Deadlines): Promise<Trouble[]> {
   const { ovsdb, dataDir, address, text } = asked;
-  const [ofSwitch, ofDisk, ofAddresses] = await Promise.all([
+  const [ofSwitch, ofAddresses] = await Promise.all([
     switchTroubles(ovsdb, call),
-    roomTroubles(dataDir, call.end),
     address ? (await import('./ipam.ts')).addressStatus(address, text, call, deadlines) : [],
   ]);
-  const notAvailable = ofDisk.map(({ message }) => ({ code: code.notAvailable, message }));
-  return [...ofSwitch, ...notAvailable, ...ofAddresses];
+  const ofDisk = roomTroubles(dataDir).map(({ message }) => ({ code: code.notAvailable, message }));
+  return [...ofSwitch, ...ofDisk, ...ofAddresses];
 }
 
 async function switchTroubles(ovsdb: string, { end }: Call): Promise<Trouble[]> {
