@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Outlet, readToEnd } from '../src/streams.ts';
+import { readToEnd } from '../src/streams.ts';
 import { bunChild } from './support/child.ts';
 import { brokenPipe, fullPipe, type Pipe, pipe } from './support/pipes.ts';
 import { temporaryDirectory } from './support/temporary.ts';
@@ -37,13 +37,10 @@ describe('kind 6: a reader that', () => {
 
   it('reads late has everything, in order, and nothing of what was only offered', async () => {
     const late = fullPipe();
-    const outlet = new Outlet(late.fd);
-    outlet.offer('offered ');
-    outlet.queue('queued ');
-    outlet.queue('and more');
-    const finished = outlet.finish(Number.POSITIVE_INFINITY);
+    const child = bunChild(speaker, ['late', '0'], [late.fd]);
+    expect(await child.line()).toBe('"waiting"');
     expect(late.read()).toMatch(/^\.+$/);
-    expect(await finished).toBe(true);
+    expect(JSON.parse(await child.line())).toBe(true);
     expect(late.read()).toBe('queued and more');
   });
 });
