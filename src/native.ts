@@ -1,7 +1,6 @@
 /**
  * The only file that speaks to Bun itself and to libc: what `node:` has not, or has only at a price that every call would pay.
  */
-import { dlopen } from 'bun:ffi';
 
 const LOCK_EX_NB = 2 | 4;
 const LOCK_UN = 8;
@@ -19,6 +18,8 @@ const SIGKILL = 9;
 
 const UMOUNT_NOFOLLOW = 8;
 const PR_SET_CHILD_SUBREAPER = 36;
+const POLLIN = 1;
+const POLLOUT = 4;
 
 interface Libc {
   flock(fd: number, operation: number): number;
@@ -30,12 +31,18 @@ interface Libc {
   fgetxattr(fd: number, name: Uint8Array, value: null, size: number): number;
   prctl(operation: number, argument: number): number;
   fcntl(fd: number, command: number, argument: Uint8Array): number;
+  poll(descriptors: Int32Array, count: bigint, timeoutMs: number): number;
+  isatty(fd: number): number;
+  setenv(name: Uint8Array, value: Uint8Array, overwrite: number): number;
 }
+
+/** Not imported: a call that needs no libc (VERSION) does not wait for it. */
+const ffi = () => (Bun as unknown as { FFI: typeof import('bun:ffi') }).FFI;
 
 let libc: Libc | undefined;
 
 const libcOf = () => {
-  libc ??= dlopen('libc.so.6', {
+  libc ??= ffi().dlopen('libc.so.6', {
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
@@ -46,6 +53,9 @@ const libcOf = () => {
     // Variadic in C: on Linux's x86-64 and arm64, whole numbers and pointers are handed to those as to any other function.
     prctl: { args: ['i32', 'i32'], returns: 'i32' },
     fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
+    poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
+    isatty: { args: ['i32'], returns: 'i32' },
+    setenv: { args: ['ptr', 'ptr', 'i32'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -77,10 +87,13 @@ export function lockByte(fd: number, at: number, how: keyof typeof lockTypes): b
   return libcOf().fcntl(fd, F_OFD_SETLK, new Uint8Array(lock.buffer)) === 0;
 }
 
+const terminated = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
+
 /** Apart: no usual call ends a process, and each function of libc costs the call that opens it 10 to 20 us. */
 const syscallOf = () => {
-  syscall ??= dlopen('libc.so.6', { syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i32' } }).symbols
-    .syscall;
+  syscall ??= ffi().dlopen('libc.so.6', {
+    syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i32' },
+  }).symbols.syscall;
   return syscall;
 };
 
@@ -99,7 +112,7 @@ export const killProcess = (fd: number): void =>
 /** SIGKILL by number, where the kernel does not open processes (before 5.3). */
 export const killNumber = (pid: number): void => void libcOf().kill(pid, SIGKILL);
 
-const attribute = new TextEncoder().encode('user.userspace\0');
+const attribute = terminated('user.userspace');
 const value = new TextEncoder().encode('1');
 
 /** fgetxattr(2) of our one extended attribute: whether it is set. */
@@ -115,8 +128,27 @@ export function setFileAttribute(fd: number, isSet: boolean): void {
 }
 
 /** umount2(2); no symlink is followed. It asks nothing of the file system: a stuck one is as good. @returns false if it is in use, or no mount. */
-export const unmount = (path: string): boolean =>
-  libcOf().umount2(new TextEncoder().encode(`${path}\0`), UMOUNT_NOFOLLOW) === 0;
+export const unmount = (path: string): boolean => libcOf().umount2(terminated(path), UMOUNT_NOFOLLOW) === 0;
+
+/**
+ * poll(2) of one descriptor, which needs no O_NONBLOCK: a flag that would be its other owners' too.
+ * @returns whether the next call ends at once, be it with an error; false if it would still wait after `waitMs`
+ */
+export function isReady(fd: number, way: 'read' | 'write', waitMs = 0): boolean {
+  // struct pollfd on a little-endian machine: fd, then events and revents, 16 bits each.
+  const descriptor = new Int32Array([fd, way === 'read' ? POLLIN : POLLOUT]);
+  return libcOf().poll(descriptor, 1n, Math.ceil(waitMs)) > 0;
+}
+
+/** isatty(3). Asking process.stdout would make a stream of it. */
+export const isTerminal = (fd: number): boolean => libcOf().isatty(fd) === 1;
+
+/** A dead file system keeps each thread that asked it; by default there are only as many as processors. */
+const fileThreads = '16';
+
+/** Before the first asynchronous call to a file system, which fixes their number. The variable is this process's alone: children are given theirs. */
+export const allowFileThreads = (): void =>
+  void libcOf().setenv(terminated('UV_THREADPOOL_SIZE'), terminated(fileThreads), 1);
 
 /** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): what proc(5) counts in. */
 export function sinceBootMs(): number {

@@ -23,11 +23,12 @@ import { FailedAttempt } from './attempt.ts';
 import { Away } from './away.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
-import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
+import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './directory.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
+import { otherHolder } from './port-holder.ts';
 import { removePort, withdrawPort } from './port-removal.ts';
 import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
 import { isPredecessors, removePredecessors } from './predecessor.ts';
@@ -84,7 +85,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
   return {
     perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
-    preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
+    preflight: (plan, dataDir, call) => preflight(ovs, { plan, dataDir }, call, deadlines),
     recall: (known, call) => recall(means, known, { ...call, end: within(call.end, deadlines.switchMs) }),
     collectAddresses: (plan, text, toldOf, call) =>
       collectAddresses({ plan, text, call, deadlines, network: plan.network, elsewhere: elsewhere.path ?? [] }, toldOf),
@@ -198,14 +199,15 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
     case 'publication':
       if (publication && 'pod' in publication) return await api.annotate(ovs, publication, request, call);
       return await one(publication, {
-        ensure: (part: FilePlan) => ensurePublication(plan.key, part, facts.address, nearby),
+        ensure: (part: FilePlan) =>
+          ensurePublication({ key: plan.key, addresses: facts.address }, part, otherHolder(ovs, plan, call), nearby),
         remove: (part: FilePlan) => removePublication(plan.key, part, nearby),
         find: (part: FilePlan) => findPublication(part, facts.address, nearby),
       });
     case 'deviceInfo':
       return await one(deviceInfo, {
-        ensure: (part) => ensureDeviceInfo(part, nearby),
-        remove: (part) => removeDeviceInfo(part, nearby),
+        ensure: (part) => ensureDeviceInfo(part, otherHolder(ovs, plan, call), nearby),
+        remove: (part) => removeDeviceInfo(plan.key, part, otherHolder(ovs, plan, call), nearby),
         find: (part) => findDeviceInfo(part, nearby),
       });
   }
@@ -217,9 +219,14 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
     return await action();
   } catch (error) {
     const attempt = error instanceof FailedAttempt ? error : undefined;
-    const trouble = troubleOf(attempt ? attempt.cause : error);
-    const message = `cannot ${verb} ${step}: ${trouble.message}`;
-    return { kind: 'failed', trouble: { ...trouble, message }, ...(attempt && { facts: attempt.facts }) };
+    const madeNothing = error instanceof NothingMade;
+    const trouble = troubleOf(attempt ? attempt.cause : madeNothing ? error.why : error);
+    return {
+      kind: 'failed',
+      trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` },
+      ...(attempt && { facts: attempt.facts }),
+      ...(madeNothing && { made: 'nothing' }),
+    };
   }
 }
 

@@ -22,12 +22,14 @@ interface Call {
   readonly handlers?: Partial<Handlers>;
   readonly stdin?: () => string;
   readonly status?: Status;
+  /** Whether stdout takes what is written. */
+  readonly isRead?: boolean;
 }
 
 /** One call, its standard streams caught. */
 async function call(
   command: string,
-  { env, config = network(), handlers, stdin, status = async () => undefined }: Call = {},
+  { env, config = network(), handlers, stdin, status = async () => undefined, isRead = true }: Call = {},
 ) {
   const out: string[] = [];
   const err: string[] = [];
@@ -35,7 +37,7 @@ async function call(
   const streams = {
     env: environment({ CNI_COMMAND: command, ...env }),
     stdin: stdin ?? (() => textOf(config)),
-    stdout: (text: string) => void out.push(text),
+    stdout: async (text: string) => out.push(text) > 0 && isRead,
     stderr: (text: string) => void err.push(text),
   };
   const load = () => {
@@ -68,6 +70,18 @@ describe('stdout carries exactly one JSON document (A9, B45)', () => {
       });
       expect({ exitCode, writes, err }).toEqual({ exitCode: 0, writes: 1, err: '' });
       expect(json.cniVersion).toBe(cniVersion);
+    }
+  });
+
+  it('kind 6: an answer that its reader did not take is a call that failed, whatever it was', async () => {
+    for (const handlers of [fine, failing(new CniError(7, 'no'))]) {
+      const { exitCode, writes, err } = await call('ADD', {
+        config: network({ ipam: { type: 'x' } }),
+        handlers,
+        isRead: false,
+      });
+      expect({ exitCode, writes }).toEqual({ exitCode: 1, writes: 1 });
+      expect(err).toContain('stdout was not read');
     }
   });
 

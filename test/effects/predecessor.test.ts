@@ -28,7 +28,7 @@ import { ensurePublication, removePublication } from '../../src/effects/publicat
 import { ensureSocketDir, removeSocketDir } from '../../src/effects/socket-dir.ts';
 import { isBehind, select, selectSwitch } from '../../src/effects/switch.ts';
 import type { Plan } from '../../src/machines/protocol.ts';
-import { call, keyOf, type Scene, scene } from '../support/effect-parts.ts';
+import { call, keyOf, nobody, type Scene, scene } from '../support/effect-parts.ts';
 
 let root = '';
 beforeEach(() => {
@@ -95,7 +95,7 @@ describe('the publication', () => {
     writeFileSync(canary, 'untouched');
     const temporary = `.${(await import('../../src/attachment.ts')).keyHash(key)}.tmp`;
     symlinkSync(canary, join(root, name === '.hash.tmp' ? temporary : name));
-    await ensurePublication(key, plan(), undefined, soon()).catch(() => undefined);
+    await ensurePublication({ key, addresses: undefined }, plan(), nobody, soon()).catch(() => undefined);
     expect(readFileSync(canary, 'utf8')).toBe('untouched');
   });
 
@@ -110,10 +110,10 @@ describe('device information', () => {
   const plan = (file: string) => ({ path: join(root, file), mode: 'server' as const, socket: `/s/${file}` });
 
   test('B13 of net1 is removed without that of net1.100, and with what a killed call left of it', async () => {
-    await ensureDeviceInfo(plan('id_net1'), soon());
-    await ensureDeviceInfo(plan('id_net1.100'), soon());
+    await ensureDeviceInfo(plan('id_net1'), nobody, soon());
+    await ensureDeviceInfo(plan('id_net1.100'), nobody, soon());
     writeFileSync(join(root, 'id_net1.12345'), readFileSync(join(root, 'id_net1'), 'utf8').slice(0, 20));
-    await removeDeviceInfo(plan('id_net1'), soon());
+    await removeDeviceInfo(key, plan('id_net1'), nobody, soon());
     expect(readdirSync(root)).toEqual(['id_net1.100']);
   });
 });

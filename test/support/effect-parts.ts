@@ -104,3 +104,6 @@ export function troubleOf(outcome: Outcome) {
   if (outcome.kind === 'ok') throw new Error(`it succeeded: ${JSON.stringify(outcome)}`);
   return outcome.trouble;
 }
+
+/** A switch on which no port stands but this attachment's. */
+export const nobody = () => Promise.resolve(undefined);
