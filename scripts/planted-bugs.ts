@@ -41,13 +41,12 @@ export const bugs: readonly Bug[] = [
   },
   {
     letter: 'c',
-    title: 'files are removed that only begin with our name',
+    title: 'files are removed that only begin with our name, or are another attachment’s',
     patches: [
       {
         file: 'src/effects/device-info.ts',
-        search:
-          'const isOwn = async (text: string) => isBeginning(plan, text) || (await isOurs(key, plan, text, holder));',
-        replace: 'const isOwn = async (_: string) => true;',
+        search: '    if (text === undefined || !(await isOwn(text))) continue;',
+        replace: '    if (text === undefined) continue;',
       },
     ],
     suites: [unit('test/effects/device-info.test.ts')],
