@@ -9,7 +9,7 @@ import { type Holder, holders } from '../journal/holder.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
 
-type State = 'attached' | 'adding' | 'removing' | 'owed' | 'empty' | 'unreadable';
+type State = 'attached' | 'adding' | 'removing' | 'owed' | 'empty' | 'damaged' | 'unreadable';
 
 export interface Attachment {
   readonly key: string;
@@ -27,6 +27,8 @@ export interface Attachment {
   /** Of what is owed: how often its removal was begun, and when last (ISO 8601). */
   readonly tried?: { readonly times: number; readonly last: string };
   readonly holder?: Holder;
+  /** A mode of its journal that no call of ours gives, in octal; it means nothing. */
+  readonly strangeMode?: string;
 }
 
 export interface Reading {
@@ -44,14 +46,15 @@ export function readAttachments(disk: Disk, dataDir: string): Reading[] {
 function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<string, Holder>): Reading | undefined {
   const journal = peekJournal(disk, join(dataDir, name));
   if (!journal) return undefined;
-  const { records, going } = journal;
+  const { records, going, damaged, strangeMode } = journal;
   const past = fold(records);
   const plan = planOfHeader(records);
   const key = plan?.key ?? keyOfJournalName(name);
   const holder = held.get(join(dataDir, name));
   const owed = owedOf(records);
   const tries = triesOf(records);
-  const state = stateOf({ going, empty: records.length === 0, past: past?.state, held: holder !== undefined });
+  const empty = records.length === 0;
+  const state = stateOf({ going, empty, damaged, past: past?.state, held: holder !== undefined });
   const port = plan?.port;
   return {
     records,
@@ -65,13 +68,22 @@ function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<strin
       owed: state === 'owed' ? owed : [],
       ...(state === 'owed' && tries.length > 0 && { tried: { times: tries.length, last: tries.at(-1)?.at ?? '' } }),
       ...(holder && { holder }),
+      ...(strangeMode && { strangeMode }),
     },
   };
 }
 
-function stateOf(seen: { going: boolean; empty: boolean; past: string | undefined; held: boolean }): State {
-  const { going, empty, past, held } = seen;
+interface Seen {
+  readonly going: boolean;
+  readonly empty: boolean;
+  readonly damaged: boolean;
+  readonly past: string | undefined;
+  readonly held: boolean;
+}
+
+function stateOf({ going, empty, damaged, past, held }: Seen): State {
   if (going || past === 'going') return held ? 'removing' : 'owed';
+  if (damaged) return 'damaged';
   if (empty) return 'empty';
   if (past === undefined) return 'unreadable';
   return past === 'attached' ? 'attached' : 'adding';

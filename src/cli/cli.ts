@@ -213,6 +213,7 @@ async function recoverAll({ values }: Words, terminal: Terminal, machine: Machin
       removeMs: defaultDeadlines.delMs,
       asChecked,
       dryRun: values['dry-run'],
+      ...(values.boot && !values['dry-run'] && { patienceMs: bootMs }),
       others: (port) => others.push(port),
       progress: (one) => !values.json && terminal.stdout(recoveredLine(one, colours)),
     });

@@ -23,6 +23,7 @@ const stateColour: Record<Attachment['state'], Colour> = {
   removing: 'yellow',
   owed: 'red',
   empty: 'dim',
+  damaged: 'red',
   unreadable: 'red',
 };
 
@@ -54,8 +55,10 @@ export function table(attachments: readonly Attachment[], colours: Paint): strin
   return `${[colours('dim', line(heads, undefined)), ...body].join('\n')}\n`;
 }
 
-function notes({ owed, tried, holder }: Attachment): string[] {
+function notes({ owed, tried, holder, state, strangeMode }: Attachment): string[] {
   return [
+    ...(state === 'damaged' ? ['its journal is damaged: it is kept until DEL, which removes it by its marks'] : []),
+    ...(strangeMode ? [`the mode ${strangeMode} of its journal is none of ours, and means nothing`] : []),
     ...owed.map(({ step, message }) => `owed: ${step}: ${plain(message)}`),
     ...(tried && tried.times > 1 ? [`tried ${tried.times} times, last ${tried.last}`] : []),
     ...(holder ? [`held by process ${holder.pid} (${holder.command})`] : []),

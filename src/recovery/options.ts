@@ -58,6 +58,8 @@ export interface RecoverOptions {
   readonly others?: (port: KnownPort) => void;
   /** Nothing is changed. */
   readonly dryRun?: boolean;
+  /** How long what is away is asked again and again, once all else is done. Absent: it is asked once again. */
+  readonly patienceMs?: number;
 }
 
 /** Of one data directory. */

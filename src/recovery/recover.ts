@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
-import { defaultDeadlines, now } from '../deadlines.ts';
+import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import { peekJournal, planOfHeader } from '../drive.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals, readInstance, syncNames } from '../journal/store.ts';
@@ -35,10 +35,18 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
     for (const port of ports) report.add(port.name, await recoverPort(port, names, ids, { ...task, ovsdb }));
   }
   await treat(report.namesOf('lost', names), { kind: 'recovery', putBack: 'now' });
-  // What was away when it was first needed was asked no more: once again, now that everything else is done.
-  if (host.forgetAway()) await treat(report.owedOf(names), { kind: 'recovery', putBack: 'now' });
+  // What was away when it was first needed was asked no more: once again, now that everything else is done; on a boot, for a while.
+  const end = now() + (options.patienceMs ?? 0);
+  for (let pause = 0; report.owedOf(names).length > 0 && host.forgetAway(); pause = Math.max(firstPauseMs, pause * 2)) {
+    if (pause > 0 && now() + pause > end) break;
+    await sleep(pause);
+    await treat(report.owedOf(names), { kind: 'recovery', putBack: 'now' });
+  }
   return report.end();
 }
+
+/** Before the second look at what was away; each later one waits twice as long. */
+const firstPauseMs = 1_000;
 
 async function identity({ disk, dataDir, dryRun }: RecoverOptions): Promise<string | undefined> {
   if (dryRun) return readInstance(disk, dataDir) ?? instancesOfJournals(disk, dataDir)[0];
