@@ -48,8 +48,14 @@ export class Switch {
    * will. @throws Unreachable, TransactionError
    */
   async fenced(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
-    const session = await this.#open(plan, call.end);
-    return await session.fenced(fenceName(plan.key, call.instance), operations, call.end);
+    const fence = fenceName(plan.key, call.instance);
+    let session = await this.#open(plan, call.end);
+    // What was found is another instance's than was asked for: a data directory that lost its id.
+    if (session.fence !== undefined && session.fence !== fence) {
+      session.close();
+      session = await this.#open(plan, call.end);
+    }
+    return await session.fenced(fence, operations, call.end);
   }
 
   /** Databases whose ovs-vswitchd was seen to apply a change: asked once by a host, which lives as long as a call or a recovery. */
