@@ -8,7 +8,7 @@ import { Node, type Pod } from '../support/node.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
 import { adminBridge, onRealSwitch, useNode } from '../support/suite.ts';
 import type { Switch } from '../support/switch.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { expectNothingLeft, withoutLease } from '../support/world.ts';
 
 const ok = { exitCode: 0 };
 const sizeOf = (pod: Pod): number => statSync(pod.journal()).size;
@@ -236,11 +236,6 @@ onRealSwitch('an undo', (theSwitch) => {
   });
 
   describe('of a removal of the pod’s earlier sandbox', () => nextSandbox(theSwitch));
-});
-
-const withoutLease = <T extends { journals: string[] }>(world: T): T => ({
-  ...world,
-  journals: world.journals.filter((name) => !name.startsWith('recover.')),
 });
 
 /** One hostPath and one `vhost.socketfile` for all sandboxes of a pod, one after the other: one path for both. */
