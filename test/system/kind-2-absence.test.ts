@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { whileAway } from '../support/away.ts';
 import { type Answer, cni, run } from '../support/cni.ts';
 import type { Mode, Pod } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
@@ -189,12 +190,7 @@ onRealSwitch('absence is proved', (theSwitch) => {
     test('kind 2: with the switch down DEL owes and touches nothing; recover leaves the port, and ends when the right DEL has come', async () => {
       const pod = await attached();
       const before = await node().world();
-      await theSwitch().stopDatabase();
-      try {
-        expect(await pod.del('net1', { ...other(), ...impatient })).toMatchObject(ok);
-      } finally {
-        await theSwitch().startDatabase();
-      }
+      expect(await whileAway(theSwitch(), () => pod.del('net1', { ...other(), ...impatient }))).toMatchObject(ok);
       expect(await node().world()).toEqual(before);
       const elsewhere = ['--data-dir', other().dataDir];
       const { exitCode, json } = await node().recover(...elsewhere);
@@ -256,9 +252,8 @@ onRealSwitch('absence is proved', (theSwitch) => {
       await gone.removeNetns();
       const ofEmpty = (await journals()).find((file) => file.includes(empty.shortId));
       expect((await run(['list', '--json', '--data-dir', node().dataDir])).json.attachments).toHaveLength(3);
-      await theSwitch().stopDatabase();
-      expect(await owed.del('net1', { name, ipam: undefined, ...impatient })).toMatchObject(ok);
-      await theSwitch().startDatabase();
+      const owing = { name, ipam: undefined, ...impatient };
+      expect(await whileAway(theSwitch(), () => owed.del('net1', owing))).toMatchObject(ok);
       writeFileSync(join(node().dataDir, String(ofEmpty)), '');
       expect(await node().recover()).toMatchObject({ json: { removed: 2, owed: 0 } });
       expect((await node().world()).ports).toEqual([empty.portName()]);

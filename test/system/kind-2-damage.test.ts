@@ -1,6 +1,7 @@
 /** A kill leaves the beginning of one record: any other end of a living pod's journal is damage, and is kept until DEL. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { whileAway } from '../support/away.ts';
 import type { Pod } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
 import { expectNothingLeft } from '../support/world.ts';
@@ -93,14 +94,9 @@ onRealSwitch('the journal of a living pod', (theSwitch) => {
   test('kind 2: damaged and without a switch is owed by DEL with its address, and goes when the switch is back', async () => {
     const { pod, bytes } = await attached();
     writeFileSync(pod.journal(), bytes.subarray(0, -lastBytes));
-    await theSwitch().stopDatabase();
-    try {
-      const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };
-      expect(await pod.del('net1', impatient)).toMatchObject(ok);
-      expect(await node().list()).toMatchObject([{ state: 'owed' }]);
-    } finally {
-      await theSwitch().startDatabase();
-    }
+    const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };
+    expect(await whileAway(theSwitch(), () => pod.del('net1', impatient))).toMatchObject(ok);
+    expect(await node().list()).toMatchObject([{ state: 'owed' }]);
     expect((await node().world()).addresses).toEqual(['net-a/10.56.0.2']);
     expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1 } });
     expectNothingLeft(await node().world());
