@@ -33,7 +33,7 @@ module.exports = {
     only(
       'journal-knows-bytes',
       '^src/journal/',
-      `^src/journal/|^src/native\\.ts$|${vocabulary}|^(node:)?(fs|path|timers)`,
+      `^src/journal/|^src/(native|processes)\\.ts$|${vocabulary}|^(node:)?(fs|path|timers)`,
       'The journal does not know CNI.',
     ),
     only(
@@ -45,7 +45,7 @@ module.exports = {
     only(
       'effects-speak-protocol',
       '^src/effects/',
-      `^src/effects/|^src/native\\.ts$|^src/machines/protocol\\.ts$|^src/cni/result\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic|node_modules/@kubernetes/client-node`,
+      `^src/effects/|^src/(native|processes)\\.ts$|^src/machines/protocol\\.ts$|^src/cni/result\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic|node_modules/@kubernetes/client-node`,
       'Effects hear requests and give outcomes; results are the language of IPAM plugins and of the publication.',
     ),
     only(

@@ -13,6 +13,9 @@ const flags = [
   ...['--compile', '--bytecode', '--production', '--splitting', '--format=esm', '--target=bun'],
   // Compiling to machine code costs a short life more than it gives back: a fifth of an ADD's CPU (ADR 0006).
   '--compile-jit-policy=100',
+  // The process stays where its runtime stands. But without it Bun asks for that directory's name first, and ends before any code
+  // of ours if it was deleted: a runtime that was started there could delete no pod.
+  '--compile-exec-argv=--cwd=/proc/self/cwd',
   // Nothing of the directory that a runtime happens to stand in is ours to read.
   ...['--env=disable', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'],
 ];

@@ -1,30 +1,7 @@
 /** The bugs that planted.ts plants: each as it would be made, and the suites that have to see it, the cheapest first. */
 
-export interface Patch {
-  readonly file: string;
-  /** Exactly once in the file. */
-  readonly search: string;
-  readonly replace: string;
-}
-
-export interface Suite {
-  readonly project: 'unit' | 'property' | 'fault' | 'system' | 'real-fault';
-  readonly file: string;
-  /** A part of the titles of the tests to run. */
-  readonly only?: string;
-}
-
-export interface Bug {
-  readonly letter: string;
-  readonly title: string;
-  readonly patches: readonly Patch[];
-  readonly suites: readonly Suite[];
-}
-
-const unit = (file: string, only?: string): Suite => ({ project: 'unit', file, ...(only && { only }) });
-const property = (file: string): Suite => ({ project: 'property', file });
-const fault = (file: string, only?: string): Suite => ({ project: 'fault', file, ...(only && { only }) });
-const real = (file: string, only?: string): Suite => ({ project: 'real-fault', file, ...(only && { only }) });
+import { type Bug, fault, property, real, unit } from './planted-bug.ts';
+import { kinds } from './planted-kinds.ts';
 
 export const bugs: readonly Bug[] = [
   {
@@ -80,8 +57,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/subprocess.ts',
-        search: 'spawnProgram(file, env, stdin, locks)',
-        replace: 'spawnProgram(file, env, stdin, [])',
+        search: 'fds: locks });',
+        replace: 'fds: [] });',
       },
     ],
     suites: [unit('test/effects/subprocess.test.ts')],
@@ -193,8 +170,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/annotation.ts',
-        search: 'isFence = own === undefined && !settled;',
-        replace: 'isFence = false;',
+        search: 'if (own !== undefined || settled) return own;',
+        replace: 'if (!fenced) return own;',
       },
     ],
     suites: [unit('test/effects/annotation.test.ts', 'on its way')],
@@ -277,8 +254,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/gate.ts',
-        search: "await polled(() => flock(fd, passing === 'together'), end)",
-        replace: 'true',
+        search: "!(await taken(() => lockByte(fd, at, how === 'together' ? 'shared' : 'alone'), lockOf, end))",
+        replace: 'false',
       },
     ],
     suites: [unit('test/effects/gate.test.ts')],
@@ -319,4 +296,5 @@ export const bugs: readonly Bug[] = [
     ],
     suites: [real('test/fault/real/power-cut.test.ts', 'ext4.*client.*any call of an ADD')],
   },
+  ...kinds,
 ];

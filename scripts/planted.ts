@@ -8,7 +8,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Bug, bugs, type Patch, type Suite } from './planted-bugs.ts';
+import type { Bug, Patch, Suite } from './planted-bug.ts';
+import { bugs } from './planted-bugs.ts';
 
 const root = join(import.meta.dirname, '..');
 const copied = ['src', 'test', 'scripts', 'package.json', 'tsconfig.json', 'vitest.config.ts'];

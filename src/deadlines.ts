@@ -41,6 +41,15 @@ export const defaultDeadlines: Deadlines = {
   directoryMs: 5_000,
 };
 
+/** Standard input to its end: a runtime has written it when it starts us, or does so at once. Read before the configuration is known. */
+export const stdinMs = 10_000;
+
+/** For the answer of a call, if its reader does not read: nothing is locked by then, and its runtime may only be slow. */
+export const answerMs = 10_000;
+
+/** What a call gives its log file at its end: a disk takes a line in a millisecond, and a dead one takes none. */
+export const logMs = 500;
+
 /** A moment on the monotonic clock (performance.now), in milliseconds. */
 export type Moment = number;
 
@@ -64,3 +73,9 @@ export async function polled(holds: () => boolean, end: Moment): Promise<boolean
   }
   return true;
 }
+
+/**
+ * In the environment of every program that we start and of all its descendants: when it has to have ended, in milliseconds since boot,
+ * and on whose behalf it acts. A call that bears it itself was started by one of those programs.
+ */
+export const leaseVariable = 'USERSPACE_CNI_CALL';

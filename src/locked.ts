@@ -12,6 +12,7 @@ import type { Log } from './log.ts';
 import type { Call } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
 import type { Node } from './node.ts';
+import { holderText } from './processes.ts';
 
 /** A call on an attachment through its data directory. */
 export type OwnCall = Call & { readonly dataDir: string };
@@ -30,7 +31,7 @@ export function openOwn(request: Request, node: Node): Journal<Entry> {
 /** Code 11, naming the process that has the lock where it can be seen. */
 export function busy(request: Request): CniError {
   const holder = whoHolds(pathOf(request));
-  const by = holder ? ` by process ${holder.pid} (${holder.command})` : '';
+  const by = holder ? ` by ${holderText(holder)}` : '';
   return new CniError(code.tryAgainLater, `another call works on ${keyText(request.key)}: its journal is locked${by}`);
 }
 

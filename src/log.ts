@@ -1,10 +1,16 @@
 /**
  * The log of one call: `logFile` as the predecessor wrote it, and stderr for errors always. A log that can not be written never
- * fails a call. Nothing secret is ever handed to it (I12).
+ * fails a call, nor holds it: lines wait for their file while the call works, and for a moment at its end. Nothing secret is ever
+ * handed to it (I12).
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { constants, fstatSync, type Stats } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { logMs, sleep } from './deadlines.ts';
 
-const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_WRONLY } = constants;
+
+/** Where the one JSON document goes (I9). */
+const answerFd = 1;
 
 const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
 type LogLevel = (typeof levels)[number];
@@ -13,6 +19,8 @@ export interface Log {
   error(message: string): void;
   warning(message: string): void;
   info(message: string): void;
+  /** Once, when the call is done. */
+  close(): Promise<void>;
 }
 
 interface Options {
@@ -21,25 +29,59 @@ interface Options {
 }
 
 export function openLog({ logFile, logLevel }: Options, stderr: (text: string) => void, clock: () => Date): Log {
+  const file = logFile ? new LogFile(logFile) : undefined;
   const write = (level: LogLevel) => (message: string) => {
     const line = `${clock().toISOString()} [${level}] userspace: ${message.replaceAll('\n', ' ')}\n`;
     if (level === 'error') stderr(line);
-    if (levels.indexOf(level) > levels.indexOf(logLevel)) return;
-    if (logFile) appendLine(logFile, line);
+    if (levels.indexOf(level) <= levels.indexOf(logLevel)) file?.append(line);
   };
-  return { error: write('error'), warning: write('warning'), info: write('info') };
+  return {
+    error: write('error'),
+    warning: write('warning'),
+    info: write('info'),
+    close: async () => await file?.close(),
+  };
 }
 
-/** O_NONBLOCK: a FIFO that nobody reads must not hold the call. */
-function appendLine(path: string, line: string): void {
-  try {
-    const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640);
-    try {
-      writeSync(fd, line);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    // Said in the header: never fails a call.
+/** A user names it: it may be a FIFO, a directory, a full disk, or on a file system that does not answer. */
+class LogFile {
+  readonly #path: string;
+  #waiting = '';
+  #writing: Promise<void> | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
   }
+
+  append(line: string): void {
+    this.#waiting += line;
+    this.#writing ??= this.#write();
+  }
+
+  async close(): Promise<void> {
+    await Promise.race([this.#writing, sleep(logMs)]);
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting !== '') await this.#writeOnce().catch(() => undefined);
+    this.#writing = undefined;
+  }
+
+  async #writeOnce(): Promise<void> {
+    const lines = this.#waiting;
+    this.#waiting = '';
+    // O_NONBLOCK: a FIFO that has no reader is refused, one that is full takes nothing.
+    const file = await open(this.#path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0o640);
+    try {
+      if (!isAnswers(await file.stat())) await file.write(lines);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** By whatever path: a line before the answer would make two documents of it. */
+function isAnswers({ dev, ino }: Stats): boolean {
+  const answer = fstatSync(answerFd);
+  return answer.dev === dev && answer.ino === ino;
 }

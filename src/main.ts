@@ -1,20 +1,21 @@
 /**
  * The executable: a CNI plugin when CNI_COMMAND is set, a command for people otherwise. The only file that says `process.`.
  */
-import { readFileSync, writeSync } from 'node:fs';
 import { version } from '../package.json' with { type: 'json' };
 import { runCniCommand, type Status } from './cni/command.ts';
+import { answerMs, now } from './deadlines.ts';
+
+import { isTerminal } from './native.ts';
+import { Outlet, readToEnd } from './streams.ts';
 import { handlers } from './verbs.ts';
 
-const stdout = (text: string): void => void writeSync(1, text);
-const stderr = (text: string): void => void writeSync(2, text);
+const [out, err] = [new Outlet(1), new Outlet(2)];
 const clock = (): Date => new Date();
 const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16);
-const stdin = (): string => readFileSync(0, 'utf8');
 
 async function verbs() {
   const { createNode } = await import('./node.ts');
-  return handlers((request) => createNode(request, { clock, random, stderr }));
+  return handlers((request) => createNode(request, { clock, random, stderr: (text) => err.offer(text) }));
 }
 
 async function status(): Promise<Status> {
@@ -22,13 +23,26 @@ async function status(): Promise<Status> {
   return statusOf;
 }
 
-async function main(): Promise<number> {
-  if (process.env.CNI_COMMAND) return await runCniCommand({ env: process.env, stdin, stdout, stderr }, verbs, status);
-  const { runCli } = await import('./cli/cli.ts');
-  const { machineForPeople } = await import('./node.ts');
-  const interactive = process.stdout.isTTY === true && !process.env.NO_COLOR;
-  const terminal = { args: process.argv.slice(2), stdout, stderr, interactive, version };
-  return await runCli(terminal, machineForPeople(clock, process.pid, process.env.CNI_PATH));
+/** Its answer is waited for at the end, what it says beside that is not. */
+async function serveRuntime(): Promise<number> {
+  const stdout = (text: string): Promise<boolean> => {
+    out.queue(text);
+    return out.finish(now() + answerMs);
+  };
+  const streams = { env: process.env, stdin: () => readToEnd(0), stdout, stderr: (text: string) => err.offer(text) };
+  return await runCniCommand(streams, verbs, status);
 }
 
-process.exit(await main());
+/** A pager that stands, or has ended, holds no recovery: what it did not take is said when the work is done. */
+async function servePeople(): Promise<number> {
+  const { runCli } = await import('./cli/cli.ts');
+  const { machineForPeople } = await import('./node.ts');
+  const interactive = isTerminal(1) && !process.env.NO_COLOR;
+  const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
+  const terminal = { args: process.argv.slice(2), ...say, interactive, version };
+  const exitCode = await runCli(terminal, machineForPeople(clock, process.pid, process.env.CNI_PATH));
+  for (const outlet of [out, err]) await outlet.finish(Number.POSITIVE_INFINITY);
+  return exitCode;
+}
+
+process.exit(await (process.env.CNI_COMMAND ? serveRuntime() : servePeople()));

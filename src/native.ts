@@ -1,16 +1,25 @@
 /**
  * The only file that speaks to Bun itself and to libc: what `node:` has not, or has only at a price that every call would pay.
  */
-import { dlopen } from 'bun:ffi';
 
-const LOCK_SH_NB = 1 | 4;
 const LOCK_EX_NB = 2 | 4;
+const LOCK_UN = 8;
+
+const F_OFD_SETLK = 37;
+const lockTypes = { shared: 0, alone: 1, none: 2 } as const;
+
+/** Numbers of system calls, the same on every architecture; libc has had functions for them only since 2.36. */
+const SYS_pidfd_send_signal = 424n;
+const SYS_pidfd_open = 434n;
 
 const CLOCK_BOOTTIME = 7;
 
 const SIGKILL = 9;
 
 const UMOUNT_NOFOLLOW = 8;
+const PR_SET_CHILD_SUBREAPER = 36;
+const POLLIN = 1;
+const POLLOUT = 4;
 
 interface Libc {
   flock(fd: number, operation: number): number;
@@ -20,12 +29,20 @@ interface Libc {
   fsetxattr(fd: number, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
   fremovexattr(fd: number, name: Uint8Array): number;
   fgetxattr(fd: number, name: Uint8Array, value: null, size: number): number;
+  prctl(operation: number, argument: number): number;
+  fcntl(fd: number, command: number, argument: Uint8Array): number;
+  poll(descriptors: Int32Array, count: bigint, timeoutMs: number): number;
+  isatty(fd: number): number;
+  setenv(name: Uint8Array, value: Uint8Array, overwrite: number): number;
 }
+
+/** Not imported: a call that needs no libc (VERSION) does not wait for it. */
+const ffi = () => (Bun as unknown as { FFI: typeof import('bun:ffi') }).FFI;
 
 let libc: Libc | undefined;
 
 const libcOf = () => {
-  libc ??= dlopen('libc.so.6', {
+  libc ??= ffi().dlopen('libc.so.6', {
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
     clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
@@ -33,20 +50,69 @@ const libcOf = () => {
     fsetxattr: { args: ['i32', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
     fremovexattr: { args: ['i32', 'ptr'], returns: 'i32' },
     fgetxattr: { args: ['i32', 'ptr', 'ptr', 'usize'], returns: 'i32' },
+    // Variadic in C: on Linux's x86-64 and arm64, whole numbers and pointers are handed to those as to any other function.
+    prctl: { args: ['i32', 'i32'], returns: 'i32' },
+    fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
+    poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
+    isatty: { args: ['i32'], returns: 'i32' },
+    setenv: { args: ['ptr', 'ptr', 'i32'], returns: 'i32' },
   }).symbols;
   return libc;
 };
 
 /**
- * flock(2), not waiting; exclusive, unless it is to be shared. The lock belongs to the open file description: it ends when the last copy of the fd is
- * closed, a child's copy included, and at no other time.
- * @returns false if somebody else holds it.
+ * flock(2) LOCK_EX, not waiting. The lock belongs to the open file description: it ends when the last copy of the fd is closed, a
+ * child's copy included, or when one of the processes that have a copy unlocks it.
+ * @returns false if another open file description holds it.
  */
-export function flock(fd: number, isShared = false): boolean {
-  return libcOf().flock(fd, isShared ? LOCK_SH_NB : LOCK_EX_NB) === 0;
+export const flock = (fd: number): boolean => libcOf().flock(fd, LOCK_EX_NB) === 0;
+
+/**
+ * flock(2) LOCK_UN: for every copy of the fd, that of a child too. Only for the end of an operation, after its last record, and only
+ * if every program that was given a copy has ended by itself: what such a program leaves behind has no part in the operation.
+ */
+export const unlock = (fd: number): void => void libcOf().flock(fd, LOCK_UN);
+
+/**
+ * A lock of one byte of a file, which need not be there (fcntl(2), F_OFD_SETLK), not waiting. It belongs to the open file description
+ * as that of flock does. `shared` needs an fd that reads, `alone` one that writes.
+ * @returns false if another open file description holds it.
+ */
+export function lockByte(fd: number, at: number, how: keyof typeof lockTypes): boolean {
+  // struct flock: short l_type, l_whence; 64 bits l_start, l_len; int l_pid, which has to be 0.
+  const lock = new DataView(new ArrayBuffer(32));
+  lock.setInt16(0, lockTypes[how], true);
+  lock.setBigInt64(8, BigInt(at), true);
+  lock.setBigInt64(16, 1n, true);
+  return libcOf().fcntl(fd, F_OFD_SETLK, new Uint8Array(lock.buffer)) === 0;
 }
 
-const attribute = new TextEncoder().encode('user.userspace\0');
+const terminated = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
+
+/** Apart: no usual call ends a process, and each function of libc costs the call that opens it 10 to 20 us. */
+const syscallOf = () => {
+  syscall ??= ffi().dlopen('libc.so.6', {
+    syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i32' },
+  }).symbols.syscall;
+  return syscall;
+};
+
+let syscall: ((number: bigint, a: bigint, b: bigint, c: bigint, d: bigint) => number) | undefined;
+
+/** A process that is there now, and no other that gets its number later (pidfd_open(2)). @returns undefined if it is gone. */
+export function openProcess(pid: number): number | undefined {
+  const fd = syscallOf()(SYS_pidfd_open, BigInt(pid), 0n, 0n, 0n);
+  return fd < 0 ? undefined : fd;
+}
+
+/** SIGKILL to an opened process (pidfd_send_signal(2)). */
+export const killProcess = (fd: number): void =>
+  void syscallOf()(SYS_pidfd_send_signal, BigInt(fd), BigInt(SIGKILL), 0n, 0n);
+
+/** SIGKILL by number, where the kernel does not open processes (before 5.3). */
+export const killNumber = (pid: number): void => void libcOf().kill(pid, SIGKILL);
+
+const attribute = terminated('user.userspace');
 const value = new TextEncoder().encode('1');
 
 /** fgetxattr(2) of our one extended attribute: whether it is set. */
@@ -62,8 +128,27 @@ export function setFileAttribute(fd: number, isSet: boolean): void {
 }
 
 /** umount2(2); no symlink is followed. It asks nothing of the file system: a stuck one is as good. @returns false if it is in use, or no mount. */
-export const unmount = (path: string): boolean =>
-  libcOf().umount2(new TextEncoder().encode(`${path}\0`), UMOUNT_NOFOLLOW) === 0;
+export const unmount = (path: string): boolean => libcOf().umount2(terminated(path), UMOUNT_NOFOLLOW) === 0;
+
+/**
+ * poll(2) of one descriptor, which needs no O_NONBLOCK: a flag that would be its other owners' too.
+ * @returns whether the next call ends at once, be it with an error; false if it would still wait after `waitMs`
+ */
+export function isReady(fd: number, way: 'read' | 'write', waitMs = 0): boolean {
+  // struct pollfd on a little-endian machine: fd, then events and revents, 16 bits each.
+  const descriptor = new Int32Array([fd, way === 'read' ? POLLIN : POLLOUT]);
+  return libcOf().poll(descriptor, 1n, Math.ceil(waitMs)) > 0;
+}
+
+/** isatty(3). Asking process.stdout would make a stream of it. */
+export const isTerminal = (fd: number): boolean => libcOf().isatty(fd) === 1;
+
+/** A dead file system keeps each thread that asked it; by default there are only as many as processors. */
+const fileThreads = '16';
+
+/** Before the first asynchronous call to a file system, which fixes their number. The variable is this process's alone: children are given theirs. */
+export const allowFileThreads = (): void =>
+  void libcOf().setenv(terminated('UV_THREADPOOL_SIZE'), terminated(fileThreads), 1);
 
 /** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): what proc(5) counts in. */
 export function sinceBootMs(): number {
@@ -143,7 +228,12 @@ export function fetchBy(url: URL, { headers, ...options }: FetchOptions): Promis
   }
 }
 
+/** Of this process, for a program that is to find what its own caller has set. */
+export const environment = (): { readonly [name: string]: string } =>
+  Object.fromEntries(Object.entries(Bun.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+
 export interface Child {
+  readonly pid: number;
   readonly stdout: ReadableStream<Uint8Array>;
   readonly stderr: ReadableStream<Uint8Array>;
   /** Its end: exit code, or the name of the signal that ended it. */
@@ -152,24 +242,37 @@ export interface Child {
   kill(): void;
 }
 
+interface Spawned {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: { readonly [name: string]: string };
+  readonly stdin: string;
+  /** Handed to it in order, above 2. */
+  readonly fds: readonly number[];
+}
+
 /**
- * Starts a program without arguments; fds above 2 are handed to it in order. Bun's own: node:child_process takes 4 ms more.
+ * Starts a program, in a process group of its own. Bun's own: node:child_process takes 4 ms more.
+ *
+ * This process becomes the reaper of what its descendants leave behind (prctl(2), PR_SET_CHILD_SUBREAPER), in whatever session they
+ * are: a descendant whose parent has ended is a child of ours, and is found when it has to go.
  * @throws errno exceptions (`code: 'ENOENT'`, `'ETXTBSY'` …) if it does not start.
  */
-export function spawnProgram(
-  file: string,
-  env: { readonly [name: string]: string },
-  stdin: string,
-  fds: readonly number[],
-): Child {
+export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
+  libcOf().prctl(PR_SET_CHILD_SUBREAPER, 1);
   const stdio = [new TextEncoder().encode(stdin), 'pipe', 'pipe', ...fds] as const;
-  // In a process group of its own.
-  const child = Bun.spawn([file], { env, detached: true, stdio: [...stdio] });
+  const child = Bun.spawn([file, ...args], { env, detached: true, stdio: [...stdio] });
   const ended = child.exited.then(() => ({
     exitCode: child.exitCode,
     signal: child.signalCode === null ? null : String(child.signalCode),
   }));
-  return { stdout: child.stdout, stderr: child.stderr, ended, kill: () => void libcOf().kill(-child.pid, SIGKILL) };
+  return {
+    pid: child.pid,
+    stdout: child.stdout,
+    stderr: child.stderr,
+    ended,
+    kill: () => void libcOf().kill(-child.pid, SIGKILL),
+  };
 }
 
 /** @throws SyntaxError, whose message may quote the text. */

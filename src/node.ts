@@ -8,7 +8,7 @@ import { defaultDeadlines } from './deadlines.ts';
 import { createHost, type Host } from './effects/host.ts';
 import { type Disk, realDisk } from './journal/disk.ts';
 import { type Log, openLog } from './log.ts';
-import { sinceBootMs } from './native.ts';
+import { allowFileThreads, sinceBootMs } from './native.ts';
 
 /** What the handlers are given of the machine they run on. */
 export interface Node {
@@ -35,6 +35,7 @@ interface Caller {
 }
 
 export function createNode({ config, path }: Caller, edges: Edges): Node {
+  allowFileThreads();
   const { clock, random, stderr } = edges;
   const { ovsdb, kubeconfig, deadlines } = config;
   const host = createHost(deadlines, { ovsdb, path, ...(kubeconfig && { kubeconfig }) });
@@ -55,7 +56,11 @@ function forked(now: Date): Date {
 
 export const machineForPeople = (clock: () => Date, pid: number, path: string | undefined): Machine => ({
   disk: realDisk,
-  host: (elsewhere) => createHost(defaultDeadlines, elsewhere),
+  // A recovery asks for a thousand attachments: one that waited in vain is enough.
+  host: (elsewhere) => {
+    allowFileThreads();
+    return createHost(defaultDeadlines, elsewhere, { remembersAway: true });
+  },
   path: (path ?? '').split(':').filter((directory) => directory.startsWith('/')),
   clock,
   pid,

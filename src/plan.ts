@@ -63,8 +63,10 @@ export function removalPlan(request: DelRequest): Plan {
     bridge: { name: config.bridge },
     publication:
       kubeconfig && pod ? { kubeconfig, pod, mappedDir: '', data: {} } : fileOf(key, directoryOf(socketDir), {}),
-    // Its mode and socket are of no matter to who removes it by its path.
-    ...(config.deviceInfoFile && { deviceInfo: { path: config.deviceInfoFile, mode: 'client', socket: '' } }),
+    // By the socket's file it is told from another attachment's; its mode does not matter.
+    ...(config.deviceInfoFile && {
+      deviceInfo: { path: config.deviceInfoFile, mode: 'client', socket: config.socketfile ?? portName(key) },
+    }),
     predecessor: {
       stateFile: join(config.predecessorDir, `local-${shortId(key)}-${key.ifName}.json`),
       directories: [socketDir.base, directoryOf(socketDir)],

@@ -20,6 +20,7 @@ export function handlers(nodeFor: (request: Caller) => Node, { plugin, del, gc }
       return await action(request, node);
     } finally {
       node.host.close();
+      await node.log.close();
     }
   };
   return {

@@ -18,10 +18,11 @@ function opened(options: { logFile?: string; logLevel?: (typeof levels)[number] 
   return { log, err: () => err.join('') };
 }
 
-function sayAll(log: Log): void {
+async function sayAll(log: Log): Promise<void> {
   log.error('an error');
   log.warning('a warning');
   log.info('some news');
+  await log.close();
 }
 
 describe('the log file', () => {
@@ -32,31 +33,37 @@ describe('the log file', () => {
     ['info', ['error', 'warning', 'info']],
     ['debug', ['error', 'warning', 'info']],
     ['verbose', ['error', 'warning', 'info']],
-  ] as const)('with level %s holds %j', (logLevel, kept) => {
+  ] as const)('with level %s holds %j', async (logLevel, kept) => {
     const logFile = join(temporaryDirectory(), 'log');
-    sayAll(opened({ logFile, logLevel }).log);
+    await sayAll(opened({ logFile, logLevel }).log);
     const lines = existsSync(logFile) ? readFileSync(logFile, 'utf8').split('\n').filter(Boolean) : [];
     expect(lines.map((line) => /\[(\w+)\]/.exec(line)?.[1])).toEqual(kept);
   });
 
-  it('has one line for each message, with time, level and our name, whatever is in the message', () => {
+  it('has one line for each message, with time, level and our name, whatever is in the message', async () => {
     const logFile = join(temporaryDirectory(), 'log');
-    opened({ logFile }).log.warning('two\nlines');
+    const { log } = opened({ logFile });
+    log.warning('two\nlines');
+    await log.close();
     expect(readFileSync(logFile, 'utf8')).toBe(`${at} [warning] userspace: two lines\n`);
   });
 
-  it('is appended to, and is not for everybody to read', () => {
+  it('is appended to, and is not for everybody to read', async () => {
     const logFile = join(temporaryDirectory(), 'log');
-    for (const word of ['one', 'two']) opened({ logFile }).log.info(word);
+    for (const word of ['one', 'two']) {
+      const { log } = opened({ logFile });
+      log.info(word);
+      await log.close();
+    }
     expect(readFileSync(logFile, 'utf8')).toMatch(/one\n.*two\n$/);
     expect(statSync(logFile).mode & 0o007).toBe(0);
   });
 });
 
 describe('stderr', () => {
-  it.each(levels)('is told every error and nothing else, with level %s too', (logLevel) => {
+  it.each(levels)('is told every error and nothing else, with level %s too', async (logLevel) => {
     const { log, err } = opened({ logLevel });
-    sayAll(log);
+    await sayAll(log);
     expect(err()).toBe(`${at} [error] userspace: an error\n`);
   });
 });
@@ -66,9 +73,9 @@ describe('a log file that cannot be written', () => {
 
   it.each(Object.keys(root))(
     'because it is %s never fails a call, nor holds it; stderr is told all the same',
-    (place) => {
+    async (place) => {
       const { log, err } = opened({ logFile: root[place as keyof typeof root](temporaryDirectory()) });
-      sayAll(log);
+      await sayAll(log);
       expect(err()).toContain('an error');
     },
   );

@@ -21,6 +21,7 @@ import { paint, recoveredLine, summary, table, timeline } from './print.ts';
 
 export interface Terminal {
   readonly args: readonly string[];
+  /** Neither fails nor waits, as stderr: a lease and locks are held meanwhile. */
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   /** Colours and progress are for a terminal alone. */

@@ -2,6 +2,7 @@
  * CNI_COMMAND -> handler -> exactly one JSON document on stdout, or none (I9). The only writer of stdout on a CNI call.
  */
 import { code } from '../attachment.ts';
+import { leaseVariable } from '../deadlines.ts';
 import { CniError, toCniError } from './error.ts';
 import type { AddRequest, DelRequest, Environment } from './request.ts';
 import { formatResult, type Result, supportedVersions } from './result.ts';
@@ -21,13 +22,15 @@ export interface Streams {
   readonly env: Environment;
   /** Standard input to its end. @throws if it cannot be read. */
   readonly stdin: () => string;
-  readonly stdout: (text: string) => void;
+  /** @returns whether its reader has it; bounded */
+  readonly stdout: (text: string) => Promise<boolean>;
+  /** Neither fails nor waits. */
   readonly stderr: (text: string) => void;
 }
 
 /**
  * @param handlers loads them: VERSION needs none, and a call is a process start.
- * @returns the exit code: 0, or 1 with an error object on stdout.
+ * @returns the exit code: 0, or 1 with an error object on stdout, or if its reader did not take the answer.
  */
 export async function runCniCommand(
   streams: Streams,
@@ -35,19 +38,25 @@ export async function runCniCommand(
   status: () => Promise<Status>,
 ): Promise<number> {
   let version = supportedVersions.at(-1) as string;
+  let answer: object | undefined;
+  let exitCode = 0;
   try {
     const stdin = readStdin(streams);
     version = versionOf(stdin) ?? version;
-    const answer = await dispatch(streams.env, stdin, handlers, status);
-    if (answer) streams.stdout(`${JSON.stringify(answer, null, 2)}\n`);
-    return 0;
+    answer = await dispatch(streams.env, stdin, handlers, status);
   } catch (thrown) {
     const error = toCniError(thrown);
     streams.stderr(`userspace: ${streams.env.CNI_COMMAND}: ${error.message}\n`);
-    streams.stdout(`${JSON.stringify(errorObject(error, version), null, 2)}\n`);
-    return 1;
+    answer = errorObject(error, version);
+    exitCode = 1;
   }
+  if (!answer || (await streams.stdout(`${JSON.stringify(answer, null, 2)}\n`))) return exitCode;
+  streams.stderr(`userspace: ${streams.env.CNI_COMMAND}: stdout was not read: the answer is lost\n`);
+  return 1;
 }
+
+/** A copy of it, or a script around it: by its file it is not known. It would start itself again and again. */
+const startedByUs = `this plugin was started by a program that it started itself (${leaseVariable} is set): "ipam.type" must name an IPAM plugin, not this one, a copy of it or a script around it`;
 
 async function dispatch(
   env: Environment,
@@ -57,6 +66,7 @@ async function dispatch(
 ): Promise<object | undefined> {
   const command = env.CNI_COMMAND ?? '';
   if (command === 'VERSION') return { cniVersion: versionOf(stdin) ?? supportedVersions.at(-1), supportedVersions };
+  if (env[leaseVariable] !== undefined) throw new CniError(code.invalidConfig, startedByUs);
   if (command === 'STATUS' || command === 'GC') {
     const { parseGc, parseStatus } = await import('./upkeep.ts');
     if (command === 'GC') await (await handlers()).gc(parseGc(env, stdin));

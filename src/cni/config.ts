@@ -156,13 +156,13 @@ export interface Basics {
   /** `ipam.type`; undefined if addresses are nobody's business here. */
   readonly ipam?: string;
   readonly deviceInfoFile?: string;
+  readonly socketfile?: string;
 }
 
 export interface NetworkConfig extends Basics {
   readonly cniVersion: string;
   readonly mode: 'client' | 'server';
   readonly group?: string;
-  readonly socketfile?: string;
   readonly policingRate?: number;
   readonly policingBurst?: number;
   readonly tag?: number;
@@ -306,7 +306,6 @@ function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
   const mode = vhost.mode || 'server';
   const optional = {
     group: vhost.group,
-    socketfile: vhost.socketfile,
     policingRate: vhost.ingressPolicingRate,
     policingBurst: vhost.ingressPolicingBurst,
     tag: bridge.vlanId,
@@ -350,6 +349,7 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
   const logFile = take(entries.logFile, raw.logFile);
   const kubeconfig = take(entries.kubeconfig, raw.kubeconfig);
   const deviceInfoFile = take(path, at(raw.runtimeConfig, 'CNIDeviceInfoFile'));
+  const socketfile = take(Vhost.entries.socketfile, at(at(raw.host, 'vhost'), 'socketfile'));
   const deadlines = take(entries.deadlines, raw.deadlines) ?? {};
   return {
     dataDir: take(entries.dataDir, raw.dataDir) ?? defaultDataDir,
@@ -365,5 +365,6 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
     bridge: bridge || defaultBridge,
     ...(ipam && { ipam }),
     ...(deviceInfoFile && { deviceInfoFile }),
+    ...(socketfile && { socketfile }),
   };
 }

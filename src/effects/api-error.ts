@@ -1,3 +1,10 @@
+/**
+ * away: it cannot be reached, or turns every request away. silent: no answer came in the time there was. unauthorized: the credentials
+ * are not accepted (401). forbidden: the account may not write (403). too long: the annotations together would be over the API server's
+ * limit.
+ */
+type Why = 'away' | 'silent' | 'unauthorized' | 'forbidden' | 'too long';
+
 /** Why the API server cannot be used, with the CNI code that says whether coming back helps. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -5,8 +12,20 @@ export class ApiError extends Error {
   constructor(
     readonly code: number,
     message: string,
-    /** Rights are missing (403). */
-    readonly forbidden = false,
+    readonly why?: Why,
+  ) {
+    super(message);
+  }
+}
+
+/** What is wrong with credentials, fit to be told. */
+export class CredentialError extends Error {
+  override readonly name = 'CredentialError';
+
+  constructor(
+    message: string,
+    /** Their program had not ended in time. */
+    readonly isSilent = false,
   ) {
     super(message);
   }

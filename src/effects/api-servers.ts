@@ -2,58 +2,81 @@
  * The API servers that kubeconfigs name, reached when they are first needed. Everything that speaks to one, and the packages behind
  * it, is loaded from here and by no call that has no kubeconfig.
  */
-import type { PodRef, Trouble } from '../attachment.ts';
+import { code, type PodRef, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type { AnnotationPlan, Call, Outcome, PodPlace, Request } from '../machines/protocol.ts';
+import type { Scene } from './annotation.ts';
 import { ApiError } from './api-error.ts';
+import { type Away, askedBefore } from './away.ts';
+import type { Credentials } from './exec-credential.ts';
 import type { Kubernetes, Patience } from './kubernetes.ts';
 import { isLaterSandbox } from './port-view.ts';
 import type { Switch } from './switch.ts';
 
+interface Means {
+  readonly deadlines: Deadlines;
+  readonly away: Away;
+  /** The caller's, for what a journal's own does not reach any more. */
+  readonly kubeconfig?: string | undefined;
+}
+
 export class ApiServers {
   readonly #deadlines: Deadlines;
+  readonly #away: Away;
+  readonly #elsewhere: string | undefined;
   readonly #opened = new Map<string, Promise<Kubernetes>>();
+  readonly #credentials: Credentials = new Map();
 
-  constructor(deadlines: Deadlines) {
+  constructor({ deadlines, away, kubeconfig }: Means) {
     this.#deadlines = deadlines;
+    this.#away = away;
+    this.#elsewhere = kubeconfig;
   }
 
   /** @returns the troubles if the pod cannot be attached. */
   async lookUp(kubeconfig: string, ref: PodRef, end: Moment): Promise<PodPlace | Trouble[]> {
     const { lookUpPod } = await import('./pod.ts');
     try {
-      return await lookUpPod(await this.#open(kubeconfig), ref, this.#patience(end, this.#deadlines.apiRetryMs));
+      const patience = this.#patience(end, this.#deadlines.apiRetryMs);
+      return await this.#asked(kubeconfig, end, (api) => lookUpPod(api, ref, patience));
     } catch (error) {
       if (error instanceof ApiError) return [{ code: error.code, message: error.message }];
       throw error;
     }
   }
 
-  /** The publication's three verbs, where it is an annotation. */
+  /**
+   * The publication's three verbs, where it is an annotation. A kubeconfig moves, and its account loses its rights, between an ADD and
+   * the removal: what the journal's does not reach is looked for by the caller's, and one that proves that the pod is gone is enough.
+   */
   async annotate(ovs: Switch, annotation: AnnotationPlan, request: Request, call: Call): Promise<Outcome> {
+    const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;
+    const places = new Set([annotation.kubeconfig, elsewhere ?? annotation.kubeconfig]);
+    const errors: ApiError[] = [];
+    for (const kubeconfig of places) {
+      try {
+        return await this.#asked(kubeconfig, call.end, (api) => this.#act(api, ovs, { annotation, request, call }));
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        errors.push(error);
+      }
+    }
+    const [first] = errors;
+    const message = errors.map((error) => error.message).join('; ');
+    return { kind: 'failed', trouble: { code: first?.code ?? code.internal, message }, ...nothingMade(request) };
+  }
+
+  async #act(api: Kubernetes, ovs: Switch, { annotation, request, call }: Asked): Promise<Outcome> {
     const { ensureAnnotation, findAnnotation, removeAnnotation } = await import('./annotation.ts');
     const { verb, plan, facts } = request;
-    const { key } = plan;
     const { apiRetryMs, reconnectMs } = this.#deadlines;
     const patience = this.#patience(call.end, verb === 'remove' ? reconnectMs : apiRetryMs);
-    try {
-      const api = await this.#open(annotation.kubeconfig);
-      switch (verb) {
-        case 'ensure': {
-          const { begun } = call;
-          const isLater = async (id: string) =>
-            begun !== undefined && (await isLaterSandbox(ovs, plan, id, begun, call));
-          return await ensureAnnotation(api, key, annotation, facts.address, isLater, patience);
-        }
-        case 'remove':
-          return await removeAnnotation(api, key, annotation, facts.publication, patience);
-        default:
-          return await findAnnotation(api, key, annotation, facts.address, patience);
-      }
-    } catch (error) {
-      if (error instanceof ApiError) return { kind: 'failed', trouble: { code: error.code, message: error.message } };
-      throw error;
-    }
+    const scene: Scene = { api, key: plan.key, plan: annotation, patience };
+    if (verb === 'remove') return await removeAnnotation(scene, facts.publication);
+    if (verb === 'find') return await findAnnotation(scene, facts.address);
+    const { begun } = call;
+    const isLater = async (id: string) => begun !== undefined && (await isLaterSandbox(ovs, plan, id, begun, call));
+    return await ensureAnnotation(scene, facts.address, isLater);
   }
 
   forget(): void {
@@ -65,12 +88,40 @@ export class ApiServers {
   }
 
   /** @throws ApiError */
-  async #open(kubeconfig: string): Promise<Kubernetes> {
+  async #asked<T>(kubeconfig: string, end: Moment, question: (api: Kubernetes) => Promise<T>): Promise<T> {
+    const asking = async () => await question(await this.#open(kubeconfig, end));
+    try {
+      return await this.#away.ask(kubeconfig, asking, asAway);
+    } catch (error) {
+      // A credential that is not accepted any more is asked for anew by the next question.
+      if (error instanceof ApiError && error.why === 'unauthorized') this.#credentials.clear();
+      throw error;
+    }
+  }
+
+  /** @throws ApiError */
+  async #open(kubeconfig: string, end: Moment): Promise<Kubernetes> {
     const known = this.#opened.get(kubeconfig);
     if (known !== undefined) return await known;
     const { Kubernetes } = await import('./kubernetes.ts');
-    const opened = Kubernetes.open(kubeconfig, this.#deadlines);
+    const opened = Kubernetes.open(kubeconfig, { deadlines: this.#deadlines, end, credentials: this.#credentials });
     this.#opened.set(kubeconfig, opened);
     return await opened;
   }
+}
+
+/** One question of an annotation. */
+interface Asked {
+  readonly annotation: AnnotationPlan;
+  readonly request: Request;
+  readonly call: Call;
+}
+
+/** A kubeconfig that cannot be used has written nothing. */
+const nothingMade = ({ verb }: Request) =>
+  verb === 'ensure' && ({ made: 'nothing', facts: { settled: true } } as const);
+
+function asAway(error: unknown) {
+  if (!(error instanceof ApiError && (error.why === 'away' || error.why === 'silent'))) return undefined;
+  return { error: new ApiError(error.code, askedBefore(error.message), error.why), isSilence: error.why === 'silent' };
 }

@@ -20,13 +20,15 @@ import type {
 } from '../machines/protocol.ts';
 import { ApiServers } from './api-servers.ts';
 import { FailedAttempt } from './attempt.ts';
+import { Away } from './away.ts';
 import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
-import { codeOf, DirectoryTimeout, Mismatch } from './directory.ts';
+import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './directory.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
+import { otherHolder } from './port-holder.ts';
 import { removePort, withdrawPort } from './port-removal.ts';
 import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
 import { isPredecessors, removePredecessors } from './predecessor.ts';
@@ -47,7 +49,7 @@ export interface Host {
   recall(known: Plan, call: Call): Promise<Recalled>;
   /** Hands a GC on to an IPAM program that knows it, with what it is to be told when no ADD is under way. */
   collectAddresses(
-    plan: AddressPlan,
+    plan: AddressPlan & { readonly network: string },
     text: CallText,
     toldOf: (stdin: string) => string,
     call: Call,
@@ -69,16 +71,24 @@ export interface Host {
   close(): void;
 }
 
+interface HostOptions {
+  /** What did not answer once is not asked again, until `forgetAway`. */
+  readonly remembersAway?: boolean;
+}
+
 /** @param elsewhere where to look too, when the place that a plan names has a thing no more */
-export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Host {
-  const ovs = new Switch(deadlines, elsewhere.ovsdb);
-  const api = new ApiServers(deadlines);
+export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, options: HostOptions = {}): Host {
+  const away = new Away(options.remembersAway === true);
+  const ovs = new Switch(deadlines, away, elsewhere.ovsdb);
+  const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
+  const means: Means = { ovs, api, deadlines, elsewhere };
   return {
-    perform: (request, call) => outcomeOf(request, () => act({ ovs, api, deadlines, elsewhere }, request, call)),
+    perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
-    preflight: (plan, dataDir, call) => preflight(ovs, plan, dataDir, call, deadlines),
-    recall: (known, call) => recall(ovs, known, { ...call, end: within(call.end, deadlines.switchMs) }),
-    collectAddresses: (plan, text, toldOf, call) => collectAddresses(plan, text, toldOf, call, deadlines),
+    preflight: (plan, dataDir, call) => preflight(ovs, { plan, dataDir }, call, deadlines),
+    recall: (known, call) => recall(means, known, { ...call, end: within(call.end, deadlines.switchMs) }),
+    collectAddresses: (plan, text, toldOf, call) =>
+      collectAddresses({ plan, text, call, deadlines, network: plan.network, elsewhere: elsewhere.path ?? [] }, toldOf),
     readNetns,
     judgeNetns,
     isPortLost: async (sought, call) =>
@@ -88,7 +98,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}): Hos
     netnsTroubles,
     bootId,
     moment: momentOfBoot,
-    forgetAway: () => false,
+    forgetAway: () => away.forget(),
     close: () => {
       ovs.close();
       api.forget();
@@ -105,15 +115,16 @@ interface Means {
 }
 
 /** No address was given by a program that is not there. */
-async function recall(ovs: Switch, known: Plan, call: Call): Promise<Recalled> {
+async function recall({ ovs, elsewhere }: Means, known: Plan, call: Call): Promise<Recalled> {
   const { address, predecessor, ...rest } = known;
+  const program = address && findProgram({ plan: address, elsewhere: elsewhere.path ?? [] });
   try {
     const port = await ovs.patiently(() => recallPort(ovs, known, call), call.end);
     if (port.kind === 'elsewhere') return port;
     const isOld = predecessor !== undefined && isPredecessors(predecessor);
     const plan = {
       ...rest,
-      ...(address && findProgram(address) && { address }),
+      ...(address && program && { address }),
       ...(isOld && { predecessor }),
       ...(port.kind === 'own' && port.plan),
     };
@@ -143,18 +154,22 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
   const { ovs, api, deadlines } = means;
   const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
+  const elsewhere = means.elsewhere.path ?? [];
+  const asked = (part: AddressPlan) => ({ plan: part, text: plan.request, key: plan.key, call, deadlines, elsewhere });
   const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
     part === undefined ? Promise.resolve(nothingToDo) : ways[plain[verb]](part);
   switch (step) {
     case 'address':
       return await one(address, {
-        ensure: (part) => ensureAddress(part, plan.request, call, deadlines),
+        ensure: (part) => ensureAddress(asked(part)),
         remove: async (part) => {
           const goneAt = facts.port && 'goneAt' in facts.port ? facts.port.goneAt : 0;
           const gone = await letGo(ovs, plan, goneAt, within(call.end, deadlines.switchMs));
-          return gone.kind === 'ok' ? await removeAddress(part, plan.request, call, deadlines) : gone;
+          if (gone.kind !== 'ok') return gone;
+          const isDoubtful = request.doubtful?.includes('address') === true;
+          return await removeAddress(asked(part), { isGiven: facts.address !== undefined, isDoubtful });
         },
-        find: (part) => checkAddress(part, plan.request, call, deadlines),
+        find: (part) => checkAddress(asked(part)),
       });
     case 'socketDir':
       return await one(socketDir, {
@@ -184,14 +199,15 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
     case 'publication':
       if (publication && 'pod' in publication) return await api.annotate(ovs, publication, request, call);
       return await one(publication, {
-        ensure: (part: FilePlan) => ensurePublication(plan.key, part, facts.address, nearby),
+        ensure: (part: FilePlan) =>
+          ensurePublication({ key: plan.key, addresses: facts.address }, part, otherHolder(ovs, plan, call), nearby),
         remove: (part: FilePlan) => removePublication(plan.key, part, nearby),
         find: (part: FilePlan) => findPublication(part, facts.address, nearby),
       });
     case 'deviceInfo':
       return await one(deviceInfo, {
-        ensure: (part) => ensureDeviceInfo(part, nearby),
-        remove: (part) => removeDeviceInfo(part, nearby),
+        ensure: (part) => ensureDeviceInfo(part, otherHolder(ovs, plan, call), nearby),
+        remove: (part) => removeDeviceInfo(plan.key, part, otherHolder(ovs, plan, call), nearby),
         find: (part) => findDeviceInfo(part, nearby),
       });
   }
@@ -203,9 +219,14 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
     return await action();
   } catch (error) {
     const attempt = error instanceof FailedAttempt ? error : undefined;
-    const trouble = troubleOf(attempt ? attempt.cause : error);
-    const message = `cannot ${verb} ${step}: ${trouble.message}`;
-    return { kind: 'failed', trouble: { ...trouble, message }, ...(attempt && { facts: attempt.facts }) };
+    const madeNothing = error instanceof NothingMade;
+    const trouble = troubleOf(attempt ? attempt.cause : madeNothing ? error.why : error);
+    return {
+      kind: 'failed',
+      trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` },
+      ...(attempt && { facts: attempt.facts }),
+      ...(madeNothing && { made: 'nothing' }),
+    };
   }
 }
 

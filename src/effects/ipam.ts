@@ -4,13 +4,14 @@
  * A delegated ADD is the one effect that can not be repeated: host-local refuses a second one. Nothing here tries: an ADD that was
  * interrupted is taken back by DEL, which every IPAM plugin must be able to repeat.
  */
-import { accessSync, constants, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Addresses, code, type Trouble } from '../attachment.ts';
+import { dirname } from 'node:path';
+import { type Addresses, type AttachmentKey, code, keyText, type Trouble } from '../attachment.ts';
 import { parseResult } from '../cni/result.ts';
 import { type Deadlines, sleep, within } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';
+import { endOrphans } from '../processes.ts';
 import { throughGate } from './gate.ts';
+import { isOurselves, programIn, programOrElsewhere } from './program.ts';
 import { type Finished, run } from './subprocess.ts';
 
 /** The plugin is being replaced on disk: the kernel refuses to run a file that is open for writing (libcni tries again too). */
@@ -21,73 +22,114 @@ const busyPauseMs = 200;
 const alreadyReleased =
   /did not find reserved ip|(address|allocation|lease|reservation)(?: \S+){0,4} (?:was |is )?not found|^no (address|allocation|lease|reservation) (found|for)\b/i;
 
-/** The first regular file of that name in CNI_PATH: root's directories, so a synchronous look is safe. */
-export function findProgram({ program, path }: AddressPlan): string | undefined {
-  return path.map((directory) => join(directory, program)).find(isProgram);
+/**
+ * What host-local says on an ADD (allocator.go, Get) of an id that holds an address already, and of an address that an id holds, its own
+ * perhaps. It has given nothing then, and its DEL goes by the id: it would release what that id holds, a living attachment's address.
+ */
+const heldAlready = /duplicate allocation is not allowed|requested ip address \S+ is not available/i;
+
+/** A shell's word for a program of its own that a signal ended: what that had done by then is not known. */
+const signalledStatusMin = 129;
+
+/** What an IPAM program is asked with. */
+export interface Asked {
+  readonly plan: AddressPlan;
+  readonly text: CallText;
+  readonly call: Call;
+  readonly deadlines: Deadlines;
+  /** The attachment; absent where a whole network is meant. */
+  readonly key?: AttachmentKey;
+  /** Directories where to look too, if the plan's have the program no more. */
+  readonly elsewhere?: readonly string[];
 }
 
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
-}
+/** Where the program of an address that exists is: an upgrade may have moved it. */
+export const findProgram = ({ plan, elsewhere = [] }: Pick<Asked, 'plan' | 'elsewhere'>): string | undefined =>
+  programOrElsewhere(plan, elsewhere);
 
+/** For an ADD, which takes the program where its own CNI_PATH has it, and nowhere else. */
 export function programTroubles(plan: AddressPlan): Trouble[] {
-  return findProgram(plan) ? [] : [{ code: code.invalidConfig, message: notFound(plan) }];
+  const { trouble } = programOf(plan);
+  return trouble ? [trouble] : [];
+}
+
+function programOf(plan: AddressPlan): { readonly file?: string; readonly trouble?: Trouble } {
+  const file = programIn(plan);
+  if (file === undefined) return { trouble: { code: code.invalidConfig, message: notFound(plan) } };
+  return isOurselves(file) ? { trouble: { code: code.invalidConfig, message: itself(plan) } } : { file };
 }
 
 const notFound = ({ program, path }: AddressPlan): string =>
   `IPAM plugin "${program}" is in none of CNI_PATH's directories ${JSON.stringify(path)}: install it or correct "ipam.type"`;
 
-export async function ensureAddress(
-  plan: AddressPlan,
-  text: CallText,
-  call: Call,
-  deadlines: Deadlines,
-): Promise<Outcome> {
-  const ask = (gate?: number) => delegate('ADD', plan, text, call, deadlines, gate);
-  const patience = within(call.end, deadlines.lockMs);
+const itself = ({ program }: AddressPlan): string =>
+  `"ipam.type" "${program}" is this plugin itself, which gives no addresses: name an IPAM plugin there`;
+
+export async function ensureAddress(asked: Asked & { readonly key: AttachmentKey }): Promise<Outcome> {
+  const { plan, key, call, deadlines } = asked;
+  const { file, trouble: refused } = programOf(plan);
+  if (refused) return { kind: 'failed', trouble: refused, made: 'nothing' };
+  const ask = (gate?: number) => delegate('ADD', asked, file, gate);
+  const { dataDir } = call;
+  const { network } = key;
+  const end = within(call.end, deadlines.lockMs);
   const finished =
-    call.dataDir === undefined ? await ask() : await throughGate(call.dataDir, 'together', patience, ask);
+    dataDir === undefined
+      ? await ask()
+      : await throughGate({ dataDir, network, program: plan.program, how: 'together', end }, ask);
   if ('kind' in finished) return finished;
   const trouble = troubleOf('ADD', plan, finished);
-  if (trouble) return { kind: 'failed', trouble };
+  if (trouble) return { kind: 'failed', trouble, ...madeBy(finished) };
   const addresses = readAddresses(finished.stdout);
   if (addresses) return { kind: 'ok', facts: addresses };
   const message = `IPAM plugin "${plan.program}" answered ADD without an address`;
   return { kind: 'failed', trouble: { code: code.invalidConfig, message, details: finished.stdout.slice(0, 500) } };
 }
 
-export async function removeAddress(
-  plan: AddressPlan,
-  text: CallText,
-  call: Call,
-  deadlines: Deadlines,
-): Promise<Outcome> {
-  const finished = await delegate('DEL', plan, text, call, deadlines);
-  const trouble = troubleOf('DEL', plan, finished);
-  const said = readError(finished.stdout)?.message ?? finished.stderr.trim();
-  return !trouble || alreadyReleased.test(said) ? { kind: 'ok' } : { kind: 'failed', trouble };
+/** What an ADD that failed has made, as far as its end tells. Of one that was killed nothing is known: its removal is owed until it is done. */
+function madeBy({ spawnError, timedOut, exitCode, stdout, stderr }: Finished): { made?: 'nothing' | 'doubtful' } {
+  if (spawnError) return { made: 'nothing' };
+  if (timedOut || exitCode === null) return {};
+  const own = readError(stdout);
+  if (!own && exitCode >= signalledStatusMin) return {};
+  return { made: heldAlready.test(own?.message ?? stderr) ? 'nothing' : 'doubtful' };
 }
 
-export async function checkAddress(
-  plan: AddressPlan,
-  text: CallText,
-  call: Call,
-  deadlines: Deadlines,
+/** What is known of an address that is to be released. */
+export interface Release {
+  /** It was given: the program answered its ADD. */
+  readonly isGiven: boolean;
+  /** The program refused its ADD: it is asked once more, as the specification wants it, and whatever it answers is no debt. */
+  readonly isDoubtful: boolean;
+}
+
+export async function removeAddress(
+  asked: Asked & { readonly key: AttachmentKey },
+  { isGiven, isDoubtful }: Release,
 ): Promise<Outcome> {
-  const trouble = troubleOf('CHECK', plan, await delegate('CHECK', plan, text, call, deadlines));
+  const { plan, key } = asked;
+  const file = findProgram(asked);
+  if (file !== undefined && isOurselves(file)) return { kind: 'ok', warning: itself(plan) };
+  // Its ADD may be at work still, in a session of its own and without any of our descriptors: it would allocate after the DEL.
+  if (!isGiven && !isDoubtful) await endOrphans(keyText(key));
+  const finished = await delegate('DEL', asked, file);
+  const trouble = troubleOf('DEL', plan, finished);
+  const said = readError(finished.stdout)?.message ?? finished.stderr.trim();
+  if (!trouble || alreadyReleased.test(said)) return { kind: 'ok' };
+  if (!isDoubtful) return { kind: 'failed', trouble };
+  return { kind: 'ok', warning: `${trouble.message}; its ADD was refused too, so that it is taken to hold no address` };
+}
+
+export async function checkAddress(asked: Asked): Promise<Outcome> {
+  const trouble = troubleOf('CHECK', asked.plan, await delegate('CHECK', asked, findProgram(asked)));
   // A version that knows no CHECK: what it gave is taken as it is.
   if (trouble?.code === code.incompatibleVersion) return { kind: 'ok' };
   return trouble ? { kind: 'failed', trouble } : { kind: 'ok' };
 }
 
 /** GC and STATUS came with 1.1.0: whether a program knows them is asked by its VERSION. */
-async function knows(plan: AddressPlan, text: CallText, call: Call, deadlines: Deadlines): Promise<boolean> {
-  const { exitCode, stdout } = await delegate('VERSION', plan, text, call, deadlines);
+async function knows(asked: Asked, file: string | undefined): Promise<boolean> {
+  const { exitCode, stdout } = await delegate('VERSION', asked, file);
   try {
     return exitCode === 0 && JSON.parse(stdout).supportedVersions.includes('1.1.0');
   } catch {
@@ -95,70 +137,84 @@ async function knows(plan: AddressPlan, text: CallText, call: Call, deadlines: D
   }
 }
 
-export async function addressStatus(
-  plan: AddressPlan,
-  text: CallText,
-  call: Call,
-  deadlines: Deadlines,
-): Promise<Trouble[]> {
-  if (!findProgram(plan)) return [{ code: code.notAvailable, message: notFound(plan) }];
-  if (!(await knows(plan, text, call, deadlines))) return [];
-  const trouble = troubleOf('STATUS', plan, await delegate('STATUS', plan, text, call, deadlines));
+/** As an ADD would find the program. */
+export async function addressStatus(asked: Asked): Promise<Trouble[]> {
+  const { plan } = asked;
+  const { file, trouble: missing } = programOf(plan);
+  if (missing) return [{ ...missing, code: code.notAvailable }];
+  if (!(await knows(asked, file))) return [];
+  const trouble = troubleOf('STATUS', plan, await delegate('STATUS', asked, file));
   return trouble ? [trouble] : [];
 }
 
 /** Hands a GC on (CNI SPEC: MUST). @param toldOf what it is told of a stdin, asked for when no ADD is under way */
 export async function collectAddresses(
-  plan: AddressPlan,
-  text: CallText,
+  asked: Asked & { readonly network: string },
   toldOf: (stdin: string) => string,
-  call: Call,
-  deadlines: Deadlines,
 ): Promise<Trouble[]> {
-  if (!(await knows(plan, text, call, deadlines))) return [];
-  const ask = (gate?: number) => delegate('GC', plan, { ...text, stdin: toldOf(text.stdin) }, call, deadlines, gate);
-  const finished = call.dataDir === undefined ? await ask() : await throughGate(call.dataDir, 'alone', call.end, ask);
+  const { plan, text, call, network } = asked;
+  const file = findProgram(asked);
+  if (file !== undefined && isOurselves(file)) return [{ code: code.invalidConfig, message: itself(plan) }];
+  if (!(await knows(asked, file))) return [];
+  const ask = (gate?: number) => delegate('GC', { ...asked, text: { ...text, stdin: toldOf(text.stdin) } }, file, gate);
+  const { dataDir, end } = call;
+  const finished =
+    dataDir === undefined
+      ? await ask()
+      : await throughGate({ dataDir, network, program: plan.program, how: 'alone', end }, ask);
   const trouble = 'kind' in finished ? finished.trouble : troubleOf('GC', plan, finished);
   return trouble ? [trouble] : [];
 }
 
-async function delegate(
-  command: string,
-  plan: AddressPlan,
-  text: CallText,
-  call: Call,
-  deadlines: Deadlines,
-  gate?: number,
-): Promise<Finished> {
-  const file = findProgram(plan);
-  const nothing: Finished = {
-    exitCode: null,
-    signal: null,
-    timedOut: false,
-    stdout: '',
-    stderr: '',
-    spawnError: 'ENOENT',
-  };
-  for (let attempt = 1; file; attempt++) {
+const neverStarted: Finished = {
+  exitCode: null,
+  signal: null,
+  timedOut: false,
+  stdout: '',
+  stderr: '',
+  spawnError: 'ENOENT',
+};
+
+/** @param gate a lock that the program has to keep, beside the attachment's */
+async function delegate(command: string, asked: Asked, file: string | undefined, gate?: number): Promise<Finished> {
+  const { plan, text, call, deadlines, key } = asked;
+  if (file === undefined) return neverStarted;
+  for (let attempt = 1; ; attempt++) {
     const finished = await run({
       file,
-      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...text.env, CNI_COMMAND: command },
+      env: {
+        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        ...text.env,
+        ...found(plan, file, text),
+        CNI_COMMAND: command,
+      },
       stdin: text.stdin,
       end: within(call.end, deadlines.ipamMs),
       locks: [call.lockFd, gate].filter((fd) => fd !== undefined),
+      purpose: key ? keyText(key) : command,
     });
     if (finished.spawnError !== 'ETXTBSY' || attempt >= busyTriesMax) return finished;
     await sleep(busyPauseMs);
   }
-  return nothing;
+}
+
+/** Of a program that moved: what it calls itself in turn moved with it. */
+function found({ path }: AddressPlan, file: string, { env }: CallText): { CNI_PATH?: string } {
+  const directory = dirname(file);
+  return path.includes(directory) ? {} : { CNI_PATH: [directory, env.CNI_PATH].filter(Boolean).join(':') };
 }
 
 /** The plugin's own error object where it gave one, else what is known of how it ended. */
 function troubleOf(command: string, plan: AddressPlan, finished: Finished): Trouble | undefined {
-  const { exitCode, signal, timedOut, spawnError, stdout, stderr } = finished;
+  const { exitCode, signal, timedOut, isStuck, spawnError, stdout, stderr } = finished;
   const what = `IPAM plugin "${plan.program}" ${command}`;
   if (spawnError === 'ENOENT') return { code: code.invalidConfig, message: notFound(plan) };
   if (spawnError) return { code: code.tryAgainLater, message: `${what}: cannot be run: ${spawnError}` };
+  if (isStuck)
+    return {
+      code: code.tryAgainLater,
+      message: `${what}: no answer in time, and the kernel does not let it be killed`,
+    };
   if (timedOut) return { code: code.tryAgainLater, message: `${what}: no answer in time; it was killed` };
   if (exitCode === 0) return undefined;
   const own = readError(stdout);

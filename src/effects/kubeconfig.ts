@@ -1,18 +1,20 @@
 /**
  * A kubeconfig file -> how to reach its current cluster as its current user. The usual file is read here; @kubernetes/client-node
  * knows every kind of credentials, costs 20 ms, and is loaded for the rest alone: whatever is unusual, broken or missing is its
- * business, and what it says of it ours.
+ * business, and what it says of it ours. It starts no program: it would neither bound what a program says nor kill it.
  *
  * Invariant: I12 nothing of the file's content ends up in an error, since half of it is secret.
  */
 import { readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { code } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import { parseYaml, type Tls } from '../native.ts';
-import { ApiError } from './api-error.ts';
+import { ApiError, CredentialError } from './api-error.ts';
 import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
+import type { Asked, Credential, Credentials } from './exec-credential.ts';
 
 /** How requests are made: where to, and with what TLS settings and headers. */
 export interface Access {
@@ -23,12 +25,17 @@ export interface Access {
   readonly proxy?: string;
 }
 
-/** @param end for a program that gives credentials. @throws ApiError 7 naming the file and what it lacks. */
-export async function readKubeconfig(path: string, end: Moment): Promise<Access> {
-  const refused = (why: string) => new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`);
-  const text = read(path, refused);
-  return usualAccess(text, path) ?? (await anyAccess(text, path, end, refused));
+/**
+ * @param end for a program that gives credentials @param known what programs have given before
+ * @throws ApiError 7 naming the file and what it lacks.
+ */
+export async function readKubeconfig(path: string, end: Moment, known: Credentials = new Map()): Promise<Access> {
+  const text = read(path, (why) => refusedOf(path, why));
+  return usualAccess(text, path) ?? (await anyAccess({ text, path }, end, known));
 }
+
+const refusedOf = (path: string, why: string, reason?: ApiError['why']): ApiError =>
+  new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`, reason);
 
 function read(path: string, refused: (why: string) => Error): string {
   try {
@@ -116,15 +123,21 @@ const readToken = (file: string, path: string): string => readFileSync(resolve(d
 
 // ---- any file
 
+/** A kubeconfig's own text, and where it lies. */
+interface File {
+  readonly text: string;
+  readonly path: string;
+}
+
+/** Providers of client-node that start no program (clientcmd/api/v1, AuthProviderConfig). */
+const harmlessProviders: readonly (string | undefined)[] = ['oidc', 'tokenFile', undefined];
+
 /** @throws ApiError */
-export async function anyAccess(
-  text: string,
-  path: string,
-  end: Moment,
-  refused: (why: string) => Error,
-): Promise<Access> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
+export async function anyAccess(file: File, end: Moment, known: Credentials): Promise<Access> {
+  const { path } = file;
+  const refused = (why: string) => refusedOf(path, why);
+  const { KubeConfig: Reader } = await import('@kubernetes/client-node');
+  const config = new Reader();
   try {
     config.loadFromFile(path);
   } catch (error) {
@@ -138,17 +151,14 @@ export async function anyAccess(
   const { proxyUrl } = cluster;
   if (proxyUrl && !/^https?:/.test(proxyUrl))
     throw refused('has a proxy-url of a kind that is not known: only HTTP ones are');
-  const options: RequestOptions = {};
-  let token: string | undefined;
-  try {
-    token = tokenOfFile(text, user.name, path);
-    await inTime(config.applyToHTTPSOptions(options), end, 'their program');
-  } catch (error) {
-    throw refused(`has credentials that cannot be used: ${harmless(error)}`);
-  }
+  const { options, token, given } = await credentialsOf(file, config, end, known).catch((error) => {
+    const isSilent = error instanceof DirectoryTimeout || (error instanceof CredentialError && error.isSilent);
+    throw refusedOf(path, `has credentials that cannot be used: ${harmless(error)}`, isSilent ? 'silent' : undefined);
+  });
   const { auth, headers } = options;
-  const authorization = token ? `Bearer ${token}` : auth && `Basic ${Buffer.from(auth).toString('base64')}`;
-  const tls = tlsOf(options, cluster.skipTLSVerify === true);
+  const bearer = token ?? given.token;
+  const authorization = bearer ? `Bearer ${bearer}` : auth && `Basic ${Buffer.from(auth).toString('base64')}`;
+  const tls = { ...tlsOf(options, cluster.skipTLSVerify === true), ...certificateOf(given) };
   // Without one every public authority would be trusted.
   if ((cluster.caFile || cluster.caData) && !tls.ca?.trim()) throw refused('names an authority that is empty');
   return {
@@ -158,6 +168,36 @@ export async function anyAccess(
     ...(proxyUrl && { proxy: proxyUrl }),
   };
 }
+
+/** How the current user is known to the current cluster. @throws what is wrong with it */
+async function credentialsOf(file: File, config: KubeConfig, end: Moment, known: Credentials) {
+  const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
+  if (!cluster || !user) throw new CredentialError('there are none');
+  const { exec, ...quiet } = user;
+  refuseProvider(user.authProvider);
+  const token = tokenOfFile(file, user.name);
+  // Credentials that are said come first, as in client-go.
+  const isSaid = token || user.token || user.username;
+  const asked = { path: file.path, exec, cluster: rawCluster(file, cluster.name) };
+  const given = exec && !isSaid ? await ofProgram(asked, end, known) : {};
+  config.loadFromClusterAndUser(cluster, quiet);
+  const options: RequestOptions = {};
+  await inTime(config.applyToHTTPSOptions(options), end, 'their provider');
+  return { options, token, given };
+}
+
+async function ofProgram(asked: Asked, end: Moment, known: Credentials): Promise<Credential> {
+  const { credentialOf } = await import('./exec-credential.ts');
+  return await credentialOf(asked, end, known);
+}
+
+/** A provider other than those starts whatever program it is told, through a shell and without an end. */
+function refuseProvider(provider: { readonly name?: string; readonly config?: object } | null | undefined): void {
+  if (harmlessProviders.includes(provider?.name) && !(provider?.config && 'exec' in provider.config)) return;
+  throw new CredentialError('an "auth-provider" that starts a program is not run: say it as "exec"');
+}
+
+const certificateOf = ({ cert, key }: Credential): Pick<Tls, 'cert' | 'key'> => (cert && key ? { cert, key } : {});
 
 /** The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has. */
 function tlsOf(options: RequestOptions, skipVerify: boolean): Tls {
@@ -173,16 +213,22 @@ function tlsOf(options: RequestOptions, skipVerify: boolean): Tls {
 }
 
 /** `tokenFile` as client-go has it (clientcmd/api/v1, AuthInfo), before a token: client-node does not know the key. */
-function tokenOfFile(text: string, userName: string, path: string): string | undefined {
+function tokenOfFile({ text, path }: File, userName: string): string | undefined {
   const { users } = parseYaml(text) as { users?: readonly { name?: string; user?: { tokenFile?: string } }[] };
   const file = users?.find(({ name }) => name === userName)?.user?.tokenFile;
   return file === undefined ? undefined : readToken(file, path);
+}
+
+/** As it is written: client-node does not know all of its keys. */
+function rawCluster({ text }: File, clusterName: string): unknown {
+  const { clusters } = parseYaml(text) as Kubeconfig;
+  return clusters?.find(({ name }) => name === clusterName)?.cluster;
 }
 
 /** An errno, or the kind of error: messages of parsers and of credential programs quote what they were given. */
 function harmless(error: unknown): string {
   const path = error instanceof Error && 'path' in error ? ` "${error.path}"` : '';
   if (codeOf(error)) return `${codeOf(error)}${path}`;
-  if (error instanceof DirectoryTimeout) return error.message;
+  if (error instanceof DirectoryTimeout || error instanceof CredentialError) return error.message;
   return error instanceof Error ? error.name : 'unknown error';
 }

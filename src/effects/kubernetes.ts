@@ -6,12 +6,28 @@
  * Invariants
  *  K1 A write is guarded by the uid and the resourceVersion of what was read: it changes that or nothing.
  *  K2 Rights that suffice: `get` of pods, `patch` of pods/status.
+ *  K3 Every loop ends by a count of each of its causes, and pauses between two turns.
+ *  K4 A write that was refused by an answer is told from one whose answer never came (Sent).
  */
 import { code, type PodRef } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import { fetchBy } from '../native.ts';
+import {
+  type Answer,
+  isFine,
+  isNoPod,
+  isOvertaken,
+  isTooLong,
+  isUndone,
+  lacksRight,
+  objectOf,
+  parse,
+  refusalOf,
+  wordsOf,
+} from './api-answer.ts';
 import { ApiError } from './api-error.ts';
 import { codeOf } from './directory.ts';
+import type { Credentials } from './exec-credential.ts';
 import { type Access, readKubeconfig } from './kubeconfig.ts';
 
 /** As much of a v1 Pod as anything here looks at. */
@@ -50,10 +66,29 @@ export interface Patience {
   readonly until: Moment;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly retryAfterMs: number;
-  readonly body: string;
+/** What became of the writes of one attempt. */
+export class Sent {
+  /** One was taken, or may have been: what there is of it has to be removed. */
+  wasTaken = false;
+  /** The resourceVersion that guards a write whose answer never came: as long as the pod has it, that write may still be taken. */
+  open: string | undefined;
+
+  /** @param answer undefined: none came, or one that does not say what became of the write */
+  note(resourceVersion: string, answer: Answer | undefined, ref: PodRef): void {
+    if (answer === undefined) {
+      this.wasTaken = true;
+      this.open = resourceVersion;
+    } else if (isFine(answer)) {
+      this.wasTaken = true;
+      this.open = undefined;
+    } else if (isOvertaken(answer, ref)) {
+      // No pod gets a resourceVersion back.
+      this.open = undefined;
+    } else if (!refusalOf(answer) && answer.status !== 429) {
+      // Something on the way refused: perhaps not the write, but the answer to it.
+      this.wasTaken = true;
+    }
+  }
 }
 
 /** Of one request, and of one write in conflict with others' writes. */
@@ -61,12 +96,30 @@ const triesMax = 40;
 const pauseMs = 20;
 const pauseMsMax = 500;
 
-/** The pod is not any more what was read: gone, written by somebody else, or another one of that name. */
-const isOvertaken = ({ status, body }: Answer): boolean =>
-  status === 404 || status === 409 || (status === 422 && body.includes('metadata.uid'));
+/** How often a write is tried that is taken and then is not what was sent. */
+const alterationsMax = 3;
+
+/** A removal needs two: one that makes late writes stale, and one that takes that away again. */
+const writesMax = 8;
 
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
+
+/** One request; of a write, with what hears its fate. */
+interface Question {
+  readonly method: 'GET' | 'PATCH';
+  readonly path: string;
+  readonly body?: string;
+  /** Of a write. @param answer undefined: nothing is known of it */
+  readonly heard?: (answer: Answer | undefined) => void;
+}
+
+export interface Opening {
+  readonly deadlines: Deadlines;
+  readonly end: Moment;
+  /** What programs have given: a program runs once for all that need it. */
+  readonly credentials: Credentials;
+}
 
 export class Kubernetes {
   readonly #access: Access;
@@ -82,17 +135,15 @@ export class Kubernetes {
   }
 
   /** @throws ApiError */
-  static async open(kubeconfig: string, deadlines: Deadlines): Promise<Kubernetes> {
-    const access = await readKubeconfig(kubeconfig, now() + deadlines.apiMs);
+  static async open(kubeconfig: string, { deadlines, end, credentials }: Opening): Promise<Kubernetes> {
+    const access = await readKubeconfig(kubeconfig, within(end, deadlines.apiMs), credentials);
     return new Kubernetes(access, kubeconfig, deadlines);
   }
 
   /** @returns undefined if there is no such pod. @throws ApiError */
   async pod(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
-    const path = pathOf(ref);
-    const answer = await this.#request('GET', path, undefined, patience);
-    if (answer.status === 404) return undefined;
-    return this.#keep(path, answer, 'get pods', ref);
+    const answer = await this.#request({ method: 'GET', path: pathOf(ref) }, patience);
+    return isNoPod(answer, ref) ? undefined : this.#keep(answer, 'get pods', ref);
   }
 
   /** The next write reads first. */
@@ -104,97 +155,152 @@ export class Kubernetes {
    * Writes what `change` makes of the pod, again from the start after a conflict.
    * @param change of the pod as it was last seen (undefined: there is none) -> what to write; undefined if nothing is to be written,
    * which counts of a pod read by this call. Asked once more after every write, so that it can add to it.
+   * @param sent is told what becomes of each write
    * @throws ApiError, and what `change` throws
    */
   async write(
     ref: PodRef,
     patience: Patience,
     change: (pod: Pod | undefined) => Promise<Annotations | undefined> | Annotations | undefined,
+    sent = new Sent(),
   ): Promise<void> {
     const path = pathOf(ref);
     // A server that refuses for a conflict is there: that is worth more patience than one that is away.
     const conflicts = { end: patience.end, until: within(patience.end, this.#deadlines.apiRetryMs) };
+    const tries = { conflicts: 0, alterations: 0, writes: 0 };
+    let altered: readonly string[] = [];
     let isNews = !this.#seen.has(path);
-    for (let attempt = 1; ; attempt++) {
+    for (;;) {
       const pod = this.#seen.get(path) ?? (await this.pod(ref, patience));
       const annotations = await change(pod);
       if (isNews && !(pod && annotations)) return;
       isNews = true;
       this.#seen.delete(path);
       if (!pod || !annotations) continue;
-      const { uid, resourceVersion } = pod.metadata;
-      const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
-      const answer = await this.#request('PATCH', `${path}/status`, body, patience);
-      if (isOvertaken(answer)) {
-        await this.#pause(attempt, 0, conflicts, `refused to write pod ${nameOf(ref)}: ${reasonOf(answer.body)}`);
+      const lost = altered.find((name) => name in annotations);
+      if (lost !== undefined) await this.#pauseAltered(++tries.alterations, lost, ref, conflicts);
+      if (++tries.writes > writesMax + tries.conflicts) {
+        throw this.#error(code.tryAgainLater, `was written pod ${nameOf(ref)} ${writesMax} times, and it is not right`);
+      }
+      const answer = await this.#patch(ref, pod, annotations, patience, sent);
+      if (isOvertaken(answer, ref)) {
+        altered = [];
+        const what = `refused to write pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+        await pauseBeforeTry(++tries.conflicts, 0, conflicts, this.#error(code.tryAgainLater, what));
         continue;
       }
-      this.#keep(path, answer, 'patch pods/status', ref);
+      altered = alterations(annotations, this.#keep(answer, 'patch pods/status', ref));
     }
   }
 
-  #keep(path: string, { status, body }: Answer, right: string, ref: PodRef): Pod {
+  async #patch(ref: PodRef, pod: Pod, annotations: Annotations, patience: Patience, sent: Sent): Promise<Answer> {
+    const { uid, resourceVersion } = pod.metadata;
+    const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
+    const heard = (answer: Answer | undefined): void => sent.note(resourceVersion, answer, ref);
+    return await this.#request({ method: 'PATCH', path: `${pathOf(ref)}/status`, body, heard }, patience);
+  }
+
+  #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
+    const { status } = answer;
+    const [verb = '', resource = ''] = right.split(' ');
     if (status === 401) {
-      throw this.#error(code.tryAgainLater, 'does not accept the credentials (401): have they expired?');
+      throw this.#error(
+        code.tryAgainLater,
+        'does not accept the credentials (401): have they expired?',
+        'unauthorized',
+      );
     }
-    if (status === 403) {
+    if (lacksRight(answer, verb, resource)) {
       const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
-      throw this.#error(code.invalidConfig, what, true);
+      throw this.#error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
     }
-    if (status < 200 || status > 299) throw this.#error(code.tryAgainLater, `answered ${status}: ${reasonOf(body)}`);
-    const pod = parsePod(body);
+    if (isTooLong(answer)) {
+      const what = `takes no more annotations of pod ${nameOf(ref)}: ${wordsOf(answer)}: remove some of others`;
+      throw this.#error(code.tryAgainLater, what, 'too long');
+    }
+    if (!isFine(answer)) throw this.#error(code.tryAgainLater, `${this.#refused(answer, verb, ref)}`);
+    const pod = parsePod(answer.body);
     if (!pod) throw this.#error(code.tryAgainLater, `answered ${status} with something that is no pod`);
-    this.#seen.set(path, pod);
+    this.#seen.set(pathOf(ref), pod);
     return pod;
   }
 
+  /** Tells a refusal of the API server itself from one of something before it. */
+  #refused(answer: Answer, verb: string, ref: PodRef): string {
+    const said = `answered ${answer.status} to "${verb}" of pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+    return refusalOf(answer)
+      ? said
+      : `${said} (no API server says it like this: is it the server that the file means?)`;
+  }
+
   /** Until an answer that says something of the pod: others mean that the server is busy or away. */
-  async #request(method: string, path: string, body: string | undefined, patience: Patience): Promise<Answer> {
+  async #request(question: Question, patience: Patience): Promise<Answer> {
+    const { heard } = question;
     for (let attempt = 1; ; attempt++) {
-      let trouble: string;
+      let trouble: ApiError;
       let retryAfterMs = 0;
       try {
-        const end = within(patience.end, this.#deadlines.apiMs);
-        const answer = await send(this.#access, method, path, body, end);
-        if (answer.status !== 429 && answer.status < 500) return answer;
-        trouble = `answered ${answer.status}: ${reasonOf(answer.body)}`;
+        const answer = await send(this.#access, question, within(patience.end, this.#deadlines.apiMs));
+        const isBusy = answer.status === 429 || answer.status === 408 || answer.status >= 500;
+        heard?.(isBusy && !isUndone(answer) ? undefined : answer);
+        if (!isBusy) return answer;
+        const isThere = answer.status === 500 || isUndone(answer);
+        trouble = this.#error(
+          code.tryAgainLater,
+          `answered ${answer.status}: ${wordsOf(answer)}`,
+          isThere ? undefined : 'away',
+        );
         retryAfterMs = answer.retryAfterMs;
       } catch (error) {
-        trouble = transportTrouble(error);
-        if (isDistrust(error)) throw this.#error(code.invalidConfig, `cannot be trusted: ${trouble}`);
+        const what = transportTrouble(error);
+        if (isDistrust(error)) throw this.#error(code.invalidConfig, `cannot be trusted: ${what}`);
+        heard?.(undefined);
+        trouble = this.#error(code.tryAgainLater, what, what === late ? 'silent' : 'away');
       }
-      await this.#pause(attempt, retryAfterMs, patience, trouble);
+      await pauseBeforeTry(attempt, retryAfterMs, patience, trouble);
     }
   }
 
-  /** @throws ApiError if there is no time for another try. */
-  async #pause(attempt: number, leastMs: number, { until }: Patience, trouble: string): Promise<void> {
-    const most = Math.min(pauseMs * 2 ** (attempt - 1), pauseMsMax);
-    const pause = Math.max(leastMs, most * (0.5 + Math.random() / 2));
-    if (attempt >= triesMax || now() + pause >= until) throw this.#error(code.tryAgainLater, trouble);
-    await sleep(pause);
+  async #pauseAltered(tries: number, name: string, ref: PodRef, patience: Patience): Promise<void> {
+    const what = `took annotation "${name}" of pod ${nameOf(ref)} and did not keep it as it was written: an admission changes it`;
+    const trouble = this.#error(code.invalidConfig, `${what}, and must let it be`);
+    if (tries >= alterationsMax) throw trouble;
+    await pauseBeforeTry(tries, 0, patience, trouble);
   }
 
-  #error(number: number, what: string, forbidden = false): ApiError {
-    return new ApiError(number, `API server ${this.#access.server.origin} of "${this.#kubeconfig}" ${what}`, forbidden);
+  #error(number: number, what: string, why?: ApiError['why']): ApiError {
+    return new ApiError(number, `API server ${this.#access.server.origin} of "${this.#kubeconfig}" ${what}`, why);
   }
+}
+
+/** @throws the trouble if there is no time for another try, or there were enough. */
+async function pauseBeforeTry(tries: number, leastMs: number, { until }: Patience, trouble: ApiError): Promise<void> {
+  const most = Math.min(pauseMs * 2 ** (tries - 1), pauseMsMax);
+  const pause = Math.max(leastMs, most * (0.5 + Math.random() / 2));
+  if (tries >= triesMax || now() + pause >= until) throw trouble;
+  await sleep(pause);
+}
+
+/** What the API server made of a write that it took: an admission may have had another opinion. */
+function alterations(written: Annotations, { metadata }: Pod): string[] {
+  return Object.keys(written).filter((name) => (metadata.annotations?.[name] ?? null) !== written[name]);
 }
 
 const pathOf = ({ namespace, name }: PodRef): string => `api/v1/namespaces/${namespace}/pods/${name}`;
 export const nameOf = ({ namespace, name }: PodRef): string => `${namespace}/${name}`;
 
+const late = 'did not answer in time';
+
 async function send(
   { server, tls, headers, proxy }: Access,
-  method: string,
-  path: string,
-  body: string | undefined,
+  { method, path, body }: Question,
   end: Moment,
 ): Promise<Answer> {
   // A server behind a proxy may have a path of its own.
   const url = new URL(path, `${server.origin}${server.pathname.replace(/\/*$/, '/')}`);
   const given = { Accept: 'application/json', 'User-Agent': 'userspace-cni', ...headers };
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(new Error('did not answer in time')), remainingMs(end));
+  const timer = setTimeout(() => abort.abort(new Error(late)), remainingMs(end));
   try {
     const response = await fetchBy(url, {
       method,
@@ -245,21 +351,10 @@ const transportTrouble = (error: unknown): string => {
 const isDistrust = (error: unknown): boolean =>
   /CERT|SELF_SIGNED|VERIFY|ERR_TLS|ERR_SSL|FailedToOpenSocket/.test(codeOf(error));
 
-/** The message of a Status object (API conventions, "Response Status Kind"). */
-function reasonOf(body: string): string {
-  try {
-    return String(JSON.parse(body).message).slice(0, 300);
-  } catch {
-    return body.trim().slice(0, 100) || 'nothing';
-  }
-}
-
 function parsePod(body: string): Pod | undefined {
-  try {
-    const pod = JSON.parse(body);
-    const { uid, resourceVersion } = pod.metadata;
-    return typeof uid === 'string' && typeof resourceVersion === 'string' && pod.spec ? pod : undefined;
-  } catch {
-    return undefined;
-  }
+  const pod = objectOf(parse(body));
+  const { uid, resourceVersion } = objectOf(pod.metadata);
+  return typeof uid === 'string' && typeof resourceVersion === 'string' && pod.spec
+    ? (pod as unknown as Pod)
+    : undefined;
 }

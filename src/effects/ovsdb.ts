@@ -31,6 +31,8 @@ export class Unreachable extends Error {
     message: string,
     /** The server was not there at all: it may be restarting. */
     readonly refused = false,
+    /** No answer came in the time there was. */
+    readonly silent = false,
   ) {
     super(message);
   }
@@ -101,7 +103,7 @@ export class Session {
     });
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('no answer in time')), remainingMs(end));
+      timer = setTimeout(() => reject(new Error(noAnswer)), remainingMs(end));
     });
     try {
       session.#connection = await Promise.race([connecting, late]);
@@ -212,7 +214,7 @@ export class Session {
     const id = this.#nextId++;
     return await new Promise((resolve, reject) => {
       const late = `${this.#address} did not answer "${method}" in time`;
-      const timer = setTimeout(() => settle(() => reject(new Unreachable(late))), remainingMs(end));
+      const timer = setTimeout(() => settle(() => reject(new Unreachable(late, false, true))), remainingMs(end));
       const settle = (how: () => void) => {
         clearTimeout(timer);
         this.#pending.delete(id);
@@ -247,11 +249,14 @@ export class Session {
   }
 }
 
+const noAnswer = 'no answer in time';
+
 function unreachable(address: string, error: unknown): Unreachable {
   const errno = error instanceof Error && 'code' in error ? error.code : '';
   const refused = errno === 'ECONNREFUSED' || errno === 'ENOENT';
   const why = errno === 'ENOENT' ? 'there is no such socket' : error instanceof Error ? error.message : String(error);
-  return new Unreachable(`cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`, refused);
+  const what = `cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`;
+  return new Unreachable(what, refused, why === noAnswer);
 }
 
 /** Cuts a stream into JSON objects: they follow each other without a separator (RFC 7047 4). */

@@ -9,9 +9,15 @@ import { type Kubernetes, nameOf, type Patience, type Pod } from './kubernetes.t
 /** The kubelet's mark on the API server's image of a static pod: the uid that the kubelet itself knows it by. */
 const mirrorMark = 'kubernetes.io/config.mirror';
 
+/** The author of any pod may write that annotation, and the uid becomes a part of paths: only what the kubelet could have written is one. */
+function mirroredUid({ metadata }: Pod): string | undefined {
+  const text = metadata.annotations?.[mirrorMark];
+  return text !== undefined && /^[0-9a-f][0-9a-f-]{0,63}$/i.test(text) ? text : undefined;
+}
+
 /** Whether the API server's pod is the one that the runtime means: a name can be another pod's by now (B19). */
-export function isMeant({ uid }: PodRef, { metadata }: Pod): boolean {
-  return uid === undefined || uid === metadata.uid || uid === metadata.annotations?.[mirrorMark];
+export function isMeant({ uid }: PodRef, pod: Pod): boolean {
+  return uid === undefined || uid === pod.metadata.uid || uid === mirroredUid(pod);
 }
 
 /** @returns the troubles if it cannot be attached. @throws ApiError */
@@ -25,7 +31,8 @@ export async function lookUpPod(api: Kubernetes, ref: PodRef, patience: Patience
   return placeOf(ref, pod);
 }
 
-function placeOf(ref: PodRef, { metadata, spec }: Pod): PodPlace | Trouble[] {
+function placeOf(ref: PodRef, pod: Pod): PodPlace | Trouble[] {
+  const { metadata, spec } = pod;
   const volume = spec.volumes?.find(({ name }) => name === sharedVolume);
   const mount = spec.containers
     ?.flatMap(({ volumeMounts }) => volumeMounts?.filter(({ name }) => name === sharedVolume).slice(0, 1) ?? [])
@@ -37,7 +44,7 @@ function placeOf(ref: PodRef, { metadata, spec }: Pod): PodPlace | Trouble[] {
   if (mount?.subPath || mount?.subPathExpr)
     return bad('is mounted with a subPath: its containers would not see the socket');
   return {
-    pod: { ...ref, uid: ref.uid ?? metadata.annotations?.[mirrorMark] ?? metadata.uid },
+    pod: { ...ref, uid: ref.uid ?? mirroredUid(pod) ?? metadata.uid },
     ...(volume?.emptyDir && { volume: { kind: 'emptyDir' } }),
     ...(volume?.hostPath && { volume: { kind: 'hostPath', path: volume.hostPath.path } }),
     ...(mount && { mountPath: mount.mountPath }),

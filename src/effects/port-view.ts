@@ -1,7 +1,7 @@
 /**
  * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
  */
-import { lstatSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
@@ -15,7 +15,7 @@ import type {
   Request,
   SocketDirPlan,
 } from '../machines/protocol.ts';
-import { Directory } from './directory.ts';
+import { codeOf, Directory, inTime } from './directory.ts';
 import { isLater, readNetns } from './netns.ts';
 import { map, type Operation, type OperationResult, type Row, readMap, readSet, uuid } from './ovsdb.ts';
 import { isOurs, type Marks, seekOwn } from './own-ports.ts';
@@ -133,7 +133,11 @@ function differences(port: PortPlan, row: Row, iface: Row, bridge: string): stri
 /** A switch that restarted has made the socket again, where it makes them: what lies in the pod's directory is nobody's then. */
 async function socketDrift(port: PortPlan, switchDirectory: string, end: Moment): Promise<string[]> {
   const again = join(switchDirectory, port.name);
-  if (lstatSync(again, { throwIfNoEntry: false })?.isSocket()) return [`the switch made its socket again: "${again}"`];
+  const made = await inTime(() => lstat(again), end, `"${again}"`).catch((error) => {
+    if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw error;
+    return undefined;
+  });
+  if (made?.isSocket()) return [`the switch made its socket again: "${again}"`];
   const directory = await Directory.find(port.directory, end);
   try {
     return (await directory?.stat(port.file))?.isSocket() ? [] : [`socket "${socketOf(port)}" is gone`];

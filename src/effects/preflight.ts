@@ -1,29 +1,48 @@
 /**
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
-import { accessSync, constants, lstatSync, readFileSync, statSync } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
+import { access, lstat, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
-import { type Deadlines, within } from '../deadlines.ts';
+import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
-import { codeOf } from './directory.ts';
+import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
-import { nearest, roomTroubles } from './room.ts';
+import { roomTroubles } from './room.ts';
 import { groupTroubles } from './socket-dir.ts';
 import { keyMarks, marked, type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
 
-export async function preflight(ovs: Switch, plan: Plan, dataDir: string, call: Call, deadlines: Deadlines) {
+/** What an ADD is about to use. */
+interface Intended {
+  readonly plan: Plan;
+  readonly dataDir: string;
+}
+
+export async function preflight(ovs: Switch, { plan, dataDir }: Intended, call: Call, deadlines: Deadlines) {
   // Asked first: the rest is looked at while it answers.
-  const ofSwitch = switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) });
+  const soon = () => within(call.end, deadlines.directoryMs);
+  const [ofSwitch, ofPlaces] = await Promise.all([
+    switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) }, soon),
+    placeTroubles({ plan, dataDir }, soon),
+  ]);
+  return [...ofPlaces, ...ofSwitch];
+}
+
+/**
+ * One look after the other: a dead file system keeps a thread for each look at it that has begun.
+ * @param soon the end of a look that begins now
+ */
+async function placeTroubles({ plan, dataDir }: Intended, soon: () => Moment): Promise<Trouble[]> {
+  const { port, socketDir, address, ovsdb } = plan;
   return [
-    ...(plan.port ? pathTroubles(plan.port) : []),
-    ...(plan.socketDir ? [...directoryTroubles(plan.socketDir), ...groupTroubles(plan.socketDir)] : []),
-    ...(plan.port?.mode === 'client' ? viewTroubles(plan.ovsdb, plan.port) : []),
-    ...(plan.address ? programTroubles(plan.address) : []),
+    ...(port ? pathTroubles(port) : []),
+    ...(socketDir ? [...(await directoryTroubles(socketDir, soon)), ...groupTroubles(socketDir)] : []),
+    ...(port?.mode === 'client' ? await viewTroubles(ovsdb, port, soon) : []),
+    ...(address ? programTroubles(address) : []),
     ...roomTroubles(dataDir),
-    ...(await ofSwitch),
   ];
 }
 
@@ -40,91 +59,143 @@ function pathTroubles(port: PortPlan): Trouble[] {
   );
 }
 
-function directoryTroubles({ base, kubelet, own, link }: SocketDirPlan): Trouble[] {
+async function directoryTroubles({ base, kubelet, own, link }: SocketDirPlan, soon: () => Moment): Promise<Trouble[]> {
   const name = own === undefined ? 'hostPath "shared-dir"' : '"sharedDir"';
   return [
-    ...(kubelet ? usable('emptyDir "shared-dir"', base, base) : usable(name, base, nearest(base))),
-    ...(link ? usable('"shortDir"', dirname(link), nearest(dirname(link))) : []),
+    ...(await (kubelet
+      ? usable('emptyDir "shared-dir"', base, (end) => expectWritable(base, end), soon())
+      : usable(name, base, expectMakable(base), soon()))),
+    ...(link ? await usable('"shortDir"', dirname(link), expectMakable(dirname(link)), soon()) : []),
   ];
 }
 
-/** @param judged what is there of the path */
-function usable(name: string, path: string, judged: string): Trouble[] {
+/** The directory that will be made is judged by the nearest one above it that exists. @throws DirectoryTimeout */
+async function nearest(path: string, end: Moment): Promise<string> {
+  if (path === '/') return path;
+  const isThere = await inTime(() => stat(path), end, `"${path}"`).then(
+    () => true,
+    (error) => {
+      if (error instanceof DirectoryTimeout) throw error;
+      return false;
+    },
+  );
+  return isThere ? path : await nearest(dirname(path), end);
+}
+
+/** @throws errno exceptions, DirectoryTimeout, an Error if it is no directory */
+async function expectWritable(directory: string, end: Moment): Promise<void> {
+  const stats = await inTime(() => stat(directory), end, `"${directory}"`);
+  if (!stats.isDirectory()) throw new Error(`"${directory}" is no directory`);
+  await inTime(() => access(directory, constants.W_OK | constants.X_OK), end, `"${directory}"`);
+}
+
+const expectMakable = (path: string) => async (end: Moment) => await expectWritable(await nearest(path, end), end);
+
+/** @param expected throws why it is not */
+async function usable(name: string, path: string, expected: (end: Moment) => Promise<void>, end: Moment) {
   try {
-    if (!statSync(judged).isDirectory()) throw new Error(`"${judged}" is no directory`);
-    accessSync(judged, constants.W_OK | constants.X_OK);
+    await expected(end);
     return [];
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const isMissing = codeOf(error) === 'ENOENT';
-    // What the disk refuses is its fault; what is missing or no directory is the configuration's.
-    const fault = codeOf(error) && !isMissing ? code.io : code.invalidConfig;
     const remedy = isMissing ? ': the kubelet makes it, is "kubeletRootDir" right?' : '';
-    return [{ code: fault, message: `${name} "${path}" cannot be used: ${why}${remedy}` }];
+    return [{ code: faultOf(error), message: `${name} "${path}" cannot be used: ${why}${remedy}` }];
   }
+}
+
+/** What the disk refuses is its fault; what is missing or no directory is the configuration's. */
+function faultOf(error: unknown): number {
+  if (error instanceof DirectoryTimeout) return code.tryAgainLater;
+  return codeOf(error) && codeOf(error) !== 'ENOENT' ? code.io : code.invalidConfig;
 }
 
 /**
  * A switch in a pod of its own has another file system: where ovs-vswitchd can be found, its view of the directory is compared
  * with ours. It would try for ever and say nothing (A2).
  */
-function viewTroubles(ovsdb: string, port: PortPlan): Trouble[] {
-  const pid = vswitchdPid(ovsdb);
+async function viewTroubles(ovsdb: string, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
+  const pid = await vswitchdPid(ovsdb, soon());
   if (pid === undefined) return [];
-  return [port.directory, ...(port.link ? [dirname(port.link)] : [])].flatMap((directory) => {
-    const path = nearest(directory);
-    const here = identity(path);
-    if (here === undefined || here === identity(`/proc/${pid}/root${path}`)) return [];
-    return bad(
-      `the switch (ovs-vswitchd, pid ${pid}) does not see "${path}": mount it into its pod at the same path, with mountPropagation HostToContainer`,
-    );
-  });
+  const troubles: Trouble[] = [];
+  for (const directory of [port.directory, ...(port.link ? [dirname(port.link)] : [])]) {
+    troubles.push(...(await viewOf(directory, pid, soon())));
+  }
+  return troubles;
 }
 
-/** By its pid file, beside the database's socket. Of another pid namespace, or gone: nothing can be said. */
-function vswitchdPid(ovsdb: string): string | undefined {
+async function viewOf(directory: string, pid: string, end: Moment): Promise<Trouble[]> {
+  let path: string;
+  let here: string | undefined;
   try {
-    const pid = readFileSync(join(dirname(ovsdb.replace(/^unix:/, '')), 'ovs-vswitchd.pid'), 'utf8').trim();
+    path = await nearest(directory, end);
+    here = await identity(path, end);
+  } catch {
+    // That is said of the directory already.
+    return [];
+  }
+  const there = `/proc/${pid}/root${path}`;
+  try {
+    if (here === undefined || here === (await identity(there, end))) return [];
+  } catch (error) {
+    return [silence(error)];
+  }
+  return bad(
+    `the switch (ovs-vswitchd, pid ${pid}) does not see "${path}": mount it into its pod at the same path, with mountPropagation HostToContainer`,
+  );
+}
+
+const silence = (error: unknown): Trouble => ({
+  code: code.tryAgainLater,
+  message: error instanceof Error ? error.message : String(error),
+});
+
+/** By its pid file, beside the database's socket. Of another pid namespace, or gone: nothing can be said. */
+async function vswitchdPid(ovsdb: string, end: Moment): Promise<string | undefined> {
+  const file = join(dirname(ovsdb.replace(/^unix:/, '')), 'ovs-vswitchd.pid');
+  try {
+    const pid = (await inTime(() => readFile(file, 'utf8'), end, `"${file}"`)).trim();
     return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ovs-vswitchd') ? pid : undefined;
   } catch {
     return undefined;
   }
 }
 
-function identity(path: string): string | undefined {
-  try {
-    const { dev, ino } = statSync(path, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined;
-  }
+/** @returns undefined if there is nothing. @throws DirectoryTimeout */
+async function identity(path: string, end: Moment): Promise<string | undefined> {
+  const stats = await present(() => stat(path, { bigint: true }), path, end);
+  return stats && `${stats.dev}:${stats.ino}`;
 }
 
-/** @returns undefined where something is no directory: that is said of "sharedDir" already. */
-function device(path: string): number | undefined {
-  try {
-    return statSync(nearest(path)).dev;
-  } catch {
+/** @returns undefined if there is nothing. @throws DirectoryTimeout */
+async function present<T>(look: () => Promise<T>, path: string, end: Moment): Promise<T | undefined> {
+  return await inTime(look, end, `"${path}"`).catch((error) => {
+    if (error instanceof DirectoryTimeout) throw error;
     return undefined;
-  }
+  });
 }
 
-async function switchTroubles(ovs: Switch, plan: Plan, call: Call): Promise<Trouble[]> {
+async function switchTroubles(ovs: Switch, plan: Plan, call: Call, soon: () => Moment): Promise<Trouble[]> {
   const { port } = plan;
   const bridge = plan.bridge?.name ?? '';
   const ofBridge = select('Bridge', [['name', '==', bridge]], ['datapath_type']);
+  const isOurs = async (): Promise<boolean> => {
+    const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['_uuid'])], call.end);
+    return ports?.rows?.length === 1;
+  };
   try {
     const asked = [selectSwitch, ofBridge, ...(port ? holdersOf(plan, port) : [])];
     const [root, bridges, ...holders] = await ovs.read(plan, asked, call.end);
     return [
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
       ...(port ? heldTroubles(plan, port, holders, call) : []),
-      ...(port?.mode === 'server' ? await serverTroubles(ovs, plan, port, root?.rows?.[0], call) : []),
+      ...(port?.mode === 'server'
+        ? await serverTroubles(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), soon(), isOurs)
+        : []),
     ];
   } catch (error) {
-    if (error instanceof Unreachable || error instanceof TransactionError) {
-      return [{ code: code.tryAgainLater, message: error.message }];
-    }
+    const isKnown = [Unreachable, TransactionError, DirectoryTimeout].some((kind) => error instanceof kind);
+    if (isKnown) return [silence(error)];
     throw error;
   }
 }
@@ -137,28 +208,27 @@ export function bridgeTroubles(name: string, bridge: Row | undefined): Trouble[]
 
 /** The switch creates the socket in its own directory, and a rename does not cross file systems (B9). */
 async function serverTroubles(
-  ovs: Switch,
-  plan: Plan,
   port: PortPlan,
-  root: Row | undefined,
-  call: Call,
+  directory: string,
+  end: Moment,
+  isOurs: () => Promise<boolean>,
 ): Promise<Trouble[]> {
-  const directory = switchSocketDirectory(plan.ovsdb, root);
   const from = join(directory, port.name);
   if (Buffer.byteLength(from) > socketPathBytesMax) return bad(`socket path "${from}" of the switch is too long`);
   // Of our own port it may be: a switch that restarted made it again.
-  if (lstatSync(from, { throwIfNoEntry: false }) && !(await isOurs(ovs, plan, call))) {
+  if ((await present(() => lstat(from), from, end)) && !(await isOurs())) {
     return bad(`"${from}" exists already: the switch could not create a socket of that name`);
   }
-  const [here, to] = [device(directory), device(port.directory)];
-  if (here === to || to === undefined) return [];
+  const to = await device(port.directory, end).catch(() => undefined);
+  if (to === undefined || to === (await device(directory, end))) return [];
   return bad(
     `"host.vhost.mode" is "server", but sockets of the switch are created in "${directory}", on another file system than ` +
       `"${port.directory}": use "client", or a "sharedDir" on the same file system`,
   );
 }
 
-async function isOurs(ovs: Switch, plan: Plan, call: Call): Promise<boolean> {
-  const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['_uuid'])], call.end);
-  return ports?.rows?.length === 1;
+/** @returns undefined where something is no directory: that is said of "sharedDir" already, as its silence is. */
+async function device(path: string, end: Moment): Promise<number | undefined> {
+  const there = await nearest(path, end);
+  return (await present(() => stat(there), there, end))?.dev;
 }

@@ -19,7 +19,7 @@ export async function readiness(asked: Readiness, call: Call, deadlines: Deadlin
   const { ovsdb, dataDir, address, text } = asked;
   const [ofSwitch, ofAddresses] = await Promise.all([
     switchTroubles(ovsdb, call),
-    address ? (await import('./ipam.ts')).addressStatus(address, text, call, deadlines) : [],
+    address ? (await import('./ipam.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
   ]);
   const ofDisk = roomTroubles(dataDir).map(({ message }) => ({ code: code.notAvailable, message }));
   return [...ofSwitch, ...ofDisk, ...ofAddresses];

@@ -1,5 +1,5 @@
 /**
- * Whether a directory that is there, or will be made, can be written, and has room. Reads only.
+ * Whether the data directory, be it there or to be made, can be written, and has room. Reads only.
  */
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -8,12 +8,10 @@ import { code, type Trouble } from '../attachment.ts';
 /** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
 const roomBytesMin = 256n * 1024n;
 
-/** The directory that will be made is judged by the nearest one above it that exists. */
-export const nearest = (path: string): string => (path === '/' || existsSync(path) ? path : nearest(dirname(path)));
-
+/** Of the data directory, which is root's own: synchronous as the journal in it is. */
 export function roomTroubles(dataDir: string): Trouble[] {
   try {
-    const directory = nearest(dataDir);
+    const directory = existing(dataDir);
     if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
     accessSync(directory, constants.W_OK | constants.X_OK);
     const { bavail, bsize } = statfsSync(directory, { bigint: true });
@@ -24,3 +22,5 @@ export function roomTroubles(dataDir: string): Trouble[] {
     return [{ code: code.io, message: `"dataDir" "${dataDir}" cannot be written: ${message}` }];
   }
 }
+
+const existing = (path: string): string => (path === '/' || existsSync(path) ? path : existing(dirname(path)));

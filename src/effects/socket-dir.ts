@@ -11,7 +11,7 @@ import { dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Outcome, SocketDirPlan } from '../machines/protocol.ts';
-import { codeOf, Directory, inTime, Mismatch, make, removeEmpty } from './directory.ts';
+import { codeOf, Directory, inTime, Mismatch, make, makingNothing, NothingMade, removeEmpty } from './directory.ts';
 
 /** The predecessor's: root and the group, nobody else. */
 const modePrivate = 0o750;
@@ -22,19 +22,22 @@ const modeHold = 0o600;
 const roundsMax = 50;
 
 export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
-  if (!plan.kubelet) await inTime(mkdir(plan.base, { recursive: true, mode: modeBase }), end, `"${plan.base}"`);
-  const { own } = plan;
-  const trouble = own === undefined ? await openTo(plan, end) : await ensureOwn(own, plan, end);
-  if (trouble) return { kind: 'failed', trouble };
-  if (plan.link) await ensureLink(plan.link, own ?? plan.base, end);
+  const { base, own, kubelet, link } = plan;
+  // What was made of it stays, as it would after a success.
+  const making = () => mkdir(base, { recursive: true, mode: modeBase });
+  if (!kubelet) await makingNothing(inTime(making, end, `"${base}"`));
+  const refusal = own === undefined ? await openTo(plan, end) : await ensureOwn(own, plan, end);
+  if (refusal) return refusal;
+  if (link) await ensureLink(link, own ?? base, end);
   return { kind: 'ok' };
 }
 
-/** A directory that is not ours. */
-async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<Trouble | undefined> {
-  const directory = await Directory.open(base, end);
+/** A directory that is not ours: what a group was let into stays open to it. */
+async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
+  const directory = await makingNothing(Directory.open(base, end));
   try {
-    return await admit(directory, group);
+    const trouble = await admit(directory, group);
+    return trouble && { kind: 'failed', trouble, made: 'nothing' };
   } finally {
     await directory.close();
   }
@@ -48,39 +51,45 @@ async function admit(directory: Directory, group: string | undefined): Promise<T
   return { code: code.invalidConfig, message };
 }
 
-async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise<Trouble | undefined> {
+async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
   for (let round = 0; round < roundsMax; round++) {
-    await make(own, modePrivate, end);
+    await make(own, modePrivate, end).catch((error) => {
+      // One that did not answer may come to it yet.
+      throw codeOf(error) ? new NothingMade(error) : error;
+    });
     const directory = await Directory.find(own, end);
     if (!directory) continue;
     try {
-      if (await hold(directory, plan.hold)) return await admit(directory, plan.group);
+      if (await hold(directory, plan.hold)) {
+        const trouble = await admit(directory, plan.group);
+        return trouble && { kind: 'failed', trouble };
+      }
     } finally {
       await directory.close();
     }
   }
   const message = `cannot keep "${own}": it is no directory, or is removed again and again`;
-  return { code: code.tryAgainLater, message };
+  return { kind: 'failed', trouble: { code: code.tryAgainLater, message }, made: 'nothing' };
 }
 
 /** In a directory that is root's alone: a symlink at our name is ours, whatever it led to. */
 async function ensureLink(link: string, target: string, end: Moment): Promise<void> {
-  await inTime(mkdir(dirname(link), { recursive: true, mode: modeBase }), end, `"${link}"`);
+  await inTime(() => mkdir(dirname(link), { recursive: true, mode: modeBase }), end, `"${link}"`);
   if ((await linkTarget(link, end)) === target) return;
   await removeLink(link, end);
-  await inTime(symlink(target, link), end, `"${link}"`);
+  await inTime(() => symlink(target, link), end, `"${link}"`);
 }
 
 async function removeLink(link: string, end: Moment): Promise<void> {
   if ((await linkTarget(link, end)) === undefined) return;
-  await inTime(unlink(link), end, `"${link}"`).catch((error) => {
+  await inTime(() => unlink(link), end, `"${link}"`).catch((error) => {
     if (codeOf(error) !== 'ENOENT') throw error;
   });
 }
 
 /** @returns undefined if there is no symlink. */
 async function linkTarget(link: string, end: Moment): Promise<string | undefined> {
-  return await inTime(readlink(link), end, `"${link}"`).catch((error) => {
+  return await inTime(() => readlink(link), end, `"${link}"`).catch((error) => {
     if (['ENOENT', 'ENOTDIR', 'EINVAL'].includes(codeOf(error))) return undefined;
     throw error;
   });

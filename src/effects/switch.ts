@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { code, fenceName, keyText, owner, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
+import { Away, askedBefore } from './away.ts';
 import {
   map,
   type Operation,
@@ -31,16 +32,21 @@ export class Switch {
   readonly #deadlines: Deadlines;
   /** Where the caller says that the database is. */
   readonly #elsewhere: string | undefined;
+  readonly #away: Away;
   readonly #sessions = new Map<string, Session>();
+  /** The database that was asked last. */
+  #asked = '';
 
-  constructor(deadlines: Deadlines, elsewhere?: string) {
+  /** @param elsewhere where the caller says that the database is */
+  constructor(deadlines: Deadlines, away = new Away(false), elsewhere?: string) {
     this.#deadlines = deadlines;
+    this.#away = away;
     this.#elsewhere = elsewhere;
   }
 
-  /** Reads, by whoever has the fence already or does not mind what lands later. @throws Unreachable, TransactionError */
+  /** Reads, under the fence already or not minding what lands later. @throws Unreachable, TransactionError */
   async read(asked: Asked, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
-    return await (await this.#open(asked, end)).transact(operations, end);
+    return await this.#asking(asked, end, (session) => session.transact(operations, end));
   }
 
   /**
@@ -49,13 +55,10 @@ export class Switch {
    */
   async fenced(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
     const fence = fenceName(plan.key, call.instance);
-    let session = await this.#open(plan, call.end);
-    // What was found is another instance's than was asked for: a data directory that lost its id.
-    if (session.fence !== undefined && session.fence !== fence) {
-      session.close();
-      session = await this.#open(plan, call.end);
-    }
-    return await session.fenced(fence, operations, call.end);
+    const known = this.#sessions.get(plan.ovsdb);
+    // What was found is another instance's than was asked for: a data directory that lost its id. A session has one fence.
+    if (known?.fence !== undefined && known.fence !== fence) known.close();
+    return await this.#asking(plan, call.end, (session) => session.fenced(fence, operations, call.end));
   }
 
   /** Databases whose ovs-vswitchd was seen to apply a change: asked once by a host, which lives as long as a call or a recovery. */
@@ -71,7 +74,11 @@ export class Switch {
         return await action();
       } catch (error) {
         const broken = error instanceof Unreachable && (error.refused || this.#isBroken());
-        if (!broken || now() >= patience) throw error;
+        if (!broken || this.#away.isKnown(error)) throw error;
+        if (now() >= patience) {
+          this.#away.note(this.#asked, asAway(error));
+          throw error;
+        }
         await sleep(reconnectPauseMs);
       }
     }
@@ -80,6 +87,16 @@ export class Switch {
   close(): void {
     for (const session of this.#sessions.values()) session.close();
     this.#sessions.clear();
+  }
+
+  async #asking<T>(asked: Asked, end: Moment, question: (session: Session) => Promise<T>): Promise<T> {
+    const { ovsdb } = asked;
+    this.#asked = ovsdb;
+    const asking = async () => await question(await this.#open(asked, end));
+    // A refusal may be a restart, which `patiently` waits for.
+    return await this.#away.ask(ovsdb, asking, (error) =>
+      error instanceof Unreachable && error.silent ? { error: asAway(error), isSilence: true } : undefined,
+    );
   }
 
   #isBroken(): boolean {
@@ -113,6 +130,8 @@ export class Switch {
     throw new Unreachable(`${error.message} (the database at "${place}" is another one)`, true);
   }
 }
+
+const asAway = ({ message }: Unreachable): Unreachable => new Unreachable(askedBefore(message));
 
 /** What every row of ours bears in external_ids. */
 export const instanceMarks = (call: Pick<Call, 'instance'>) => ({ owner, instance: call.instance });

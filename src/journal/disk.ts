@@ -6,7 +6,7 @@
  * code of ours runs between two of them.
  */
 import * as fs from 'node:fs';
-import { flock, hasFileAttribute, setFileAttribute } from '../native.ts';
+import { flock, hasFileAttribute, setFileAttribute, unlock } from '../native.ts';
 
 const { O_APPEND, O_RDWR } = fs.constants;
 
@@ -40,8 +40,10 @@ export interface Disk {
   setAttribute(fd: number, isSet: boolean): void;
   /** Whether it is set; not set where the file system has none. */
   hasAttribute(fd: number): boolean;
-  /** flock(2) LOCK_EX|LOCK_NB; released by close alone. */
+  /** flock(2) LOCK_EX|LOCK_NB. */
   tryLock(fd: number): boolean;
+  /** flock(2) LOCK_UN: for the copies that children have too (lock.ts, L2). */
+  unlock(fd: number): void;
   unlink(path: string): void;
   list(directory: string): string[];
   mkdir(directory: string, mode: number): void;
@@ -93,6 +95,7 @@ export const realDisk: Disk = {
   setAttribute: setFileAttribute,
   hasAttribute: hasFileAttribute,
   tryLock: (fd) => flock(fd),
+  unlock,
   unlink: (path) => fs.unlinkSync(path),
   list: (directory) => fs.readdirSync(directory),
   mkdir: (directory, mode) => fs.mkdirSync(directory, { mode }),

@@ -14,6 +14,7 @@
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
+import { isLent } from '../processes.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
 import { type Decoded, decode, type End, encode, noRecord, type Stamped } from './record.ts';
@@ -82,6 +83,7 @@ export class Journal<R extends object> {
   #records: (R & Stamped)[] = [];
   /** Of each record. */
   #ends: End[] = [];
+  #isHeld = false;
   /** Why nothing more may be appended. */
   #failure: JournalError | undefined;
   /** The file, or an earlier cut of it, was corrupt in the middle: its records say less than what happened. */
@@ -147,7 +149,8 @@ export class Journal<R extends object> {
   async lock(end: Moment, repair = true): Promise<LockOutcome> {
     try {
       const outcome = await lock(this.#disk, this.fd, this.#path, end);
-      if (outcome === 'held') this.#replay(repair);
+      this.#isHeld = outcome === 'held';
+      if (this.#isHeld) this.#replay(repair);
       return outcome;
     } catch (error) {
       if (!isSystemError(error) || error instanceof JournalError) throw error;
@@ -301,8 +304,12 @@ export class Journal<R extends object> {
     });
   }
 
-  /** The descriptor is gone whatever close(2) answers, and what matters was fsynced. */
+  /**
+   * The descriptor is gone whatever close(2) answers, and what matters was fsynced. The lock ends here too, unless a program of this
+   * operation may still be at work, which then keeps it.
+   */
   close(): void {
+    if (this.#isHeld && !isLent(this.fd)) quietly(() => this.#disk.unlock(this.fd));
     closeQuietly(this.#disk, this.fd);
   }
 
@@ -382,9 +389,11 @@ export class Journal<R extends object> {
   }
 }
 
-export function closeQuietly(disk: Disk, fd: number): void {
+export const closeQuietly = (disk: Disk, fd: number): void => quietly(() => disk.close(fd));
+
+function quietly(action: () => void): void {
   try {
-    disk.close(fd);
+    action();
   } catch (error) {
     if (!isSystemError(error)) throw error;
   }

@@ -5,17 +5,28 @@
  *
  * Invariants
  *  L1 A lock counts only while the journal's name still leads to the locked inode: a removal unlinks the file it holds.
- *  L2 The lock is released by close alone, never by LOCK_UN: a child that was given the fd keeps it.
+ *  L2 The lock ends with the operation of its holder: by LOCK_UN after the last record, if every program that was given the fd has ended
+ *     by itself, since what such a program leaves behind has no part in the operation; else by close alone, and the program keeps it.
  *  L3 The wait is bounded.
+ *  L4 A process that has the lock by inheritance is ended by the process that waits, once its lease is over (processes.ts).
  */
-import { type Moment, polled } from '../deadlines.ts';
+import type { Moment } from '../deadlines.ts';
+import { claim, taken } from '../processes.ts';
 import type { Disk } from './disk.ts';
 
-/** `gone`: a removal completed while we waited. `busy`: somebody held it until the end of the wait. */
+/** `gone`: a removal completed while we waited. `busy`: another process held it until the end of the wait. */
 export type LockOutcome = 'held' | 'gone' | 'busy';
 
 export async function lock(disk: Disk, fd: number, path: string, end: Moment): Promise<LockOutcome> {
   // A blocking flock(2) would stop every timer of the process.
-  if (!(await polled(() => disk.tryLock(fd), end))) return 'busy';
+  const tryLock = () => disk.tryLock(fd);
+  const lockOf = () => ({ path, ...identity(disk, fd) });
+  if (!(await taken(tryLock, lockOf, end))) return 'busy';
+  claim(fd);
   return disk.lookup(path)?.ino === disk.stat(fd).ino ? 'held' : 'gone';
+}
+
+function identity(disk: Disk, fd: number): { ino: bigint; dev: bigint } {
+  const { ino, dev } = disk.stat(fd);
+  return { ino, dev };
 }

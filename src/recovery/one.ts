@@ -26,6 +26,9 @@ export type Purpose =
 /** An ADD locks the journal right after creating it: an empty one that is older than this is no call's. */
 const secondLookMs = 1000;
 
+/** Long enough for one look at the process that holds a lock (processes.ts). */
+const leaseLookMs = 500;
+
 const released: ReadonlySet<Found> = new Set(['interrupted', 'going', 'rebooted', 'abandoned', 'empty']);
 
 const labelOf = (name: string): string => name.slice(0, -journalSuffix.length);
@@ -59,7 +62,9 @@ export async function recoverOne(
     throw new JournalError('EROFS', `no journal can be made for "${name}", and so no lock be had`);
   if (!journal) return undefined;
   try {
-    const outcome = await journal.lock(now(), task.dryRun !== true);
+    // A lock that a dead call's program has beyond its time is taken from it; a DEL of another does not wait for that.
+    const patience = purpose.kind === 'recovery' ? leaseLookMs : 0;
+    const outcome = await journal.lock(now() + patience, task.dryRun !== true);
     if (outcome === 'gone') return undefined;
     if (outcome === 'busy') return held(name, task);
     const one = await treat(journal, name, task, purpose, looks);

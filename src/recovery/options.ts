@@ -9,7 +9,7 @@ import type { Found, Witness } from './judge.ts';
 import type { RemovalHost } from './removal.ts';
 
 /** `held`: another process has its lock. */
-export type Fate = 'removed' | 'restored' | 'owed' | 'kept' | 'held';
+type Fate = 'removed' | 'restored' | 'owed' | 'kept' | 'held';
 
 export interface Recovered {
   readonly key: string;
@@ -33,7 +33,7 @@ export interface KnownPort {
   readonly dataDir?: string;
 }
 
-export interface RecoveryHost extends RemovalHost, Witness {
+interface RecoveryHost extends RemovalHost, Witness {
   listPorts(ovsdb: string, end: number): Promise<readonly KnownPort[]>;
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** What was away is asked again. @returns whether anything was */

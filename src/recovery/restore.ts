@@ -8,7 +8,7 @@ import type { Journal } from '../journal/journal.ts';
 import type { Call, Perform, Plan, Request } from '../machines/protocol.ts';
 import { restoreMachine } from '../machines/restore.ts';
 
-export interface RestoreHost {
+interface RestoreHost {
   readonly perform: Perform;
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
 }

@@ -128,7 +128,7 @@ describe('list', () => {
   it('changes nothing: a torn journal is repaired by the next call, not by a look', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
-    appendFileSync(path, '{"seq":99');
+    appendFileSync(path, `{"seq":${readFileSync(path, 'utf8').split('\n').length}`);
     const before = readFileSync(path, 'utf8');
     expect((await s.run('list')).out).toContain('attached');
     expect(readFileSync(path, 'utf8')).toBe(before);

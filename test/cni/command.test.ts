@@ -22,12 +22,14 @@ interface Call {
   readonly handlers?: Partial<Handlers>;
   readonly stdin?: () => string;
   readonly status?: Status;
+  /** Whether stdout takes what is written. */
+  readonly isRead?: boolean;
 }
 
 /** One call, its standard streams caught. */
 async function call(
   command: string,
-  { env, config = network(), handlers, stdin, status = async () => undefined }: Call = {},
+  { env, config = network(), handlers, stdin, status = async () => undefined, isRead = true }: Call = {},
 ) {
   const out: string[] = [];
   const err: string[] = [];
@@ -35,7 +37,7 @@ async function call(
   const streams = {
     env: environment({ CNI_COMMAND: command, ...env }),
     stdin: stdin ?? (() => textOf(config)),
-    stdout: (text: string) => void out.push(text),
+    stdout: async (text: string) => out.push(text) > 0 && isRead,
     stderr: (text: string) => void err.push(text),
   };
   const load = () => {
@@ -68,6 +70,18 @@ describe('stdout carries exactly one JSON document (A9, B45)', () => {
       });
       expect({ exitCode, writes, err }).toEqual({ exitCode: 0, writes: 1, err: '' });
       expect(json.cniVersion).toBe(cniVersion);
+    }
+  });
+
+  it('kind 6: an answer that its reader did not take is a call that failed, whatever it was', async () => {
+    for (const handlers of [fine, failing(new CniError(7, 'no'))]) {
+      const { exitCode, writes, err } = await call('ADD', {
+        config: network({ ipam: { type: 'x' } }),
+        handlers,
+        isRead: false,
+      });
+      expect({ exitCode, writes }).toEqual({ exitCode: 1, writes: 1 });
+      expect(err).toContain('stdout was not read');
     }
   });
 
@@ -150,6 +164,23 @@ describe('the handler', () => {
   it('is not loaded for input that is refused', async () => {
     for (const command of ['ADD', 'CHECK', 'DEL'])
       expect(await call(command, { env: { CNI_IFNAME: '..' } })).toMatchObject({ exitCode: 1, loaded: 0 });
+  });
+});
+
+describe('a call that a program of ours has made', () => {
+  const env = { USERSPACE_CNI_CALL: '1 net:c0ffee:net1' };
+
+  it.each(['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'])(
+    'kind 6: is refused with code 7 at once, naming the key that leads to itself: else the chain would not end (%s)',
+    async (command) => {
+      const { exitCode, json, loaded } = await call(command, { env });
+      expect({ exitCode, loaded, code: json.code }).toEqual({ exitCode: 1, loaded: 0, code: 7 });
+      expect(json.msg).toContain('"ipam.type"');
+    },
+  );
+
+  it('may ask for the versions', async () => {
+    expect(await call('VERSION', { env })).toMatchObject({ exitCode: 0, json: { supportedVersions: supported } });
   });
 });
 

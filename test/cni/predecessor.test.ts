@@ -120,7 +120,7 @@ describe('the predecessor', () => {
     const streams = {
       env: { ...env, CNI_COMMAND: 'ADD' },
       stdin: () => 'no JSON',
-      stdout: (text: string) => void out.push(text),
+      stdout: async (text: string) => out.push(text) > 0,
       stderr: (text: string) => void err.push(text),
     };
     const never = () => Promise.reject(new Error('no handler is needed to refuse'));

@@ -1,83 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Addresses, keyHash } from '../../src/attachment.ts';
-import { parseAdd } from '../../src/cni/request.ts';
-import { type Deadlines, defaultDeadlines } from '../../src/deadlines.ts';
-import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
-import { Kubernetes } from '../../src/effects/kubernetes.ts';
+import { describe, expect, it } from 'vitest';
+import { keyHash } from '../../src/attachment.ts';
+import { ensureAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
 import { lookUpPod } from '../../src/effects/pod.ts';
-import type { AnnotationPlan } from '../../src/machines/protocol.ts';
-import { planOf } from '../../src/plan.ts';
-import { namespace, sharing, tokenOf, writeKubeconfig } from '../support/api.ts';
-import { environment, host, network, textOf } from '../support/cni-requests.ts';
+import {
+  addresses,
+  containerId,
+  dataName,
+  made,
+  never,
+  patches,
+  patience,
+  sceneOf,
+} from '../support/annotation-scene.ts';
+import { namespace } from '../support/api.ts';
 import { appNetutil, podInfoFile, testpmdScript } from '../support/consumers.ts';
-import { soon, troubleOf } from '../support/effect-parts.ts';
-import { StandInApi } from '../support/stand-in-api.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
-
-const dataName = 'userspace/configuration-data';
-const containerId = '0123456789abcdef';
-const addresses: Addresses = {
-  ips: [{ address: '10.0.0.5/24', gateway: '10.0.0.1' }, { address: 'fd00::5/64' }],
-  routes: [],
-};
-const never = async () => false;
-
-interface Made {
-  readonly server: StandInApi;
-  readonly api: Kubernetes;
-  readonly plan: AnnotationPlan;
-  readonly key: { network: string; containerId: string; ifName: string };
-  annotations(): Promise<{ readonly [name: string]: string }>;
-  ensure(more?: Partial<Parameters>): ReturnType<typeof ensureAnnotation>;
-  remove(settled?: boolean): ReturnType<typeof removeAnnotation>;
-  find(): ReturnType<typeof findAnnotation>;
-}
-
-interface Parameters {
-  readonly ifName: string;
-  readonly containerId: string;
-  readonly isLater: (containerId: string) => Promise<boolean>;
-  readonly config: object;
-}
-
-const patience = () => ({ end: soon(20_000), until: soon(20_000) });
-
-async function made(
-  annotations: { readonly [name: string]: string } = {},
-  deadlines: Partial<Deadlines> = {},
-): Promise<Made> {
-  const server = await StandInApi.start();
-  onTestFinished(() => server.stop());
-  const { metadata } = await server.createPod({ name: 'app', annotations, ...sharing({ emptyDir: {} }) });
-  const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
-  const api = await Kubernetes.open(kubeconfig, { ...defaultDeadlines, ...deadlines });
-  const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=app;K8S_POD_UID=${metadata.uid}`;
-  const planned = async ({ ifName = 'net1', containerId: id = containerId, config = {} }: Partial<Parameters> = {}) => {
-    const env = environment({ CNI_ARGS: args, CNI_IFNAME: ifName, CNI_CONTAINERID: id });
-    const request = parseAdd(env, textOf(network({ kubeconfig, ...host({ vhost: { mode: 'client' } }), ...config })));
-    const place = { pod: { namespace, name: 'app', uid: metadata.uid }, mountPath: '/run/app' };
-    const { key, publication } = planOf(request, place);
-    if (!publication || !('pod' in publication)) throw new Error('the plan has no annotation');
-    return { key, plan: publication };
-  };
-  const { key, plan } = await planned();
-  return {
-    server,
-    api,
-    plan,
-    key,
-    annotations: () => server.annotations('app'),
-    ensure: async (more = {}) => {
-      const other = await planned(more);
-      return await ensureAnnotation(api, other.key, other.plan, addresses, more.isLater ?? never, patience());
-    },
-    remove: (settled = true) => removeAnnotation(api, key, plan, settled ? { settled: true } : undefined, patience()),
-    find: () => findAnnotation(api, key, plan, addresses, patience()),
-  };
-}
-
-const patches = ({ requests }: StandInApi) => requests.filter(({ method }) => method === 'PATCH');
+import { openApi, troubleOf } from '../support/effect-parts.ts';
 
 describe('the annotation', () => {
   it('B34 B35 is one merge patch of pods/status, guarded by uid and resourceVersion, upon what the look-up read', async () => {
@@ -163,7 +101,7 @@ describe('the annotation', () => {
 describe('what was seen of the pod before another call changed it', () => {
   const attachedSince = async () => {
     const one = await made({ theirs: 'stays' });
-    const other = await Kubernetes.open(one.plan.kubeconfig, defaultDeadlines);
+    const other = await openApi(one.plan.kubeconfig);
     await other.pod(one.plan.pod, patience());
     await one.ensure();
     return { one, other };
@@ -171,7 +109,7 @@ describe('what was seen of the pod before another call changed it', () => {
 
   it('is no reason to leave an entry where it is', async () => {
     const { one, other } = await attachedSince();
-    await removeAnnotation(other, one.key, one.plan, { settled: true }, patience());
+    await removeAnnotation(sceneOf(one, other), { settled: true });
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
@@ -179,7 +117,7 @@ describe('what was seen of the pod before another call changed it', () => {
     const { one, other } = await attachedSince();
     await other.pod(one.plan.pod, patience());
     await one.remove();
-    await ensureAnnotation(other, one.key, one.plan, addresses, never, patience());
+    await ensureAnnotation(sceneOf(one, other), addresses, never);
     expect(await one.find()).toEqual({ kind: 'ok' });
   });
 
@@ -203,15 +141,15 @@ describe('a removal that cannot know what is on its way', () => {
   // An ADD that waits for the lock has looked the pod up before it: what it saw then says nothing of its predecessor's writes.
   it.each(['nothing', 'what was before its predecessor'])('makes it refused, having seen %s', async (seen) => {
     const one = await made({}, { apiRetryMs: 0 });
-    const other = await Kubernetes.open(one.plan.kubeconfig, defaultDeadlines);
+    const other = await openApi(one.plan.kubeconfig);
     if (seen !== 'nothing') await other.pod(one.plan.pod, patience());
     await one.server.patchStatus('app', { metadata: { annotations: { theirs: 'stays' } } });
     const held = one.server.hold();
-    const late = one.ensure().catch((error) => error.message);
+    const late = one.ensure();
     await held.received;
-    expect(await removeAnnotation(other, one.key, one.plan, undefined, patience())).toEqual({ kind: 'ok' });
+    expect(await removeAnnotation(sceneOf(one, other), undefined)).toEqual({ kind: 'ok' });
     expect(await held.deliver()).toBe(409);
-    expect(await late).toContain('refused to write pod');
+    expect(troubleOf(await late).message).toContain('refused to write pod');
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 

@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from '../../src/effects/device-info.ts';
+import type { OtherHolder } from '../../src/effects/port-holder.ts';
 import type { DeviceInfoPlan } from '../../src/machines/protocol.ts';
-import { soon, troubleOf } from '../support/effect-parts.ts';
+import { keyOf, nobody, soon, troubleOf } from '../support/effect-parts.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 function planned(
@@ -13,8 +14,15 @@ function planned(
   return { path: join(directory, name), mode: 'server', socket: `/pods/c0ffee/${name}`, directory };
 }
 
-const ensure = (plan: DeviceInfoPlan) => ensureDeviceInfo(plan, soon());
-const remove = (plan: DeviceInfoPlan) => removeDeviceInfo(plan, soon());
+const key = keyOf('c0ffee00c0ffee00');
+const ensure = (plan: DeviceInfoPlan, holder: OtherHolder = nobody) => ensureDeviceInfo(plan, holder, soon());
+const remove = (plan: DeviceInfoPlan, holder: OtherHolder = nobody) => removeDeviceInfo(key, plan, holder, soon());
+
+/** A switch on which another attachment's port stands. */
+const standing =
+  (name: string): OtherHolder =>
+  async (port) =>
+    port === name ? 'attachment "net:beef:net1"' : undefined;
 
 describe('the device information file', () => {
   it('is written as its specification says, readable for all, its directory made; twice is the same as once', async () => {
@@ -112,5 +120,69 @@ describe('the device information file', () => {
     mkdirSync(plan.path, { recursive: true });
     await expect(ensure(plan)).rejects.toThrow(plan.path);
     expect(readdirSync(plan.directory)).toEqual(['net1']);
+  });
+});
+
+describe('kind 6: of two attachments that were given one name for it', () => {
+  const two = () => {
+    const living = planned();
+    return { living, other: { ...living, socket: '/pods/beef/beef-net1' }, standing: standing('net1') };
+  };
+
+  it('the second is refused with the file and its owner, and made nothing; the first keeps what it has', async () => {
+    const { living, other, standing } = two();
+    await ensure(living);
+    expect(await ensure(other, standing)).toEqual({
+      kind: 'failed',
+      made: 'nothing',
+      trouble: {
+        code: 7,
+        message: `device info "${living.path}" belongs to attachment "net:beef:net1" (socket "/pods/c0ffee/net1"): give each attachment a CNIDeviceInfoFile of its own, or remove the file if its pod is gone`,
+      },
+    });
+    expect(await findDeviceInfo(living, soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('a removal takes its own alone, with a journal and without one', async () => {
+    const { living, other } = two();
+    await ensure(living);
+    for (const socket of [other.socket, 'beef-net1']) {
+      expect(await remove({ ...other, socket })).toEqual({ kind: 'ok' });
+      expect(await findDeviceInfo(living, soon())).toEqual({ kind: 'ok' });
+    }
+  });
+
+  it('a removal without a journal knows its own by the name of the socket', async () => {
+    const living = planned();
+    await ensure(living);
+    expect(await remove({ ...living, mode: 'client', socket: 'net1' })).toEqual({ kind: 'ok' });
+    expect(readdirSync(living.directory)).toEqual([]);
+    // One of an older version knows the key alone.
+    await ensure({ ...living, socket: '/pods/c0ffee/c0ffee00c0ff-net1' });
+    expect(await remove({ ...living, mode: 'client', socket: '' })).toEqual({ kind: 'ok' });
+    expect(readdirSync(living.directory)).toEqual([]);
+  });
+
+  it('a late removal leaves the file of the next sandbox, whose socket has the same fixed name', async () => {
+    const { living, standing } = two();
+    await ensure(living);
+    expect(await remove(living, standing)).toEqual({ kind: 'ok' });
+    expect(await findDeviceInfo(living, soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('what a dead one left blocks nobody', async () => {
+    const { living, other } = two();
+    await ensure(other);
+    expect(await ensure(living)).toEqual({ kind: 'ok' });
+    expect(await findDeviceInfo(living, soon())).toEqual({ kind: 'ok' });
+  });
+
+  it('that of another kind of device is not replaced, nor removed', async () => {
+    const { living } = two();
+    mkdirSync(living.directory, { recursive: true });
+    writeFileSync(living.path, '{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:00:00.0"}}');
+    expect(troubleOf(await ensure(living))).toMatchObject({ code: 7, message: expect.stringContaining('type "pci"') });
+    await remove(living);
+    expect(readdirSync(living.directory)).toEqual(['net1']);
   });
 });

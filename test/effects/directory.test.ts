@@ -218,12 +218,28 @@ describe('time', () => {
   it('is up when the file system does not answer: the call goes on without it', async () => {
     const never = new Promise<never>(() => undefined);
     await expect(inTime(never, soon(10), '"/pods"')).rejects.toThrow(DirectoryTimeout);
-    await expect(inTime(never, soon(0), '"/pods"')).rejects.toThrow('"/pods" did not answer in time');
+    await expect(inTime(never, soon(0), '"/pods"')).rejects.toThrow('"/pods" did not answer in time (0 s)');
   });
 
   it('is not taken from what answers', async () => {
     expect(await inTime(Promise.resolve(7), soon(), 'x')).toBe(7);
     await expect(inTime(Promise.reject(new Error('own')), soon(), 'x')).rejects.toThrow('own');
+  });
+
+  it('kind 6: is not spent twice on what owes an answer, nor a thread: what lies there is asked again once it has answered', async () => {
+    let answer: (value: number) => void = () => undefined;
+    const owed = new Promise<number>((resolve) => {
+      answer = resolve;
+    });
+    let calls = 0;
+    const ask = (path: string) => inTime(async () => ++calls, soon(), `"${path}"`);
+    await expect(inTime(() => owed, soon(0), '"/silent/base"')).rejects.toThrow(DirectoryTimeout);
+    for (const path of ['/silent/base', '/silent/base/own']) await expect(ask(path)).rejects.toThrow(DirectoryTimeout);
+    expect(calls).toBe(0);
+    expect(await ask('/silent/baseless')).toBe(1);
+    answer(7);
+    await owed;
+    expect(await ask('/silent/base/own')).toBe(2);
   });
 
   it('is not spent on a FIFO that nobody writes to', async () => {

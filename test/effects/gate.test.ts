@@ -1,8 +1,10 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { defaultDeadlines, sleep } from '../../src/deadlines.ts';
 import { collectAddresses, ensureAddress } from '../../src/effects/ipam.ts';
-import { flock } from '../../src/native.ts';
+import { crc32, lockByte } from '../../src/native.ts';
+import { startChild } from '../support/child.ts';
 import { call, soon, troubleOf } from '../support/effect-parts.ts';
 import { until } from '../support/gate.ts';
 import { programs } from '../support/programs.ts';
@@ -12,9 +14,17 @@ const text = { stdin: '{"name": "net"}', env: { CNI_CONTAINERID: 'c0ffee' } };
 const modern = 'if [ "$CNI_COMMAND" = VERSION ]; then echo \'{"supportedVersions":["1.1.0"]}\'; exit 0; fi';
 const answer = 'echo \'{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.5/24"}]}\'';
 
+const network = 'net';
+
+function dataDirectory(): string {
+  const dataDir = temporaryDirectory();
+  writeFileSync(join(dataDir, 'instance'), '0123456789abcdef\n');
+  return dataDir;
+}
+
 /** An IPAM program that stays in a command until the file `go` is there, and says so by a file of the command's name. */
 function scene() {
-  const dataDir = temporaryDirectory();
+  const dataDir = dataDirectory();
   const own = programs();
   own.write(
     'pool',
@@ -26,16 +36,23 @@ function scene() {
     dataDir,
     own,
     goOn: () => own.write('go', ''),
-    add: (more: object = {}) => ensureAddress(plan, text, ours, { ...defaultDeadlines, ...more }),
+    add: (more: object = {}, key = keyIn(network)) =>
+      ensureAddress({ plan, text, key, call: ours, deadlines: { ...defaultDeadlines, ...more } }),
     gc: (toldOf = (stdin: string) => stdin, end = soon()) =>
-      collectAddresses(plan, text, toldOf, { ...ours, end }, defaultDeadlines),
+      collectAddresses({ plan, text, network, call: { ...ours, end }, deadlines: defaultDeadlines }, toldOf),
   };
 }
 
+const keyIn = (one: string) => ({ network: one, containerId: 'c0ffee', ifName: 'net1' });
+
+const byte = crc32(new TextEncoder().encode(`${network}\0pool`));
+
+const open = (dataDir: string): number => openSync(join(dataDir, 'instance'), 'r+');
+
 /** Held by another process, as far as the kernel can tell. */
-function held(dataDir: string, isShared: boolean): () => void {
-  const fd = openSync(dataDir, 'r');
-  expect(flock(fd, isShared)).toBe(true);
+function held(dataDir: string, how: 'shared' | 'alone'): () => void {
+  const fd = open(dataDir);
+  expect(lockByte(fd, byte, how)).toBe(true);
   return () => closeSync(fd);
 }
 
@@ -80,29 +97,66 @@ describe('the gate between ADDs and GC', () => {
 
   it('is code 11 for an ADD that is not let through in time, and for a GC', async () => {
     const s = scene();
-    const leave = held(s.dataDir, false);
+    const leave = held(s.dataDir, 'alone');
     expect(troubleOf(await s.add({ lockMs: 30 }))).toMatchObject({ code: 11, message: expect.stringContaining('GC') });
     leave();
-    onTestFinished(held(s.dataDir, true));
+    onTestFinished(held(s.dataDir, 'shared'));
     expect(await s.gc(undefined, soon(300))).toMatchObject([{ code: 11, message: expect.stringContaining('ADD') }]);
     expect(s.own.has('ADD') || s.own.has('GC')).toBe(false);
   });
 
   it.each(['ADD', 'GC'])(
-    'is kept by the program that was asked, whatever becomes of who asked (%s)',
+    'is kept by the program that was asked, whatever becomes of the call (%s)',
     async (command) => {
       const s = scene();
-      // Its child stays, as it does itself when the call is killed.
+      const lock = open(s.dataDir);
+      // A call that is killed is one that ends without an unlock: its program was handed a copy of the descriptor.
+      expect(lockByte(lock, byte, command === 'ADD' ? 'shared' : 'alone')).toBe(true);
+      const orphan = startChild('sh', ['-c', 'echo started; exec cat'], [lock]);
+      expect(await orphan.line()).toBe('started');
+      closeSync(lock);
+      const other = open(s.dataDir);
+      onTestFinished(() => closeSync(other));
+      // A GC keeps out those that would share, an ADD one that wants it alone.
+      const how = command === 'GC' ? 'shared' : 'alone';
+      expect(lockByte(other, byte, how)).toBe(false);
+      await orphan.kill();
+      expect(lockByte(other, byte, how)).toBe(true);
+    },
+  );
+
+  it.each(['ADD', 'GC'])(
+    'kind 3: is not kept by what a program leaves behind that has answered (%s)',
+    async (command) => {
+      const s = scene();
       const child = '(while [ -d $D ] && [ ! -e $D/go ]; do sleep 0.01; done) > /dev/null 2>&1 &';
       s.own.write('pool', `${modern}\n${child}\n${answer}`);
       expect(await (command === 'ADD' ? s.add() : s.gc())).toEqual(command === 'ADD' ? expect.anything() : []);
-      const other = openSync(s.dataDir, 'r');
-      onTestFinished(() => closeSync(other));
-      // A GC keeps out whoever wants to share, an ADD whoever wants it alone.
-      const isShared = command === 'GC';
-      expect(flock(other, isShared)).toBe(false);
+      held(s.dataDir, 'alone')();
       s.goOn();
-      await until(() => flock(other, isShared));
     },
   );
+
+  it('kind 3: is free again after a program that overran its time: nothing of it is left', async () => {
+    const s = scene();
+    s.own.write('pool', `${modern}\nsetsid sleep 60 &\nexec sleep 60`);
+    expect(troubleOf(await s.add({ ipamMs: 250 })).message).toContain('it was killed');
+    held(s.dataDir, 'alone')();
+  });
+
+  it('kind 3: of another network is another gate: a GC that hangs keeps no other network’s ADD waiting', async () => {
+    const s = scene();
+    onTestFinished(held(s.dataDir, 'alone'));
+    s.goOn();
+    expect(await s.add({ lockMs: 30 }, keyIn('other'))).toMatchObject({ kind: 'ok' });
+    expect(troubleOf(await s.add({ lockMs: 30 }))).toMatchObject({ code: 11 });
+  });
+
+  it('kind 3: leaves nothing in the data directory', async () => {
+    const s = scene();
+    s.goOn();
+    await s.add();
+    await s.gc();
+    expect(readdirSync(s.dataDir)).toEqual(['instance']);
+  });
 });

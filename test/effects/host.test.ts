@@ -130,7 +130,7 @@ describe('a failure', () => {
   });
 
   it.each(['publication', 'deviceInfo', 'socketDir'] as const)(
-    'of the file system at %s is code 5, with the path',
+    'of the file system at %s is code 5, with the path, and says that nothing was made',
     async (step) => {
       const one = await node();
       const file = join(one.s.sharedDir, 'file');
@@ -141,9 +141,12 @@ describe('a failure', () => {
         deviceInfo: { ...one.plan.deviceInfo, path: join(file, 'x') },
         socketDir: { ...one.plan.socketDir, base: join(file, 'x') },
       };
-      const trouble = troubleOf(await perform({ host: one.host, plan }, 'ensure', step));
+      const outcome = await perform({ host: one.host, plan }, 'ensure', step);
+      const trouble = troubleOf(outcome);
       expect(trouble.code).toBe(5);
       expect(trouble.message).toContain(file);
+      // Kind 1: there is nothing to take back of it.
+      expect(outcome).toMatchObject({ made: 'nothing' });
     },
   );
 

@@ -1,8 +1,16 @@
 import { closeSync, openSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { AttachmentKey } from '../../src/attachment.ts';
 import { defaultDeadlines } from '../../src/deadlines.ts';
-import { checkAddress, ensureAddress, findProgram, programTroubles, removeAddress } from '../../src/effects/ipam.ts';
+import {
+  type Asked,
+  checkAddress,
+  ensureAddress,
+  findProgram,
+  programTroubles,
+  removeAddress,
+} from '../../src/effects/ipam.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../../src/machines/protocol.ts';
 import { call, troubleOf } from '../support/effect-parts.ts';
 import { type Programs, programs } from '../support/programs.ts';
@@ -15,7 +23,17 @@ const text: CallText = {
 const answer =
   '{"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.0.0.5/24","gateway":"10.0.0.1"}],"routes":[{"dst":"0.0.0.0/0"}]}';
 
-const verbs = { ADD: ensureAddress, DEL: removeAddress, CHECK: checkAddress } as const;
+const key = { network: 'net', containerId: 'c0ffee', ifName: 'net1' };
+
+const given = { isGiven: true, isDoubtful: false };
+
+type Question = Asked & { readonly key: AttachmentKey };
+
+const verbs = {
+  ADD: (asked: Question) => ensureAddress(asked),
+  DEL: (asked: Question) => removeAddress(asked, given),
+  CHECK: (asked: Question) => checkAddress(asked),
+} as const;
 
 type Verb = keyof typeof verbs;
 
@@ -25,7 +43,7 @@ function pool(body: string, name = 'pool') {
   own.write(name, body);
   const plan: AddressPlan = { program: name, path: [own.directory] };
   const ask = (verb: Verb, ours: Call = call(), deadlines = {}): Promise<Outcome> =>
-    verbs[verb](plan, text, ours, { ...defaultDeadlines, ...deadlines });
+    verbs[verb]({ plan, text, key, call: ours, deadlines: { ...defaultDeadlines, ...deadlines } });
   return { own, plan, ask };
 }
 
@@ -136,7 +154,7 @@ describe.each(Object.keys(verbs) as Verb[])('the program’s %s', (verb) => {
   it('that is not installed is code 7, naming it and where it was looked for', async () => {
     const { own } = pool('');
     const plan = { program: 'no-such-ipam', path: [own.directory, '/nowhere'] };
-    const trouble = troubleOf(await verbs[verb](plan, text, call(), defaultDeadlines));
+    const trouble = troubleOf(await verbs[verb]({ plan, text, key, call: call(), deadlines: defaultDeadlines }));
     expect(trouble.code).toBe(7);
     for (const word of ['"no-such-ipam"', own.directory, '/nowhere']) expect(trouble.message).toContain(word);
   });
@@ -197,7 +215,8 @@ describe('a DEL of an address that is not held', () => {
 });
 
 describe('finding a program', () => {
-  const found = (own: Programs, ...path: string[]) => findProgram({ program: 'pool', path: [...path, own.directory] });
+  const found = (own: Programs, ...path: string[]) =>
+    findProgram({ plan: { program: 'pool', path: [...path, own.directory] } });
 
   it('takes the first in the order of CNI_PATH', () => {
     const [first, second] = [programs(), programs()];

@@ -79,10 +79,9 @@ describe('a kubeconfig', () => {
     const [user, cluster = {}] = parts(directory);
     const path = written(user, cluster, {}, directory);
     const text = readFileSync(path, 'utf8');
-    const refused = (why: string) => new Error(why);
     const access = usualAccess(text, path);
     expect(access).toMatchObject({ server: new URL('https://127.0.0.1:6443/'), ...expected });
-    expect(await anyAccess(text, path, soon(), refused)).toEqual(access);
+    expect(await anyAccess({ text, path }, soon(), new Map())).toEqual(access);
     expect(await readKubeconfig(path, soon())).toEqual(access);
   });
 

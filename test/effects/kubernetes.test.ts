@@ -4,11 +4,10 @@ import { type AddressInfo, connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type Deadlines, defaultDeadlines } from '../../src/deadlines.ts';
-import { Kubernetes } from '../../src/effects/kubernetes.ts';
+import type { Deadlines } from '../../src/deadlines.ts';
 import { namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
 import type { Fault, Verb } from '../support/api-faults.ts';
-import { soon } from '../support/effect-parts.ts';
+import { openApi, soon } from '../support/effect-parts.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -34,7 +33,7 @@ async function made(deadlines: Partial<Deadlines> = {}) {
   onTestFinished(() => server.stop());
   await server.createPod({ name: 'app', annotations: { theirs: 'stays' } });
   const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
-  const open = () => Kubernetes.open(kubeconfig, { ...defaultDeadlines, apiRetryMs: 700, ...deadlines });
+  const open = () => openApi(kubeconfig, { apiRetryMs: 700, ...deadlines });
   const patience = (ms = 5_000, until = ms) => ({ end: soon(ms), until: soon(until) });
   const set = async (value: string, ms?: number, until?: number) =>
     await (await open()).write(ref, patience(ms, until), (pod) =>
@@ -121,11 +120,14 @@ describe('an API server', () => {
     expect(await one.annotations()).toMatchObject({ ours: 'yes' });
   });
 
-  it('behind a path of its own is asked there', async () => {
+  it('kind 2: behind a path of its own is asked there, and its 404 of that path is no proof that the pod is gone', async () => {
     const one = await made();
     const text = readFileSync(one.kubeconfig, 'utf8');
     writeFileSync(one.kubeconfig, text.replace(one.server.server, `${one.server.server}/k8s/clusters/c-1`));
-    await one.set('yes');
+    await expect(one.set('yes')).rejects.toMatchObject({
+      code: 11,
+      message: expect.stringMatching(/answered 404 to "get" of pod blue\/app: 404 page not found \(no API server/),
+    });
     expect(one.server.requests[0]?.path).toBe(`/k8s/clusters/c-1/api/v1/namespaces/${namespace}/pods/app`);
   });
 

@@ -1,9 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { defaultDeadlines } from '../../src/deadlines.ts';
-import { Kubernetes } from '../../src/effects/kubernetes.ts';
 import { lookUpPod } from '../../src/effects/pod.ts';
 import { namespace, type PodOptions, sharing, tokenOf, writeKubeconfig } from '../support/api.ts';
-import { soon } from '../support/effect-parts.ts';
+import { openApi, soon } from '../support/effect-parts.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -11,10 +9,7 @@ async function lookedUp(options: Omit<PodOptions, 'name'>, uid?: string | 'its o
   const server = await StandInApi.start();
   onTestFinished(() => server.stop());
   const { metadata } = await server.createPod({ name: 'app', ...options });
-  const api = await Kubernetes.open(
-    writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') }),
-    defaultDeadlines,
-  );
+  const api = await openApi(writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') }));
   const known = uid === 'its own' ? metadata.uid : uid;
   const ref = { namespace, name: 'app', ...(known && { uid: known }) };
   return { found: await lookUpPod(api, ref, { end: soon(), until: soon() }), uid: metadata.uid };
@@ -73,11 +68,22 @@ describe('a pod', () => {
     }
   });
 
+  it.each(['../../../../etc', '', 'a/b', 'c0ffee c0ffee', '-c0ffee', 'c'.repeat(65)])(
+    'kind 4: whose author wrote a mirror mark of his own, %j, is no mirror: it makes no path',
+    async (mark) => {
+      const { found, uid } = await lookedUp({ annotations: { 'kubernetes.io/config.mirror': mark } });
+      expect(found).toMatchObject({ pod: { uid } });
+      expect(await lookedUp({ annotations: { 'kubernetes.io/config.mirror': mark } }, mark || 'x')).toMatchObject({
+        found: [{ code: 11 }],
+      });
+    },
+  );
+
   it('that is not known is code 11: the API server may be behind', async () => {
     const server = await StandInApi.start();
     onTestFinished(() => server.stop());
     const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
-    const api = await Kubernetes.open(kubeconfig, defaultDeadlines);
+    const api = await openApi(kubeconfig);
     const found = await lookUpPod(api, { namespace, name: 'nobody' }, { end: soon(), until: soon() });
     expect(found).toEqual([{ code: 11, message: expect.stringContaining('blue/nobody') }]);
   });

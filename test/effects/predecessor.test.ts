@@ -28,7 +28,7 @@ import { ensurePublication, removePublication } from '../../src/effects/publicat
 import { ensureSocketDir, removeSocketDir } from '../../src/effects/socket-dir.ts';
 import { isBehind, select, selectSwitch } from '../../src/effects/switch.ts';
 import type { Plan } from '../../src/machines/protocol.ts';
-import { call, keyOf, type Scene, scene } from '../support/effect-parts.ts';
+import { call, keyOf, nobody, type Scene, scene } from '../support/effect-parts.ts';
 
 let root = '';
 beforeEach(() => {
@@ -95,7 +95,7 @@ describe('the publication', () => {
     writeFileSync(canary, 'untouched');
     const temporary = `.${(await import('../../src/attachment.ts')).keyHash(key)}.tmp`;
     symlinkSync(canary, join(root, name === '.hash.tmp' ? temporary : name));
-    await ensurePublication(key, plan(), undefined, soon()).catch(() => undefined);
+    await ensurePublication({ key, addresses: undefined }, plan(), nobody, soon()).catch(() => undefined);
     expect(readFileSync(canary, 'utf8')).toBe('untouched');
   });
 
@@ -110,10 +110,10 @@ describe('device information', () => {
   const plan = (file: string) => ({ path: join(root, file), mode: 'server' as const, socket: `/s/${file}` });
 
   test('B13 of net1 is removed without that of net1.100, and with what a killed call left of it', async () => {
-    await ensureDeviceInfo(plan('id_net1'), soon());
-    await ensureDeviceInfo(plan('id_net1.100'), soon());
+    await ensureDeviceInfo(plan('id_net1'), nobody, soon());
+    await ensureDeviceInfo(plan('id_net1.100'), nobody, soon());
     writeFileSync(join(root, 'id_net1.12345'), readFileSync(join(root, 'id_net1'), 'utf8').slice(0, 20));
-    await removeDeviceInfo(plan('id_net1'), soon());
+    await removeDeviceInfo(key, plan('id_net1'), nobody, soon());
     expect(readdirSync(root)).toEqual(['id_net1.100']);
   });
 });
@@ -129,7 +129,13 @@ describe('an IPAM program', () => {
   const impatient = { ...defaultDeadlines, ipamMs: 100 };
 
   test('B38 A44 that hangs is ended at its deadline, and the error says so', async () => {
-    const outcome = await ensureAddress(program('exec sleep 600'), text, call(), impatient);
+    const outcome = await ensureAddress({
+      plan: program('exec sleep 600'),
+      text,
+      key,
+      call: call(),
+      deadlines: impatient,
+    });
     expect(outcome).toMatchObject({
       kind: 'failed',
       trouble: { code: 11, message: expect.stringContaining('in time') },
@@ -138,18 +144,18 @@ describe('an IPAM program', () => {
 
   test('B38 is heard: its own error object, or else the end of its stderr', async () => {
     const own = program(`echo '{"code":7,"msg":"no range"}'; exit 1`);
-    expect(await ensureAddress(own, text, call(), defaultDeadlines)).toMatchObject({
+    expect(await ensureAddress({ plan: own, text, key, call: call(), deadlines: defaultDeadlines })).toMatchObject({
       trouble: { code: 7, message: expect.stringContaining('no range') },
     });
     const mute = program('echo broken >&2; exit 3');
-    expect(await ensureAddress(mute, text, call(), defaultDeadlines)).toMatchObject({
+    expect(await ensureAddress({ plan: mute, text, key, call: call(), deadlines: defaultDeadlines })).toMatchObject({
       trouble: { message: expect.stringContaining('broken') },
     });
   });
 
   test('gets the configuration byte for byte and its command alone changed', async () => {
     const body = `cat > "${root}/stdin"; env > "${root}/env"; echo '{"ips":[{"address":"10.0.0.2/24"}]}'`;
-    const outcome = await ensureAddress(program(body), text, call(), defaultDeadlines);
+    const outcome = await ensureAddress({ plan: program(body), text, key, call: call(), deadlines: defaultDeadlines });
     expect(outcome).toMatchObject({ kind: 'ok', facts: { ips: [{ address: '10.0.0.2/24' }] } });
     expect(readFileSync(join(root, 'stdin'), 'utf8')).toBe(text.stdin);
     expect(readFileSync(join(root, 'env'), 'utf8')).toMatch(/CNI_COMMAND=ADD/);
@@ -157,9 +163,16 @@ describe('an IPAM program', () => {
 
   test('A13 that no longer knows the address has released it; B4 one without an address is refused', async () => {
     const forgetful = program(`echo '{"code":999,"msg":"Did not find reserved IP for container x"}'; exit 1`);
-    expect(await removeAddress(forgetful, text, call(), defaultDeadlines)).toEqual({ kind: 'ok' });
+    expect(
+      await removeAddress(
+        { plan: forgetful, text, key, call: call(), deadlines: defaultDeadlines },
+        { isGiven: true, isDoubtful: false },
+      ),
+    ).toEqual({ kind: 'ok' });
     const empty = program(`echo '{"ips":[]}'`);
-    expect((await ensureAddress(empty, text, call(), defaultDeadlines)).kind).toBe('failed');
+    expect((await ensureAddress({ plan: empty, text, key, call: call(), deadlines: defaultDeadlines })).kind).toBe(
+      'failed',
+    );
   });
 });
 

@@ -13,7 +13,7 @@ import { tree } from '../support/world.ts';
 const dataDirOf = (s: Scene) => join(s.sharedDir, '..', 'data');
 
 const troubles = (s: Scene, plan: Plan, dataDir = dataDirOf(s), deadlines = s.deadlines): Promise<Trouble[]> =>
-  preflight(s.ovs, plan, dataDir, call(), deadlines);
+  preflight(s.ovs, { plan, dataDir }, call(), deadlines);
 
 const messages = (found: Trouble[]): string => found.map(({ message }) => message).join('\n');
 

@@ -14,7 +14,7 @@ import { type Addresses, keyHash } from '../../src/attachment.ts';
 import { codeOf } from '../../src/effects/directory.ts';
 import { ensurePublication, findPublication, removePublication } from '../../src/effects/publication.ts';
 import type { FilePlan } from '../../src/machines/protocol.ts';
-import { keyOf, soon, troubleOf } from '../support/effect-parts.ts';
+import { keyOf, nobody, soon, troubleOf } from '../support/effect-parts.ts';
 import { kindAt, plantCanary, plants } from '../support/hostile.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -42,7 +42,7 @@ function planned(): FilePlan & { readonly outside: string; readonly path: string
 const temporaryOf = (plan: FilePlan): string => join(plan.directory, `.${keyHash(key)}.tmp`);
 
 const ensure = (plan: FilePlan, given: Addresses | undefined = addresses) =>
-  ensurePublication(key, plan, given, soon());
+  ensurePublication({ key, addresses: given }, plan, nobody, soon());
 const remove = (plan: FilePlan) => removePublication(key, plan, soon());
 const find = (plan: FilePlan, given: Addresses | undefined = addresses) => findPublication(plan, given, soon());
 
@@ -81,7 +81,7 @@ describe('the published file', () => {
 
   it('without addresses has a result without them', async () => {
     const plan = planned();
-    await ensurePublication(key, plan, undefined, soon());
+    await ensurePublication({ key, addresses: undefined }, plan, nobody, soon());
     expect(JSON.parse(readFileSync(plan.path, 'utf8')).ipResult).toEqual({ cniVersion: '0.4.0' });
   });
 
@@ -114,12 +114,30 @@ describe('the published file', () => {
     await ensure(plan);
     for (const other of [keyOf('c0ffee00c0ff9999'), { ...key, network: 'other' }]) {
       const named = { ...plan, data: { ...plan.data, name: key.network } };
-      await ensurePublication(key, named, addresses, soon());
+      await ensurePublication({ key, addresses }, named, nobody, soon());
       expect(await removePublication(other, plan, soon())).toEqual({ kind: 'ok' });
       expect(readdirSync(plan.directory)).toEqual([plan.file]);
     }
     expect(await remove(plan)).toEqual({ kind: 'ok' });
     expect(readdirSync(plan.directory)).toEqual([]);
+  });
+
+  it('kind 1: of another container is not replaced while its port stands, and is when that is gone', async () => {
+    const plan = planned();
+    const socketfile = 'c0ffee00c0ff-net1';
+    const theirs = { ...plan, data: { containerId: 'c0ffee00c0ff9999', config: { vhost: { socketfile } } } };
+    await ensure(theirs);
+    const before = readFileSync(plan.path, 'utf8');
+    const standing = async (port: string) => (port === socketfile ? 'attachment "other"' : undefined);
+    expect(await ensurePublication({ key, addresses }, plan, standing, soon())).toEqual({
+      kind: 'failed',
+      made: 'nothing',
+      trouble: { code: 7, message: expect.stringMatching(/belongs to attachment "other"/) },
+    });
+    expect(readFileSync(plan.path, 'utf8')).toBe(before);
+    expect(readdirSync(plan.directory)).toEqual([plan.file]);
+    expect(await ensure(plan)).toEqual({ kind: 'ok' });
+    expect(await find(plan)).toEqual({ kind: 'ok' });
   });
 
   it('in a directory that is gone is gone', async () => {

@@ -24,7 +24,11 @@ describe('a program', () => {
     const stdin = `{"name":"ä€😀",\n\t"x": "\\u0000"}  `.repeat(1000);
     const { file, own } = script('cat > $D/stdin; env > $D/env');
     expect(
-      await start(file, { stdin, env: { PATH: '/usr/bin:/bin', CNI_COMMAND: 'ADD', CNI_ARGS: 'A=b;C=d e' } }),
+      await start(file, {
+        stdin,
+        purpose: 'net:c0ffee:net1',
+        env: { PATH: '/usr/bin:/bin', CNI_COMMAND: 'ADD', CNI_ARGS: 'A=b;C=d e' },
+      }),
     ).toMatchObject({
       exitCode: 0,
     });
@@ -33,7 +37,27 @@ describe('a program', () => {
       .read('env')
       .split('\n')
       .filter((line) => line !== '' && !/^(PWD|_|SHLVL|OLDPWD)=/.test(line));
-    expect(lines.sort()).toEqual(['CNI_ARGS=A=b;C=d e', 'CNI_COMMAND=ADD', 'PATH=/usr/bin:/bin']);
+    expect(lines.sort()).toEqual([
+      'CNI_ARGS=A=b;C=d e',
+      'CNI_COMMAND=ADD',
+      'PATH=/usr/bin:/bin',
+      expect.stringMatching(/^USERSPACE_CNI_CALL=\d+ net:c0ffee:net1$/),
+    ]);
+  });
+
+  it('kind 6: gets the arguments that are meant for it, each as it is', async () => {
+    const { file } = script('for one; do echo "<$one>"; done');
+    expect(await start(file, { args: ['a b', '', '$(touch x)', '*'] })).toMatchObject({
+      stdout: '<a b>\n<>\n<$(touch x)>\n<*>\n',
+    });
+  });
+
+  it('kind 6: that floods its output until its deadline takes no memory for it', async () => {
+    const before = process.memoryUsage().rss;
+    const finished = await start(script('exec cat /dev/zero').file, { end: soon(1_500) });
+    expect(finished).toMatchObject({ timedOut: true, signal: 'SIGKILL' });
+    expect(finished.stdout.length).toBeLessThan(2 * 1024 * 1024);
+    expect(process.memoryUsage().rss - before).toBeLessThan(256 * 1024 * 1024);
   });
 
   it('is run without a shell and without arguments: its name is a name', async () => {

@@ -1,7 +1,17 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Deadlines } from '../../src/deadlines.ts';
+import { Away } from '../../src/effects/away.ts';
 import { TransactionError, Unreachable } from '../../src/effects/ovsdb.ts';
-import { guarded, marked, select, selectSwitch, switchSocketDirectory, unless } from '../../src/effects/switch.ts';
-import { call, scene, soon } from '../support/effect-parts.ts';
+import {
+  guarded,
+  marked,
+  Switch,
+  select,
+  selectSwitch,
+  switchSocketDirectory,
+  unless,
+} from '../../src/effects/switch.ts';
+import { call, type Scene, scene, soon } from '../support/effect-parts.ts';
 
 describe('the session of a call', () => {
   it('is opened when first needed: a call that asks nothing connects to nothing', async () => {
@@ -77,6 +87,65 @@ describe('patience', () => {
     await expect(short.ovs.patiently(refused, soon())).rejects.toBeInstanceOf(Unreachable);
     const long = await scene({ reconnectMs: 60_000 });
     await expect(long.ovs.patiently(refused, soon(0))).rejects.toBeInstanceOf(Unreachable);
+  });
+});
+
+describe('a database that did not answer', () => {
+  const remembering = (s: Scene, deadlines: Partial<Deadlines> = {}) => {
+    const ovs = new Switch({ ...s.deadlines, ...deadlines }, new Away(true));
+    onTestFinished(() => ovs.close());
+    return ovs;
+  };
+  const timed = async (action: () => Promise<unknown>) => {
+    const began = performance.now();
+    const error = await action().then(
+      () => new Error('it succeeded'),
+      (thrown: Error) => thrown,
+    );
+    return { error, ms: performance.now() - began };
+  };
+
+  it('kind 7: being silent, is not waited for again where that is remembered, whichever way it is asked', async () => {
+    const s = await scene();
+    const ovs = remembering(s);
+    s.ovsdb.faults.request = () => ({ kind: 'silence' });
+    const { error, ms } = await timed(() => ovs.read(s.plan(), [selectSwitch], soon(1_100)));
+    expect(ms).toBeGreaterThan(1_000);
+    // As recovery does between two attachments.
+    ovs.close();
+    const ways = [
+      () => ovs.read(s.plan(), [selectSwitch], soon()),
+      () => ovs.fenced(s.plan(), [selectSwitch], call()),
+      () => ovs.patiently(() => ovs.read(s.plan(), [selectSwitch], soon()), soon()),
+    ];
+    for (const way of ways) {
+      const again = await timed(way);
+      expect(again.ms).toBeLessThan(200);
+      expect(again.error).toBeInstanceOf(Unreachable);
+      expect(again.error.message).toBe(`${error.message} (asked a moment ago)`);
+    }
+  });
+
+  it('kind 7: and refused for as long as a restart takes, is not waited for again', async () => {
+    const s = await scene();
+    const ovs = remembering(s, { reconnectMs: 400 });
+    await s.ovsdb.stop();
+    const asked = () => timed(() => ovs.patiently(() => ovs.read(s.plan(), [selectSwitch], soon()), soon()));
+    const first = await asked();
+    expect(first.ms).toBeGreaterThan(350);
+    const again = await asked();
+    expect(again.ms).toBeLessThan(100);
+    expect(again.error.message).toBe(`${first.error.message} (asked a moment ago)`);
+  });
+
+  it('in a short time, or by one that does not remember, is asked again', async () => {
+    const s = await scene();
+    const ovs = remembering(s);
+    s.ovsdb.faults.request = () => ({ kind: 'silence' });
+    await timed(() => ovs.read(s.plan(), [selectSwitch], soon(100)));
+    await timed(() => s.ovs.read(s.plan(), [selectSwitch], soon(1_100)));
+    s.ovsdb.faults.request = () => undefined;
+    for (const one of [ovs, s.ovs]) expect(await one.read(s.plan(), [selectSwitch], soon())).toHaveLength(1);
   });
 });
 

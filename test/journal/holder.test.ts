@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { realDisk } from '../../src/journal/disk.ts';
 import { whoHolds } from '../../src/journal/holder.ts';
-import { bunChild } from '../support/child.ts';
+import { bunChild, startChild } from '../support/child.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
@@ -12,9 +12,24 @@ describe('who holds a journal', () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const child = bunChild(holderProgram, [path, '0']);
     await child.line();
-    expect(whoHolds(path)).toEqual({ pid: child.process.pid, command: expect.stringContaining('lock-holder.ts') });
+    expect(whoHolds(path)).toEqual({
+      pid: child.process.pid,
+      command: expect.stringContaining('lock-holder.ts'),
+      ageMs: expect.any(Number),
+    });
     await child.kill();
     expect(whoHolds(path)).toBeUndefined();
+  });
+
+  it('kind 3: is not a process that has the file open and no lock: one that waits, or that an operation left behind', async () => {
+    const path = join(temporaryDirectory(), 'a:b:c.journal');
+    const fd = realDisk.open(path, 'a+', 0o600);
+    const other = startChild('sh', ['-c', 'echo started; exec cat'], [fd]);
+    expect(await other.line()).toBe('started');
+    expect(whoHolds(path)).toBeUndefined();
+    expect(realDisk.tryLock(fd)).toBe(true);
+    expect(whoHolds(path)).toMatchObject({ pid: other.process.pid, command: 'cat' });
+    realDisk.close(fd);
   });
 
   it('is never the one who asks, and nobody where there is no file', () => {

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
+import { Journal } from '../../src/journal/journal.ts';
 import { lock } from '../../src/journal/lock.ts';
+import { lend } from '../../src/processes.ts';
 import { bunChild, type Child, startChild } from '../support/child.ts';
 import { SimulatedDisk } from '../support/simulated-disk.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -116,6 +118,33 @@ describe('the lock among real processes', () => {
       await holding[turn - 1]?.kill();
     }
     await Promise.all(turns);
+  });
+});
+
+describe('the lock at the end of its operation (L2)', () => {
+  /** An operation that has handed its lock to a program; what that has left behind is there still. */
+  async function operation(isEnded: boolean): Promise<boolean> {
+    const path = journal();
+    const operated = Journal.open(realDisk, path, { create: true, clock: () => new Date(0), tells: () => undefined });
+    if (!operated) throw new Error('no journal');
+    expect(await operated.lock(ample())).toBe('held');
+    const giveBack = lend([operated.fd]);
+    const child = startChild('sh', ['-c', 'echo started; exec cat'], [operated.fd]);
+    const next = realDisk.open(path, 'r+');
+    expect(await child.line()).toBe('started');
+    if (isEnded) giveBack();
+    operated.close();
+    const isFree = realDisk.tryLock(next);
+    realDisk.close(next);
+    return isFree;
+  }
+
+  it('kind 3: is not kept by what a program has left behind that ended by itself', async () => {
+    expect(await operation(true)).toBe(true);
+  });
+
+  it('kind 3: stays with a program that was killed or is still at work', async () => {
+    expect(await operation(false)).toBe(false);
   });
 });
 

@@ -4,12 +4,12 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { defaultDeadlines } from '../../src/deadlines.ts';
 import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
-import { Kubernetes } from '../../src/effects/kubernetes.ts';
+import type { Kubernetes } from '../../src/effects/kubernetes.ts';
 import type { AnnotationPlan } from '../../src/machines/protocol.ts';
 import { namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
-import { soon } from '../support/effect-parts.ts';
+import type { Injection } from '../support/api-faults.ts';
+import { openApi, soon } from '../support/effect-parts.ts';
 import { withSeed } from '../support/seed.ts';
 import { type Held, StandInApi } from '../support/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -28,6 +28,8 @@ interface Step {
   readonly dies: number;
   /** How many calls later the API server takes that write. */
   readonly late: number;
+  /** An admission refuses the write of an ADD. */
+  readonly refused: boolean;
   /** Somebody else writes something of his own before it. */
   readonly others: boolean;
 }
@@ -38,10 +40,19 @@ const steps = fc.array(
     early: fc.nat(3),
     dies: fc.nat(2),
     late: fc.nat(3),
+    refused: fc.boolean(),
     others: fc.boolean(),
   }),
   { minLength: 2, maxLength: 7 },
 );
+
+const denial = {
+  kind: 'Status',
+  status: 'Failure',
+  reason: 'Invalid',
+  message: 'admission webhook "guard.test" denied the request: no',
+  code: 422,
+};
 
 let made = 0;
 
@@ -53,7 +64,9 @@ class Story {
   readonly #journal = { begun: false, settled: false, going: false };
   readonly #clients: Promise<Kubernetes>[] = [];
   readonly #sent: { readonly held: Held; readonly due: number }[] = [];
+  #refusal: Injection | undefined;
   deaths = 0;
+  refusals = 0;
 
   private constructor(server: StandInApi, kubeconfig: string, name: string, uid: string) {
     this.#server = server;
@@ -84,8 +97,12 @@ class Story {
   }
 
   #client(index: number): Promise<Kubernetes> {
-    this.#clients[index] ??= Kubernetes.open(this.#plan.kubeconfig, defaultDeadlines);
+    this.#clients[index] ??= openApi(this.#plan.kubeconfig);
     return this.#clients[index];
+  }
+
+  #scene(api: Kubernetes, dies = 0) {
+    return { api, key, plan: this.#plan, patience: patience(dies) };
   }
 
   async #look(index: number): Promise<void> {
@@ -103,28 +120,39 @@ class Story {
     // One that is dead hears nothing any more, until the test is over.
     life.catch(() => undefined);
     const end = held ? Promise.race([life, held.received.then(() => 'died')]) : life;
-    const how = await end.finally(() => held?.cancel());
+    const how = await end.finally(() => {
+      held?.cancel();
+      this.#refusal?.end();
+    });
     if (!held || how === 'lived') return;
     this.deaths++;
     this.#sent.push({ held, due: turn + 1 + step.late });
   }
 
   /** As a call goes under its lock (plugin.ts): what is there already goes first. */
-  async #live({ verb, dies = 0 }: Pick<Step, 'verb'> & Partial<Step>, index: number): Promise<void> {
+  async #live({ verb, dies = 0, refused = false }: Pick<Step, 'verb'> & Partial<Step>, index: number): Promise<void> {
     const api = await this.#client(index);
     const journal = this.#journal;
     if (journal.begun) {
       journal.going = true;
       const facts = journal.settled ? ({ settled: true } as const) : undefined;
-      expect(await removeAnnotation(api, key, this.#plan, facts, patience(dies))).toEqual({ kind: 'ok' });
+      expect(await removeAnnotation(this.#scene(api, dies), facts)).toEqual({ kind: 'ok' });
       Object.assign(journal, { begun: false, settled: false, going: false });
     }
     if (verb === 'DEL') return;
     journal.begun = true;
-    expect(await ensureAnnotation(api, key, this.#plan, undefined, never, patience(dies))).toMatchObject({
-      kind: 'ok',
-    });
-    journal.settled = true;
+    if (refused) this.#refusal = this.#server.inject({ kind: 'answer', code: 422, body: denial }, { verb: 'PATCH' });
+    const outcome = await ensureAnnotation(this.#scene(api, dies), undefined, never);
+    if (outcome.kind === 'ok') {
+      journal.settled = true;
+      return;
+    }
+    this.refusals++;
+    // As the machine hears it: what made nothing is not begun, and what is on its way is learnt.
+    const learnt = outcome.kind === 'failed' ? outcome : undefined;
+    journal.settled = learnt?.facts !== undefined;
+    journal.going = true;
+    if (learnt?.made === 'nothing') Object.assign(journal, { begun: false, settled: false, going: false });
   }
 
   async #expectWhatWasSaid(): Promise<void> {
@@ -133,8 +161,8 @@ class Story {
     if (going || begun !== settled) return;
     const names = Object.keys(await this.#server.annotations(this.#name));
     if (!begun) return expect(names).toEqual(['theirs']);
-    const api = await Kubernetes.open(this.#plan.kubeconfig, defaultDeadlines);
-    expect(await findAnnotation(api, key, this.#plan, undefined, patience())).toEqual({ kind: 'ok' });
+    const api = await openApi(this.#plan.kubeconfig);
+    expect(await findAnnotation(this.#scene(api), undefined)).toEqual({ kind: 'ok' });
   }
 }
 
@@ -149,13 +177,14 @@ describe(withSeed('calls of one attachment, one after the other'), () => {
     if (!server) throw new Error('the stand-in is not running');
     const api = server;
     const kubeconfig = writeKubeconfig(temporaryDirectory(), api, { token: tokenOf('plugin') });
-    let deaths = 0;
+    let [deaths, refusals] = [0, 0];
     const property = fc.asyncProperty(steps, async (all) => {
       const story = await Story.begin(api, kubeconfig);
       await story.play(all);
       deaths += story.deaths;
+      refusals += story.refusals;
     });
     await fc.assert(property, { numRuns: runs });
-    console.log(`annotation: ${runs} runs, ${deaths} deaths with a write sent`);
+    console.log(`annotation: ${runs} runs, ${deaths} deaths with a write sent, ${refusals} writes refused`);
   });
 });

@@ -70,6 +70,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 2, arbitrary: onFile('truncate', fc.nat(9), (disk, fd, size) => disk.truncate(fd, size)) },
   { weight: 2, arbitrary: onFile('chmod', mode, (disk, fd, permissions) => disk.chmod(fd, permissions)) },
   { weight: 3, arbitrary: onFile('tryLock', nothing, (disk, fd) => disk.tryLock(fd)) },
+  { weight: 2, arbitrary: onFile('unlock', nothing, (disk, fd) => disk.unlock(fd)) },
   {
     weight: 3,
     arbitrary: onFile('stat', nothing, (disk, fd) => {

@@ -182,7 +182,10 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
         const { name } = await newPod();
         const uid = '00000000-0000-0000-0000-000000000000';
         const message = `Pod "${name}" is invalid: metadata.uid: Invalid value: "${uid}": field is immutable`;
-        refused(await annotate(name, { one: '1' }, { uid }), 422, 'Invalid', message);
+        const answer = await annotate(name, { one: '1' }, { uid });
+        refused(answer, 422, 'Invalid', message);
+        const cause = expect.objectContaining({ field: 'metadata.uid' });
+        expect(answer.json.details).toMatchObject({ name, kind: 'Pod', causes: expect.arrayContaining([cause]) });
         expect(await api().annotations(name)).toEqual({});
       });
 
@@ -222,7 +225,9 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
         await api().deletePod(name);
         expect(await api().pod(name)).toBeUndefined();
         const message = `pods "${name}" not found`;
-        refused(await get(name), 404, 'NotFound', message);
+        const answer = await get(name);
+        refused(answer, 404, 'NotFound', message);
+        expect(answer.json.details).toEqual({ name, kind: 'pods' });
         refused(await annotate(name, { one: '1' }, { uid, resourceVersion }), 404, 'NotFound', message);
         const elsewhere = await call(api(), 'GET', '/api/v1/namespaces/red/pods/x', { token });
         refused(elsewhere, 404, 'NotFound', 'pods "x" not found');
@@ -283,6 +288,20 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
         const { name, resourceVersion } = await newPod();
         refused(await annotate(name, annotations), 422, 'Invalid');
         expect(await version(name)).toBe(resourceVersion);
+      });
+
+      test('more than 256 KiB of annotations are said to be too long, as a cause of their own', async () => {
+        const { name } = await newPod({ theirs: 'x'.repeat(200 * 1024) });
+        const { json } = await annotate(name, { one: 'x'.repeat(60 * 1024) });
+        const said = 'Too long: may not be more than 262144 bytes';
+        const cause = { reason: 'FieldValueTooLong', message: said, field: 'metadata.annotations' };
+        // A real one validates three times.
+        expect(json.details).toMatchObject({ name, kind: 'Pod', causes: expect.arrayContaining([cause]) });
+      });
+
+      test('a path that is none: 404 in plain text, and no Status', async () => {
+        const answer = await call(api(), 'GET', `/k8s/clusters/c-1${podPath('none')}`, { token: adminToken });
+        expect({ status: answer.status, text: answer.text }).toEqual({ status: 404, text: '404 page not found\n' });
       });
 
       test('more than 3 MiB: 413', async () => {

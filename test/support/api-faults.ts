@@ -4,7 +4,14 @@ export type Verb = 'GET' | 'PATCH';
 
 export type Fault =
   /** An answer of this code. Not applied, unless said: a proxy may time out over what went through. */
-  | { readonly kind: 'answer'; readonly code: number; readonly retryAfter?: number; readonly applied?: boolean }
+  | {
+      readonly kind: 'answer';
+      readonly code: number;
+      readonly retryAfter?: number;
+      readonly applied?: boolean;
+      /** In place of what the real server says with this code; a text is sent as such. */
+      readonly body?: string | object;
+    }
   /**
    * The connection is reset. connected: before a byte is read; received: with the request read and not applied; applied: with the
    * request applied and no byte answered; answering: applied, in the middle of the answer's body.

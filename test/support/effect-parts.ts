@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type AttachmentKey, configDataName, holdFileName, portName, shortId } from '../../src/attachment.ts';
 import { type Deadlines, defaultDeadlines, now } from '../../src/deadlines.ts';
+import { Kubernetes } from '../../src/effects/kubernetes.ts';
 import { Switch } from '../../src/effects/switch.ts';
 import type { Call, Facts, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../../src/machines/protocol.ts';
 import { StandInOvsdb } from './stand-in-ovsdb.ts';
@@ -17,6 +18,14 @@ export const keyOf = (containerId: string, ifName = 'net1'): AttachmentKey => ({
 export const soon = (ms = 5_000): number => now() + ms;
 
 export const call = (ms?: number, more: Partial<Call> = {}): Call => ({ instance, end: soon(ms), ...more });
+
+/** A client of the API server that a kubeconfig names, as one call has it. */
+export const openApi = (kubeconfig: string, deadlines: Partial<Deadlines> = {}): Promise<Kubernetes> =>
+  Kubernetes.open(kubeconfig, {
+    deadlines: { ...defaultDeadlines, ...deadlines },
+    end: soon(20_000),
+    credentials: new Map(),
+  });
 
 /** A plan with its socket directory, bridge, port and publication. */
 export type WholePlan = Plan &
@@ -95,3 +104,6 @@ export function troubleOf(outcome: Outcome) {
   if (outcome.kind === 'ok') throw new Error(`it succeeded: ${JSON.stringify(outcome)}`);
   return outcome.trouble;
 }
+
+/** A switch on which no port stands but this attachment's. */
+export const nobody = () => Promise.resolve(undefined);

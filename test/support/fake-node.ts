@@ -138,7 +138,12 @@ export class FakeNode {
     const parts = {
       disk: fate.through?.(process) ?? process,
       host,
-      log: { error: this.#say('error'), warning: this.#say('warning'), info: this.#say('info') },
+      log: {
+        error: this.#say('error'),
+        warning: this.#say('warning'),
+        info: this.#say('info'),
+        close: () => Promise.resolve(),
+      },
       clock: () => this.now,
       called: () => this.now,
       random: () => instance,

@@ -210,6 +210,12 @@ export class SimulatedDisk implements Disk {
     return true;
   }
 
+  unlock(fd: number): void {
+    this.#enter('unlock');
+    const description = this.#descriptors.get(fd);
+    if (description?.file.holder === description && description) description.file.holder = undefined;
+  }
+
   unlink(path: string): void {
     this.#enter('unlink');
     const parent = this.#parent(path, 'unlink');

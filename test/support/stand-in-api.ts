@@ -24,7 +24,7 @@ import {
 import { type Fault, type FaultOptions, Faults, type Injection } from './api-faults.ts';
 import { type Authority, authority, type Pair } from './certificates.ts';
 import { type Connection, type HttpRequest, type Listener, listen } from './stand-in-http.ts';
-import { conflict, type Reply, StandInPods, status } from './stand-in-pods.ts';
+import { type Annotations, conflict, type Reply, StandInPods, status } from './stand-in-pods.ts';
 
 export interface SeenRequest extends HttpRequest {
   /** undefined: nobody that we know. */
@@ -144,6 +144,11 @@ export class StandInApi extends Api {
     return body;
   }
 
+  /** What a mutating admission makes of the annotations of every PATCH, before they are stored. */
+  admit(change: (annotations: Annotations) => Annotations): void {
+    this.#pods.admission = change;
+  }
+
   /** A client certificate of an account. */
   certificate(account: Account): Pair {
     return this.#authority.client(account);
@@ -260,7 +265,7 @@ async function misbehave(fault: Fault, seen: SeenRequest, connection: Connection
   switch (fault.kind) {
     case 'answer':
       if (fault.applied) apply();
-      return send(connection, answerOf(fault.code, fault.retryAfter, seen));
+      return send(connection, answerOf(fault, seen));
     case 'reset': {
       const bytes = fault.when === 'received' ? Buffer.alloc(0) : bytesOf(apply());
       if (fault.when === 'answering') {
@@ -296,8 +301,9 @@ async function misbehave(fault: Fault, seen: SeenRequest, connection: Connection
 }
 
 /** 429 is plain text at the real one: it comes from before anything that knows of Status. */
-function answerOf(code: number, retryAfter: number | undefined, { path }: SeenRequest): Reply {
+function answerOf({ code, retryAfter, body }: Extract<Fault, { kind: 'answer' }>, { path }: SeenRequest): Reply {
   const reply = (): Reply => {
+    if (body !== undefined) return { status: code, body };
     if (code === 401) return unauthorized;
     if (code === 409) return conflict(path.split('/')[6] ?? '');
     if (code === 429) return { status: code, body: 'Too many requests, please try again later.\n' };

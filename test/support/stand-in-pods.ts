@@ -16,7 +16,11 @@ export interface Reply {
 const annotationBytesMax = 256 * 1024;
 const qualifiedName = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
+export type Annotations = Readonly<Record<string, string>>;
+
 export class StandInPods {
+  /** Of a webhook, between the patch and the store. */
+  admission: (annotations: Annotations) => Annotations = (annotations) => annotations;
   readonly #pods = new Map<string, Json>();
   #revision = 1000;
 
@@ -55,7 +59,8 @@ export class StandInPods {
     const merged = mergePatch(old, patch);
     const refusal = typeError(merged) ?? this.#precondition(old, merged.metadata) ?? annotationError(name, merged);
     if (refusal) return refusal;
-    const { annotations, labels } = merged.metadata;
+    const { annotations: sent, labels } = merged.metadata;
+    const annotations = sent && this.admission(sent);
     // The specification and the rest are not the status' business: what a patch says of them is dropped without a word.
     const metadata = { ...old.metadata, annotations: orNothing(annotations), labels: orNothing(labels) };
     const pod = JSON.parse(JSON.stringify({ ...old, metadata, status: merged.status ?? {} }));
@@ -115,7 +120,8 @@ export const conflict = (name: string): Reply =>
   );
 
 function invalid(name: string, field: string, message: string): Reply {
-  const causes = [{ reason: 'FieldValueInvalid', message, field }];
+  const reason = message.startsWith('Too long') ? 'FieldValueTooLong' : 'FieldValueInvalid';
+  const causes = [{ reason, message, field }];
   return status(422, 'Invalid', `Pod ${JSON.stringify(name)} is invalid: ${field}: ${message}`, {
     name,
     kind: 'Pod',

@@ -1,0 +1,27 @@
+/** What a planted bug is, and how its suites are named. */
+
+export interface Patch {
+  readonly file: string;
+  /** Exactly once in the file. */
+  readonly search: string;
+  readonly replace: string;
+}
+
+export interface Suite {
+  readonly project: 'unit' | 'property' | 'fault' | 'system' | 'real-fault';
+  readonly file: string;
+  /** A part of the titles of the tests to run. */
+  readonly only?: string;
+}
+
+export interface Bug {
+  readonly letter: string;
+  readonly title: string;
+  readonly patches: readonly Patch[];
+  readonly suites: readonly Suite[];
+}
+
+export const unit = (file: string, only?: string): Suite => ({ project: 'unit', file, ...(only && { only }) });
+export const property = (file: string): Suite => ({ project: 'property', file });
+export const fault = (file: string, only?: string): Suite => ({ project: 'fault', file, ...(only && { only }) });
+export const real = (file: string, only?: string): Suite => ({ project: 'real-fault', file, ...(only && { only }) });

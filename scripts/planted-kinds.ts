@@ -1,0 +1,124 @@
+/** One planted bug or more for each of the seven kinds of faults (docs/adr/0011-seven-kinds.md). */
+import { type Bug, unit } from './planted-bug.ts';
+
+export const kinds: readonly Bug[] = [
+  {
+    letter: 'w',
+    title: 'kind 1: the living attachment’s address is released after a refused ADD',
+    patches: [
+      {
+        file: 'src/effects/ipam.ts',
+        search: "  return { made: heldAlready.test(own?.message ?? stderr) ? 'nothing' : 'doubtful' };\n",
+        replace: "  return { made: 'doubtful' };\n",
+      },
+    ],
+    suites: [unit('test/effects/ipam-programs.test.ts', 'if this id may hold one')],
+  },
+  {
+    letter: 'x',
+    title: 'kind 2: any 404 proves that the pod is gone',
+    patches: [
+      {
+        file: 'src/effects/api-answer.ts',
+        search: "return refusal?.reason === 'NotFound' && refusal.kind === 'pods' && refusal.name === name;",
+        replace: "return answer.status === 404 || (refusal?.kind === 'pods' && refusal.name === name);",
+      },
+    ],
+    suites: [unit('test/effects/annotation-refusals.test.ts', 'kind 2: a 404 of a proxy')],
+  },
+  {
+    letter: 'y',
+    title: 'kind 2: what the predecessor left and could not be settled is answered with success',
+    patches: [
+      { file: 'src/effects/predecessor.ts', search: '  if (troubles.length > 0) throw troubles[0];\n', replace: '' },
+    ],
+    suites: [unit('test/effects/predecessor.test.ts', 'state file stays as long')],
+  },
+  {
+    letter: 'z',
+    title: 'kind 1: the predecessor’s old sandbox takes the port of its later one',
+    patches: [
+      {
+        file: 'src/effects/predecessor.ts',
+        search:
+          '  if (others.some((other) => other.isTold && other.names.includes(name) && isLater(other, state))) return false;\n',
+        replace: '',
+      },
+    ],
+    suites: [unit('test/effects/predecessor.test.ts', 'made again under the same name')],
+  },
+  {
+    letter: 'aa',
+    title: 'kind 3: a holder whose deadline is over is not ended',
+    patches: [{ file: 'src/processes.ts', search: '    await endOverdue(lockOf());\n', replace: '' }],
+    suites: [unit('test/processes.test.ts', 'whose deadline is over is taken')],
+  },
+  {
+    letter: 'ab',
+    title: 'kind 3: a lock is unlocked while a program of the operation may still be at work',
+    patches: [
+      {
+        file: 'src/journal/journal.ts',
+        search: 'if (this.#isHeld && !isLent(this.fd)) quietly',
+        replace: 'if (this.#isHeld) quietly',
+      },
+    ],
+    suites: [unit('test/journal/lock.test.ts')],
+  },
+  {
+    letter: 'ac',
+    title: 'kind 5: an IPAM program that refused is owed',
+    patches: [
+      {
+        file: 'src/effects/ipam.ts',
+        search: "  return { made: heldAlready.test(own?.message ?? stderr) ? 'nothing' : 'doubtful' };\n",
+        replace: "  return heldAlready.test(own?.message ?? stderr) ? { made: 'nothing' } : {};\n",
+      },
+    ],
+    suites: [unit('test/effects/ipam-programs.test.ts', 'by the program’s own answer is doubtful')],
+  },
+  {
+    letter: 'ad',
+    title: 'kind 5: the caller’s kubeconfig is not looked at',
+    patches: [
+      {
+        file: 'src/effects/api-servers.ts',
+        search: "const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;",
+        replace: 'const elsewhere = undefined;',
+      },
+    ],
+    suites: [unit('test/effects/api-servers.test.ts', 'is paid where the pod')],
+  },
+  {
+    letter: 'ae',
+    title: 'kind 6: the chain of calls through a copy of the executable has no end',
+    patches: [
+      {
+        file: 'src/cni/command.ts',
+        search: '  if (env[leaseVariable] !== undefined) throw new CniError(code.invalidConfig, startedByUs);\n',
+        replace: '',
+      },
+    ],
+    suites: [unit('test/cni/command.test.ts', 'is refused with code 7 at once')],
+  },
+  {
+    letter: 'af',
+    title: 'kind 7: a write that an admission changes is fought on',
+    patches: [
+      { file: 'src/effects/kubernetes.ts', search: '    if (tries >= alterationsMax) throw trouble;\n', replace: '' },
+    ],
+    suites: [unit('test/effects/annotation-refusals.test.ts', 'kind 7: in its addresses')],
+  },
+  {
+    letter: 'ag',
+    title: 'kind 7: a silence is not remembered',
+    patches: [
+      {
+        file: 'src/effects/away.ts',
+        search: 'const found = verdict(error);',
+        replace: 'const found = undefined as Verdict; verdict(error);',
+      },
+    ],
+    suites: [unit('test/effects/api-servers.test.ts', 'kind 7: being silent')],
+  },
+];

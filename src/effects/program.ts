@@ -1,0 +1,52 @@
+/**
+ * Where an IPAM program is. An ADD takes it from its own CNI_PATH. What an ADD was given is asked of it later, when an upgrade of the
+ * distribution may have moved it: then it is looked for where the caller has programs, and where distributions have them.
+ *
+ * All of these are root's own directories, so a synchronous look is safe.
+ */
+import { accessSync, constants, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AddressPlan } from '../machines/protocol.ts';
+
+/** Where distributions install CNI plugins. */
+const usualDirectories = [
+  '/opt/cni/bin', // upstream: kubeadm, containerd, most clouds
+  '/usr/lib/cni', // Debian, Ubuntu, Arch, SUSE
+  '/usr/libexec/cni', // Fedora, RHEL, Alpine, CRI-O
+  '/usr/local/lib/cni', // a build from source
+  '/usr/local/libexec/cni',
+  '/var/lib/cni/bin', // OpenShift
+  '/home/kubernetes/bin', // GKE
+  '/var/lib/rancher/k3s/data/current/bin', // `current` is a symlink that an upgrade of k3s moves
+  '/var/lib/rancher/k3s/data/cni',
+  '/var/lib/rancher/rke2/data/current/bin',
+  '/var/lib/rancher/rke2/bin',
+  '/var/snap/microk8s/current/opt/cni/bin',
+];
+
+/** The first executable file of that name in the plan's CNI_PATH. */
+export const programIn = ({ program, path }: AddressPlan): string | undefined =>
+  path.map((directory) => join(directory, program)).find(isProgram);
+
+/** @param elsewhere the caller's directories */
+export const programOrElsewhere = ({ program, path }: AddressPlan, elsewhere: readonly string[]): string | undefined =>
+  programIn({ program, path: [...path, ...elsewhere, ...usualDirectories] });
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** By inode: a link of any kind to this executable is it too. A copy refuses to be asked (cni/command.ts). */
+export function isOurselves(file: string): boolean {
+  try {
+    const [own, other] = ['/proc/self/exe', file].map((path) => statSync(path, { bigint: true }));
+    return own !== undefined && own.ino === other?.ino && own.dev === other?.dev;
+  } catch {
+    return false;
+  }
+}
