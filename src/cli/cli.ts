@@ -190,7 +190,7 @@ async function whenSwitchAnswers({ values }: Words, machine: Machine): Promise<v
   while (now() < end) {
     const host = machine.host();
     try {
-      await host.listPorts(values.ovsdb, end);
+      await host.listPorts({ ovsdb: values.ovsdb }, end);
       return;
     } catch {
       await sleep(bootPauseMs);

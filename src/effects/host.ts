@@ -8,6 +8,7 @@ import type {
   AddressPlan,
   Call,
   CallText,
+  Database,
   Elsewhere,
   FilePlan,
   Outcome,
@@ -61,7 +62,7 @@ export interface Host {
   /** Why a port that the switch lost cannot be put back just now; nothing is changed by the question. */
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** Every port of this plugin on a switch. @throws where it cannot be asked */
-  listPorts(ovsdb: string, end: Moment): Promise<KnownPort[]>;
+  listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
   /** What could not be reached is asked again from now on. @returns whether there was anything */
@@ -94,7 +95,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     isPortLost: async (sought, call) =>
       sought.plan.port !== undefined && (await isPortLost(ovs, sought, sought.plan.port, call)),
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
-    listPorts: (ovsdb, end) => listPorts(ovs, ovsdb, end),
+    listPorts: (database, end) => listPorts(ovs, database, end),
     netnsTroubles,
     bootId,
     moment: momentOfBoot,

@@ -167,6 +167,11 @@ export class Session {
     }
   }
 
+  /** The fence that it has, or waits for: one for its life. */
+  get fence(): string | undefined {
+    return this.#lock?.name;
+  }
+
   close(): void {
     this.#end(new Unreachable('the session was closed'));
   }

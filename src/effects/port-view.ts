@@ -8,6 +8,7 @@ import type { Moment } from '../deadlines.ts';
 import type {
   AnnotationPlan,
   Call,
+  Database,
   FilePlan,
   Outcome,
   Plan,
@@ -93,8 +94,8 @@ export interface KnownPort {
 }
 
 /** Every port of this plugin on a switch, whichever data directory it belongs to. */
-export async function listPorts(ovs: Switch, ovsdb: string, end: Moment): Promise<KnownPort[]> {
-  const [ports] = await ovs.read({ ovsdb }, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
+export async function listPorts(ovs: Switch, database: Database, end: Moment): Promise<KnownPort[]> {
+  const [ports] = await ovs.read(database, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
   return (ports?.rows ?? []).map((row) => {
     const { key = '', instance = '', [dataDirMark]: dataDir } = readMap(row.external_ids) as Marks;
     return { name: String(row.name), key, instance, ...(dataDir && { dataDir }) };

@@ -55,6 +55,9 @@ export class Switch {
    */
   async fenced(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
     const fence = fenceName(plan.key, call.instance);
+    const known = this.#sessions.get(plan.ovsdb);
+    // What was found is another instance's than was asked for: a data directory that lost its id. A session has one fence.
+    if (known?.fence !== undefined && known.fence !== fence) known.close();
     return await this.#asking(plan, call.end, (session) => session.fenced(fence, operations, call.end));
   }
 
@@ -104,9 +107,23 @@ export class Switch {
     const { ovsdb } = asked;
     const known = this.#sessions.get(ovsdb);
     if (known?.alive) return known;
-    const session = await Session.open(ovsdb, end).catch((error) => this.#openMoved(asked, error, end));
+    const session = await Session.open(ovsdb, end).then(
+      (opened) => this.#orMoved(asked, opened, end),
+      (error) => this.#openMoved(asked, error, end),
+    );
     this.#sessions.set(ovsdb, session);
     return session;
+  }
+
+  /** Where the plan says there may be another by now, which lacks what the caller's has. */
+  async #orMoved(asked: Asked, opened: Session, end: Moment): Promise<Session> {
+    const [place, { database }] = [this.#elsewhere, asked];
+    if (place === undefined || place === asked.ovsdb || database === undefined) return opened;
+    if ((await rootOf(opened, end)) === database) return opened;
+    const moved = await Session.open(place, end).catch(() => undefined);
+    const isSame = moved && (await rootOf(moved, end)) === database;
+    (isSame ? opened : moved)?.close();
+    return isSame ? moved : opened;
   }
 
   /**
@@ -127,6 +144,13 @@ export class Switch {
     throw new Unreachable(`${error.message} (the database at "${place}" is another one)`, true);
   }
 }
+
+/** @returns undefined where it does not say: its next question is answered, or fails, for all to see */
+const rootOf = async (session: Session, end: Moment): Promise<string | undefined> =>
+  await session.transact([selectSwitch], end).then(
+    ([root]) => readUuid(root?.rows?.[0]?._uuid),
+    () => undefined,
+  );
 
 const asAway = ({ message }: Unreachable): Unreachable => new Unreachable(askedBefore(message));
 

@@ -134,6 +134,9 @@ export interface PredecessorPlan {
   readonly bases?: readonly string[];
 }
 
+/** A switch's database: where it is, and what tells it where it moved to (Plan.database). */
+export type Database = Pick<Plan, 'ovsdb' | 'database'>;
+
 /** What one ADD intends. A step without a plan is not taken. */
 export interface Plan {
   readonly key: AttachmentKey;

@@ -4,7 +4,7 @@
 import type { AttachmentKey, Trouble } from '../attachment.ts';
 import type { Past } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
-import type { Call, Plan, Request } from '../machines/protocol.ts';
+import type { Call, Database, Plan, Request } from '../machines/protocol.ts';
 import type { Found, Witness } from './judge.ts';
 import type { RemovalHost } from './removal.ts';
 
@@ -34,7 +34,7 @@ export interface KnownPort {
 }
 
 interface RecoveryHost extends RemovalHost, Witness {
-  listPorts(ovsdb: string, end: number): Promise<readonly KnownPort[]>;
+  listPorts(database: Database, end: number): Promise<readonly KnownPort[]>;
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** What was away is asked again. @returns whether anything was */
   forgetAway(): boolean;

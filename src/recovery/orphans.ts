@@ -3,6 +3,7 @@
  */
 import { type AttachmentKey, journalName, keyOfText } from '../attachment.ts';
 import { defaultDeadlines, now, within } from '../deadlines.ts';
+import type { Database } from '../machines/protocol.ts';
 import { recoverOne, tolerant, untold } from './one.ts';
 import type { KnownPort, Recovered, Task } from './options.ts';
 
@@ -13,9 +14,10 @@ export interface SwitchPorts {
   readonly unreachable?: Recovered;
 }
 
-export async function portsOf({ host, ovsdb, removeMs }: Task): Promise<SwitchPorts> {
+export async function portsOf({ host, removeMs }: Task, database: Database): Promise<SwitchPorts> {
+  const { ovsdb } = database;
   try {
-    return { ovsdb, ports: await host.listPorts(ovsdb, within(now() + removeMs, defaultDeadlines.switchMs)) };
+    return { ovsdb, ports: await host.listPorts(database, within(now() + removeMs, defaultDeadlines.switchMs)) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const owed = [{ step: 'port', message: `ports without a journal could not be looked for: ${message}` }];

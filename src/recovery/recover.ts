@@ -7,9 +7,11 @@
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
-import { peekJournal, planOfHeader } from '../drive.ts';
+import { fold, peekJournal, planOfHeader } from '../drive.ts';
+import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals, readInstance, syncNames } from '../journal/store.ts';
+import type { Database } from '../machines/protocol.ts';
 import { adoptIdentity, instancesOfJournals } from './identity.ts';
 import { type Purpose, recoverOne, tolerant } from './one.ts';
 import { isOwed, type Recovered, type RecoverOptions, type Task } from './options.ts';
@@ -23,16 +25,22 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   const report = new Report(options.progress);
   // Ports before journals: a live ADD has its journal before its port.
   const switches: SwitchPorts[] = [];
-  for (const ovsdb of switchesOf(task)) switches.push(await portsOf({ ...task, ovsdb }));
+  for (const database of switchesOf(task)) switches.push(await portsOf(task, database));
   const names = listJournals(disk, dataDir, journalSuffix).sort();
   const treat = async (all: readonly string[], purpose: Purpose) => {
     for (const name of all) report.add(name, await tolerant(name, () => recoverOne(name, task, purpose)));
   };
   await treat(names, { kind: 'recovery', putBack: 'later' });
+  const seen = new Set<string>();
   const ids = new Set([task.instance, ...instancesOfJournals(disk, dataDir)]);
   for (const { ovsdb, ports, unreachable } of switches) {
     report.add(ovsdb, unreachable);
-    for (const port of ports) report.add(port.name, await recoverPort(port, names, ids, { ...task, ovsdb }));
+    for (const port of ports) {
+      const about = `${port.name} ${port.instance}`;
+      // A database that moved is seen at both of its places.
+      if (!seen.has(about)) report.add(port.name, await recoverPort(port, names, ids, { ...task, ovsdb }));
+      seen.add(about);
+    }
   }
   await treat(report.namesOf('lost', names), { kind: 'recovery', putBack: 'now' });
   // What was away when it was first needed was asked no more: once again, now that everything else is done; on a boot, for a while.
@@ -90,15 +98,23 @@ class Report {
 }
 
 /** The one that was asked for, and every other that a journal names. */
-function switchesOf({ disk, dataDir, ovsdb }: Task): string[] {
-  const named = listJournals(disk, dataDir, journalSuffix).map((name) => {
-    try {
-      return planOfHeader(peekJournal(disk, join(dataDir, name))?.records ?? [])?.ovsdb;
-    } catch (error) {
-      // Its own turn says so.
-      if (error instanceof JournalError) return undefined;
-      throw error;
-    }
-  });
-  return [...new Set([ovsdb, ...named.filter((one) => typeof one === 'string')])];
+function switchesOf({ disk, dataDir, ovsdb: asked }: Task): Database[] {
+  const found = new Map<string, Database>([[asked, { ovsdb: asked }]]);
+  for (const name of listJournals(disk, dataDir, journalSuffix)) {
+    const { ovsdb, database } = databaseOf(disk, join(dataDir, name));
+    if (ovsdb && !found.get(ovsdb)?.database) found.set(ovsdb, { ovsdb, ...(database && { database }) });
+  }
+  return [...found.values()];
+}
+
+function databaseOf(disk: Disk, path: string): Partial<Database> {
+  try {
+    const records = peekJournal(disk, path)?.records ?? [];
+    const plan = fold(records)?.undo ?? planOfHeader(records);
+    return typeof plan?.ovsdb === 'string' ? plan : {};
+  } catch (error) {
+    // Its own turn says so.
+    if (error instanceof JournalError) return {};
+    throw error;
+  }
 }

@@ -26,11 +26,13 @@ export interface PutBack {
 export async function putBack({ journal, past, host, asChecked, call: given }: PutBack): Promise<Trouble | undefined> {
   const { header, facts } = past;
   const call = { ...given, instance: header.instance, ...(header.begun && { begun: header.begun }) };
-  const { bridge, ...rest } = header.plan;
-  const refused = await host.restoreTrouble({ plan: header.plan, facts }, call);
+  const { database } = past.undo;
+  const written: Plan = { ...header.plan, ...(database && { database }) };
+  const { bridge, ...rest } = written;
+  const refused = await host.restoreTrouble({ plan: written, facts }, call);
   if (refused) return refused;
-  if (header.plan.address) {
-    const told = asChecked(header.plan, facts);
+  if (written.address) {
+    const told = asChecked(written, facts);
     const address = await host.perform({ step: 'address', verb: 'find', plan: told, facts }, call);
     if (address.kind !== 'ok') return address.trouble;
   }

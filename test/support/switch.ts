@@ -40,6 +40,8 @@ export interface Switch extends View {
   stopVswitchd(): Promise<void>;
   /** Both daemons are stopped, and started on an empty database. */
   wipeDatabase(): Promise<void>;
+  /** The same, without ovs-vswitchd: as at every boot, where the database is back before it. */
+  loseDatabase(): Promise<void>;
   startVswitchd(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -87,15 +89,15 @@ class PrivateSwitch implements Switch {
 
   async boot(): Promise<void> {
     await execa('mkdir', ['-p', this.rundir]);
-    await this.#startAnew();
+    await this.#databaseAnew();
+    await this.startVswitchd();
   }
 
-  async #startAnew(): Promise<void> {
+  async #databaseAnew(): Promise<void> {
     await execa('ovsdb-tool', ['create', join(this.directory, 'conf.db'), schemaPath], { timeout: startMs });
     await this.#runDatabase();
     await this.vsctl('--no-wait', '--', 'init');
     if (this.dpdk) await this.#configureDpdk();
-    await this.startVswitchd();
   }
 
   async #configureDpdk(): Promise<void> {
@@ -179,10 +181,15 @@ class PrivateSwitch implements Switch {
   }
 
   async wipeDatabase(): Promise<void> {
+    await this.loseDatabase();
+    await this.startVswitchd();
+  }
+
+  async loseDatabase(): Promise<void> {
     await this.stopVswitchd();
     await this.stopDatabase();
     await rm(join(this.directory, 'conf.db'));
-    await this.#startAnew();
+    await this.#databaseAnew();
   }
 
   async startVswitchd(): Promise<void> {

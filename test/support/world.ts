@@ -79,6 +79,12 @@ export function expectNothingLeft(world: World): void {
   deepStrictEqual(world, emptyWorld);
 }
 
+/** Of a recovery that was refused, or is at work: it says nothing of an attachment. */
+export const withoutLease = (world: World): World => ({
+  ...world,
+  journals: world.journals.filter((name) => !name.startsWith('recover.')),
+});
+
 export interface Places {
   readonly sharedDir: string;
   readonly dataDir: string;
