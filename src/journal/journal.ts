@@ -187,10 +187,12 @@ export class Journal<R extends object> {
     return stat;
   }
 
-  /** It was at rest once, and neither the mark nor the records say what has become of that (J5). */
+  /**
+   * It was at rest once, and the records do not say it, nor what has become of that (J5). The mark does not say what there is to
+   * remove: a DEL sets it before it reads them.
+   */
   get #isCutShort(): boolean {
-    if (!this.#disk.hasAttribute(this.fd) || isGoing(this.#disk.stat(this.fd))) return false;
-    return this.#options.tells(this.#records) === undefined;
+    return this.#disk.hasAttribute(this.fd) && this.#options.tells(this.#records) === undefined;
   }
 
   /** Lets the file itself say that it is at rest: where its records are lost, that stays known. For a file system that can. */
