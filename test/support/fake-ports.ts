@@ -191,7 +191,11 @@ export class FakePorts {
 
   /** @returns the next_cfg that is to be waited for before the port's address may be another's */
   #drop(name: string): number {
-    this.#world.ports.delete(name);
+    const { ports, files, daemon } = this.#world;
+    const made = `${switchDir}/${name}`;
+    // The datapath unlinks what it made where it made it.
+    if (daemon === 'running' && files.get(made)?.text === ports.get(name)?.uuid) files.delete(made);
+    ports.delete(name);
     for (const [bridge, found] of this.#world.bridges) {
       if (!found.ports.includes(name)) continue;
       this.#world.bridges.set(bridge, { ...found, ports: found.ports.filter((other) => other !== name) });
