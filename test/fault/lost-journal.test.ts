@@ -118,6 +118,19 @@ describe('kind 2: a journal that was cut to its first record while its attachmen
   });
 });
 
+describe('kind 1: DEL of what was never attached', () => {
+  it('writes nothing to the pod that it names, nor does the next one when the first was killed', async () => {
+    const one: Attachment = { ...(shapes[1] as Attachment), pod: 'app' };
+    const node = new FakeNode().withNetns(one);
+    const before = node.world.pods.get('pods/app');
+    const killed = { step: 'address', verb: 'remove', how: 'crash' } as const;
+    expect(await node.del(one, { host: [killed] })).toEqual({ kind: 'crashed' });
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(node.world.pods.get('pods/app')).toEqual(before);
+    expect(leftOf(one, node)).toEqual([]);
+  });
+});
+
 describe('recovery of a journal that does not tell whose address it was', () => {
   const [, one] = shapes as [Attachment, Attachment];
   const untold = { note: expect.stringContaining('may still be held') };
