@@ -65,10 +65,10 @@ export async function explore(from: FakeNode, verb: Verb, one: Attachment, fate:
   const answer = await end.call(verb, one, {
     ...fate,
     through: (disk) => watched(disk, (name, torn) => collection.onDiskCall(name, torn)),
-    watch: async (instant) => {
+    watch: async (instant, world) => {
       const { step, verb: doing, at } = instant;
       collection.see(`${at} ${doing} ${step}`, doing !== 'find' && at !== 'before');
-      await fate.watch?.(instant);
+      await fate.watch?.(instant, world);
     },
   });
   collection.see('before the answer', true);

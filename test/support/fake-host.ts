@@ -58,8 +58,8 @@ class HalfDone extends Error {
 
 interface Options {
   readonly faults?: readonly HostFault[];
-  /** Told of every instant, and waited for. */
-  readonly watch?: (instant: Instant) => void | Promise<void>;
+  /** Told of every instant, and waited for; it may change the world. */
+  readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
   /** The process dies with its host. */
   readonly died?: () => void;
 }
@@ -177,7 +177,7 @@ export class FakeHost {
 
   async #pass(instant: Instant): Promise<void> {
     if (this.#dead) throw this.#dead;
-    await this.#options.watch?.(instant);
+    await this.#options.watch?.(instant, this.#world);
     if (this.#dead) throw this.#dead;
   }
 

@@ -99,7 +99,7 @@ export interface Fate {
   readonly valid?: readonly Attachment[];
   readonly disk?: readonly Fault[];
   readonly host?: readonly HostFault[];
-  readonly watch?: (instant: Instant) => void | Promise<void>;
+  readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
   /** Of recover. */
   readonly dryRun?: boolean;
   /** Stands between the product and the process's disk. */
