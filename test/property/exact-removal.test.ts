@@ -15,7 +15,7 @@ import {
   portOf,
   socketOf,
 } from '../support/fake-node.ts';
-import type { FakePort } from '../support/fake-world.ts';
+import { type FakePort, switchDir } from '../support/fake-world.ts';
 import { withSeed } from '../support/seed.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 import { faultsOf, lawsBroken, leftOf } from '../support/world-checker.ts';
@@ -80,7 +80,10 @@ class Scene {
     const isOfLostPort = (fault: string) => isLost && this.#row === undefined && fault.includes('port');
     // Of the old one, which is owed: both are in the annotations of one pod.
     const isOfOld = (fault: string) => fault.startsWith('extra: annotation removing-');
-    const faults = faultsOf(next, this.node).filter((fault) => !isOfLostPort(fault) && !isOfOld(fault));
+    // Made by a put-back that came to no end: the next one moves it.
+    const isAhead = (fault: string) => fault.startsWith(`extra: socket ${switchDir}/`);
+    const isKnown = (fault: string) => isOfLostPort(fault) || isOfOld(fault) || isAhead(fault);
+    const faults = faultsOf(next, this.node).filter((fault) => !isKnown(fault));
     expect([event, ...faults, ...lawsBroken(this.node)]).toEqual([event]);
   }
 
