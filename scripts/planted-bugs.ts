@@ -41,12 +41,12 @@ export const bugs: readonly Bug[] = [
   },
   {
     letter: 'c',
-    title: 'files are removed that only begin with our name',
+    title: 'files are removed that only begin with our name, or are another attachment’s',
     patches: [
       {
         file: 'src/effects/device-info.ts',
-        search: '    if (text !== undefined && contents(plan).startsWith(text)) found.push(join(directory, name));',
-        replace: '    if (text !== undefined) found.push(join(directory, name));',
+        search: '    if (text === undefined || !(await isOwn(text))) continue;',
+        replace: '    if (text === undefined) continue;',
       },
     ],
     suites: [unit('test/effects/device-info.test.ts')],

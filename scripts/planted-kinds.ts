@@ -102,6 +102,12 @@ export const kinds: readonly Bug[] = [
     suites: [unit('test/cni/command.test.ts', 'is refused with code 7 at once')],
   },
   {
+    letter: 'ah',
+    title: 'kind 6: a pipe is written to by a description that waits',
+    patches: [{ file: 'src/streams.ts', search: 'access | O_NONBLOCK | O_NOCTTY', replace: 'access | O_NOCTTY' }],
+    suites: [unit('test/streams.test.ts', 'stands does not hold what is said to it')],
+  },
+  {
     letter: 'af',
     title: 'kind 7: a write that an admission changes is fought on',
     patches: [

@@ -40,18 +40,31 @@ export function createNode({ config, path }: Caller, edges: Edges): Node {
   const { ovsdb, kubeconfig, deadlines } = config;
   const host = createHost(deadlines, { ovsdb, path, ...(kubeconfig && { kubeconfig }) });
   const log = openLog(config, stderr, clock);
-  return { disk: realDisk, host, log, clock, called: () => forked(clock()), random };
+  return { disk: realDisk, host, log, clock, called: () => forked(clock), random };
 }
 
 /** USER_HZ, the same on every architecture. */
 const tickMs = 10;
 
 /** When this process was forked, to the tick after it (proc_pid_stat(5), field 22). */
-function forked(now: Date): Date {
+function forked(clock: () => Date): Date {
   const stat = readFileSync('/proc/self/stat', 'utf8');
   // The second field, the program's name, may hold anything.
   const startTicks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-  return new Date(now.getTime() - (sinceBootMs() - (startTicks + 1) * tickMs));
+  return new Date(bootedAtMs(clock) + (startTicks + 1) * tickMs);
+}
+
+/** Two clocks are read, and this process can wait for a processor between the two: the closest of a few readings counts. */
+const readings = 5;
+
+/** When the machine was booted, by the clock on the wall as it is now. */
+function bootedAtMs(clock: () => Date): number {
+  const all = Array.from({ length: readings }, () => {
+    const before = sinceBootMs();
+    const nowMs = clock().getTime();
+    return { gapMs: sinceBootMs() - before, bootedAtMs: nowMs - before };
+  });
+  return all.reduce((best, one) => (one.gapMs < best.gapMs ? one : best)).bootedAtMs;
 }
 
 export const machineForPeople = (clock: () => Date, pid: number, path: string | undefined): Machine => ({

@@ -35,6 +35,10 @@ export class Away {
     }
   }
 
+  known(place: string): Error | undefined {
+    return this.#known.get(place);
+  }
+
   note(place: string, error: Error): void {
     if (this.#remembers) this.#known.set(place, error);
   }

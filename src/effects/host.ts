@@ -82,7 +82,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
   const away = new Away(options.remembersAway === true);
   const ovs = new Switch(deadlines, away, elsewhere.ovsdb);
   const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
-  const means: Means = { ovs, api, deadlines, elsewhere };
+  const means: Means = { ovs, api, deadlines, elsewhere, away };
   return {
     perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
@@ -113,6 +113,7 @@ interface Means {
   readonly api: ApiServers;
   readonly deadlines: Deadlines;
   readonly elsewhere: Elsewhere;
+  readonly away: Away;
 }
 
 /** No address was given by a program that is not there. */
@@ -156,7 +157,16 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
   const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
   const elsewhere = means.elsewhere.path ?? [];
-  const asked = (part: AddressPlan) => ({ plan: part, text: plan.request, key: plan.key, call, deadlines, elsewhere });
+  const { away } = means;
+  const asked = (part: AddressPlan) => ({
+    plan: part,
+    text: plan.request,
+    key: plan.key,
+    call,
+    deadlines,
+    elsewhere,
+    away,
+  });
   const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
     part === undefined ? Promise.resolve(nothingToDo) : ways[plain[verb]](part);
   switch (step) {

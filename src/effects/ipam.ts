@@ -10,6 +10,7 @@ import { parseResult } from '../cni/result.ts';
 import { type Deadlines, sleep, within } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';
 import { endOrphans } from '../processes.ts';
+import { type Away, askedBefore } from './away.ts';
 import { throughGate } from './gate.ts';
 import { isOurselves, programIn, programOrElsewhere } from './program.ts';
 import { type Finished, run } from './subprocess.ts';
@@ -41,6 +42,8 @@ export interface Asked {
   readonly key?: AttachmentKey;
   /** Directories where to look too, if the plan's have the program no more. */
   readonly elsewhere?: readonly string[];
+  /** What did not answer in time a moment ago is not asked again. */
+  readonly away?: Away;
 }
 
 /** Where the program of an address that exists is: an upgrade may have moved it. */
@@ -176,9 +179,14 @@ const neverStarted: Finished = {
 };
 
 /** @param gate a lock that the program has to keep, beside the attachment's */
-async function delegate(command: string, asked: Asked, file: string | undefined, gate?: number): Promise<Finished> {
+/** How a program ended; or, of one that was not asked again, what is known of it. */
+type Answered = Finished & { readonly silence?: string };
+
+async function delegate(command: string, asked: Asked, file: string | undefined, gate?: number): Promise<Answered> {
   const { plan, text, call, deadlines, key } = asked;
   if (file === undefined) return neverStarted;
+  const known = asked.away?.known(file);
+  if (known) return { ...neverStarted, silence: askedBefore(known.message) };
   for (let attempt = 1; ; attempt++) {
     const finished = await run({
       file,
@@ -193,6 +201,7 @@ async function delegate(command: string, asked: Asked, file: string | undefined,
       locks: [call.lockFd, gate].filter((fd) => fd !== undefined),
       purpose: key ? keyText(key) : command,
     });
+    if (finished.timedOut) asked.away?.note(file, new Error('no answer in time; it was killed'));
     if (finished.spawnError !== 'ETXTBSY' || attempt >= busyTriesMax) return finished;
     await sleep(busyPauseMs);
   }
@@ -205,9 +214,10 @@ function found({ path }: AddressPlan, file: string, { env }: CallText): { CNI_PA
 }
 
 /** The plugin's own error object where it gave one, else what is known of how it ended. */
-function troubleOf(command: string, plan: AddressPlan, finished: Finished): Trouble | undefined {
-  const { exitCode, signal, timedOut, isStuck, spawnError, stdout, stderr } = finished;
+function troubleOf(command: string, plan: AddressPlan, finished: Answered): Trouble | undefined {
+  const { exitCode, signal, timedOut, isStuck, spawnError, silence, stdout, stderr } = finished;
   const what = `IPAM plugin "${plan.program}" ${command}`;
+  if (silence) return { code: code.tryAgainLater, message: `${what}: ${silence}` };
   if (spawnError === 'ENOENT') return { code: code.invalidConfig, message: notFound(plan) };
   if (spawnError) return { code: code.tryAgainLater, message: `${what}: cannot be run: ${spawnError}` };
   if (isStuck)

@@ -17,27 +17,11 @@ import type { Moment } from '../deadlines.ts';
 import { isLent } from '../processes.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
+import { isGoing, mayBeGoing, modeAlive, modeGoing, strangeModeOf } from './marks.ts';
 import { type Decoded, decode, type End, encode, noRecord, type Stamped } from './record.ts';
-
-const modeAlive = 0o600;
-/**
- * -rwx--xr-T: no chmod of a directory tree, umask, file system without modes or restored backup leaves it by accident (ADR 0001). It
- * has the owner's x bit, which was the whole mark in earlier releases: an executable of one of those sees it too.
- */
-const modeGoing = 0o1714;
-/** The mark of earlier releases, and what a recursive `chmod 700` leaves. */
-const modeGoingOnce = 0o700;
-const modeBits = 0o7777n;
 
 /** Best-effort records of a removal that is tried again and again stop here; a whole ADD takes about 8 KiB. */
 const notesBytesMax = 256 * 1024;
-
-const modeOf = ({ mode }: Pick<FileStat, 'mode'>): number => Number(mode & modeBits);
-
-export const isGoing = (stat: Pick<FileStat, 'mode'>): boolean => modeOf(stat) === modeGoing;
-
-/** The mark of an earlier release, or an innocent mode. */
-const mayBeGoing = (stat: Pick<FileStat, 'mode'>): boolean => modeOf(stat) === modeGoingOnce;
 
 export const corruptSuffix = '.corrupt';
 
@@ -172,8 +156,7 @@ export class Journal<R extends object> {
 
   /** A mode that no call of ours gives, in octal: it says nothing, and a person should know. */
   get strangeMode(): string | undefined {
-    const mode = modeOf(this.#stat());
-    return mode === modeAlive || mode === modeGoing || this.going ? undefined : mode.toString(8).padStart(4, '0');
+    return this.going ? undefined : strangeModeOf(this.#stat());
   }
 
   /** Nothing was ever written to it: what unlinked it was no removal. */

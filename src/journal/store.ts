@@ -10,8 +10,9 @@
 import { dirname, join } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { type Disk, isSystemError } from './disk.ts';
-import { closeQuietly, isGoing, JournalError, wholeWrite } from './journal.ts';
+import { closeQuietly, JournalError, wholeWrite } from './journal.ts';
 import { lock } from './lock.ts';
+import { isGoing } from './marks.ts';
 
 /** 64 random bits as 16 hex digits, a line; the first whole one counts. */
 const instancePattern = /^([0-9a-f]{16})\n/m;

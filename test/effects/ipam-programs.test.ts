@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { keyText } from '../../src/attachment.ts';
 import { defaultDeadlines } from '../../src/deadlines.ts';
+import { Away } from '../../src/effects/away.ts';
 import {
   addressStatus,
   checkAddress,
@@ -196,5 +197,21 @@ describe('a program that has moved since its ADD', () => {
     const path = own.write('pool', '');
     other.write('pool', '');
     expect(findProgram({ plan: { program: 'pool', path: [own.directory] }, elsewhere: [other.directory] })).toBe(path);
+  });
+});
+
+describe('a program that does not answer', () => {
+  it('kind 7: is waited for once by a recovery, whatever it is asked for next, until it is asked afresh', async () => {
+    const { own, asked } = pool('echo $CNI_COMMAND >> $D/asked; exec sleep 60');
+    const away = new Away(true);
+    const silent = { ...asked({ ipamMs: 50 }), away };
+    for (const again of ['', ' (asked a moment ago)']) {
+      const message = expect.stringContaining(`no answer in time; it was killed${again}`);
+      expect(await removeAddress(silent, given)).toMatchObject({ kind: 'failed', trouble: { code: 11, message } });
+    }
+    expect(own.read('asked')).toBe('DEL\n');
+    expect(away.forget()).toBe(true);
+    expect(await removeAddress(silent, given)).toMatchObject({ kind: 'failed' });
+    expect(own.read('asked')).toBe('DEL\nDEL\n');
   });
 });
