@@ -61,15 +61,13 @@ onRealSwitch('a sum of waits', (theSwitch) => {
   }
 
   describe('at a switch', () => {
-    test('kind 7: recover asks a database that hangs as often for six that are owed as for one', async () => {
-      await owed(1);
-      const one = await whilePaused(recovering);
-      await owed(5);
-      const six = await whilePaused(recovering);
-      expect(one.answer).toMatchObject({ exitCode: 3 });
-      expect(six.answer).toMatchObject({ exitCode: 3 });
-      expect(six.answer.json.attachments.filter(({ found }: { found: string }) => found === 'going')).toHaveLength(6);
-      expect(six.count).toBe(one.count);
+    test('kind 7: recover asks a database that hangs less often than there are owed', async () => {
+      await owed(6);
+      const { answer, count } = await whilePaused(recovering);
+      expect(answer).toMatchObject({ exitCode: 3 });
+      expect(answer.json.attachments.filter(({ found }: { found: string }) => found === 'going')).toHaveLength(6);
+      // For all at once, and once more at the end.
+      expect(count).toBeLessThan(6);
       expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 6, owed: 0 } });
       expectNothingLeft(await node().world());
     });
@@ -186,7 +184,7 @@ onRealSwitch('a sum of waits', (theSwitch) => {
       expect(second.json.left).toContain('another recovery is at work');
       go();
       const { exitCode, json } = await first;
-      expect({ exitCode, owed: json.owed }).toEqual({ exitCode: 0, owed: 0 });
+      expect({ exitCode, json }).toMatchObject({ ...ok, json: { removed: 2, kept: 0, owed: 0 } });
       expectNothingLeft(await node().world());
     });
 
