@@ -172,14 +172,19 @@ async function recoverAlone(words: Words, terminal: Terminal, machine: Machine):
   const isThere = machine.disk.lookup(dataDir) !== undefined;
   if (!isThere && !words.values.json) terminal.stdout(nothingIn(dataDir, machine.disk));
   if (words.values.boot && isThere) await whenSwitchAnswers(words, machine);
-  if (words.values['dry-run'] || !isThere) return await recoverAll(words, terminal, machine);
+  const found: Found = { attachments: new Map(), others: new Map() };
+  const round = () => recoverRound(words, terminal, machine, found);
+  if (words.values['dry-run'] || !isThere) {
+    await round();
+    return told(words, terminal, found);
+  }
   const me = {
     pid: machine.pid,
     since: machine.clock().toISOString(),
     command: `userspace ${terminal.args.join(' ')}`,
   };
-  const leased = await withLease(dataDir, me, () => recoverAll(words, terminal, machine));
-  if (leased.kind === 'done') return leased.value;
+  const leased = await withLease(dataDir, me, round);
+  if (leased.kind === 'done') return told(words, terminal, found);
   const message = `${leased.to}; it makes another round for this one`;
   return said(terminal, words.values.json ? json({ left: message, attachments: [] }) : `${message}\n`);
 }
@@ -200,11 +205,19 @@ async function whenSwitchAnswers({ values }: Words, machine: Machine): Promise<v
   }
 }
 
-async function recoverAll({ values }: Words, terminal: Terminal, machine: Machine): Promise<number> {
+/** Of all rounds: the later one knows better of what it still sees. */
+interface Found {
+  readonly attachments: Map<string, Recovered>;
+  readonly others: Map<string, KnownPort>;
+}
+
+async function recoverRound({ values }: Words, terminal: Terminal, machine: Machine, found: Found): Promise<void> {
   const { ovsdb, kubeconfig } = values;
   const host = machine.host({ ovsdb, path: machine.path, ...(kubeconfig && { kubeconfig: resolve(kubeconfig) }) });
-  const others: KnownPort[] = [];
   const colours = paint(terminal.interactive);
+  // What was owed in an earlier round, and is not seen any more, went meanwhile.
+  for (const [key, one] of found.attachments) if (isOwed(one)) found.attachments.delete(key);
+  found.others.clear();
   try {
     const attachments = await recover({
       ...machine,
@@ -215,16 +228,21 @@ async function recoverAll({ values }: Words, terminal: Terminal, machine: Machin
       asChecked,
       dryRun: values['dry-run'],
       ...(values.boot && !values['dry-run'] && { patienceMs: bootMs }),
-      others: (port) => others.push(port),
+      others: (port) => found.others.set(`${port.name} ${port.instance}`, port),
       progress: (one) => !values.json && terminal.stdout(recoveredLine(one, colours)),
     });
-    const counts = countsOf(attachments);
-    const dryRun = values['dry-run'];
-    terminal.stdout(values.json ? json({ attachments, others, dryRun, ...counts }) : summary(counts, dryRun, others));
-    return attachments.some(isOwed) ? exit.owed : exit.done;
+    for (const one of attachments) found.attachments.set(one.key, one);
   } finally {
     host.close();
   }
+}
+
+function told({ values }: Words, terminal: Terminal, found: Found): number {
+  const [attachments, others] = [[...found.attachments.values()], [...found.others.values()]];
+  const counts = countsOf(attachments);
+  const dryRun = values['dry-run'];
+  terminal.stdout(values.json ? json({ attachments, others, dryRun, ...counts }) : summary(counts, dryRun, others));
+  return attachments.some(isOwed) ? exit.owed : exit.done;
 }
 
 function countsOf(attachments: readonly Recovered[]) {

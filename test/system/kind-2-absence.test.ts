@@ -127,21 +127,6 @@ onRealSwitch('absence is proved', (theSwitch) => {
       expect(await pod.del()).toMatchObject(ok);
     });
 
-    test('kind 2: marks cleared, and the journal lost: the address is not given back while a port of that name and socket stands', async () => {
-      const { pod } = await attached();
-      await clearMarks(pod);
-      rmSync(pod.journal());
-      const { exitCode } = await pod.del();
-      const { ports, addresses } = await node().world();
-      expect({ exitCode, released: ports.length > 0 && addresses.length === 0 }).toEqual({
-        exitCode: 0,
-        released: false,
-      });
-      await theSwitch().vsctl('--if-exists', 'del-port', pod.portName());
-      expect(await pod.del()).toMatchObject(ok);
-      expectNothingLeft(await node().world());
-    });
-
     test('kind 2: a port with another owner’s marks in the place of ours stays when ours is deleted', async () => {
       const { pod } = await attached();
       const name = pod.portName();
