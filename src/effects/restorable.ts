@@ -5,6 +5,7 @@
 import { code, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
 import type { Call, Request } from '../machines/protocol.ts';
+import { askedBefore } from './away.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
 import { bridgeTroubles } from './preflight.ts';
@@ -49,13 +50,22 @@ async function daemonTrouble(
   state: Row | undefined,
   end: number,
 ): Promise<Trouble | undefined> {
-  const { cur_cfg: applied, next_cfg: asked } = state ?? {};
-  if (isBehind(state))
-    return later(`ovs-vswitchd has applied ${applied} of ${asked} changes: it is behind, or not running`);
-  if (ovs.isProvenAlive(plan.ovsdb)) return undefined;
-  const [, raised] = await ovs.read(plan, [raiseNextCfg, selectSwitch], end);
-  const alive = await letGo(ovs, plan, Number(raised?.rows?.[0]?.next_cfg), end);
-  if (alive.kind === 'failed') return later('ovs-vswitchd does not apply changes: is it running?');
-  ovs.proveAlive(plan.ovsdb);
-  return undefined;
+  const known = ovs.daemonOf(plan);
+  if (known === 'alive' && !isBehind(state)) return undefined;
+  if (known instanceof Error) return later(known.message);
+  const wanted = isBehind(state) ? state : await raised(ovs, plan, end);
+  const caughtUp = await letGo(ovs, plan, Number(wanted?.next_cfg), end);
+  if (caughtUp.kind === 'ok') {
+    ovs.noteDaemon(plan, 'alive');
+    return undefined;
+  }
+  const seen = `ovs-vswitchd has applied ${state?.cur_cfg} of ${wanted?.next_cfg} changes`;
+  const trouble = `${seen}: it is behind, or not running`;
+  ovs.noteDaemon(plan, new Error(askedBefore(trouble)));
+  return later(trouble);
+}
+
+async function raised(ovs: Switch, plan: Request['plan'], end: number): Promise<Row | undefined> {
+  const [, root] = await ovs.read(plan, [raiseNextCfg, selectSwitch], end);
+  return root?.rows?.[0];
 }

@@ -34,6 +34,7 @@ export class Switch {
   readonly #elsewhere: string | undefined;
   readonly #away: Away;
   readonly #sessions = new Map<string, Session>();
+  readonly #alive = new Set<string>();
   /** The database that was asked last. */
   #asked = '';
 
@@ -61,10 +62,14 @@ export class Switch {
     return await this.#asking(plan, call.end, (session) => session.fenced(fence, operations, call.end));
   }
 
-  /** Databases whose ovs-vswitchd was seen to apply a change: asked once by a host, which lives as long as a call or a recovery. */
-  readonly #proven = new Set<string>();
-  isProvenAlive = (ovsdb: string): boolean => this.#proven.has(ovsdb);
-  proveAlive = (ovsdb: string): void => void this.#proven.add(ovsdb);
+  /** Whether ovs-vswitchd was seen to apply a change, or not: asked once by a host, which lives as long as a call or a recovery. */
+  daemonOf = ({ ovsdb }: Asked): 'alive' | Error | undefined =>
+    this.#away.known(`ovs-vswitchd of ${ovsdb}`) ?? (this.#alive.has(ovsdb) ? 'alive' : undefined);
+
+  noteDaemon({ ovsdb }: Asked, seen: 'alive' | Error): void {
+    if (seen === 'alive') this.#alive.add(ovsdb);
+    else this.#away.note(`ovs-vswitchd of ${ovsdb}`, seen);
+  }
 
   /** A removal is tried again while the database is away for a moment. */
   async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
