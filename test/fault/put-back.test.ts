@@ -282,8 +282,8 @@ for (const one of shapes) {
             await putBack.answer;
             const answer = await del;
             refusal.end?.(node.world, one);
-            // What the switch did not let go of at once is owed.
-            if (isGoing(one, node.disk)) await node.recover();
+            // What its cause held up is owed. Else the put-back has seen the mark.
+            if (refusal.end && isGoing(one, node.disk)) await node.recover();
             const where = [placeText(place), waits];
             const left = leftOf(one, node).filter((thing) => !refusal.isSocketKept || !thing.startsWith('socket '));
             expect([...where, answer.kind, ...left, ...lawsBroken(node)]).toEqual([...where, 'ok']);
