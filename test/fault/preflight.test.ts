@@ -55,7 +55,9 @@ function expectGone(node: FakeNode, what: unknown): void {
 /** Held there, and come so far that a DEL finds its journal: one that comes earlier comes before the ADD. */
 async function heldAdd(node: FakeNode, place: Pick<Instant, 'step' | 'verb' | 'at'>, host: readonly HostFault[] = []) {
   const add = await heldAt(place, (watch) => node.add(one, { watch, host }));
-  await until(() => node.disk.spawn().lookup(journalOf(one)) !== undefined);
+  let turns = 0;
+  await until(() => node.disk.spawn().lookup(journalOf(one)) !== undefined || turns++ > 100);
+  if (turns > 100) throw new Error(`an ADD that waits ${placeText(place)} has no journal`);
   return add;
 }
 

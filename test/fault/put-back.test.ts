@@ -142,6 +142,9 @@ const refusals: readonly Refusal[] = [
   { title: 'nothing', fate: () => ({}) },
 ];
 
+/** Every refusal in every shape; otherwise each refusal's windows in one of them, in turn. */
+const everyWindow = process.env.CRASH_POINTS === 'all';
+
 const counted = { refusals: 0, windows: 0, ends: 0, nodes: 0, judged: 0, met: 0 };
 
 afterAll(() => {
@@ -213,6 +216,7 @@ for (const one of shapes) {
     `kind 1: a put-back (${one.mode} mode${one.pod ? ' in an emptyDir' : ''}) that is refused because %s`,
     (title, refusal) => {
       const { fate, isForeseen } = refusal;
+      const isTurn = everyWindow || fitting.indexOf(refusal) % shapes.length === shapes.indexOf(one);
 
       it('changes nothing that lives, leaves no more records each time, and comes true once the cause is gone', async () => {
         const node = await lost(one, refusal);
@@ -235,20 +239,23 @@ for (const one of shapes) {
         expect(wholeFaults(one, node)).toEqual([]);
       });
 
-      it('and dies in any window leaves it alive, or takes it away with the power; its DEL leaves nothing', async () => {
-        const found = await explore(await lost(one, refusal), 'recover', one, fate?.(one));
-        counted.windows += found.windows;
-        counted.ends += found.ends;
-        counted.nodes += found.crashes.length;
-        const faulty: string[] = [];
-        for (const crash of found.crashes) {
-          for (const fault of await faultsAfter(crash, one, refusal)) faulty.push(`${crash.how}: ${fault}`);
-          if (faulty.length >= 5) break;
-        }
-        expect(faulty).toEqual([]);
-      });
+      it.runIf(isTurn)(
+        'and dies in any window leaves it alive, or takes it away with the power; its DEL leaves nothing',
+        async () => {
+          const found = await explore(await lost(one, refusal), 'recover', one, fate?.(one));
+          counted.windows += found.windows;
+          counted.ends += found.ends;
+          counted.nodes += found.crashes.length;
+          const faulty: string[] = [];
+          for (const crash of found.crashes) {
+            for (const fault of await faultsAfter(crash, one, refusal)) faulty.push(`${crash.how}: ${fault}`);
+            if (faulty.length >= 5) break;
+          }
+          expect(faulty).toEqual([]);
+        },
+      );
 
-      it('and meets a DEL in any window leaves nothing, whichever of the two ends first', async () => {
+      it.runIf(isTurn)('and meets a DEL in any window leaves nothing, whichever of the two ends first', async () => {
         const places = await everyMomentIn(async (see) => {
           const node = await lost(one, refusal);
           const given = fate?.(one) ?? {};
@@ -282,8 +289,8 @@ for (const one of shapes) {
             await putBack.answer;
             const answer = await del;
             refusal.end?.(node.world, one);
-            // What the switch did not let go of at once is owed.
-            if (isGoing(one, node.disk)) await node.recover();
+            // What its cause held up is owed. Else the put-back has seen the mark.
+            if (refusal.end && isGoing(one, node.disk)) await node.recover();
             const where = [placeText(place), waits];
             const left = leftOf(one, node).filter((thing) => !refusal.isSocketKept || !thing.startsWith('socket '));
             expect([...where, answer.kind, ...left, ...lawsBroken(node)]).toEqual([...where, 'ok']);

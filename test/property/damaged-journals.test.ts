@@ -13,7 +13,7 @@ import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/wo
 afterAll(new VirtualTime().install());
 
 const everything = process.env.CRASH_POINTS === 'all';
-const runsOf = (usual: number): number => (everything ? usual * 50 : usual);
+const runsOf = (usual: number): number => (everything ? usual * 100 : usual);
 
 const base = { ifName: 'net1', deviceInfo: false } as const;
 const shapes: readonly Attachment[] = [
@@ -112,7 +112,7 @@ describe(withSeed('kind 2: a journal that was damaged behind its first record wh
         await expectGoneByDel(scene, 'DEL');
       },
     );
-    await fc.assert(property, { numRuns: runsOf(250) });
+    await fc.assert(property, { numRuns: runsOf(120) });
   });
 
   it('is read by recover --dry-run alone, which changes no byte of it', async () => {
@@ -140,7 +140,7 @@ describe(withSeed('kind 4: any mode that a chmod of the whole data directory can
       }
       await expectGoneByDel(scene, mode.toString(8));
     });
-    await fc.assert(property, { numRuns: runsOf(150) });
+    await fc.assert(property, { numRuns: runsOf(80) });
   });
 
   it('lets no removal be forgotten that has written a record: recovery completes it', async () => {
@@ -161,7 +161,7 @@ describe(withSeed('kind 4: any mode that a chmod of the whole data directory can
         expect(faultsOf(other, node)).toEqual([]);
       },
     );
-    await fc.assert(property, { numRuns: runsOf(80) });
+    await fc.assert(property, { numRuns: runsOf(50) });
   });
 
   it('but the mark itself, which stays whatever is called, and is paid by the next DEL, if its switch lets it', async () => {

@@ -18,11 +18,11 @@ import {
 import { type FakePort, switchDir } from '../support/fake-world.ts';
 import { withSeed } from '../support/seed.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, lawsBroken, leftOf } from '../support/world-checker.ts';
+import { faultsOf, lawsBroken, leftOf, recordsOf } from '../support/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 
-const numRuns = process.env.CRASH_POINTS === 'all' ? 20_000 : 200;
+const numRuns = process.env.CRASH_POINTS === 'all' ? 10_000 : 200;
 
 const counted = { events: 0, beside: 0, deaths: 0, owed: 0 };
 
@@ -41,6 +41,7 @@ class Scene {
   readonly node: FakeNode;
   readonly cast: ReturnType<typeof castOf>;
   #isNextAttached = false;
+  #isStrangerThere = false;
   #backup: FakePort | undefined;
 
   private constructor(mode: Mode, ipam: boolean) {
@@ -73,6 +74,8 @@ class Scene {
     this.node.now = new Date(this.node.now.getTime() + 300_000);
     const hadRow = this.#row !== undefined;
     await this.#happen(event);
+    if (this.#isStrangerThere)
+      expect([event, this.node.world.files.get(socketOf(this.cast.old))?.by]).toEqual([event, 'admin']);
     if (!this.#isNextAttached) return;
     const isLost = event.kind === 'lose next' || !hadRow;
     const { next } = this.cast;
@@ -107,9 +110,23 @@ class Scene {
         return this.#lose(next);
       case 'next comes back':
         return this.#restore();
+      case 'a stranger listens':
+        return this.#strangerListens();
       case 'ADD next':
         return await this.#attachNext();
     }
+  }
+
+  /** What is no attachment's: nothing names its socket. It comes when the removal of the old port is recorded. */
+  #strangerListens(): void {
+    const { old } = this.cast;
+    const { world, disk } = this.node;
+    const isRecorded = recordsOf(old, disk).some(
+      ({ step, verb, outcome }) => step === 'port' && verb === 'remove' && outcome?.kind === 'ok',
+    );
+    if (old.mode === 'server' || this.#isNextAttached || !isRecorded || world.files.has(socketOf(old))) return;
+    world.files.set(socketOf(old), { kind: 'socket', by: 'admin', text: 'theirs' });
+    this.#isStrangerThere = true;
   }
 
   async #attachNext(): Promise<void> {
@@ -119,14 +136,16 @@ class Scene {
     if (answer.kind === 'error') expect([7, 11]).toContain(answer.code);
     if (answer.kind !== 'ok') return;
     this.#isNextAttached = true;
+    this.#isStrangerThere = false;
     this.#listen(next);
   }
 
   /** Another tool deletes the row. */
   #lose(one: Attachment): void {
-    const { ports, bridges } = this.node.world;
+    const { ports, bridges, files } = this.node.world;
     const name = portOf(one);
     if (ports.get(name)?.by !== keyOf(one)) return;
+    if (files.get(`${switchDir}/${name}`)?.text === ports.get(name)?.uuid) files.delete(`${switchDir}/${name}`);
     ports.delete(name);
     for (const [bridge, found] of bridges)
       bridges.set(bridge, { ...found, ports: found.ports.filter((port) => port !== name) });
@@ -161,7 +180,7 @@ class Scene {
 
 type Event =
   | { readonly kind: 'DEL old' | 'recover' | 'GC' | 'ADD and DEL other'; readonly fate: Fate }
-  | { readonly kind: 'lose old' | 'lose next' | 'next comes back' | 'ADD next' };
+  | { readonly kind: 'lose old' | 'lose next' | 'next comes back' | 'ADD next' | 'a stranger listens' };
 
 const steps = ['address', 'socketDir', 'bridge', 'port', 'publication'] as const;
 
@@ -192,7 +211,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
-      kind: fc.constantFrom('lose old', 'lose next', 'next comes back', 'ADD next', 'ADD next' as const),
+      kind: fc.constantFrom('lose old', 'lose next', 'next comes back', 'ADD next', 'a stranger listens' as const),
     }),
   },
 );
@@ -202,14 +221,16 @@ describe(withSeed('kind 1: a removal that fails and is tried again at any moment
     const property = fc.asyncProperty(
       fc.constantFrom<Mode>('client', 'server'),
       fc.boolean(),
+      fc.boolean(),
       fates,
       fc.array(events, { minLength: 2, maxLength: 12, size: 'max' }),
       fc.boolean(),
-      async (mode, ipam, fate, later, oldFirst) => {
+      async (mode, ipam, strangerFirst, fate, later, oldFirst) => {
         const scene = await Scene.of(mode, ipam);
         // A runtime makes the next sandbox when it has asked for the removal of the old one.
-        const first: Event[] = [{ kind: 'DEL old', fate }, { kind: 'lose old' }, { kind: 'ADD next' }];
-        for (const event of [...first, ...later]) await scene.run(event);
+        const first: Event[] = [{ kind: 'DEL old', fate }, { kind: 'lose old' }];
+        const then: Event = { kind: strangerFirst ? 'a stranger listens' : 'ADD next' };
+        for (const event of [...first, then, ...later]) await scene.run(event);
         await scene.end(oldFirst);
       },
     );

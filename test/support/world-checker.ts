@@ -159,7 +159,7 @@ export function headerOf(one: Attachment, disk: SimulatedDisk): { boot: string }
 }
 
 /** The whole lines of an attachment's journal, as a person reads them: what a power cut or a rotten disk made of others is none. */
-export function recordsOf(one: Attachment, disk: SimulatedDisk): { kind: string; step?: string; verb?: string }[] {
+export function recordsOf(one: Attachment, disk: SimulatedDisk): SeenRecord[] {
   const text = contentOf(journalOf(one), disk.spawn());
   return (text ?? '')
     .split('\n')
@@ -167,7 +167,14 @@ export function recordsOf(one: Attachment, disk: SimulatedDisk): { kind: string;
     .flatMap((line) => readLine(line) ?? []);
 }
 
-function readLine(line: string): { kind: string; step?: string; verb?: string } | undefined {
+interface SeenRecord {
+  readonly kind: string;
+  readonly step?: string;
+  readonly verb?: string;
+  readonly outcome?: { readonly kind: string };
+}
+
+function readLine(line: string): SeenRecord | undefined {
   try {
     return JSON.parse(line);
   } catch {
