@@ -107,6 +107,19 @@ onRealSwitch('absence is proved', (theSwitch) => {
       }
     });
 
+    test('kind 2: a port of ours whose key cannot be read is not passed over: without a journal recover owes it and says so', async () => {
+      const [living, orphan] = [(await attached()).pod, (await attached({ ipam: undefined })).pod];
+      for (const pod of [living, orphan]) await theSwitch().vsctl('set', 'Port', pod.portName(), 'external_ids:key=x');
+      rmSync(orphan.journal());
+      const { exitCode, json } = await node().recover();
+      expect({ exitCode, json }).toMatchObject({ exitCode: 3, json: { kept: 1, owed: 1, removed: 0, restored: 0 } });
+      expect(JSON.stringify(json)).toContain(`del-port ${orphan.portName()}`);
+      await theSwitch().vsctl('del-port', orphan.portName());
+      expect(await node().recover()).toMatchObject({ ...ok, json: { kept: 1, owed: 0 } });
+      expect(await living.del()).toMatchObject(ok);
+      expect((await node().world()).ports).toEqual([]);
+    });
+
     test('kind 2: CHECK tells that the marks were cleared, recover keeps the port, a repeated ADD changes nothing, and DEL takes it away', async () => {
       const { pod, added } = await attached();
       await clearMarks(pod);
