@@ -55,7 +55,7 @@ interface Told {
   readonly socket?: string;
 }
 
-/** Nothing is told by what is no JSON: nobody could read it. */
+/** What is no JSON tells nothing: no reader could use it. */
 function read(text: string | undefined): Told {
   try {
     const told = JSON.parse(text ?? '{}');

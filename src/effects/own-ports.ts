@@ -50,7 +50,7 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
   const elsewhere = rows.map(marksOf).filter((found) => !isOwn(found, call));
   const byMarks = rows.filter((row) => isOwn(marksOf(row), call));
   const { byId, byName, device } = answersOf(sought, more);
-  // An administrator who wants to keep it marks it.
+  // An administrator keeps it by marking it.
   const recorded = byId && isFree(marksOf(byId)) ? [byId] : [];
   const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
   const settled = named && isSettled(sought, device, call);

@@ -133,7 +133,7 @@ async function isIts({ ovs, plan, state, others, call }: Remains, port: Row, dev
   const name = String(device.name);
   if (!isVhost(device) || port.name !== name || readUuids(port.interfaces).length !== 1) return false;
   const marks = readMap(device.external_ids);
-  // With marks it is another's, who will take care of it: ours and other tools' on the Port, the fork's on the Interface.
+  // With marks it is another's: ours and other tools' are on the Port, the fork's on the Interface.
   if (readMap(port.external_ids).owner !== undefined) return false;
   if (marks.owner !== undefined) {
     const [id, interfaceName] = [marks['container-id'], marks.interface];

@@ -40,7 +40,7 @@ const stderrTail = 2048;
 /** A grandchild may keep the pipes open for ever: what it says after its parent has ended is of no interest. */
 const drainMs = 500;
 
-/** A killed program is gone at once, unless the kernel holds it: then nobody waits for it. */
+/** A killed program is gone at once, unless the kernel holds it: then it is not waited for. */
 const deathMs = 1_000;
 
 /** Programs under way. */

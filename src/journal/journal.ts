@@ -173,7 +173,10 @@ export class Journal<R extends object> {
     return stat;
   }
 
-  /** It was at rest once, and the records do not say what has become of that (J5); a DEL's mark says nothing of what was lost. */
+  /**
+   * It was at rest once, and the records do not say it, nor what has become of that (J5). The mark does not say what there is to
+   * remove: a DEL sets it before it reads them.
+   */
   get #isCutShort(): boolean {
     return this.#disk.hasAttribute(this.fd) && this.#options.tells(this.#records) === undefined;
   }

@@ -195,7 +195,7 @@ export interface Request {
   readonly plan: Plan;
   readonly facts: Facts;
   /**
-   * Of a removal: the steps of which nobody ever said that they made something. Each is removed as far as that goes, and what cannot
+   * Of a removal: the steps of which nothing ever said that they made something. Each is removed as far as that goes, and what cannot
    * be is a warning and no debt: no retry could ever pay it.
    */
   readonly doubtful?: readonly Step[];

@@ -33,7 +33,7 @@ export interface KnownPort {
   readonly dataDir?: string;
 }
 
-interface RecoveryHost extends RemovalHost, Witness {
+export interface RecoveryHost extends RemovalHost, Witness {
   listPorts(database: Database, end: number): Promise<readonly KnownPort[]>;
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** What was away is asked again. @returns whether anything was */

@@ -140,9 +140,11 @@ const everyStep: readonly Step[] = ['address', 'socketDir', 'bridge', 'publicati
  * annotation is looked for only where a record or a port's marks tell of one: a server that is away must not hold up a DEL.
  */
 async function byWorld({ host, journal, known }: Removal, call: Call): Promise<Found> {
-  const { publication, ...others } = { ...known, ...planOfHeader(journal.records), key: known.key };
-  const isFresh = journal.records.length === 0 && !journal.damaged;
-  const isLikely = publication && !(isFresh && 'pod' in publication);
+  const written = planOfHeader(journal.records);
+  const { publication, ...others } = { ...known, ...written, key: known.key };
+  // An earlier try wrote down what there was to look for.
+  const isTold = journal.damaged || (written ? written.publication !== undefined : journal.records.length > 0);
+  const isLikely = publication && (isTold || !('pod' in publication));
   const recalled = await host.recall({ ...others, ...(isLikely && { publication }) }, call);
   if (recalled.kind !== 'known') return recalled;
   const { plan, instance } = recalled;

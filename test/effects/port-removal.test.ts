@@ -1,43 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ensureBridge } from '../../src/effects/bridge.ts';
 import { Unreachable } from '../../src/effects/ovsdb.ts';
 import { ensurePort } from '../../src/effects/port.ts';
 import { removePort } from '../../src/effects/port-removal.ts';
 import { isBehind, letGo, selectSwitch } from '../../src/effects/switch.ts';
 import type { Outcome } from '../../src/machines/protocol.ts';
-import { call, keyOf, type Scene, scene, soon, sought, troubleOf, type WholePlan } from '../support/effect-parts.ts';
-import { readSwitch } from '../support/world.ts';
-
-/** As a call of its own: its fence goes with it. */
-async function remove(s: Scene, plan: WholePlan, ours = call(), ovs = s.another()): Promise<Outcome> {
-  try {
-    return await removePort(ovs, sought(plan), ours);
-  } finally {
-    ovs.close();
-  }
-}
-const namesOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).ports.map(({ name }) => name);
-const socketOf = ({ port }: WholePlan) => join(port.directory, port.file);
-
-/** Bridge, directory and port of a plan; a client's application has made its socket. */
-async function attach(s: Scene, plan: WholePlan, ours = call()): Promise<void> {
-  const ovs = s.another();
-  mkdirSync(plan.port.directory, { recursive: true });
-  await ensureBridge(ovs, plan, plan.bridge, ours);
-  expect((await ensurePort(ovs, plan, plan.port, ours, s.deadlines)).kind).toBe('ok');
-  ovs.close();
-  if (plan.port.mode === 'client') await listenAt(socketOf(plan));
-}
-
-/** A socket file, as an application makes it. */
-async function listenAt(path: string): Promise<void> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  onTestFinished(() => void server.close());
-}
+import { call, keyOf, type Scene, scene, soon, sought, troubleOf } from '../support/effect-parts.ts';
+import { attach, attached, listenAt, namesOf, remove, setPort, socketOf } from '../support/port-parts.ts';
 
 /** Until somebody waits for ovs-vswitchd. */
 const waitIsAsked = ({ ovsdb }: Scene): Promise<void> =>
@@ -46,19 +17,6 @@ const waitIsAsked = ({ ovsdb }: Scene): Promise<void> =>
       if (JSON.stringify(params).includes('"wait"')) setImmediate(resolve);
       return undefined;
     };
-  });
-
-async function attached(changes: Parameters<Scene['plan']>[0] = {}) {
-  const s = await scene();
-  const plan = s.plan(changes);
-  await attach(s, plan);
-  return { s, plan };
-}
-
-const setPort = ({ ovsdb }: Scene, name: string, row: object) =>
-  ovsdb.database.transact([{ op: 'update', table: 'Port', where: [['name', '==', name]], row }], {
-    ownsLock: () => true,
-    waitedMs: 0,
   });
 
 describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode) => {
@@ -188,72 +146,6 @@ describe('a socket file', () => {
     s.ovs.close();
     expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(false);
-  });
-});
-
-describe('kind 2: a port whose marks another tool has cleared', () => {
-  const uncertain = { external_ids: ['map', []] };
-
-  it.each(['client', 'server'] as const)('goes by the _uuid that the journal has, in %s mode', async (mode) => {
-    const s = await scene();
-    const plan = s.plan({ port: { mode } });
-    const ovs = s.another();
-    mkdirSync(plan.port.directory, { recursive: true });
-    await ensureBridge(ovs, plan, plan.bridge, call());
-    const made = await ensurePort(ovs, plan, plan.port, call(), s.deadlines);
-    ovs.close();
-    const facts = { port: made.kind === 'ok' ? (made.facts as { uuid: string; ofport: number }) : { goneAt: 0 } };
-    setPort(s, plan.port.name, uncertain);
-    expect(await removePort(s.another(), sought(plan, facts), call())).toMatchObject({ kind: 'ok' });
-    expect(await namesOf(s)).toEqual([]);
-  });
-
-  it('goes by its name with its socket where no row is recorded', async () => {
-    const { s, plan } = await attached();
-    setPort(s, plan.port.name, uncertain);
-    expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
-    expect(await namesOf(s)).toEqual([]);
-  });
-
-  it('is left, and owed, where nothing tells whose it is', async () => {
-    const { s, plan } = await attached({ port: { mode: 'server' } });
-    setPort(s, plan.port.name, uncertain);
-    expect(await remove(s, plan)).toMatchObject({ kind: 'failed', trouble: { code: 11 } });
-    expect(await namesOf(s)).toEqual([plan.port.name]);
-  });
-
-  it('is another’s where the journal of a living attachment names its socket, and so is the socket', async () => {
-    const { s, plan } = await attached();
-    setPort(s, plan.port.name, uncertain);
-    const outcome = await remove(s, plan, call(5_000, { isAnothersSocket: (socket) => socket === socketOf(plan) }));
-    expect(outcome).toMatchObject({ kind: 'ok' });
-    expect(await namesOf(s)).toEqual([plan.port.name]);
-    expect(existsSync(socketOf(plan))).toBe(true);
-  });
-});
-
-describe('kind 1: what an earlier try of a removal has done', () => {
-  it('is not done again: the name and the socket may be the next sandbox’s by now', async () => {
-    const { s, plan } = await attached();
-    const again = sought(plan, { port: { goneAt: 7 } });
-    expect(await removePort(s.another(), again, call())).toEqual({ kind: 'ok', facts: { goneAt: 7 } });
-    expect(await namesOf(s)).toEqual([plan.port.name]);
-    expect(existsSync(socketOf(plan))).toBe(true);
-  });
-
-  it('does not make the address of a port wait for a database that never had the port', async () => {
-    const { s, plan } = await attached();
-    expect(await letGo(s.another(), plan, 1_000_000, soon())).toEqual({ kind: 'ok' });
-  });
-});
-
-describe('kind 1: a socket that no application of ours can have made', () => {
-  it('stays in a directory that others share, row or no row', async () => {
-    const { s, plan } = await attached();
-    const stays = { ...plan, port: { ...plan.port, socketStays: true as const } };
-    expect(await remove(s, stays)).toMatchObject({ kind: 'ok' });
-    expect(await namesOf(s)).toEqual([]);
-    expect(existsSync(socketOf(plan))).toBe(true);
   });
 });
 

@@ -150,7 +150,7 @@ describe('DEL of which a step fails', () => {
     expect([isGoing(one, node.disk), isGoing(stranger, node.disk)]).toEqual([true, true]);
     const order: string[] = [];
     const watch = ({ step, plan, at }: Instant) =>
-      void (step === 'port' && at === 'after' && order.push(`${plan.key.containerId} ${plan.key.ifName}`));
+      void (step === 'port' && at === 'after' && order.push(`${plan?.key.containerId} ${plan?.key.ifName}`));
     expect(await node.del(third, { watch })).toMatchObject(ok);
     expect(order).toEqual([third, one, stranger].map(({ containerId, ifName }) => `${containerId} ${ifName}`));
     for (const each of [one, stranger, third]) expect(leftOf(each, node)).toEqual([]);

@@ -9,7 +9,7 @@ import { loseAll } from '../support/choices.ts';
 import { diskKindsOf, fork, watched } from '../support/crash-points.ts';
 import type { Instant } from '../support/fake-host.ts';
 import { type Answer, type Attachment, dataDir, FakeNode, journalOf, podA } from '../support/fake-node.ts';
-import { Gate, momentsIn, placeText, until } from '../support/gate.ts';
+import { heldAt, momentsIn, placeText, until } from '../support/gate.ts';
 import { withSeed } from '../support/seed.ts';
 import type { SimulatedDisk } from '../support/simulated-disk.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
@@ -39,14 +39,6 @@ const tryAgain = { kind: 'error', code: 11 };
 function expectGone(node: FakeNode, ...all: readonly Attachment[]): void {
   expect(all.flatMap((each) => leftOf(each, node))).toEqual([]);
   expect(lawsBroken(node)).toEqual([]);
-}
-
-/** Starts a call and holds it there. */
-async function heldAt(place: Instant, call: (watch: (instant: Instant) => Promise<void>) => Promise<Answer>) {
-  const gate = new Gate(place);
-  const answer = call(gate.watch);
-  await gate.reached;
-  return { answer, open: () => gate.open() };
 }
 
 /** Runs something right before the so-many-th call on the disk. */

@@ -1,6 +1,7 @@
 /** A journal that is not there, or not what it was: what was made is found by key and marks. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { encode, type Stamped } from '../../src/journal/record.ts';
+import { bytesOf, rewrite } from '../support/damage.ts';
 import { type Attachment, FakeNode, journalOf, podA } from '../support/fake-node.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 import { faultsOf, lawsBroken, leftOf, othersThan, recordsOf } from '../support/world-checker.ts';
@@ -18,21 +19,6 @@ async function attached(one: Attachment): Promise<FakeNode> {
   expect(await node.add({ ...one, ifName: 'net2' })).toMatchObject({ kind: 'ok' });
   expect(await node.add(one)).toMatchObject({ kind: 'ok' });
   return node;
-}
-
-function bytesOf(one: Attachment, { disk }: FakeNode): Uint8Array {
-  const process = disk.spawn();
-  return process.read(process.open(journalOf(one), 'r'));
-}
-
-/** As root with an editor, or a disk that rots. */
-function rewrite(one: Attachment, { disk }: FakeNode, bytes: Uint8Array): void {
-  const process = disk.spawn();
-  const fd = process.open(journalOf(one), 'a+', 0o600);
-  process.truncate(fd, 0);
-  process.write(fd, bytes);
-  process.fsync(fd);
-  process.processDeath();
 }
 
 /** Of another version: its header tells no plan of ours. */
@@ -116,6 +102,31 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
     const node = await attached(one);
     rewriteInWordsOfThen(one, node);
     expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+});
+
+describe('kind 2: a journal that was cut to its first record while its attachment lives', () => {
+  it('is known to be damaged although DEL marks it before it reads it: the annotation goes too', async () => {
+    const one: Attachment = { ...(shapes[1] as Attachment), pod: 'app', socketfile: 'vhost.sock' };
+    const node = new FakeNode().withNetns(one);
+    expect(await node.add(one)).toMatchObject({ kind: 'ok' });
+    const whole = bytesOf(one, node);
+    rewrite(one, node, whole.subarray(0, whole.indexOf(0x0a) + 1));
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+});
+
+describe('kind 1: DEL of what was never attached', () => {
+  it('writes nothing to the pod that it names, nor does the next one when the first was killed', async () => {
+    const one: Attachment = { ...(shapes[1] as Attachment), pod: 'app' };
+    const node = new FakeNode().withNetns(one);
+    const before = node.world.pods.get('pods/app');
+    const killed = { step: 'address', verb: 'remove', how: 'crash' } as const;
+    expect(await node.del(one, { host: [killed] })).toEqual({ kind: 'crashed' });
+    expect(await node.del(one)).toMatchObject({ kind: 'ok' });
+    expect(node.world.pods.get('pods/app')).toEqual(before);
     expect(leftOf(one, node)).toEqual([]);
   });
 });

@@ -65,7 +65,11 @@ export async function explore(from: FakeNode, verb: Verb, one: Attachment, fate:
   const answer = await end.call(verb, one, {
     ...fate,
     through: (disk) => watched(disk, (name, torn) => collection.onDiskCall(name, torn)),
-    watch: ({ step, verb: doing, at }) => collection.see(`${at} ${doing} ${step}`, at !== 'before'),
+    watch: async (instant, world) => {
+      const { step, verb: doing, at } = instant;
+      collection.see(`${at} ${doing} ${step}`, doing !== 'find' && at !== 'before');
+      await fate.watch?.(instant, world);
+    },
   });
   collection.see('before the answer', true);
   return { answer, end, ...collection.result };

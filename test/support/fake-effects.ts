@@ -1,9 +1,10 @@
 /**
- * Each step's ensure, remove and find on a FakeWorld: the same promises as src/effects, without its system calls.
+ * Each step's ensure, remove and find on a FakeWorld: the same promises as src/effects, without its system calls. (The port's:
+ * fake-ports.ts.)
  *
  * `half` is called where the real effect stands between two of its own changes.
  */
-import { code, keyHash, keyText, owner, type Trouble } from '../../src/attachment.ts';
+import { code, keyHash, keyText } from '../../src/attachment.ts';
 import type {
   AnnotationPlan,
   Call,
@@ -12,71 +13,34 @@ import type {
   FilePlan,
   Outcome,
   Plan,
-  PortPlan,
   Request,
   Step,
 } from '../../src/machines/protocol.ts';
-import { type FakeFile, type FakePod, type FakePort, type FakeWorld, switchDir } from './fake-world.ts';
+import { drift, FakePorts, failed, type Half, ok } from './fake-ports.ts';
+import type { FakeFile, FakePod, FakeWorld } from './fake-world.ts';
 
-type Half = () => Promise<void>;
 type Annotations = { readonly [name: string]: string | null };
 
 /** Of a pod: an array with one entry for each interface. */
 const dataName = 'userspace/configuration-data';
 
-const ok: Outcome = { kind: 'ok' };
-const failed = (number: number, message: string): Extract<Outcome, { kind: 'failed' }> => ({
-  kind: 'failed',
-  trouble: { code: number, message },
-});
-const drift = (message: string): Outcome => failed(code.drift, message);
-
-const socketOf = ({ directory, file }: PortPlan): string => `${directory}/${file}`;
-
 export class FakeEffects {
+  readonly ports: FakePorts;
   readonly #world: FakeWorld;
 
   constructor(world: FakeWorld) {
     this.#world = world;
+    this.ports = new FakePorts(world);
   }
 
   async act(request: Request, call: Call, half: Half): Promise<Outcome> {
     const { step, verb, plan, facts } = request;
     if (verb === 'find') return this.#find(step, plan, facts, call);
-    if (verb === 'restore') return await this.#restorePort(plan, call, half);
-    if (verb === 'withdraw') return this.#withdrawPort(facts);
+    if (verb === 'restore') return plan.port ? await this.ports.restore(plan, plan.port, call, half) : ok;
+    if (verb === 'withdraw') return plan.port ? this.ports.withdraw(facts) : ok;
     return verb === 'ensure'
       ? await this.#ensure(step, plan, facts, call, half)
       : await this.#remove(step, plan, facts, call, half);
-  }
-
-  /** By its marks, by the row that the journal has, or by its name with its socket where the marks were cleared. */
-  ownPorts(plan: Plan, call: Call, facts: Facts = {}): [string, FakePort][] {
-    const id = facts.port && 'uuid' in facts.port ? facts.port.uuid : undefined;
-    const isMarked = ({ marks }: FakePort) =>
-      marks.owner === owner && marks.key === keyText(plan.key) && isOfDirectory(marks, call);
-    const isBare = (name: string, { marks, mode }: FakePort) =>
-      marks.owner === undefined && name === plan.port?.name && mode === 'client';
-    return [...this.#world.ports].filter(
-      ([name, port]) => isMarked(port) || (id !== undefined && port.uuid === id) || isBare(name, port),
-    );
-  }
-
-  /** The instance of another data directory that has a port of this key. */
-  foreignPort(plan: Plan, call: Call): string | undefined {
-    const foreign = [...this.#world.ports.values()].find(
-      ({ marks }) => marks.owner === owner && marks.key === keyText(plan.key) && !isOfDirectory(marks, call),
-    );
-    return foreign?.marks.instance;
-  }
-
-  /** Who holds the name or the socket of this port, if it is not the attachment itself. */
-  portTroubles(plan: Plan, port: PortPlan, call: Call): Trouble[] {
-    const isOwn = ({ marks }: FakePort) => marks.key === keyText(plan.key) && isOfDirectory(marks, call);
-    const holds = (name: string, { marks }: FakePort) => name === port.name || marks.socket === socketOf(port);
-    const holder = [...this.#world.ports].find(([name, other]) => holds(name, other) && !isOwn(other));
-    if (!holder) return [];
-    return [{ code: code.invalidConfig, message: `"${port.name}" is held by "${holder[1].marks.key}"` }];
   }
 
   async #ensure(step: Step, plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
@@ -95,7 +59,7 @@ export class FakeEffects {
         return { kind: 'ok', facts: { created: true, ours: true } };
       }
       case 'port':
-        return plan.port ? await this.#ensurePort(plan, plan.port, call, half) : ok;
+        return plan.port ? await this.ports.ensure(plan, plan.port, call, half) : ok;
       case 'publication': {
         if (!plan.publication) return ok;
         if ('pod' in plan.publication) return await this.#annotate(plan, plan.publication, facts, half);
@@ -123,7 +87,7 @@ export class FakeEffects {
     const { files } = this.#world;
     switch (step) {
       case 'address':
-        return plan.address ? this.#release(plan.request) : ok;
+        return plan.address ? this.#release(plan.request, facts) : ok;
       case 'socketDir': {
         if (!plan.socketDir) return ok;
         const { own, hold, link } = plan.socketDir;
@@ -141,7 +105,7 @@ export class FakeEffects {
         return ok;
       }
       case 'port':
-        return await this.#removePort(plan, facts, call, half);
+        return await this.ports.remove({ plan, facts }, call, half);
       case 'publication': {
         if (!plan.publication) return ok;
         if ('pod' in plan.publication) return await this.#forgetAnnotation(plan, plan.publication, facts, half);
@@ -171,9 +135,10 @@ export class FakeEffects {
         if (socketDir?.link && files.get(socketDir.link)?.kind !== 'symlink') return drift('the symlink is gone');
         return !socketDir?.own || files.has(`${socketDir.own}/${socketDir.hold}`) ? ok : drift('the hold file is gone');
       case 'bridge':
+        if (plan.bridge && this.ports.bridgeTroubles(plan.bridge.name).length > 0) return drift('it is no "netdev"');
         return !plan.bridge || bridges.has(plan.bridge.name) ? ok : drift('the bridge is gone');
       case 'port':
-        return port ? this.#findPort({ plan, facts }, port, call) : ok;
+        return port ? this.ports.find({ plan, facts }, port, call) : ok;
       case 'publication': {
         if (publication && 'pod' in publication) return this.#findAnnotation(plan, publication);
         const file = publication && files.get(`${publication.directory}/${publication.file}`);
@@ -250,7 +215,12 @@ export class FakeEffects {
     return { kind: 'ok', facts: { ips: [{ address: `192.0.2.${host}/24` }], routes: [] } };
   }
 
-  #release(text: CallText): Outcome {
+  /** Once ovs-vswitchd has let go of the port. */
+  #release(text: CallText, { port }: Facts): Outcome {
+    const goneAt = port && 'goneAt' in port ? port.goneAt : 0;
+    const { curCfg, nextCfg } = this.#world;
+    if (curCfg < goneAt && goneAt <= nextCfg)
+      return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet');
     const address = this.#addressOf(text);
     if (address !== undefined) this.#world.addresses.delete(address);
     return ok;
@@ -286,104 +256,6 @@ export class FakeEffects {
     return failed(code.tryAgainLater, `"${own}" is removed again and again`);
   }
 
-  async #ensurePort(plan: Plan, port: PortPlan, call: Call, half: Half): Promise<Outcome> {
-    const { ports, bridges, files } = this.#world;
-    const socket = socketOf(port);
-    const taken = [...ports].some(([name, { marks }]) => name === port.name || marks.socket === socket);
-    if (taken) return { ...failed(code.invalidConfig, `"${port.name}" belongs to another port`), made: 'nothing' };
-    const bridge = bridges.get(port.bridge);
-    if (!bridge) {
-      return { kind: 'displaced', trouble: { code: code.tryAgainLater, message: `bridge "${port.bridge}" went away` } };
-    }
-    const uuid = this.#world.newUuid();
-    const by = keyText(plan.key);
-    const { bridge: _, name, mode, directory, vlan, link } = port;
-    const ours = {
-      owner,
-      instance: call.instance,
-      key: by,
-      bridge: port.bridge,
-      mode,
-      directory,
-      socket,
-      ...(link && { link }),
-      ...(call.dataDir && { 'data-dir': call.dataDir }),
-      ...(call.begun && { begun: call.begun }),
-    };
-    ports.set(name, { uuid, by, mode, tag: vlan.tag, marks: { ...port.marks, ...ours } });
-    bridges.set(port.bridge, { ...bridge, ports: [...bridge.ports, name] });
-    if (mode === 'client') {
-      await half();
-      return { kind: 'ok', facts: { uuid, ofport: 1 } };
-    }
-    const made: FakeFile = { kind: 'socket', by, text: uuid };
-    files.set(`${switchDir}/${name}`, made);
-    await half();
-    if (!files.has(directory)) return failed(code.io, `ENOENT: "${directory}"`);
-    files.delete(`${switchDir}/${name}`);
-    files.set(socket, made);
-    return { kind: 'ok', facts: { uuid, ofport: 1, switchSocket: `${switchDir}/${name}` } };
-  }
-
-  async #restorePort(plan: Plan, call: Call, half: Half): Promise<Outcome> {
-    const { port } = plan;
-    const [own] = this.ownPorts(plan, call);
-    if (!port || !own) return port ? await this.#ensurePort(plan, port, call, half) : ok;
-    if (port.mode === 'client') return ok;
-    const made = this.#world.files.get(`${switchDir}/${own[0]}`);
-    if (!made) return failed(code.io, 'ENOENT: the switch made no socket');
-    await half();
-    this.#world.files.delete(`${switchDir}/${own[0]}`);
-    this.#world.files.set(socketOf(port), made);
-    return ok;
-  }
-
-  /** The row that a failed put-back made, and nothing else. */
-  #withdrawPort({ port }: Facts): Outcome {
-    for (const [name, { uuid }] of this.#world.ports)
-      if (port && 'uuid' in port && uuid === port.uuid) this.#dropPort(name);
-    return ok;
-  }
-
-  #dropPort(name: string): void {
-    this.#world.ports.delete(name);
-    for (const [bridge, found] of this.#world.bridges) {
-      if (!found.ports.includes(name)) continue;
-      this.#world.bridges.set(bridge, { ...found, ports: found.ports.filter((other) => other !== name) });
-    }
-  }
-
-  /** Sockets before rows; one that another row or the journal of a living attachment names is not ours any more. */
-  async #removePort(plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
-    if (facts.port && 'goneAt' in facts.port) return { kind: 'ok', facts: facts.port };
-    const own = this.ownPorts(plan, call, facts);
-    const names = new Set(own.map(([name]) => name));
-    const claimed = [...this.#world.ports].filter(([name]) => !names.has(name)).map(([, { marks }]) => marks.socket);
-    const sockets = own.map(([, { marks }]) => marks.socket ?? '');
-    if (plan.port) sockets.push(socketOf(plan.port));
-    const isKept = (socket: string) =>
-      plan.port?.socketStays || claimed.includes(socket) || call.isAnothersSocket?.(socket);
-    for (const socket of sockets) if (!isKept(socket)) this.#unlink(socket, 'socket');
-    await half();
-    for (const [name] of own) {
-      this.#unlink(`${switchDir}/${name}`, 'socket');
-      this.#dropPort(name);
-    }
-    return ok;
-  }
-
-  #findPort({ plan, facts }: { plan: Plan; facts: Facts }, port: PortPlan, call: Call): Outcome {
-    const [own] = this.ownPorts(plan, call, facts);
-    if (!own) return drift(`port "${port.name}" is gone`);
-    if (own[1].marks.owner === undefined) return drift('its marks are gone');
-    if (own[1].tag !== port.vlan.tag) return drift(`tag is ${own[1].tag} instead of ${port.vlan.tag}`);
-    if (!this.#world.bridges.get(port.bridge)?.ports.includes(own[0])) return drift(`it is not on "${port.bridge}"`);
-    if (port.mode === 'server' && this.#world.files.has(`${switchDir}/${own[0]}`))
-      return drift('the socket was made again');
-    if (port.mode === 'server' && this.#world.files.get(socketOf(port))?.kind !== 'socket') return drift('no socket');
-    return ok;
-  }
-
   async #replace(path: string, temporary: string, by: string, text: string, half: Half): Promise<void> {
     const { files } = this.#world;
     files.set(temporary, { kind: 'file', by, text });
@@ -410,6 +282,3 @@ function entriesOf({ annotations }: FakePod): { containerId: string; ifName: str
 function ipamHolder({ stdin, env }: CallText): string {
   return `${JSON.parse(stdin).name}:${env.CNI_CONTAINERID}:${env.CNI_IFNAME}`;
 }
-
-const isOfDirectory = (marks: FakePort['marks'], { instance, dataDir }: Call): boolean =>
-  marks.instance === instance || (dataDir !== undefined && marks['data-dir'] === dataDir);

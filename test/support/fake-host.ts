@@ -5,27 +5,42 @@
  * Owns: the meaning of each effect, and the faults. Does not own: the truth (fake-world.ts), the judgement (world-checker.ts).
  * An effect that the real node makes in more than one system call or transaction has a `during`: half of it is done.
  */
-import { code, configDataName, holdFileName, keyText, owner, type Trouble } from '../../src/attachment.ts';
+import { code, keyText, owner, type PodRef, type Trouble } from '../../src/attachment.ts';
 import { remainingMs } from '../../src/deadlines.ts';
 import type { Host } from '../../src/effects/host.ts';
-import type { Call, Outcome, Plan, Recalled, Request, Step, Verb } from '../../src/machines/protocol.ts';
+import type {
+  Call,
+  Facts,
+  Outcome,
+  Plan,
+  PodPlace,
+  Recalled,
+  Request,
+  Step,
+  Verb,
+} from '../../src/machines/protocol.ts';
 import { FakeEffects } from './fake-effects.ts';
-import { emptyDir, type FakePort, type FakeWorld, sharedDir, switchDir } from './fake-world.ts';
+import type { Half } from './fake-ports.ts';
+import type { FakeWorld } from './fake-world.ts';
 import { Crash } from './simulated-disk.ts';
 
 type Moment = 'before' | 'during' | 'after';
 
+/** What is asked of the node beside the steps; each a `find`. */
+type Question = 'lookup' | 'preflight' | 'recall' | 'restorable';
+
 /** A moment of one effect at which a process can die, a test look, or another process come between. */
 export interface Instant {
-  readonly step: Step | 'preflight' | 'recall';
+  readonly step: Step | Question;
   readonly verb: Verb;
   readonly at: Moment;
-  readonly plan: Plan;
+  /** Absent where none is made yet. */
+  readonly plan?: Plan;
 }
 
 /** What goes wrong with one step and verb: the first time it is tried, or always. */
 export interface HostFault {
-  readonly step: Step | 'preflight' | 'recall';
+  readonly step: Step | Question;
   readonly verb: Verb;
   /** An answer with this code; no answer until the effect's time is up; the death of the process. */
   readonly how: { readonly code: number } | 'hang' | 'crash';
@@ -34,13 +49,17 @@ export interface HostFault {
   readonly forever?: boolean;
 }
 
-/** Half of the effect is done, and that is all. */
-class Half extends Error {}
+/** Half of the effect is done, and that is all; with what it knows to have made. */
+class HalfDone extends Error {
+  constructor(readonly facts: Facts[keyof Facts] | undefined) {
+    super('half of it is done');
+  }
+}
 
 interface Options {
   readonly faults?: readonly HostFault[];
-  /** Told of every instant, and waited for. */
-  readonly watch?: (instant: Instant) => void | Promise<void>;
+  /** Told of every instant, and waited for; it may change the world. */
+  readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
   /** The process dies with its host. */
   readonly died?: () => void;
 }
@@ -63,13 +82,7 @@ export class FakeHost {
   get asHost(): Host {
     return {
       perform: (request, call) => this.#perform(request, call),
-      lookUpPod: async (_, ref) => {
-        const pod = this.#world.pods.get(`${ref.namespace}/${ref.name}`);
-        if (pod === undefined || (ref.uid !== undefined && ref.uid !== pod.uid)) {
-          return [{ code: code.tryAgainLater, message: `there is no pod ${ref.name}` }];
-        }
-        return { pod: { ...ref, uid: pod.uid }, volume: { kind: 'emptyDir' }, mountPath: '/var/lib/cni/usrcni' };
-      },
+      lookUpPod: (_, ref, call) => this.#lookUpPod(ref, call),
       preflight: (plan, _dataDir, call) => this.#preflight(plan, call),
       recall: (known, call) => this.#recall(known, call),
       readNetns: (path) => {
@@ -80,20 +93,9 @@ export class FakeHost {
         const now = this.#world.netns.get(path);
         return now === file ? 'alive' : 'gone';
       },
-      isPortLost: async ({ plan, facts }, call) => {
-        if (!plan.port) return false;
-        const [own] = this.#effects.ownPorts(plan, call, facts);
-        if (!own) return true;
-        const { mode, directory, file, name } = plan.port;
-        if (mode === 'client') return false;
-        return this.#world.files.has(`${switchDir}/${name}`) || !this.#world.files.has(`${directory}/${file}`);
-      },
-      restoreTrouble: async ({ plan, facts }, call) => {
-        const bridge = this.#world.bridges.get(plan.bridge?.name ?? '');
-        if (!bridge && !(facts.bridge?.ours ?? facts.bridge?.created))
-          return { code: code.tryAgainLater, message: `bridge "${plan.bridge?.name}" is gone, and not ours to make` };
-        return plan.port && this.#effects.portTroubles(plan, plan.port, call)[0];
-      },
+      isPortLost: async (sought, call) => this.#effects.ports.isLost(sought, call),
+      restoreTrouble: async (sought, call) =>
+        (await this.#asked('restorable', call, sought.plan)) ?? this.#effects.ports.restoreTrouble(sought, call),
       forgetAway: () => false,
       collectAddresses: async (_, { stdin }, toldOf) => {
         const told = JSON.parse(toldOf(stdin));
@@ -129,13 +131,15 @@ export class FakeHost {
       const fault = this.#take(step, verb);
       await this.#pass(instant('before'));
       if (fault && (fault.at ?? 'before') === 'before') return await this.#strike(fault, call);
-      const outcome = await this.#act(request, call, async () => {
+      const outcome = await this.#act(request, call, async (made) => {
         await this.#pass(instant('during'));
         if (fault?.at !== 'during') return;
         if (fault.how === 'crash') await this.#strike(fault, call);
-        throw new Half();
+        throw new HalfDone(made);
       });
-      if (fault) return await this.#strike(fault, call);
+      // After it there was no answer, and so nothing is known of it.
+      const known = fault?.at === 'during' && outcome.kind === 'ok' ? outcome.facts : undefined;
+      if (fault) return { ...(await this.#strike(fault, call)), ...(known && { facts: known }) };
       await this.#pass(instant('after'));
       return outcome;
     } finally {
@@ -143,16 +147,16 @@ export class FakeHost {
     }
   }
 
-  async #act(request: Request, call: Call, half: () => Promise<void>): Promise<Outcome> {
+  async #act(request: Request, call: Call, half: Half): Promise<Outcome> {
     try {
       return await this.#effects.act(request, call, half);
     } catch (error) {
-      if (error instanceof Half) return { kind: 'ok' };
+      if (error instanceof HalfDone) return { kind: 'ok', ...(error.facts && { facts: error.facts }) };
       throw error;
     }
   }
 
-  async #strike(fault: HostFault, call: Call): Promise<Outcome> {
+  async #strike(fault: HostFault, call: Pick<Call, 'end'>): Promise<Outcome> {
     if (fault.how === 'crash') throw this.#die(`killed ${fault.at ?? 'before'} ${fault.verb} ${fault.step}`);
     if (fault.how === 'hang') await new Promise((resolve) => setTimeout(resolve, remainingMs(call.end)));
     const answer = fault.how === 'hang' ? code.tryAgainLater : fault.how.code;
@@ -173,7 +177,7 @@ export class FakeHost {
 
   async #pass(instant: Instant): Promise<void> {
     if (this.#dead) throw this.#dead;
-    await this.#options.watch?.(instant);
+    await this.#options.watch?.(instant, this.#world);
     if (this.#dead) throw this.#dead;
   }
 
@@ -185,45 +189,42 @@ export class FakeHost {
     return () => void acting.delete(key);
   }
 
-  /** Reads only: names and sockets that somebody else holds. */
+  /** A question, which changes nothing. @returns the injected trouble */
+  async #asked(step: Question, call: Pick<Call, 'end'>, plan?: Plan): Promise<Trouble | undefined> {
+    const fault = this.#take(step, 'find');
+    for (const at of ['before', 'during', 'after'] as const) {
+      await this.#pass({ step, verb: 'find', at, ...(plan && { plan }) });
+      const failure = fault && (fault.at ?? 'before') === at && (await this.#strike(fault, call));
+      if (failure && failure.kind === 'failed') return failure.trouble;
+    }
+    return undefined;
+  }
+
+  async #lookUpPod(ref: PodRef, call: Pick<Call, 'end'>): Promise<PodPlace | Trouble[]> {
+    const trouble = await this.#asked('lookup', call);
+    if (trouble) return [trouble];
+    const pod = this.#world.pods.get(`${ref.namespace}/${ref.name}`);
+    if (pod === undefined || (ref.uid !== undefined && ref.uid !== pod.uid)) {
+      return [{ code: code.tryAgainLater, message: `there is no pod ${ref.name}` }];
+    }
+    return { pod: { ...ref, uid: pod.uid }, volume: { kind: 'emptyDir' }, mountPath: '/var/lib/cni/usrcni' };
+  }
+
+  /** Reads only: names and sockets that another holds, a bridge that cannot be used. */
   async #preflight(plan: Plan, call: Call): Promise<Trouble[]> {
-    const fault = this.#take('preflight', 'find');
-    await this.#pass({ step: 'preflight', verb: 'find', at: 'before', plan });
-    const failure = fault && (await this.#strike(fault, call));
-    if (failure?.kind === 'failed') return [failure.trouble];
-    return plan.port ? this.#effects.portTroubles(plan, plan.port, call) : [];
+    const trouble = await this.#asked('preflight', call, plan);
+    if (trouble) return [trouble];
+    const { ports } = this.#effects;
+    return [
+      ...(plan.bridge ? ports.bridgeTroubles(plan.bridge.name) : []),
+      ...(plan.port ? ports.troubles(plan, plan.port, call) : []),
+    ];
   }
 
-  /** What the marks of our port say, of a switch that can be asked. */
   async #recall(known: Plan, call: Call): Promise<Recalled> {
-    const fault = this.#take('recall', 'find');
-    await this.#pass({ step: 'recall', verb: 'find', at: 'before', plan: known });
-    const failure = fault && (await this.#strike(fault, call));
-    if (failure?.kind === 'failed') return { kind: 'unsettled', trouble: failure.trouble };
-    const foreign = this.#effects.foreignPort(known, call);
-    if (foreign) return { kind: 'elsewhere', trouble: { code: code.invalidConfig, message: `made by ${foreign}` } };
-    const marks = this.#effects.ownPorts(known, call)[0]?.[1].marks;
-    const { instance } = call;
-    if (!marks?.directory || !marks.bridge) return { kind: 'known', plan: known, instance, isProved: false };
-    return { kind: 'known', plan: planOfMarks(known, marks), instance: marks.instance ?? instance, isProved: true };
+    const trouble = await this.#asked('recall', call, known);
+    return trouble ? { kind: 'unsettled', trouble } : this.#effects.ports.recall(known, call);
   }
-}
-
-function planOfMarks(known: Plan, marks: FakePort['marks']): Plan {
-  const { directory = '', bridge = '', link, kubeconfig } = marks;
-  const [namespace = '', name = ''] = marks.pod?.split('/') ?? [];
-  const hold = holdFileName(known.key);
-  return {
-    ...known,
-    bridge: { name: bridge },
-    socketDir:
-      directory === emptyDir
-        ? { base: directory, hold, ...(link && { link }) }
-        : { base: sharedDir, own: directory, hold },
-    publication: kubeconfig
-      ? { kubeconfig, pod: { namespace, name }, mappedDir: '', data: {} }
-      : { directory, file: configDataName(known.key), data: {} },
-  };
 }
 
 const acting = new WeakMap<FakeWorld, Set<string>>();

@@ -20,6 +20,9 @@ import { Crash, type Fault, SimulatedDisk } from './simulated-disk.ts';
 
 export const dataDir = '/var/lib/cni/userspace';
 export const instance = '0123456789abcdef';
+/** Another data directory, and its id. */
+export const otherDataDir = '/var/lib/cni/elsewhere';
+const otherInstance = 'eeeeeeeeeeeeeeee';
 const ovsdb = 'unix:/run/openvswitch/db.sock';
 
 /** One network interface of one pod, as its network configuration asks for it. */
@@ -90,9 +93,13 @@ export type Answer =
 export interface Fate {
   /** Added to the network configuration. */
   readonly changes?: object;
+  /** Another data directory than the node's own. */
+  readonly elsewhere?: true;
+  /** Of GC: what the runtime knows; the sibling net2 if it is not given. */
+  readonly valid?: readonly Attachment[];
   readonly disk?: readonly Fault[];
   readonly host?: readonly HostFault[];
-  readonly watch?: (instant: Instant) => void | Promise<void>;
+  readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
   /** Of recover. */
   readonly dryRun?: boolean;
   /** Stands between the product and the process's disk. */
@@ -146,7 +153,7 @@ export class FakeNode {
       },
       clock: () => this.now,
       called: () => this.now,
-      random: () => instance,
+      random: () => (fate.elsewhere ? otherInstance : instance),
     };
     try {
       const answer = await run(verb, one, fate, parts);
@@ -183,16 +190,18 @@ type Parts = Parameters<typeof handlers>[0] extends (...args: never[]) => infer 
 async function run(
   verb: Verb,
   one: Attachment | undefined,
-  { changes = {}, dryRun = false }: Fate,
+  { changes: given = {}, dryRun = false, elsewhere, valid }: Fate,
   parts: Parts,
 ): Promise<Answer> {
+  const directory = elsewhere ? otherDataDir : dataDir;
+  const changes = { ...given, dataDir: directory };
   if (verb === 'recover') {
     const { disk, host, clock } = parts;
     const options = {
       disk,
       host,
       clock,
-      dataDir,
+      dataDir: directory,
       ovsdb,
       removeMs: 30_000,
       asChecked,
@@ -213,9 +222,13 @@ async function run(
   // At hand: reading code in is a system call, which virtual time would overtake.
   const verbs = handlers(() => parts, { plugin: async () => plugin, del: async () => del, gc: async () => gc });
   if (verb === 'GC') {
-    // The runtime has forgotten this one, and knows its sibling.
-    const valid = { 'cni.dev/valid-attachments': [{ containerID: one.containerId, ifname: 'net2' }] };
-    await verbs.gc(parseGc(env, JSON.stringify(configOf(one, { ...changes, ...valid, cniVersion: '1.1.0' }))));
+    // The runtime has forgotten this one, and unless told otherwise knows its sibling.
+    const listed = (valid ?? [{ ...one, ifName: 'net2' }]).map(({ containerId, ifName }) => ({
+      containerID: containerId,
+      ifname: ifName,
+    }));
+    const ofRuntime = { 'cni.dev/valid-attachments': listed, cniVersion: '1.1.0' };
+    await verbs.gc(parseGc(env, JSON.stringify(configOf(one, { ...changes, ...ofRuntime }))));
     return { kind: 'ok' };
   }
   if (verb === 'ADD') return { kind: 'ok', result: await verbs.add(parseAdd(env, stdin)) };

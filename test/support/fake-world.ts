@@ -10,6 +10,8 @@ export interface FakeBridge {
   /** The instance whose mark it bears; an administrator's bears none. */
   readonly instance: string | undefined;
   readonly ports: readonly string[];
+  /** Absent: `netdev`. */
+  readonly datapath?: 'system';
 }
 
 export interface FakePort {
@@ -17,6 +19,8 @@ export interface FakePort {
   readonly by: string;
   readonly mode: 'client' | 'server';
   readonly tag: number | undefined;
+  /** Client mode: by which path the switch connects. */
+  readonly path?: string;
   readonly marks: { readonly [name: string]: string };
 }
 
@@ -65,6 +69,11 @@ export class FakeWorld {
   /** Sent and not landed yet. */
   writes: FakeWrite[] = [];
   boot = 'boot-1';
+  /** ovs-vswitchd: whether it applies what the database says. */
+  daemon: 'running' | 'away' = 'running';
+  /** What it was asked for, and how far it has come. */
+  nextCfg = 0;
+  curCfg = 0;
   /** Rules that were broken while it was looked at: two processes at once on one attachment, an effect without an instance. */
   violations: string[] = [];
   #made = 0;
@@ -78,6 +87,18 @@ export class FakeWorld {
     return `row-${++this.#made}`;
   }
 
+  /** @returns what curCfg will be when ovs-vswitchd has applied all that was changed until now */
+  raiseCfg(): number {
+    this.nextCfg++;
+    if (this.daemon === 'running') this.curCfg = this.nextCfg;
+    return this.nextCfg;
+  }
+
+  setDaemon(daemon: FakeWorld['daemon']): void {
+    this.daemon = daemon;
+    if (daemon === 'running') this.curCfg = this.nextCfg;
+  }
+
   clone(): FakeWorld {
     const copy = new FakeWorld();
     copy.bridges = new Map(this.bridges);
@@ -88,6 +109,9 @@ export class FakeWorld {
     copy.pods = new Map(this.pods);
     copy.writes = [...this.writes];
     copy.boot = this.boot;
+    copy.daemon = this.daemon;
+    copy.nextCfg = this.nextCfg;
+    copy.curCfg = this.curCfg;
     copy.violations = [...this.violations];
     copy.#made = this.#made;
     return copy;
@@ -104,12 +128,15 @@ export class FakeWorld {
       pods,
       this.writes,
       this.boot,
+      this.daemon,
       this.violations,
     ]);
   }
 
   /** The switch's database is wiped: rows go, and with them the sockets that it made. */
   loseSwitch(): void {
+    this.nextCfg = 0;
+    this.curCfg = 0;
     for (const [name, { instance }] of this.bridges) if (instance !== undefined) this.bridges.delete(name);
     for (const [name, { marks }] of this.ports) if (marks.owner !== undefined) this.ports.delete(name);
   }

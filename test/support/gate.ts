@@ -45,4 +45,22 @@ export async function momentsIn(call: (watch: (instant: Instant) => void) => Pro
   return seen;
 }
 
+/** The same with the questions, which change nothing. */
+export async function everyMomentIn(call: (watch: (instant: Instant) => void) => Promise<unknown>): Promise<Instant[]> {
+  const seen: Instant[] = [];
+  await call((instant) => void seen.push(instant));
+  return seen;
+}
+
+/** Starts a call and holds it there. */
+export async function heldAt<T>(
+  place: Pick<Instant, 'step' | 'verb' | 'at'>,
+  call: (watch: (instant: Instant) => Promise<void>) => Promise<T>,
+) {
+  const gate = new Gate(place);
+  const answer = call(gate.watch);
+  await gate.reached;
+  return { answer, open: () => gate.open() };
+}
+
 export const placeText = ({ step, verb, at }: Pick<Instant, 'step' | 'verb' | 'at'>): string => `${at} ${verb} ${step}`;

@@ -158,14 +158,21 @@ export function headerOf(one: Attachment, disk: SimulatedDisk): { boot: string }
   return first?.kind === 'begin' ? (first as unknown as { boot: string }) : undefined;
 }
 
-/** The whole lines of an attachment's journal, as a person reads them; a power cut may have made NULs of any that was not synced. */
+/** The whole lines of an attachment's journal, as a person reads them: what a power cut or a rotten disk made of others is none. */
 export function recordsOf(one: Attachment, disk: SimulatedDisk): { kind: string; step?: string; verb?: string }[] {
   const text = contentOf(journalOf(one), disk.spawn());
   return (text ?? '')
     .split('\n')
     .slice(0, -1)
-    .filter((line) => !line.includes('\0'))
-    .map((line) => JSON.parse(line));
+    .flatMap((line) => readLine(line) ?? []);
+}
+
+function readLine(line: string): { kind: string; step?: string; verb?: string } | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The mark: it has to be come back for. */

@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import type { Entry } from '../../src/drive.ts';
+import { nextTry } from '../../src/recovery/due.ts';
+
+const now = new Date('2025-01-17T12:00:00.000Z');
+const pauseAfter = (tries: number): number => {
+  const others: Entry[] = [{ kind: 'intent', step: 'port' }, { kind: 'attached' }];
+  const going = Array.from({ length: tries }, (): Entry => ({ kind: 'going', by: 'DEL' }));
+  return nextTry([...others, ...going], now).getTime() - now.getTime();
+};
+
+describe('kind 5: a removal that is owed is due', () => {
+  it('at once after its first try: it may have come at a bad moment', () => {
+    expect(pauseAfter(0)).toBe(0);
+    expect(pauseAfter(1)).toBe(0);
+  });
+
+  it('after a pause that doubles with each further try', () => {
+    expect([2, 3, 4, 5, 10].map(pauseAfter)).toEqual([1_000, 2_000, 4_000, 8_000, 256_000]);
+  });
+
+  it('after five minutes at most, however often it was tried', () => {
+    expect([11, 12, 100, 2_000].map(pauseAfter)).toEqual([300_000, 300_000, 300_000, 300_000]);
+  });
+});

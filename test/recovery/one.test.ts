@@ -1,0 +1,263 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import type { RecoveryHost } from '../../src/recovery/options.ts';
+import { chmod, rewrite } from '../support/damage.ts';
+import { FakeHost } from '../support/fake-host.ts';
+import { FakeNode, journalOf, otherDataDir, portOf } from '../support/fake-node.ts';
+import { attachedNode, clock, locked, one, recovered } from '../support/recovery-parts.ts';
+import { VirtualTime } from '../support/virtual-time.ts';
+import { faultsOf, isGoing, leftOf } from '../support/world-checker.ts';
+
+afterAll(new VirtualTime().install());
+
+const down = { step: 'port', verb: 'remove', how: { code: 11 }, forever: true } as const;
+
+async function owedNode(): Promise<FakeNode> {
+  const node = await attachedNode();
+  await node.del(one, { host: [down] });
+  return node;
+}
+
+async function interruptedNode(): Promise<FakeNode> {
+  const node = new FakeNode().withNetns(one);
+  await node.add(one, { host: [{ step: 'publication', verb: 'ensure', how: 'crash' }] });
+  return node;
+}
+
+/** The same host, but for one answer. */
+const hostOf = ({ world }: FakeNode, changes: Partial<RecoveryHost>): RecoveryHost => ({
+  ...new FakeHost(world).asHost,
+  ...changes,
+});
+
+describe('what recovery says of an attachment that it keeps', () => {
+  it('is "attached", and no more', async () => {
+    expect(await recovered(await attachedNode())).toEqual({
+      key: 'net-a:c0ffee00c0ffee00:net1',
+      found: 'attached',
+      result: 'kept',
+      owed: [],
+    });
+  });
+
+  it('names a mode of its journal that is none of ours', async () => {
+    const node = await attachedNode();
+    chmod(one, node, 0o755);
+    const note = 'the mode 0755 of its journal is none of ours, and means nothing';
+    expect(await recovered(node)).toMatchObject({ found: 'attached', result: 'kept', note });
+  });
+
+  it('says that the switch could not be asked', async () => {
+    const node = await attachedNode();
+    const host = hostOf(node, { isPortLost: () => Promise.reject(new Error('no answer')) });
+    const note = expect.stringContaining('switch could not be asked');
+    expect(await recovered(node, undefined, { host })).toMatchObject({ found: 'attached', result: 'kept', note });
+  });
+
+  it('says that its namespace cannot be judged', async () => {
+    const node = await attachedNode();
+    const host = hostOf(node, { judgeNetns: () => 'unknown' });
+    const note = expect.stringContaining('DEL will remove it');
+    expect(await recovered(node, undefined, { host })).toMatchObject({ found: 'unjudged', result: 'kept', note });
+  });
+
+  it('is "damaged" for what cannot be read', async () => {
+    const node = await attachedNode();
+    rewrite(one, node, new TextEncoder().encode('not a journal\n'));
+    expect(await recovered(node)).toMatchObject({ found: 'damaged', result: 'kept' });
+  });
+});
+
+describe('what the switch has lost', () => {
+  const lost = async () => {
+    const node = await attachedNode();
+    node.world.loseSwitch();
+    return node;
+  };
+
+  it('waits until all else is done', async () => {
+    const node = await lost();
+    const answer = await recovered(node, { kind: 'recovery', putBack: 'later' });
+    expect(answer).toMatchObject({ found: 'lost', result: 'kept' });
+    expect(node.world.ports.size).toBe(0);
+  });
+
+  it('is put back', async () => {
+    const node = await lost();
+    expect(await recovered(node)).toMatchObject({ found: 'lost', result: 'restored', owed: [] });
+    expect(faultsOf(one, node)).toEqual([]);
+  });
+
+  it('would be put back, says a dry run, and changes nothing', async () => {
+    const node = await lost();
+    expect(await recovered(node, undefined, { dryRun: true })).toMatchObject({ found: 'lost', result: 'restored' });
+    expect(node.world.ports.size).toBe(0);
+  });
+
+  it('is owed, with the reason, where it cannot be', async () => {
+    const node = await lost();
+    node.world.setDaemon('away');
+    const owed = [{ step: 'port', message: expect.stringContaining('ovs-vswitchd') }];
+    expect(await recovered(node)).toMatchObject({ found: 'lost', result: 'owed', owed });
+  });
+
+  it('goes, if a DEL came while it was put back', async () => {
+    const node = await lost();
+    const host = new FakeHost(node.world, {
+      watch: ({ step, verb, at }) => {
+        if (step === 'port' && verb === 'restore' && at === 'after') chmod(one, node, 0o1714);
+      },
+    }).asHost;
+    expect(await recovered(node, undefined, { host })).toMatchObject({ found: 'going', result: 'removed' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+});
+
+describe('what is to go', () => {
+  it.each([
+    ['interrupted', interruptedNode],
+    ['going', owedNode],
+    [
+      'abandoned',
+      async () => {
+        const node = await attachedNode();
+        node.world.netns.clear();
+        return node;
+      },
+    ],
+    [
+      'rebooted',
+      async () => {
+        const node = await attachedNode();
+        node.world.reboot(false);
+        return node;
+      },
+    ],
+  ] as const)('(%s) is removed, and would be in a dry run', async (found, make) => {
+    const node = await make();
+    const before = node.world.describe();
+    expect(await recovered(node, undefined, { dryRun: true })).toMatchObject({ found, result: 'removed' });
+    expect(node.world.describe()).toBe(before);
+    expect(await recovered(node)).toMatchObject({ found, result: 'removed', owed: [] });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+
+  it('(empty) is looked at twice, because an ADD may be about to lock it', async () => {
+    const node = new FakeNode().withNetns(one);
+    await node.add(one, { host: [{ step: 'preflight', verb: 'find', how: 'crash' }] });
+    let looks = 0;
+    const host = hostOf(node, { close: () => void looks++ });
+    expect(await recovered(node, undefined, { host })).toMatchObject({ found: 'empty', result: 'removed' });
+    expect(looks).toBe(2);
+    expect(leftOf(one, node)).toEqual([]);
+  });
+
+  it('is owed step by step, marked, and due again after a pause', async () => {
+    const node = await attachedNode();
+    node.world.reboot(false);
+    const answer = await recovered(node, undefined, { faults: [down] });
+    const owed = [{ step: 'port', message: expect.stringContaining('cannot remove port') }];
+    expect(answer).toMatchObject({ found: 'rebooted', result: 'owed', owed });
+    expect(isGoing(one, node.disk)).toBe(true);
+    expect(node.disk.spawn().lookup(journalOf(one))?.mtimeMs).toBe(BigInt(clock().getTime()));
+  });
+
+  it('is owed as "journal" where that cannot be marked or unlinked', async () => {
+    const node = await interruptedNode();
+    for (const call of ['chmod', 'unlink'] as const) {
+      const disk = node.disk.spawn();
+      disk.inject({ call, nth: 1, how: { error: 'EIO' } });
+      const owed = [{ step: 'journal', message: expect.stringContaining('EIO') }];
+      expect(await recovered(node, undefined, { disk })).toMatchObject({ found: 'interrupted', result: 'owed', owed });
+    }
+  });
+
+  it('is owed where neither its journal nor its name tells whose it is', async () => {
+    const node = await owedNode();
+    const process = node.disk.spawn();
+    const name = '0123456789abcdef::cccccccccccc:net1.journal';
+    const path = journalOf(one).replace(/[^/]*$/, name);
+    const fd = process.open(path, 'a+', 0o600);
+    process.write(fd, new TextEncoder().encode('not a journal\n'));
+    process.setAttribute(fd, true);
+    process.chmod(fd, 0o1714);
+    process.processDeath();
+    const { recovered: all } = (await node.recover()) as unknown as { recovered: { key: string; owed: unknown[] }[] };
+    const owed = [{ step: 'journal', message: expect.stringContaining('neither it nor its name') }];
+    expect(all.find(({ key }) => key.includes('::'))).toMatchObject({ result: 'owed', owed });
+    expect(node.disk.spawn().lookup(path)).toBeDefined();
+  });
+
+  it('says that an address may be held where nothing tells of one', async () => {
+    const node = await attachedNode();
+    const process = node.disk.spawn();
+    process.unlink(journalOf(one));
+    const answer = await recovered(node, {
+      kind: 'orphan',
+      key: { network: 'net-a', containerId: one.containerId, ifName: 'net1' },
+    });
+    const note = 'an address that it had may still be held by its IPAM plugin';
+    expect(answer).toMatchObject({ found: 'orphan', result: 'removed', note });
+    expect(node.world.ports.size).toBe(0);
+  });
+
+  it('is owed, and not touched, where it was made through another data directory', async () => {
+    const node = await attachedNode();
+    const key = { network: 'net-a', containerId: one.containerId, ifName: 'net1' };
+    const more = { dataDir: otherDataDir, instance: 'eeeeeeeeeeeeeeee' };
+    node.disk.spawn().mkdir(otherDataDir, 0o700);
+    const before = node.world.describe();
+    const owed = [{ step: 'port', message: expect.stringContaining('made through') }];
+    expect(await recovered(node, { kind: 'orphan', key }, more)).toMatchObject({ result: 'owed', owed });
+    expect(node.world.describe()).toBe(before);
+  });
+});
+
+describe('a purpose', () => {
+  const since = (ms: number) => ({ kind: 'stale', since: new Date(clock().getTime() + ms).toISOString() }) as const;
+
+  it('"debt" leaves all but what is going', async () => {
+    expect(await recovered(await attachedNode(), { kind: 'debt' })).toBeUndefined();
+    expect(await recovered(await interruptedNode(), { kind: 'debt' })).toBeUndefined();
+    expect(await recovered(await owedNode(), { kind: 'debt' })).toMatchObject({ found: 'going', result: 'removed' });
+  });
+
+  it('"stale" removes what was at rest when GC was called, and keeps what came later', async () => {
+    const node = await attachedNode();
+    expect(await recovered(node, since(-1))).toMatchObject({ found: 'attached', result: 'kept' });
+    expect(await recovered(node, since(1))).toMatchObject({ found: 'stale', result: 'removed' });
+    expect(leftOf(one, node)).toEqual([]);
+  });
+
+  it('"orphan" leaves what was begun since its port was seen', async () => {
+    const node = await attachedNode();
+    const key = { network: 'net-a', containerId: one.containerId, ifName: 'net1' };
+    expect(await recovered(node, { kind: 'orphan', key })).toBeUndefined();
+    expect(node.world.ports.has(portOf(one))).toBe(true);
+  });
+});
+
+describe('a journal', () => {
+  it('that another process holds is held: as "interrupted", or as "going", which is a debt', async () => {
+    for (const [make, found] of [
+      [attachedNode, 'interrupted'],
+      [owedNode, 'going'],
+    ] as const) {
+      const node = await make();
+      const journal = await locked(node);
+      expect(await recovered(node)).toMatchObject({ found, result: 'held', owed: [] });
+      journal.close();
+    }
+  });
+
+  it('that went away is nothing to speak of', async () => {
+    expect(await recovered(new FakeNode())).toBeUndefined();
+  });
+
+  it('that cannot be opened is owed, and no reason to leave the others', async () => {
+    const node = await attachedNode();
+    const disk = node.disk.spawn();
+    disk.inject({ call: 'open', nth: 1, how: { error: 'EIO' } });
+    const owed = [{ step: 'journal', message: expect.stringContaining('cannot open the journal') }];
+    expect(await recovered(node, undefined, { disk })).toMatchObject({ found: 'interrupted', result: 'owed', owed });
+  });
+});
