@@ -46,6 +46,8 @@ export interface Begin {
   readonly plan: Plan;
   /** The ADD's own moment of this boot (Call.begun): a port that is put back bears it too. Absent in journals of earlier releases. */
   readonly begun?: string;
+  /** Which database it was (Plan.database), also where the ADD came to no port. Absent in journals of earlier releases. */
+  readonly database?: string;
 }
 
 export type Entry =
@@ -226,7 +228,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const removed = removals(added);
   const isUsed = snapshot.matches('ready') || added.some(({ kind }) => kind === 'attached');
   const isGoing = added.some((entry) => replayed(entry) === 'removal');
-  const database = facts.port && 'uuid' in facts.port ? facts.port.database : undefined;
+  const database = (facts.port && 'uuid' in facts.port ? facts.port.database : undefined) ?? header.database;
   const whole = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
   const undo = isUsed ? whole : neverUsed(whole);
   const never = undo.address && !begun.includes('address') ? (['address'] as const) : [];

@@ -207,6 +207,7 @@ const late: Trouble = { code: code.tryAgainLater, message: 'the time for an ADD 
 
 function beginning(request: AddRequest, plan: Plan, node: Node, call: Call): Begin {
   const netns = node.host.readNetns(request.netns);
+  const database = node.host.databaseAt(plan.ovsdb);
   if (!netns) throw new CniError(code.invalidNetns, `CNI_NETNS "${request.netns}" went away`);
   return {
     kind: 'begin',
@@ -217,6 +218,7 @@ function beginning(request: AddRequest, plan: Plan, node: Node, call: Call): Beg
     netns,
     plan,
     ...(call.begun && { begun: call.begun }),
+    ...(database && { database }),
   };
 }
 

@@ -65,6 +65,8 @@ export interface Host {
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
+  /** What tells the database that a pre-flight looked at (Plan.database). */
+  databaseAt(ovsdb: string): string | undefined;
   /** What could not be reached is asked again from now on. @returns whether there was anything */
   forgetAway(): boolean;
   /** Of this boot: which of two sandboxes is the later one. */
@@ -98,6 +100,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     listPorts: (database, end) => listPorts(ovs, database, end),
     netnsTroubles,
     bootId,
+    databaseAt: ovs.databaseAt,
     moment: momentOfBoot,
     forgetAway: () => away.forget(),
     close: () => {

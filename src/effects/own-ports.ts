@@ -51,7 +51,7 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
   const byMarks = rows.filter((row) => isOwn(marksOf(row), call));
   const { byId, byName, device } = answersOf(sought, more);
   // An administrator keeps it by marking it.
-  const recorded = byId && isFreeOf(plan, marksOf(byId)) ? [byId] : [];
+  const recorded = byId && isFree(marksOf(byId)) ? [byId] : [];
   const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
   const settled = named && isSettled(sought, device, call);
   const found = [...byMarks, ...recorded, ...(named && settled === 'own' ? [named] : [])];
@@ -64,9 +64,8 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
   };
 }
 
-/** Whether marks do not say that it is another's. */
-const isFreeOf = ({ key }: Plan, marks: Marks): boolean =>
-  marks.owner === undefined || (isOurs(marks) && marks.key === keyText(key));
+/** Whether marks do not say that it is another's. Of a recorded row the key can only be one that was lost or spoilt. */
+const isFree = (marks: Marks): boolean => marks.owner === undefined || isOurs(marks);
 
 const columns = ['_uuid', 'name', 'interfaces', 'external_ids'];
 

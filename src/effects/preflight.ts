@@ -186,6 +186,7 @@ async function switchTroubles(ovs: Switch, plan: Plan, call: Call, soon: () => M
   try {
     const asked = [selectSwitch, ofBridge, ...(port ? holdersOf(plan, port) : [])];
     const [root, bridges, ...holders] = await ovs.read(plan, asked, call.end);
+    ovs.noteDatabase(plan.ovsdb, root?.rows?.[0]);
     return [
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
       ...(port ? heldTroubles(plan, port, holders, call) : []),

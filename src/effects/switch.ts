@@ -71,6 +71,11 @@ export class Switch {
     else this.#away.note(`ovs-vswitchd of ${ovsdb}`, seen);
   }
 
+  /** What told each database when it was looked at (Plan.database). */
+  readonly #databases = new Map<string, string>();
+  databaseAt = (ovsdb: string): string | undefined => this.#databases.get(ovsdb);
+  noteDatabase = (ovsdb: string, root: Row | undefined): void => void this.#databases.set(ovsdb, readUuid(root?._uuid));
+
   /** A removal is tried again while the database is away for a moment. */
   async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
     const patience = within(end, this.#deadlines.reconnectMs);

@@ -1,8 +1,11 @@
 /**
  * Ports on a switch that bear our marks and have no journal.
  */
+import { join } from 'node:path';
 import { type AttachmentKey, journalName, keyOfText } from '../attachment.ts';
 import { defaultDeadlines, now, within } from '../deadlines.ts';
+import { peekJournal, planOfHeader } from '../drive.ts';
+import { JournalError } from '../journal/journal.ts';
 import type { Database } from '../machines/protocol.ts';
 import { recoverOne, tolerant, untold } from './one.ts';
 import type { KnownPort, Recovered, Task } from './options.ts';
@@ -40,8 +43,24 @@ export async function recoverPort(
     return undefined;
   }
   const key: AttachmentKey | undefined = keyOfText(text);
-  const own = key && journalName(key);
-  if (!own || names.includes(own)) return undefined;
+  if (!key) return names.some((name) => portNameOf(task, name) === port.name) ? undefined : nameless(port);
+  const own = journalName(key);
+  if (names.includes(own)) return undefined;
   if (task.dryRun) return { key: text, found: 'orphan', result: 'removed', owed: [], ...untold };
   return await tolerant(own, () => recoverOne(own, { ...task, instance }, { kind: 'orphan', key }));
+}
+
+/** Neither its marks nor a journal tell whose it is: a person has to. */
+function nameless({ name, key }: KnownPort): Recovered {
+  const message = `its marks tell no attachment (key "${key}"), and no journal names it: if nothing uses it, remove it by hand (ovs-vsctl del-port ${name})`;
+  return { key: name, found: 'orphan', result: 'owed', owed: [{ step: 'port', message }] };
+}
+
+function portNameOf({ disk, dataDir }: Task, journal: string): string | undefined {
+  try {
+    return planOfHeader(peekJournal(disk, join(dataDir, journal))?.records ?? [])?.port?.name;
+  } catch (error) {
+    if (error instanceof JournalError) return undefined;
+    throw error;
+  }
 }

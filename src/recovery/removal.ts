@@ -4,6 +4,7 @@
 import { basename, dirname, join } from 'node:path';
 import { type AttachmentKey, journalName, journalSuffix, portName, shortId, type Trouble } from '../attachment.ts';
 import {
+  type Begin,
   drive,
   type Entry,
   fold,
@@ -89,7 +90,7 @@ async function whatThereIs(removal: Removal, call: Call): Promise<Found> {
   const past = fold(journal.records);
   if (past && !journal.damaged) return { kind: 'known', ...remaining(past, host.bootId()) };
   const header = headerOf(journal.records);
-  return header ? await byHeader(removal, header.instance, past, call) : await byWorld(removal, call);
+  return header ? await byHeader(removal, header, past, call) : await byWorld(removal, call);
 }
 
 /** What is shared, and goes with the last thing in it: each try looks again. */
@@ -116,11 +117,13 @@ function remaining({ header, undo, facts, doubtful, removed }: Past, boot: strin
 const withoutGone = ({ port, ...facts }: Facts): Facts => (port && !('goneAt' in port) ? { ...facts, port } : facts);
 
 /** Its records are damaged or of another version, its header is not: whose it is, is told by that. */
-async function byHeader(removal: Removal, instance: string, past: Past | undefined, call: Call): Promise<Found> {
+async function byHeader(removal: Removal, header: Begin, past: Past | undefined, call: Call): Promise<Found> {
+  const { instance, database } = header;
   const { host, journal, known } = removal;
   const written = nameable(planOfHeader(journal.records), journal.records);
-  const recalled = await host.recall({ ...known, ...written, key: known.key }, { ...call, instance });
-  const plan = recalled.kind === 'known' ? recalled.plan : { ...known, ...written };
+  const sought: Plan = { ...known, ...written, key: known.key, ...(database && { database }) };
+  const recalled = await host.recall(sought, { ...call, instance });
+  const plan = recalled.kind === 'known' ? recalled.plan : sought;
   const whole = { ...plan, ...(written?.address && { address: written.address }) };
   return { kind: 'known', plan: whole, facts: past ? withoutGone(past.facts) : {}, doubtful: [], instance };
 }

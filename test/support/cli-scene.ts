@@ -99,6 +99,7 @@ export async function cliScene(): Promise<CliScene> {
     readNetns: () => undefined,
     judgeNetns: () => 'alive',
     isPortLost: () => Promise.resolve(false),
+    databaseAt: () => undefined,
     listPorts: () => Promise.resolve([]),
     collectAddresses: () => Promise.resolve([]),
     netnsTroubles: () => [],

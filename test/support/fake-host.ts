@@ -107,6 +107,7 @@ export class FakeHost {
         }
         return [];
       },
+      databaseAt: () => undefined,
       listPorts: async () =>
         [...this.#world.ports].flatMap(([name, { marks }]) => {
           const { key = '', instance = '', 'data-dir': dataDir } = marks;

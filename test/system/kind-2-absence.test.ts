@@ -6,7 +6,7 @@ import { whileAway } from '../support/away.ts';
 import { type Answer, cni, run } from '../support/cni.ts';
 import type { Mode, Pod } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, tree, withoutLease } from '../support/world.ts';
+import { emptyWorld, expectNothingLeft, tree, withoutLease } from '../support/world.ts';
 
 const ok = { exitCode: 0 };
 const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };
@@ -86,6 +86,38 @@ onRealSwitch('absence is proved', (theSwitch) => {
       await clearMarks(pod);
       expect(await pod.del()).toMatchObject(ok);
       expectNothingLeft(await node().world());
+    });
+
+    test('kind 2: a port that lost one of its marks, or has another value there, goes with its DEL', async () => {
+      const { pod } = await attached();
+      const marks = Object.keys((await node().port(pod.portName()))?.externalIds ?? {});
+      expect(await pod.del()).toMatchObject(ok);
+      for (const mark of marks) {
+        for (const change of [
+          ['remove', 'Port', 'external_ids', mark],
+          ['set', 'Port', `external_ids:${mark}=other`],
+        ]) {
+          if (change[0] === 'set' && mark === 'owner') continue; // that is how it is given to another
+          const one = (await attached()).pod;
+          const [verb = '', table = '', ...rest] = change;
+          await theSwitch().vsctl(verb, table, one.portName(), ...rest);
+          expect(await one.del(), change.join(' ')).toMatchObject(ok);
+          expect({ change, world: await node().world() }).toEqual({ change, world: emptyWorld });
+        }
+      }
+    });
+
+    test('kind 2: a port of ours whose key cannot be read is not passed over: without a journal recover owes it and says so', async () => {
+      const [living, orphan] = [(await attached()).pod, (await attached({ ipam: undefined })).pod];
+      for (const pod of [living, orphan]) await theSwitch().vsctl('set', 'Port', pod.portName(), 'external_ids:key=x');
+      rmSync(orphan.journal());
+      const { exitCode, json } = await node().recover();
+      expect({ exitCode, json }).toMatchObject({ exitCode: 3, json: { kept: 1, owed: 1, removed: 0, restored: 0 } });
+      expect(JSON.stringify(json)).toContain(`del-port ${orphan.portName()}`);
+      await theSwitch().vsctl('del-port', orphan.portName());
+      expect(await node().recover()).toMatchObject({ ...ok, json: { kept: 1, owed: 0 } });
+      expect(await living.del()).toMatchObject(ok);
+      expect((await node().world()).ports).toEqual([]);
     });
 
     test('kind 2: CHECK tells that the marks were cleared, recover keeps the port, a repeated ADD changes nothing, and DEL takes it away', async () => {

@@ -2,6 +2,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { socketOf, whileAway } from '../support/away.ts';
@@ -239,6 +240,30 @@ onRealSwitch('a debt', (theSwitch) => {
       });
       expectNothingLeft(await own().world());
     });
+  });
+
+  test('kind 5: of an ADD that died before it had a port is paid at the place that a database moved to', async () => {
+    await node().program('sleepy', `[ "$CNI_COMMAND" = ADD ] && { ${hostLocal}; sleep 2; exit 1; }\nexec ${hostLocal}`);
+    const pod = await node().pod();
+    const under = ['timeout', '--signal=KILL', '1'];
+    expect((await pod.add('net1', { ipam: { type: 'sleepy' } }, { under })).exitCode).not.toBe(0);
+    // What it started ends by itself.
+    await delay(1_500);
+    await moved(theSwitch(), async (ovsdb) => {
+      expect(await node().recover('--ovsdb', ovsdb)).toMatchObject({ ...ok, json: { removed: 1, owed: 0 } });
+    });
+    expectNothingLeft(await node().world());
+  });
+
+  test('kind 5: whose program is there and cannot be run any more is paid by the one that the caller has', async () => {
+    await node().program('moved', `exec ${hostLocal}`);
+    const pod = await node().pod();
+    expect(await pod.add('net1', { ipam: { type: 'moved' } })).toMatchObject(ok);
+    const other = join(node().directory, 'other-bin');
+    await execa('cp', ['-r', node().binDir, other]);
+    await execa('chmod', ['644', join(node().binDir, 'moved')]);
+    expect(await cni('DEL', { ...pod.call('net1', { ipam: { type: 'moved' } }), path: other })).toMatchObject(ok);
+    expectNothingLeft(await node().world());
   });
 
   describe('of a database that moved, when another switch is', () => {
