@@ -1,7 +1,80 @@
 /** One planted bug or more for each of the seven kinds of faults (docs/adr/0011-seven-kinds.md). */
-import { type Bug, unit } from './planted-bug.ts';
+import { type Bug, fault, property, unit } from './planted-bug.ts';
 
 export const kinds: readonly Bug[] = [
+  {
+    letter: 'ai',
+    title: 'kind 1: a put-back that failed runs the whole removal of the port',
+    patches: [
+      {
+        file: 'src/machines/steps.ts',
+        search: "entry: ask(step, 'withdraw'),",
+        replace: "entry: ask(step, 'remove'),",
+      },
+    ],
+    suites: [fault('test/fault/put-back.test.ts', 'changes nothing that lives')],
+  },
+  {
+    letter: 'aj',
+    title: 'kind 1: the journals are not asked before a socket goes',
+    patches: [
+      {
+        file: 'src/recovery/removal.ts',
+        search: 'isAnothersSocket: (socket) => isAnothers(removal, socket) };',
+        replace: 'isAnothersSocket: (socket) => isAnothers(removal, socket) && false };',
+      },
+    ],
+    suites: [property('test/property/exact-removal.test.ts')],
+  },
+  {
+    letter: 'ak',
+    title: 'kind 2: a DEL through another data directory goes on',
+    patches: [
+      {
+        file: 'src/recovery/removal.ts',
+        search: "  if (found.kind === 'elsewhere') return { owed: [], warnings: [], elsewhere: found.trouble };\n",
+        replace: '',
+      },
+    ],
+    suites: [fault('test/fault/another-directory.test.ts', 'is not touched by a DEL')],
+  },
+  {
+    letter: 'al',
+    title: 'kind 2: a journal that was cut off is believed',
+    patches: [
+      {
+        file: 'src/journal/journal.ts',
+        search: 'return this.#disk.hasAttribute(this.fd) && this.#options.tells(this.#records) === undefined;',
+        replace: 'return false;',
+      },
+    ],
+    suites: [property('test/property/damaged-journals.test.ts')],
+  },
+  {
+    letter: 'am',
+    title: 'kind 4: the mark is the owner’s x bit',
+    patches: [
+      {
+        file: 'src/journal/marks.ts',
+        search: 'boolean => modeOf(stat) === modeGoing;',
+        replace: 'boolean => (modeOf(stat) & 0o100) !== 0;',
+      },
+    ],
+    suites: [property('test/property/damaged-journals.test.ts')],
+  },
+  {
+    letter: 'an',
+    title: 'kind 4: an ADD cannot be seen while it waits for its pod',
+    patches: [
+      {
+        file: 'src/plugin.ts',
+        search: '  const journal = openOwn(request, node);\n  try {\n    await hold(journal, request, end);',
+        replace:
+          '  await looked;\n  const journal = openOwn(request, node);\n  try {\n    await hold(journal, request, end);',
+      },
+    ],
+    suites: [fault('test/fault/preflight.test.ts', 'kind 4')],
+  },
   {
     letter: 'w',
     title: 'kind 1: the living attachment’s address is released after a refused ADD',

@@ -30,10 +30,20 @@ export async function collect(
   return collected;
 }
 
-/** Of what there is a journal that tells it: each may have an address. @throws JournalError */
-export function keysOf(options: Pick<RecoverOptions, 'disk' | 'dataDir'>): AttachmentKey[] {
-  const names = listJournals(options.disk, options.dataDir, journalSuffix);
-  return names.flatMap((name) => keyOfJournalName(name) ?? keyPeeked(options, name) ?? []);
+/**
+ * Of what there is a journal: each may have an address.
+ * @returns the keys, and the names of journals that do not tell theirs
+ * @throws JournalError
+ */
+export function keysOf(options: Pick<RecoverOptions, 'disk' | 'dataDir'>) {
+  const keys: AttachmentKey[] = [];
+  const untold: string[] = [];
+  for (const name of listJournals(options.disk, options.dataDir, journalSuffix)) {
+    const key = keyOfJournalName(name) ?? keyPeeked(options, name);
+    if (key) keys.push(key);
+    else untold.push(name);
+  }
+  return { keys, untold };
 }
 
 /** A key that is too long for a name is in the header. */
