@@ -9,6 +9,9 @@ import { isTerminal } from './native.ts';
 import { Outlet, readToEnd } from './streams.ts';
 import { handlers } from './verbs.ts';
 
+// A hardened runtime's umask must not take from a group what the configuration gives it.
+process.umask(0o022);
+
 const [out, err] = [new Outlet(1), new Outlet(2)];
 const clock = (): Date => new Date();
 const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16);

@@ -181,7 +181,8 @@ async function attach(
       stop() ??
       node.host.netnsTroubles(request.netns, request.env)[0] ??
       replaced(begin, node) ??
-      recorded(() => journal.append({ kind: 'attached' }));
+      recorded(() => journal.append({ kind: 'attached' })) ??
+      (journal.isInPlace ? undefined : takenAway);
     if (!trouble) {
       journal.markRest();
       return snapshot.context.facts;
@@ -202,6 +203,11 @@ function replaced({ netns }: Begin, { host }: Node): Trouble | undefined {
   if (JSON.stringify(host.readNetns(netns.path)) === JSON.stringify(netns)) return undefined;
   return { code: code.invalidNetns, message: `CNI_NETNS "${netns.path}" is another namespace by now` };
 }
+
+const takenAway: Trouble = {
+  code: code.tryAgainLater,
+  message: 'the journal was taken away or replaced while ADD was at work: was "dataDir" moved?',
+};
 
 const late: Trouble = { code: code.tryAgainLater, message: 'the time for an ADD is up' };
 

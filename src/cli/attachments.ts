@@ -6,6 +6,7 @@ import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
 import { type Entry, fold, peekJournal, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Holder, holders } from '../journal/holder.ts';
+import { JournalError } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
 
@@ -44,7 +45,14 @@ export function readAttachments(disk: Disk, dataDir: string): Reading[] {
 }
 
 function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<string, Holder>): Reading | undefined {
-  const journal = peekJournal(disk, join(dataDir, name));
+  let journal: ReturnType<typeof peekJournal>;
+  try {
+    journal = peekJournal(disk, join(dataDir, name));
+  } catch (error) {
+    // One that cannot be read hides no other.
+    if (error instanceof JournalError) return unreadable(name, error.message);
+    throw error;
+  }
   if (!journal) return undefined;
   const { records, going, damaged, strangeMode } = journal;
   const past = fold(records);
@@ -71,6 +79,13 @@ function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<strin
       ...(strangeMode && { strangeMode }),
     },
   };
+}
+
+function unreadable(name: string, message: string): Reading {
+  const label = name.slice(0, -journalSuffix.length);
+  const key = keyOfJournalName(name) ?? { network: '', containerId: '', ifName: '' };
+  const owed = [{ step: 'journal', message }];
+  return { records: [], attachment: { ...key, key: label, state: 'unreadable', since: '', addresses: [], owed } };
 }
 
 interface Seen {

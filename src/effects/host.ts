@@ -36,7 +36,7 @@ import { isPredecessors, removePredecessors } from './predecessor.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';
 import { restoreTrouble } from './restorable.ts';
-import { ensureSocketDir, findSocketDir, removeSocketDir } from './socket-dir.ts';
+import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './socket-dir.ts';
 import { letGo, Switch } from './switch.ts';
 
 /** A node, as the handlers of the verbs are handed it. */
@@ -94,8 +94,12 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
       collectAddresses({ plan, text, call, deadlines, network: plan.network, elsewhere: elsewhere.path ?? [] }, toldOf),
     readNetns,
     judgeNetns,
-    isPortLost: async (sought, call) =>
-      sought.plan.port !== undefined && (await isPortLost(ovs, sought, sought.plan.port, call)),
+    isPortLost: async (sought, call) => {
+      const { port, socketDir } = sought.plan;
+      if (port && (await isPortLost(ovs, sought, port, call))) return true;
+      // Through it the switch comes to the socket, when the application has made that anew.
+      return socketDir?.link !== undefined && !(await linkStands(socketDir, within(call.end, deadlines.directoryMs)));
+    },
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (database, end) => listPorts(ovs, database, end),
     netnsTroubles,

@@ -32,8 +32,7 @@ const roundsMax = 3;
 /** @param before what to wait for already: a port of the predecessor's */
 export async function removePort(ovs: Switch, sought: Sought, call: Call, before?: number): Promise<Outcome> {
   const { plan, facts } = sought;
-  // An earlier try of this removal has done it. What bears the name or the socket by now is another's.
-  if (facts.port && 'goneAt' in facts.port) return { kind: 'ok', facts: facts.port };
+  if (facts.port && 'goneAt' in facts.port) return await removeAgain(ovs, plan, facts.port, call);
   // There was a port: what is not there was deleted, perhaps a moment ago.
   let isKnown = plan.port !== undefined;
   const remove = async (): Promise<Outcome> => {
@@ -51,6 +50,20 @@ export async function removePort(ovs: Switch, sought: Sought, call: Call, before
       if (!(error instanceof Changed) || round === roundsMax) throw error;
     }
   }
+}
+
+/**
+ * An earlier try of this removal has done it. What bears the name or the socket by now is another's; a row with our own marks is ours
+ * all the same: a database that was restored brings it back.
+ */
+async function removeAgain(ovs: Switch, plan: Plan, gone: { readonly goneAt: number }, call: Call): Promise<Outcome> {
+  const { port: _, ...others } = plan;
+  return await ovs.patiently(async () => {
+    const { own } = await seekOwn(ovs, { plan: others, facts: {} }, call);
+    let { goneAt } = gone;
+    for (const port of own) goneAt = await deletePort(ovs, plan, port, call);
+    return { kind: 'ok', facts: { goneAt } };
+  }, call.end);
 }
 
 /**

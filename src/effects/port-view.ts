@@ -21,7 +21,6 @@ import { isLater, readNetns } from './netns.ts';
 import { map, type Operation, type OperationResult, type Row, readMap, readSet, uuid } from './ovsdb.ts';
 import { isOurs, type Marks, seekOwn } from './own-ports.ts';
 import {
-  dataDirMark,
   failed,
   interfaceType,
   isOwn,
@@ -89,16 +88,18 @@ export interface KnownPort {
   /** `network:container:interface`. */
   readonly key: string;
   readonly instance: string;
-  /** The data directory that it was made through; absent of ports of earlier releases. */
-  readonly dataDir?: string;
+  /** The network namespace of its sandbox, as its marks tell it. */
+  readonly netns?: string;
+  /** When its ADD began (netns.ts), which tells of which boot it is. */
+  readonly begun?: string;
 }
 
 /** Every port of this plugin on a switch, whichever data directory it belongs to. */
 export async function listPorts(ovs: Switch, database: Database, end: Moment): Promise<KnownPort[]> {
   const [ports] = await ovs.read(database, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
   return (ports?.rows ?? []).map((row) => {
-    const { key = '', instance = '', [dataDirMark]: dataDir } = readMap(row.external_ids) as Marks;
-    return { name: String(row.name), key, instance, ...(dataDir && { dataDir }) };
+    const { key = '', instance = '', netns, begun } = readMap(row.external_ids) as Marks;
+    return { name: String(row.name), key, instance, ...(netns && { netns }), ...(begun && { begun }) };
   });
 }
 

@@ -87,6 +87,10 @@ async function removeLink(link: string, end: Moment): Promise<void> {
   });
 }
 
+/** Whether the switch's way to the directory is there. */
+export const linkStands = async ({ link, own, base }: SocketDirPlan, end: Moment): Promise<boolean> =>
+  link === undefined || (await linkTarget(link, end)) === (own ?? base);
+
 /** @returns undefined if there is no symlink. */
 async function linkTarget(link: string, end: Moment): Promise<string | undefined> {
   return await inTime(() => readlink(link), end, `"${link}"`).catch((error) => {
@@ -125,8 +129,7 @@ export async function removeSocketDir(plan: SocketDirPlan, end: Moment): Promise
 export async function findSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
   const drift = (message: string): Outcome => ({ kind: 'failed', trouble: { code: code.drift, message } });
   const { base, own, link, hold: name } = plan;
-  if (link && (await linkTarget(link, end)) !== (own ?? base))
-    return drift(`symlink "${link}" is gone, or leads elsewhere`);
+  if (!(await linkStands(plan, end))) return drift(`symlink "${link}" is gone, or leads elsewhere`);
   const directory = await Directory.find(own ?? base, end);
   if (!directory) return drift(`socket directory "${own ?? base}" is gone`);
   try {

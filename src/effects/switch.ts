@@ -3,7 +3,8 @@
  *
  * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
  */
-import { dirname, join } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { code, fenceName, keyText, owner, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../machines/protocol.ts';
@@ -177,7 +178,20 @@ export const dataDirMark = 'data-dir';
 export const isOwn = (
   marks: { readonly [name: string]: string | undefined },
   call: Pick<Call, 'instance' | 'dataDir'>,
-): boolean => marks.instance === call.instance || (call.dataDir !== undefined && marks[dataDirMark] === call.dataDir);
+): boolean => marks.instance === call.instance || isSameDirectory(marks[dataDirMark], call.dataDir);
+
+/** Root's own directories. One that is not there is known by its name alone. */
+function isSameDirectory(one: string | undefined, other: string | undefined): boolean {
+  if (one === undefined || other === undefined || one === other) return one !== undefined && one === other;
+  const real = (path: string) => {
+    try {
+      return realpathSync(path);
+    } catch {
+      return resolve(path);
+    }
+  };
+  return real(one) === real(other);
+}
 
 /** An attachment is removed, and made again, through the data directory that it was made through. */
 export function madeElsewhere(

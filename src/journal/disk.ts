@@ -8,7 +8,19 @@
 import * as fs from 'node:fs';
 import { flock, hasFileAttribute, setFileAttribute, unlock } from '../native.ts';
 
-const { O_APPEND, O_RDWR } = fs.constants;
+const { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = fs.constants;
+
+/** A FIFO at a name of ours must not be waited for. */
+const openFlags = {
+  r: O_RDONLY | O_NONBLOCK,
+  // node's own `r+` would write over the header.
+  'r+': O_RDWR | O_APPEND | O_NONBLOCK,
+  'a+': O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK,
+  ax: O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NONBLOCK,
+} as const;
+
+/** Ours have a megabyte of configuration and a quarter of notes at most. */
+const fileBytesMax = 64 * 1024 * 1024;
 
 export interface FileStat {
   readonly ino: bigint;
@@ -51,8 +63,12 @@ export interface Disk {
   fsyncDirectory(directory: string): void;
 }
 
+/** @throws what is no file, or is far too large, is none of ours (errno EINVAL, EFBIG) */
 function read(fd: number): Uint8Array {
-  const bytes = new Uint8Array(Number(fs.fstatSync(fd).size));
+  const stats = fs.fstatSync(fd);
+  if (!stats.isFile()) throw errno('EINVAL', 'it is no regular file');
+  if (stats.size > fileBytesMax) throw errno('EFBIG', `it has ${stats.size} bytes`);
+  const bytes = new Uint8Array(stats.size);
   let filled = 0;
   while (filled < bytes.length) {
     const count = fs.readSync(fd, bytes, filled, bytes.length - filled, filled);
@@ -61,6 +77,8 @@ function read(fd: number): Uint8Array {
   }
   return bytes.subarray(0, filled);
 }
+
+const errno = (code: string, why: string): Error => Object.assign(new Error(`${code}: ${why}`), { code });
 
 function lookup(path: string): FileStat | undefined {
   try {
@@ -81,8 +99,7 @@ function fsyncDirectory(directory: string): void {
 }
 
 export const realDisk: Disk = {
-  // node's own `r+` would write over the header.
-  open: (path, flags, mode) => fs.openSync(path, flags === 'r+' ? O_RDWR | O_APPEND : flags, mode),
+  open: (path, flags, mode) => fs.openSync(path, openFlags[flags], mode),
   close: (fd) => fs.closeSync(fd),
   write: (fd, bytes) => fs.writeSync(fd, bytes),
   read,

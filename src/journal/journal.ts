@@ -159,6 +159,15 @@ export class Journal<R extends object> {
     return this.going ? undefined : strangeModeOf(this.#stat());
   }
 
+  /** Its name still leads to it: what is recorded in a file that another tool has taken away will be remembered by nothing. */
+  get isInPlace(): boolean {
+    let found: FileStat | undefined;
+    this.#guard('look for', () => {
+      found = this.#disk.lookup(this.#path);
+    });
+    return found?.ino === this.#stat().ino;
+  }
+
   /** Nothing was ever written to it: what unlinked it was no removal. */
   get blank(): boolean {
     return this.#stat().size === 0n;

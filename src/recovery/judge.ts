@@ -9,7 +9,7 @@ import type { Call, Request } from '../machines/protocol.ts';
 /**
  * interrupted: its ADD is dead. going: a removal was begun. rebooted: of another boot, no sandbox lives on. abandoned: its namespace is
  * gone. lost: at rest, and the switch has not its port any more. unjudged: at rest, and its namespace cannot be judged from here.
- * stale: the runtime does not know it (GC). orphan: a port of ours without a journal.
+ * stale: the runtime does not know it (GC). orphan: a port of ours without a journal. unreadable: its journal could not be opened.
  */
 export type Found =
   | 'interrupted'
@@ -22,6 +22,7 @@ export type Found =
   | 'stale'
   | 'empty'
   | 'damaged'
+  | 'unreadable'
   | 'orphan';
 
 /** What judging needs of a node. */
@@ -46,7 +47,8 @@ export async function judge(journal: Journal<Entry>, witness: Witness, call: Cal
   if (header?.kind === 'begin' && typeof header.boot === 'string' && header.boot !== witness.bootId()) {
     return { found: 'rebooted' };
   }
-  if (journal.damaged) return { found: 'damaged' };
+  // What is left of it tells its namespace, all the same.
+  if (journal.damaged) return { found: isAbandoned(header, witness) ? 'abandoned' : 'damaged' };
   if (!header) return { found: 'empty' };
   const past = fold(journal.records);
   // Of another version: an upgrade must not take a living pod's network.
@@ -63,6 +65,11 @@ export async function judge(journal: Journal<Entry>, witness: Witness, call: Cal
   } catch {
     return { found: 'attached', past, isUnasked: true };
   }
+}
+
+function isAbandoned(header: Entry | undefined, witness: Witness): boolean {
+  if (header?.kind !== 'begin' || typeof header.netns?.path !== 'string') return false;
+  return witness.judgeNetns(header.netns) === 'gone';
 }
 
 export function keyOf(name: string, journal: Pick<Journal<Entry>, 'records'>): AttachmentKey | undefined {

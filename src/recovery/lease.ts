@@ -3,7 +3,7 @@
  * from harm is the lock of each attachment (ADR 0001). One that is refused leaves word, and the one at work makes another round: the
  * switch may have come back since it was asked.
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '../deadlines.ts';
 
@@ -18,6 +18,8 @@ interface Holder {
   readonly pid: number;
   readonly since: string;
   readonly command: string;
+  /** Of its process. */
+  readonly started?: string | undefined;
 }
 
 /** What came of a recovery that wanted the lease. */
@@ -44,7 +46,8 @@ export async function withLease<T>(dataDir: string, me: Holder, action: () => Pr
   };
   const give = await patiently({ take: () => lock(dataDir, options), lease: options.lockfilePath, told, word, me });
   if (typeof give === 'string') return { kind: 'left', to: give };
-  tolerate(() => writeFileSync(told, `${JSON.stringify(me)}\n`, { mode: 0o600 }));
+  const here = { ...me, started: startOf(me.pid) };
+  tolerate(() => writeFileSync(told, `${JSON.stringify(here)}\n`, { mode: 0o600 }));
   try {
     for (let round = 1; ; round++) {
       tolerate(() => rmSync(word, { force: true }));
@@ -67,13 +70,30 @@ async function patiently({ take, lease, told, word, me }: Wanted): Promise<(() =
     }
     const holder = readHolder(told);
     // Killed: its heartbeat need not be waited for.
-    if (holder && !existsSync(`/proc/${holder.pid}`)) tolerate(() => rmSync(lease, { recursive: true, force: true }));
+    if (isDead(holder, lease)) tolerate(() => rmSync(lease, { recursive: true, force: true }));
     else if (waited >= patienceMs) return heldBy(holder);
     else {
       // Before each look: the holder that ends after the last one leaves the lease to us.
       tolerate(() => writeFileSync(word, `${JSON.stringify(me)}\n`, { mode: 0o600 }));
       await sleep(pauseMs);
     }
+  }
+}
+
+/** By its process; where it did not come to say which, by a heartbeat that is not of now, whichever way a clock was set. */
+function isDead(holder: Holder | undefined, lease: string): boolean {
+  if (holder) return startOf(holder.pid) === undefined || startOf(holder.pid) !== holder.started;
+  const beat = statSync(lease, { throwIfNoEntry: false })?.mtimeMs;
+  return beat !== undefined && Math.abs(Date.now() - beat) > staleMs;
+}
+
+/** When a process was started, in clock ticks since the boot (proc_pid_stat(5), field 22): tells it from a later one of its number. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
   }
 }
 

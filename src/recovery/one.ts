@@ -43,7 +43,7 @@ export async function tolerant(
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
     const owed = [{ step: 'journal', message: error.message }];
-    return { key: labelOf(name), found: 'interrupted', result: 'owed', owed };
+    return { key: labelOf(name), found: 'unreadable', result: 'owed', owed };
   }
 }
 

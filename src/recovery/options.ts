@@ -30,11 +30,15 @@ export interface KnownPort {
   readonly name: string;
   readonly key: string;
   readonly instance: string;
-  readonly dataDir?: string;
+  /** The network namespace of its sandbox, and when its ADD began, as its marks tell. */
+  readonly netns?: string;
+  readonly begun?: string;
 }
 
 export interface RecoveryHost extends RemovalHost, Witness {
   listPorts(database: Database, end: number): Promise<readonly KnownPort[]>;
+  /** @returns undefined unless the path leads to a live network namespace */
+  readNetns(path: string): object | undefined;
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** What was away is asked again. @returns whether anything was */
   forgetAway(): boolean;

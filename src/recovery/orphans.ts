@@ -38,7 +38,7 @@ export async function recoverPort(
   task: Task,
 ): Promise<Recovered | undefined> {
   const { key: text, instance } = port;
-  if (!ids.has(instance) && port.dataDir !== task.dataDir) {
+  if (!ids.has(instance)) {
     task.others?.(port);
     return undefined;
   }
@@ -46,8 +46,17 @@ export async function recoverPort(
   if (!key) return names.some((name) => portNameOf(task, name) === port.name) ? undefined : nameless(port);
   const own = journalName(key);
   if (names.includes(own)) return undefined;
+  if (isLiving(port, task)) return { key: text, found: 'orphan', result: 'kept', owed: [], ...bereft };
   if (task.dryRun) return { key: text, found: 'orphan', result: 'removed', owed: [], ...untold };
   return await tolerant(own, () => recoverOne(own, { ...task, instance }, { kind: 'orphan', key }));
+}
+
+const bereft = { note: 'its journal is lost, and its network namespace lives: its DEL removes it by its marks' };
+
+/** A journal can be lost, or be in another copy of the directory, while the pod lives. */
+function isLiving({ netns, begun }: KnownPort, { host }: Task): boolean {
+  if (netns === undefined || (begun !== undefined && !begun.startsWith(`${host.bootId()} `))) return false;
+  return host.readNetns(netns) !== undefined;
 }
 
 /** Neither its marks nor a journal tell whose it is: a person has to. */

@@ -2,7 +2,15 @@
  * Taking one attachment away under its lock, for a repeated ADD, a DEL or a recovery. All by the same machine and loop.
  */
 import { basename, dirname, join } from 'node:path';
-import { type AttachmentKey, journalName, journalSuffix, portName, shortId, type Trouble } from '../attachment.ts';
+import {
+  type AttachmentKey,
+  journalName,
+  journalSuffix,
+  keyText,
+  portName,
+  shortId,
+  type Trouble,
+} from '../attachment.ts';
 import {
   type Begin,
   drive,
@@ -87,10 +95,13 @@ type Found = ({ readonly kind: 'known' } & Known) | Exclude<Recalled, { kind: 'k
 /** The journal if it can be read: its plan was made to be removed by. Else what the caller knows and the world tells. */
 async function whatThereIs(removal: Removal, call: Call): Promise<Found> {
   const { host, journal } = removal;
+  const told = planOfHeader(journal.records)?.key;
+  // A journal that was copied under another's name tells nothing of this attachment, and is no reason to touch that one.
+  if (told && keyText(told) !== keyText(removal.known.key)) return await byWorld(removal, [], call);
   const past = fold(journal.records);
   if (past && !journal.damaged) return { kind: 'known', ...remaining(past, host.bootId()) };
   const header = headerOf(journal.records);
-  return header ? await byHeader(removal, header, past, call) : await byWorld(removal, call);
+  return header ? await byHeader(removal, header, past, call) : await byWorld(removal, journal.records, call);
 }
 
 /** What is shared, and goes with the last thing in it: each try looks again. */
@@ -142,11 +153,11 @@ const everyStep: readonly Step[] = ['address', 'socketDir', 'bridge', 'publicati
  * Without a header nothing says that there ever was an attachment, unless the world does: then what cannot be removed is no debt. An
  * annotation is looked for only where a record or a port's marks tell of one: a server that is away must not hold up a DEL.
  */
-async function byWorld({ host, journal, known }: Removal, call: Call): Promise<Found> {
-  const written = planOfHeader(journal.records);
+async function byWorld({ host, journal, known }: Removal, records: readonly Entry[], call: Call): Promise<Found> {
+  const written = planOfHeader(records);
   const { publication, ...others } = { ...known, ...written, key: known.key };
   // An earlier try wrote down what there was to look for.
-  const isTold = journal.damaged || (written ? written.publication !== undefined : journal.records.length > 0);
+  const isTold = journal.damaged || (written ? written.publication !== undefined : records.length > 0);
   const isLikely = publication && (isTold || !('pod' in publication));
   const recalled = await host.recall({ ...others, ...(isLikely && { publication }) }, call);
   if (recalled.kind !== 'known') return recalled;

@@ -52,8 +52,19 @@ describe('kind 1: what an earlier try of a removal has done', () => {
   it('is not done again: the name and the socket may be the next sandbox’s by now', async () => {
     const { s, plan } = await attached();
     const again = sought(plan, { port: { goneAt: 7 } });
+    setPort(s, plan.port.name, {
+      external_ids: ['map', Object.entries({ owner: 'userspace-cni', key: 'net:next:net1' })],
+    });
     expect(await removePort(s.another(), again, call())).toEqual({ kind: 'ok', facts: { goneAt: 7 } });
     expect(await namesOf(s)).toEqual([plan.port.name]);
+    expect(existsSync(socketOf(plan))).toBe(true);
+  });
+
+  it('is done again to a row that bears our own marks, which a restored database brought back, and to no socket', async () => {
+    const { s, plan } = await attached();
+    const again = sought(plan, { port: { goneAt: 0 } });
+    expect(await removePort(s.another(), again, call())).toMatchObject({ kind: 'ok' });
+    expect(await namesOf(s)).toEqual([]);
     expect(existsSync(socketOf(plan))).toBe(true);
   });
 

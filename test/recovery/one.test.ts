@@ -258,6 +258,6 @@ describe('a journal', () => {
     const disk = node.disk.spawn();
     disk.inject({ call: 'open', nth: 1, how: { error: 'EIO' } });
     const owed = [{ step: 'journal', message: expect.stringContaining('cannot open the journal') }];
-    expect(await recovered(node, undefined, { disk })).toMatchObject({ found: 'interrupted', result: 'owed', owed });
+    expect(await recovered(node, undefined, { disk })).toMatchObject({ found: 'unreadable', result: 'owed', owed });
   });
 });

@@ -206,7 +206,7 @@ export class FakePorts {
   /** Sockets before rows; one that another row or the journal of a living attachment names is not ours any more. */
   async remove(sought: Sought, call: Call, half: Half): Promise<Outcome> {
     const { plan, facts } = sought;
-    if (facts.port && 'goneAt' in facts.port) return { kind: 'ok', facts: facts.port };
+    if (facts.port && 'goneAt' in facts.port) return this.#removeAgain(plan, facts.port, call);
     const { own, unsettled } = this.#seek(sought, call);
     if (unsettled) return { kind: 'failed', trouble: unsettled };
     for (const socket of this.#socketsToRemove(plan, own, call)) this.#unlinkSocket(socket);
@@ -217,6 +217,13 @@ export class FakePorts {
       goneAt = this.#drop(name);
     }
     return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
+  }
+
+  /** What a restored database brought back with our marks; no socket. */
+  #removeAgain({ port: _, ...plan }: Plan, gone: { readonly goneAt: number }, call: Call): Outcome {
+    let { goneAt } = gone;
+    for (const [name] of this.#seek({ plan, facts: {} }, call).own) goneAt = this.#drop(name);
+    return { kind: 'ok', facts: { goneAt } };
   }
 
   #socketsToRemove({ port }: Plan, own: readonly Row[], call: Call): string[] {
