@@ -48,6 +48,8 @@ export interface Begin {
   readonly begun?: string;
   /** Which database it was (Plan.database), also where the ADD came to no port. Absent in journals of earlier releases. */
   readonly database?: string;
+  /** Which file it was written to (Journal.identity). Absent in journals of earlier releases. */
+  readonly file?: string;
 }
 
 export type Entry =

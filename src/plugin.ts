@@ -157,7 +157,7 @@ async function attach(
   const { deadlines } = request.config;
   let begin: Begin;
   try {
-    begin = beginning(request, plan, node, call);
+    begin = { ...beginning(request, plan, node, call), file: journal.identity };
     journal.append(begin);
     journal.fsyncName();
   } catch (error) {

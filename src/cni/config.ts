@@ -232,7 +232,7 @@ function unsupported(raw: { readonly [key: string]: unknown }): Trouble[] {
   return found;
 }
 
-function contradictions({ host, container, mtu, args }: Raw): Trouble[] {
+function contradictions({ host, container, mtu, args, deadlines }: Raw): Trouble[] {
   const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
   const found: Trouble[] = [];
   const mode = host?.vhost?.mode || 'server';
@@ -251,6 +251,10 @@ function contradictions({ host, container, mtu, args }: Raw): Trouble[] {
   const mac = argument(args?.cni, 'mac');
   if (mac !== undefined && !v.is(macOrNone, mac))
     found.push(bad(`"args.cni.mac" is ${shown(mac)}: expected ${macSample}`));
+  const { addMs = defaultDeadlines.addMs, rollbackMs = defaultDeadlines.rollbackMs } = deadlines ?? {};
+  if (addMs <= rollbackMs) {
+    found.push(bad(`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`));
+  }
   if (host?.mtu && mtu && host.mtu !== mtu) found.push(bad(`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`));
   return found;
 }

@@ -1,7 +1,7 @@
 /**
  * Network namespaces and boots: is the sandbox that a journal speaks of still the one that is there?
  */
-import { closeSync, constants, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 import { sinceBootMs } from '../native.ts';
@@ -55,6 +55,8 @@ export function judgeNetns({ path, file, directory }: Netns): 'alive' | 'gone' |
   const inside = `/proc/self/fd/${fd}/${basename(path)}`;
   try {
     if (identity(`/proc/self/fd/${fd}/.`) !== directory) return 'unknown';
+    // It leads to a process's own, which another pid namespace does not show.
+    if (lstatSync(inside).isSymbolicLink()) return 'unknown';
     if (Number(statfsSync(inside).type) !== NSFS_MAGIC) return 'unknown';
     return identity(inside) === file ? 'alive' : 'gone';
   } catch (error) {

@@ -159,6 +159,12 @@ export class Journal<R extends object> {
     return this.going ? undefined : strangeModeOf(this.#stat());
   }
 
+  /** dev:inode: a file that was restored from a backup, or copied, is another. */
+  get identity(): string {
+    const { dev, ino } = this.#stat();
+    return `${dev}:${ino}`;
+  }
+
   /** Its name still leads to it: what is recorded in a file that another tool has taken away will be remembered by nothing. */
   get isInPlace(): boolean {
     let found: FileStat | undefined;

@@ -53,7 +53,12 @@ export async function judge(journal: Journal<Entry>, witness: Witness, call: Cal
   const past = fold(journal.records);
   // Of another version: an upgrade must not take a living pod's network.
   if (!past) return { found: 'damaged' };
-  if (past.state !== 'attached') return { found: past.state === 'going' ? 'going' : 'interrupted' };
+  if (past.state === 'going') return { found: 'going' };
+  if (past.state === 'adding') {
+    // In a file that its ADD did not write: a backup may be older than the answer that a living pod was given.
+    const isCopy = past.header.file !== undefined && past.header.file !== journal.identity;
+    return { found: isCopy && !isAbandoned(header, witness) ? 'damaged' : 'interrupted' };
+  }
   const netns = witness.judgeNetns(past.header.netns);
   if (netns !== 'alive') return { found: netns === 'gone' ? 'abandoned' : 'unjudged', past };
   const { undo, facts } = past;

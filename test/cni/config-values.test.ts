@@ -138,12 +138,12 @@ describe('the container’s half', () => {
 
 describe('deadlines', () => {
   it('are those that are configured, and by default the others', () => {
-    const { deadlines } = added({ deadlines: { addMs: 1, ipamMs: 600_000 } }).config;
-    expect(deadlines).toEqual({ ...defaultDeadlines, addMs: 1, ipamMs: 600_000 });
+    const { deadlines } = added({ deadlines: { addMs: 20_001, ipamMs: 600_000 } }).config;
+    expect(deadlines).toEqual({ ...defaultDeadlines, addMs: 20_001, ipamMs: 600_000 });
   });
 
   it('have a key for every one of them', () => {
-    const all = Object.fromEntries(Object.keys(defaultDeadlines).map((key, index) => [key, index + 1]));
+    const all = Object.fromEntries(Object.keys(defaultDeadlines).map((key, index) => [key, 100 - index]));
     expect(added({ deadlines: all }).config.deadlines).toEqual(all);
   });
 });

@@ -208,7 +208,7 @@ describe('numbers beyond their limits (A7)', () => {
     ['mtu', [68, 1500, 65535], [-1, 1, 67, 65536]],
     ['host.mtu', [68, 65535], [67, 65536]],
     ['host.vhost.ingressPolicingRate', [1, 0xffffffff], [-1, 0x100000000]],
-    ['deadlines.addMs', [1, 600_000], [0, -1, 600_001]],
+    ['deadlines.rollbackMs', [1, 59_999], [0, -1, 60_000, 600_001]],
   ])('%s takes %j and refuses %j', (path, good, bad) => {
     for (const value of good) expect(refused(at(path, value))).toBeUndefined();
     for (const value of bad) {
@@ -270,6 +270,7 @@ describe('keys that contradict each other', () => {
       host({ vhost: { ingressPolicingBurst: 5 } }),
       ['ingressPolicingBurst', 'ingressPolicingRate'],
     ],
+    ['no time for an ADD', { deadlines: { addMs: 5_000 } }, ['addMs', '5000', 'rollbackMs', '20000']],
     ['two MTUs', { ...host({ mtu: 1400 }), mtu: 1500 }, ['mtu', '1400', '1500']],
   ])('%s: refused with code 7, naming both', (_, changes, words) => {
     const error = refused(changes);

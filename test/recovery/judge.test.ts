@@ -3,7 +3,7 @@ import { now } from '../../src/deadlines.ts';
 import type { Entry } from '../../src/drive.ts';
 import { type Found, judge, keyOf, type Witness } from '../../src/recovery/judge.ts';
 import { bytesOf, chmod, rewrite } from '../support/damage.ts';
-import { FakeNode, instance, keyOf as keyTextOf } from '../support/fake-node.ts';
+import { FakeNode, instance, journalOf, keyOf as keyTextOf } from '../support/fake-node.ts';
 import { attachedNode, locked, one } from '../support/recovery-parts.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 
@@ -39,6 +39,17 @@ async function begun(): Promise<FakeNode> {
   return node;
 }
 
+/** As a backup brings it back: a file of its own. */
+async function copied(): Promise<FakeNode> {
+  const node = await begun();
+  const bytes = bytesOf(one, node);
+  const process = node.disk.spawn();
+  process.unlink(journalOf(one));
+  process.processDeath();
+  rewrite(one, node, bytes);
+  return node;
+}
+
 async function owed(): Promise<FakeNode> {
   const node = await attachedNode();
   await node.del(one, { host: [{ step: 'port', verb: 'remove', how: { code: 11 } }] });
@@ -68,6 +79,13 @@ describe('an attachment is judged', () => {
       { bootId: () => 'boot-2' },
     ],
     ['interrupted', 'its ADD came to no end', begun],
+    ['damaged', 'its ADD came to no end in another file, and a pod may live by the answer since', copied],
+    [
+      'interrupted',
+      'its ADD came to no end in another file, and its namespace is gone',
+      copied,
+      { judgeNetns: () => 'gone' },
+    ],
     ['going', 'it bears the mark', owed],
     [
       'going',
