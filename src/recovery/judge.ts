@@ -55,10 +55,16 @@ export async function judge(journal: Journal<Entry>, witness: Witness, call: Cal
   if (!past) return { found: 'damaged' };
   if (past.state === 'going') return { found: 'going' };
   if (past.state === 'adding') {
-    // In a file that its ADD did not write: a backup may be older than the answer that a living pod was given.
-    const isCopy = past.header.file !== undefined && past.header.file !== journal.identity;
-    return { found: isCopy && !isAbandoned(header, witness) ? 'damaged' : 'interrupted' };
+    const isHeld = isCopy(past.header, journal) && !isAbandoned(header, witness);
+    return { found: isHeld ? 'damaged' : 'interrupted' };
   }
+  return await judgeAtRest(past, witness, call);
+}
+
+/** In a file that its ADD did not write: a backup may be older than the answer that a living pod was given. */
+const isCopy = ({ file }: Begin, journal: Journal<Entry>): boolean => file !== undefined && file !== journal.identity;
+
+async function judgeAtRest(past: Past, witness: Witness, call: Call): Promise<Judgement> {
   const netns = witness.judgeNetns(past.header.netns);
   if (netns !== 'alive') return { found: netns === 'gone' ? 'abandoned' : 'unjudged', past };
   const { undo, facts } = past;
