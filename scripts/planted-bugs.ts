@@ -133,8 +133,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/journal/disk.ts',
-        search: "fs.openSync(path, flags === 'r+' ? O_RDWR | O_APPEND : flags, mode)",
-        replace: 'fs.openSync(path, flags, mode)',
+        search: "'r+': O_RDWR | O_APPEND | O_NONBLOCK",
+        replace: "'r+': O_RDWR | O_NONBLOCK",
       },
     ],
     suites: [unit('test/journal/disk.test.ts')],
@@ -278,8 +278,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/plugin.ts',
-        search: "recorded(() => journal.append({ kind: 'attached' }));",
-        replace: "recorded(() => journal.stage({ kind: 'attached' }));",
+        search: "recorded(() => journal.append({ kind: 'attached' })) ??",
+        replace: "recorded(() => journal.stage({ kind: 'attached' })) ??",
       },
     ],
     suites: [fault('test/fault/disk-errors.test.ts', 'without a durable intent')],

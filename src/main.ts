@@ -3,14 +3,17 @@
  */
 import { version } from '../package.json' with { type: 'json' };
 import { runCniCommand, type Status } from './cni/command.ts';
-import { answerMs, now } from './deadlines.ts';
-
-import { isTerminal } from './native.ts';
+import { answerMs, leaseVariable, now } from './deadlines.ts';
+import { isTerminal, sinceBootMs } from './native.ts';
 import { Outlet, readToEnd } from './streams.ts';
 import { handlers } from './verbs.ts';
 
 // A hardened runtime's umask must not take from a group what the configuration gives it.
 process.umask(0o022);
+
+// A daemon that an IPAM program started, and that starts us once the program's time is up, is a caller like any other.
+const lease = process.env[leaseVariable];
+if (lease !== undefined && Number.parseInt(lease, 10) < sinceBootMs()) delete process.env[leaseVariable];
 
 const [out, err] = [new Outlet(1), new Outlet(2)];
 const clock = (): Date => new Date();
@@ -18,7 +21,8 @@ const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16
 
 async function verbs() {
   const { createNode } = await import('./node.ts');
-  return handlers((request) => createNode(request, { clock, random, stderr: (text) => err.offer(text) }));
+  const edges = { clock, random, stderr: (text: string) => err.offer(text) };
+  return handlers((request, remembersAway) => createNode(request, edges, remembersAway));
 }
 
 async function status(): Promise<Status> {

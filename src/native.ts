@@ -15,6 +15,9 @@ const SYS_pidfd_open = 434n;
 const CLOCK_BOOTTIME = 7;
 
 const SIGKILL = 9;
+const SIGCHLD = 17;
+const SIG_DFL = 0n;
+const SIG_IGN = 1n;
 
 const UMOUNT_NOFOLLOW = 8;
 const PR_SET_CHILD_SUBREAPER = 36;
@@ -34,6 +37,7 @@ interface Libc {
   poll(descriptors: Int32Array, count: bigint, timeoutMs: number): number;
   isatty(fd: number): number;
   setenv(name: Uint8Array, value: Uint8Array, overwrite: number): number;
+  signal(signal: number, handler: bigint): bigint;
 }
 
 /** Not imported: a call that needs no libc (VERSION) does not wait for it. */
@@ -56,6 +60,7 @@ const libcOf = () => {
     poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
     isatty: { args: ['i32'], returns: 'i32' },
     setenv: { args: ['ptr', 'ptr', 'i32'], returns: 'i32' },
+    signal: { args: ['i32', 'i64'], returns: 'i64' },
   }).symbols;
   return libc;
 };
@@ -260,6 +265,7 @@ interface Spawned {
  */
 export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
   libcOf().prctl(PR_SET_CHILD_SUBREAPER, 1);
+  heedChildren();
   const stdio = [new TextEncoder().encode(stdin), 'pipe', 'pipe', ...fds] as const;
   const child = Bun.spawn([file, ...args], { env, detached: true, stdio: [...stdio] });
   const ended = child.exited.then(() => ({
@@ -273,6 +279,13 @@ export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
     ended,
     kill: () => void libcOf().kill(-child.pid, SIGKILL),
   };
+}
+
+/** Who starts us may ignore SIGCHLD, which exec(2) hands on: the kernel then keeps no child's exit status for us (wait(2), NOTES). */
+function heedChildren(): void {
+  const { signal } = libcOf();
+  const handler = signal(SIGCHLD, SIG_DFL);
+  if (handler > SIG_IGN) signal(SIGCHLD, handler);
 }
 
 /** @throws SyntaxError, whose message may quote the text. */

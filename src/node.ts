@@ -34,11 +34,12 @@ interface Caller {
   readonly path: readonly string[];
 }
 
-export function createNode({ config, path }: Caller, edges: Edges): Node {
+/** @param remembersAway for a call that needs one server, or one program, for many attachments */
+export function createNode({ config, path }: Caller, edges: Edges, remembersAway = false): Node {
   allowFileThreads();
   const { clock, random, stderr } = edges;
   const { ovsdb, kubeconfig, deadlines } = config;
-  const host = createHost(deadlines, { ovsdb, path, ...(kubeconfig && { kubeconfig }) });
+  const host = createHost(deadlines, { ovsdb, path, ...(kubeconfig && { kubeconfig }) }, { remembersAway });
   const log = openLog(config, stderr, clock);
   return { disk: realDisk, host, log, clock, called: () => forked(clock), random };
 }

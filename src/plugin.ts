@@ -182,7 +182,7 @@ async function attach(
       node.host.netnsTroubles(request.netns, request.env)[0] ??
       replaced(begin, node) ??
       recorded(() => journal.append({ kind: 'attached' })) ??
-      (journal.isInPlace ? undefined : takenAway);
+      whyNotRemembered(journal);
     if (!trouble) {
       journal.markRest();
       return snapshot.context.facts;
@@ -202,6 +202,15 @@ async function attach(
 function replaced({ netns }: Begin, { host }: Node): Trouble | undefined {
   if (JSON.stringify(host.readNetns(netns.path)) === JSON.stringify(netns)) return undefined;
   return { code: code.invalidNetns, message: `CNI_NETNS "${netns.path}" is another namespace by now` };
+}
+
+/** Whether the next call will find what was recorded. */
+function whyNotRemembered(journal: Journal<Entry>): Trouble | undefined {
+  let isInPlace = false;
+  const unseen = recorded(() => {
+    isInPlace = journal.isInPlace;
+  });
+  return unseen ?? (isInPlace ? undefined : takenAway);
 }
 
 const takenAway: Trouble = {

@@ -63,12 +63,18 @@ function end({ pid, start }: Process, isStill: () => boolean = () => true): void
   const opened = openProcess(pid);
   try {
     if (readProcess(pid)?.start !== start || !isStill()) return;
+    // Where /proc is of another pid namespace than ours, the number is another process's here (P3).
+    if (opened !== undefined && numberOf(opened) !== pid) return;
     if (opened === undefined) killNumber(pid);
     else killProcess(opened);
   } finally {
     if (opened !== undefined) closeSync(opened);
   }
 }
+
+/** What /proc calls an opened process. */
+const numberOf = (opened: number): number =>
+  Number(/^Pid:\s+(\d+)$/m.exec(attempt(() => readFileSync(`/proc/self/fdinfo/${opened}`, 'latin1')) ?? '')?.[1]);
 
 // ---- locks
 

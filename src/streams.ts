@@ -15,6 +15,9 @@ const { O_NOCTTY, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 const writeBytes = 4096;
 const readBytes = 65_536;
 
+/** A configuration has kilobytes; a GC's list of a thousand attachments a hundred of them. */
+const stdinBytesMax = 16 * 1024 * 1024;
+
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
 
 export class Outlet {
@@ -74,13 +77,15 @@ export function readToEnd(standard: number): string {
   const end = now() + stdinMs;
   const { fd, mayWait } = channelOf(standard, O_RDONLY);
   const [decoder, piece] = [new TextDecoder(), new Uint8Array(readBytes)];
-  let text = '';
+  let [text, bytes] = ['', 0];
   for (let isLate = mayWait; ; ) {
-    if (isLate && !isReady(fd, 'read', remainingMs(end)) && remainingMs(end) === 0) {
-      throw new Error(`it did not end in ${stdinMs / 1000} s: its writer must close it`);
-    }
+    if (isLate) isReady(fd, 'read', remainingMs(end));
+    // Also of a writer that never stops.
+    if (remainingMs(end) === 0) throw new Error(`it did not end in ${stdinMs / 1000} s: its writer must close it`);
     const count = readOnce(fd, piece);
     if (count === 0) return text + decoder.decode();
+    bytes += count ?? 0;
+    if (bytes > stdinBytesMax) throw new Error(`it is longer than ${stdinBytesMax} bytes`);
     if (count !== undefined) text += decoder.decode(piece.subarray(0, count), { stream: true });
     isLate = mayWait || count === undefined;
   }

@@ -13,9 +13,16 @@ const chunks = { plugin: () => import('./plugin.ts'), del: () => import('./del.t
 /** What every request says of the node. */
 type Caller = Pick<DelRequest, 'config' | 'path'>;
 
-export function handlers(nodeFor: (request: Caller) => Node, { plugin, del, gc }: typeof chunks = chunks): Handlers {
-  const using = async <R extends Caller, T>(request: R, action: (request: R, node: Node) => Promise<T>) => {
-    const node = nodeFor(request);
+export function handlers(
+  nodeFor: (request: Caller, remembersAway: boolean) => Node,
+  { plugin, del, gc }: typeof chunks = chunks,
+): Handlers {
+  const using = async <R extends Caller, T>(
+    request: R,
+    action: (request: R, node: Node) => Promise<T>,
+    isOfMany = false,
+  ) => {
+    const node = nodeFor(request, isOfMany);
     try {
       return await action(request, node);
     } finally {
@@ -32,7 +39,7 @@ export function handlers(nodeFor: (request: Caller) => Node, { plugin, del, gc }
       }),
     check: (request) => using(request, async (one, node) => (await plugin()).check(one, node)),
     del: (request) => using(request, async (one, node) => (await del()).del(one, node)),
-    gc: (request) => using(request, async (one, node) => (await gc()).gc(one, node)),
+    gc: (request) => using(request, async (one, node) => (await gc()).gc(one, node), true),
   };
 }
 

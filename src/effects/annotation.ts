@@ -148,9 +148,10 @@ function withoutOwn(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotat
   const isOwn = ({ containerId, ifName }: Entry) => containerId === key.containerId && ifName === key.ifName;
   const others = entries?.filter((entry) => !isOwn(entry));
   const fence = { [fenceName(key)]: null };
-  if (others === undefined) return fence;
   // What an admission dropped of our write is gone; the rest of that write is ours.
   const isOursAlone = plan.mappedDir !== '' && pod.metadata.annotations?.[directoryName] === plan.mappedDir;
+  // Nobody can read whose the data is: it is left, and the directory serves nobody without it.
+  if (others === undefined) return { ...fence, ...(isOursAlone && { [directoryName]: null }) };
   const both = { [dataName]: null, [directoryName]: null };
   if (entries?.length === 0) return { ...fence, ...(isOursAlone && both) };
   if (others.length === entries?.length) return fence;

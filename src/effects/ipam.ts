@@ -4,6 +4,7 @@
  * A delegated ADD is the one effect that can not be repeated: host-local refuses a second one. Nothing here tries: an ADD that was
  * interrupted is taken back by DEL, which every IPAM plugin must be able to repeat.
  */
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Addresses, type AttachmentKey, code, keyText, type Trouble } from '../attachment.ts';
 import { parseResult } from '../cni/result.ts';
@@ -132,7 +133,9 @@ export async function checkAddress(asked: Asked): Promise<Outcome> {
 
 /** GC and STATUS came with 1.1.0: whether a program knows them is asked by its VERSION. */
 async function knows(asked: Asked, file: string | undefined): Promise<boolean> {
-  const { exitCode, stdout } = await delegate('VERSION', asked, file);
+  const { exitCode, stdout, spawnError } = await delegate('VERSION', asked, file);
+  // One that cannot be run is no old one: what it is asked next says so.
+  if (spawnError) return true;
   try {
     return exitCode === 0 && JSON.parse(stdout).supportedVersions.includes('1.1.0');
   } catch {
@@ -146,8 +149,9 @@ export async function addressStatus(asked: Asked): Promise<Trouble[]> {
   const { file, trouble: missing } = programOf(plan);
   if (missing) return [{ ...missing, code: code.notAvailable }];
   if (!(await knows(asked, file))) return [];
-  const trouble = troubleOf('STATUS', plan, await delegate('STATUS', asked, file));
-  return trouble ? [trouble] : [];
+  const finished = await delegate('STATUS', asked, file);
+  const trouble = troubleOf('STATUS', plan, finished);
+  return trouble ? [finished.spawnError ? { ...trouble, code: code.notAvailable } : trouble] : [];
 }
 
 /** Hands a GC on (CNI SPEC: MUST). @param toldOf what it is told of a stdin, asked for when no ADD is under way */
@@ -178,10 +182,12 @@ const neverStarted: Finished = {
   spawnError: 'ENOENT',
 };
 
-/** @param gate a lock that the program has to keep, beside the attachment's */
+const interpreterMissing = 'the interpreter that its first line names is missing (ENOENT)';
+
 /** How a program ended; or, of one that was not asked again, what is known of it. */
 type Answered = Finished & { readonly silence?: string };
 
+/** @param gate a lock that the program has to keep, beside the attachment's */
 async function delegate(command: string, asked: Asked, file: string | undefined, gate?: number): Promise<Answered> {
   const { plan, text, call, deadlines, key } = asked;
   if (file === undefined) return neverStarted;
@@ -202,6 +208,7 @@ async function delegate(command: string, asked: Asked, file: string | undefined,
       purpose: key ? keyText(key) : command,
     });
     if (finished.timedOut) asked.away?.note(file, new Error('no answer in time; it was killed'));
+    if (finished.spawnError === 'ENOENT' && existsSync(file)) return { ...finished, spawnError: interpreterMissing };
     if (finished.spawnError !== 'ETXTBSY' || attempt >= busyTriesMax) return finished;
     await sleep(busyPauseMs);
   }

@@ -5,7 +5,7 @@
  *
  * Invariant: I12 nothing of the file's content ends up in an error, since half of it is secret.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
@@ -37,9 +37,20 @@ export async function readKubeconfig(path: string, end: Moment, known: Credentia
 const refusedOf = (path: string, why: string, reason?: ApiError['why']): ApiError =>
   new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`, reason);
 
+/** A FIFO without a writer, or a device without an end, must hold nobody. */
+function readNow(path: string, encoding: 'utf8' | 'latin1'): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(fd).isFile()) throw Object.assign(new Error('no file'), { code: 'it is no regular file' });
+    return readFileSync(fd, encoding);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function read(path: string, refused: (why: string) => Error): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readNow(path, 'utf8');
   } catch (error) {
     throw refused(`cannot be read: ${codeOf(error)}`);
   }
@@ -82,7 +93,7 @@ export function usualAccess(text: string, path: string): Access | undefined {
     const pem = (data: string | undefined, file: string | undefined) => {
       if (data === undefined && file === undefined) return undefined;
       if (data !== undefined && file !== undefined) throw new Error('two ways to say it');
-      const said = data === undefined ? readFileSync(resolve(dirname(path), file ?? ''), 'latin1') : atob(data);
+      const said = data === undefined ? readNow(resolve(dirname(path), file ?? ''), 'latin1') : atob(data);
       if (said.trim() === '') throw new Error('nothing is said');
       return said;
     };
@@ -119,7 +130,7 @@ function textsOf(value: object | undefined, known: readonly string[]): Texts | u
   return usual ? Object.fromEntries(entries) : undefined;
 }
 
-const readToken = (file: string, path: string): string => readFileSync(resolve(dirname(path), file), 'utf8').trim();
+const readToken = (file: string, path: string): string => readNow(resolve(dirname(path), file), 'utf8').trim();
 
 // ---- any file
 

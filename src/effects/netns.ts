@@ -1,7 +1,7 @@
 /**
  * Network namespaces and boots: is the sandbox that a journal speaks of still the one that is there?
  */
-import { closeSync, constants, lstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, lstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 import { sinceBootMs } from '../native.ts';
@@ -41,7 +41,8 @@ export function readNetns(path: string): Netns | undefined {
 
 /**
  * Whether the namespace of a journal of this boot still is there. Gone is what is missing from that same directory, or replaced by
- * another namespace. A plain file, a path below /proc, another directory at its place: seen from here, nothing can be said.
+ * another namespace. A plain file, a path below /proc or a link that may lead there, another directory at its place: seen from here,
+ * nothing can be said.
  */
 export function judgeNetns({ path, file, directory }: Netns): 'alive' | 'gone' | 'unknown' {
   if (path.startsWith('/proc/')) return 'unknown';
@@ -55,10 +56,11 @@ export function judgeNetns({ path, file, directory }: Netns): 'alive' | 'gone' |
   const inside = `/proc/self/fd/${fd}/${basename(path)}`;
   try {
     if (identity(`/proc/self/fd/${fd}/.`) !== directory) return 'unknown';
-    // It leads to a process's own, which another pid namespace does not show.
-    if (lstatSync(inside).isSymbolicLink()) return 'unknown';
+    // One that leads below /proc leads to nothing, or to another, where another pid namespace is looked at.
+    const missing = lstatSync(inside).isSymbolicLink() ? 'unknown' : 'gone';
+    if (!existsSync(inside)) return missing;
     if (Number(statfsSync(inside).type) !== NSFS_MAGIC) return 'unknown';
-    return identity(inside) === file ? 'alive' : 'gone';
+    return identity(inside) === file ? 'alive' : missing;
   } catch (error) {
     return codeOf(error) === 'ENOENT' ? 'gone' : 'unknown';
   } finally {

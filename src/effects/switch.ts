@@ -293,12 +293,19 @@ export async function letGo(ovs: Switch, plan: Plan, goneAt: number, end: Moment
       return undefined;
     });
     const root = results?.at(-1)?.rows?.[0];
-    if (!root) return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet: is it running?');
+    if (!root) {
+      ovs.noteDaemon(plan, new Error(askedBefore(notLetGo)));
+      return failed(code.tryAgainLater, notLetGo);
+    }
     // A database that has not come that far is another one: it never had the port.
     if (Number(root.cur_cfg) >= goneAt || Number(root.next_cfg) < goneAt) return { kind: 'ok' };
+    const known = ovs.daemonOf(plan);
+    if (known instanceof Error) return failed(code.tryAgainLater, known.message);
     wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
   }
 }
+
+const notLetGo = 'ovs-vswitchd has not let go of the port yet: is it running?';
 
 /** The server's own timeout ends before ours: its answer says which of the two is stuck. */
 const untilChanged = (row: Row, end: Moment): Operation => ({

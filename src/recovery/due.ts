@@ -8,9 +8,27 @@ const pauseMs = 1_000;
 /** A switch that is back, an IPAM plugin that was installed, is noticed by then. `userspace recover` does not wait for it. */
 const pauseMsMax = 300_000;
 
+/** Its tries are told of; those that come after them, and fail as they did, would only fill the disk. */
+const triesToTell = 12;
+
+const triesOf = (records: readonly Entry[]): number => records.filter(({ kind }) => kind === 'going').length;
+
+/** Whether the records of the last try, from `before` on, tell nothing that the earlier ones do not: that it failed again is not new. */
+export function isNothingNew(records: readonly Entry[], before: number): boolean {
+  const earlier = records.slice(0, before);
+  const known = new Set(earlier.map(doneBy));
+  return triesOf(earlier) >= triesToTell && records.slice(before).every((one) => known.has(doneBy(one)));
+}
+
+/** What a record says was done; undefined: nothing. */
+const doneBy = (entry: Entry): string | undefined =>
+  entry.kind === 'outcome' && entry.outcome.kind === 'ok'
+    ? JSON.stringify([entry.step, entry.verb, entry.outcome])
+    : undefined;
+
 /** @param records with that of the try which has just failed */
 export function nextTry(records: readonly Entry[], now: Date): Date {
-  const tries = records.filter(({ kind }) => kind === 'going').length;
+  const tries = triesOf(records);
   // The first one may have come at a bad moment: the next DEL tries again.
   const pause = tries < 2 ? 0 : pauseMs * 2 ** (tries - 2);
   return new Date(now.getTime() + Math.min(pause, pauseMsMax));

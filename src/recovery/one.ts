@@ -4,9 +4,9 @@
 import { join } from 'node:path';
 import { type AttachmentKey, journalSuffix, keyText } from '../attachment.ts';
 import { now, sleep } from '../deadlines.ts';
-import { type Entry, openJournal, type Past, peekJournal, planOfHeader } from '../drive.ts';
+import { type Entry, openJournal, type Past, peekJournal, planOfHeader, recorded } from '../drive.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
-import { nextTry } from './due.ts';
+import { isNothingNew, nextTry } from './due.ts';
 import { type Found, type Judgement, judge, keyOf } from './judge.ts';
 import type { Recovered, Task } from './options.ts';
 import { type Removed, takeAway } from './removal.ts';
@@ -167,11 +167,11 @@ async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<R
   try {
     // What was at rest is marked before anything of it goes (I1).
     if (journal.records.length > 0 && !journal.going) journal.markGoing();
+    const before = journal.records.length;
     const { owed = [], warnings = [], elsewhere } = key ? await removal(journal, key, task) : {};
     if (elsewhere) return owe('port', elsewhere.message);
     if (owed.length > 0) {
-      journal.markGoing();
-      journal.dueAt(nextTry(journal.records, task.clock()));
+      remember(journal, before, task);
       return {
         ...removed,
         result: 'owed',
@@ -184,6 +184,13 @@ async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<R
     if (error instanceof JournalError) return owe('journal', error.message);
     throw error;
   }
+}
+
+/** What is owed, and when it is due. @param before how many records there were before this try */
+function remember(journal: Journal<Entry>, before: number, { clock }: Task): void {
+  journal.markGoing();
+  if (isNothingNew(journal.records, before)) recorded(() => journal.cutBack(before));
+  journal.dueAt(nextTry(journal.records, clock()));
 }
 
 async function removal(journal: Journal<Entry>, key: AttachmentKey, task: Task): Promise<Partial<Removed>> {

@@ -25,10 +25,17 @@ describe('the namespace of a journal', () => {
     expect(judgeNetns(netns)).toBe('alive');
   });
 
-  it('A31 is gone where nothing lies at its place in that same directory, or another namespace does', () => {
+  it('A31 is gone where nothing lies at its place in that same directory', () => {
     const netns = remembered();
     expect(judgeNetns({ ...netns, path: join(dirname(netns.path), 'other') })).toBe('gone');
-    expect(judgeNetns({ ...netns, file: '4:1' })).toBe('gone');
+  });
+
+  it('kind 2: cannot be judged by a link that leads to nothing, or to another: another pid namespace may be looked at', () => {
+    const netns = remembered();
+    expect(judgeNetns({ ...netns, file: '4:1' })).toBe('unknown');
+    const dangling = join(dirname(netns.path), 'dangling');
+    symlinkSync('/proc/0/ns/net', dangling);
+    expect(judgeNetns({ ...netns, path: dangling })).toBe('unknown');
   });
 
   it('cannot be judged where a plain file lies at its place', () => {

@@ -80,7 +80,7 @@ class Model {
     if (!emptied && !ghost)
       expect(words.length).toBeGreaterThanOrEqual(end === 'death' ? this.#written : this.#durable);
     if (this.#mark !== 'maybe') expect(journal.going).toBe(this.#mark === 'set');
-    if (emptied && end === 'death' && this.#tried.length > 0) this.#ghost = this.#tried;
+    if (emptied && end === 'death' && this.#ghost.length === 0) this.#ghost = this.#tried;
     this.#tried = words;
     this.#written = words.length;
     if (end === 'death') {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../src/drive.ts';
-import { nextTry } from '../../src/recovery/due.ts';
+import { isNothingNew, nextTry } from '../../src/recovery/due.ts';
 
 const now = new Date('2025-01-17T12:00:00.000Z');
 const pauseAfter = (tries: number): number => {
@@ -21,5 +21,36 @@ describe('kind 5: a removal that is owed is due', () => {
 
   it('after five minutes at most, however often it was tried', () => {
     expect([11, 12, 100, 2_000].map(pauseAfter)).toEqual([300_000, 300_000, 300_000, 300_000]);
+  });
+});
+
+describe('kind 5: the records of a try that failed', () => {
+  const going: Entry = { kind: 'going', by: 'recover' };
+  const failed: Entry = {
+    kind: 'outcome',
+    step: 'address',
+    verb: 'remove',
+    outcome: { kind: 'failed', trouble: { code: 999, message: 'no' } },
+    ms: 1,
+  };
+  const gone = (goneAt: number): Entry => ({
+    kind: 'outcome',
+    step: 'port',
+    verb: 'remove',
+    outcome: { kind: 'ok', facts: { goneAt } },
+    ms: 1,
+  });
+  const tries = (count: number): Entry[] => Array.from({ length: count }, () => [going, gone(2), failed]).flat();
+
+  it('are news as long as there are few tries', () => {
+    expect(isNothingNew([...tries(11), going, gone(2), failed], tries(11).length)).toBe(false);
+  });
+
+  it('tell nothing new where the same was done, and the same failed, often enough before', () => {
+    expect(isNothingNew([...tries(12), going, gone(2), failed], tries(12).length)).toBe(true);
+  });
+
+  it('are news where something was done', () => {
+    expect(isNothingNew([...tries(12), going, gone(3), failed], tries(12).length)).toBe(false);
   });
 });
