@@ -165,8 +165,8 @@ async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<R
   const removed: Recovered = { ...about, result: 'removed', owed: [], ...(isUntold && untold) };
   if (task.dryRun) return removed;
   try {
-    // What was at rest is marked before anything of it goes (I1).
-    if (journal.records.length > 0 && !journal.going) journal.markGoing();
+    // What was at rest, or has no journal, is marked before anything of it goes (I1).
+    if (hasMore(ending) && !journal.going) journal.markGoing();
     const before = journal.records.length;
     const { owed = [], warnings = [], elsewhere } = key ? await removal(journal, key, task) : {};
     if (elsewhere) return owe('port', elsewhere.message);
@@ -185,6 +185,8 @@ async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<R
     throw error;
   }
 }
+
+const hasMore = ({ journal, found }: Ending): boolean => journal.records.length > 0 || found === 'orphan';
 
 /** What is owed, and when it is due. @param before how many records there were before this try */
 function remember(journal: Journal<Entry>, before: number, { clock }: Task): void {
