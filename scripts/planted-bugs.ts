@@ -206,7 +206,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/recovery/one.ts',
-        search: '    if (journal.records.length > 0 && !journal.going) journal.markGoing();\n',
+        search: '    if (hasMore(ending) && !journal.going) journal.markGoing();\n',
         replace: '',
       },
     ],
