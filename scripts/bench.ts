@@ -1,10 +1,12 @@
 /**
- * How long a call takes beside what it replaces, on a private switch: `npm run bench [-- --rounds N --ports N --at-once N --owed N]`.
+ * How long a call takes beside what it replaces, on a private switch:
+ * `npm run bench [-- --rounds N --ports N --at-once N --owed N --before EXECUTABLE]`.
  *
  * R1 is the least that a plugin made of programs does: for ADD ovs-vsctl find, add-port, find and host-local ADD; for DEL ovs-vsctl
  * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine. With etcd
  * and kube-apiserver there (npm run kube-assets) the same is done for a pod that an API server knows. With `--owed` a data directory that
- * holds so many debts is compared with one that holds none: what they cost another attachment's calls, and recover.
+ * holds so many debts is compared with one that holds none: what they cost another attachment's calls, and recover. With `--before` the
+ * calls are those of this executable and of another one, by turns.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     ports: { type: 'string', default: '0' },
     'at-once': { type: 'string', default: '0' },
     owed: { type: 'string', default: '0' },
+    before: { type: 'string' },
   },
 });
 const rounds = Number(values.rounds);
@@ -181,6 +184,7 @@ try {
     }
   }
   if (debts > 0) besideDebts(ours);
+  if (values.before) besideBefore(values.before, ours, version);
   report();
   where(trace);
 } finally {
@@ -232,6 +236,37 @@ function besideDebts(ours: (verb: string, id: string, changes: object, env?: Rec
     console.log(
       `  recover, for each debt that is ${what} after it: ${ratio(each, median('DEL without', 'wallMs'), 'a DEL')}`,
     );
+  }
+}
+
+/** Every verb of both executables, each in a data directory of its own. */
+function besideBefore(
+  before: string,
+  ours: (verb: string, id: string, changes: object) => Command,
+  version: Command,
+): void {
+  const verbs = ['VERSION', 'ADD', 'DEL'];
+  const sides = [
+    { name: 'after', program: executable },
+    { name: 'before', program: before },
+  ];
+  for (let round = 0; round < rounds; round++) {
+    // Who comes first finds the caches as the other has left them.
+    const turns = round % 2 === 0 ? sides : [...sides].reverse();
+    for (const verb of verbs) {
+      for (const { name, program } of turns) {
+        const id = `${round}`.padStart(12, name === 'after' ? 'f' : 'b');
+        const call = verb === 'VERSION' ? version : ours(verb, id, { dataDir: join(directory, name) });
+        timed(`${verb} ${name}`, { ...call, program });
+      }
+    }
+  }
+  console.log(`beside ${before} (medians of ${rounds} rounds):`);
+  for (const verb of verbs) {
+    const [wall, cpu] = (['wallMs', 'cpuMs'] as const).map((of) =>
+      ratio(median(`${verb} after`, of), median(`${verb} before`, of), 'before'),
+    );
+    console.log(`  ${verb} ${wall}; CPU ${cpu}`);
   }
 }
 
