@@ -1,4 +1,4 @@
-/** Debts in bulk: one real one, and copies of its journal under other keys. */
+/** Debts and attachments in bulk: one real one, and copies of its journal under other keys. */
 import { chmodSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AttachmentKey, holdFileName } from '../src/attachment.ts';
@@ -17,12 +17,19 @@ exec ${program}
 }
 
 /** Every file of an attachment that is owed, with its mode, times and extended attributes, whatever of them marks it. */
-export function copyDebt(dataDir: string, key: AttachmentKey, ids: readonly string[]): void {
+export function copyDebt(
+  dataDir: string,
+  key: AttachmentKey,
+  ids: readonly string[],
+  change = (text: string): string => text,
+): void {
   const files = readdirSync(dataDir).filter((file) => file.includes(key.containerId));
   if (files.length === 0) throw new Error(`nothing is owed in ${dataDir}`);
   for (const id of ids) {
     const renamed = (text: string) =>
-      text.replaceAll(holdFileName(key), holdFileName({ ...key, containerId: id })).replaceAll(key.containerId, id);
+      change(
+        text.replaceAll(holdFileName(key), holdFileName({ ...key, containerId: id })).replaceAll(key.containerId, id),
+      );
     for (const file of files) copyAs(join(dataDir, file), join(dataDir, renamed(file)), renamed);
   }
 }

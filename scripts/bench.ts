@@ -1,11 +1,12 @@
 /**
  * How long a call takes beside what it replaces, on a private switch:
- * `npm run bench [-- --rounds N --ports N --at-once N --owed N --before EXECUTABLE]`.
+ * `npm run bench [-- --rounds N --ports N --at-once N --owed N --rebooted N --before EXECUTABLE]`.
  *
  * R1 is the least that a plugin made of programs does: for ADD ovs-vsctl find, add-port, find and host-local ADD; for DEL ovs-vsctl
  * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine. With etcd
  * and kube-apiserver there (npm run kube-assets) the same is done for a pod that an API server knows. With `--owed` a data directory that
- * holds so many debts is compared with one that holds none: what they cost another attachment's calls, and recover. With `--before` the
+ * holds so many debts is compared with one that holds none: what they cost another attachment's calls, and recover. With `--rebooted` so
+ * many attachments of another boot are recovered, with what they need there, away and silent. With `--before` the
  * calls are those of this executable and of another one, by turns.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     ports: { type: 'string', default: '0' },
     'at-once': { type: 'string', default: '0' },
     owed: { type: 'string', default: '0' },
+    rebooted: { type: 'string', default: '0' },
     before: { type: 'string' },
   },
 });
@@ -184,6 +186,7 @@ try {
     }
   }
   if (debts > 0) besideDebts(ours);
+  if (Number(values.rebooted) > 0) await afterReboot(Number(values.rebooted), ours);
   if (values.before) besideBefore(values.before, ours, version);
   report();
   where(trace);
@@ -214,10 +217,7 @@ function besideDebts(ours: (verb: string, id: string, changes: object, env?: Rec
       timed(`${verb} without`, ours(verb, other, { dataDir: clean }));
     }
   }
-  const recover = (dataDir: string, exitCode = 0): Command => {
-    const args = ['recover', '--json', '--data-dir', dataDir, '--ovsdb', ovs.ovsdb];
-    return { program: executable, args, env: { CNI_PATH: env.CNI_PATH }, exitCode };
-  };
+  const recover = (dataDir: string, exitCode = 0) => recoverOf(dataDir, exitCode, env.CNI_PATH);
   timed('recover without', recover(clean));
   timed('recover, owed', recover(owing, 3));
   settle();
@@ -267,6 +267,34 @@ function besideBefore(
       ratio(median(`${verb} after`, of), median(`${verb} before`, of), 'before'),
     );
     console.log(`  ${verb} ${wall}; CPU ${cpu}`);
+  }
+}
+
+function recoverOf(dataDir: string, exitCode: number, path: string): Command {
+  const args = ['recover', '--json', '--data-dir', dataDir, '--ovsdb', ovs.ovsdb];
+  return { program: executable, args, env: { CNI_PATH: path }, exitCode };
+}
+
+/** The whole of recover on a boot: so many attachments, and their switch away, silent, and there. */
+async function afterReboot(count: number, ours: (verb: string, id: string, changes: object) => Command): Promise<void> {
+  const dataDir = join(directory, 'rebooted');
+  const key = { network: 'bench', containerId: 'c'.repeat(12), ifName: 'net1' };
+  timed('ADD', ours('ADD', key.containerId, { dataDir }));
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const ids = Array.from({ length: count }, (_, index) => `${index}`.padStart(12, 'd'));
+  copyDebt(dataDir, key, ids, (text) => text.replaceAll(boot, crypto.randomUUID()));
+  timed('DEL', ours('DEL', key.containerId, { dataDir }));
+  await ovs.stopDatabase();
+  timed('rebooted, the switch away', recoverOf(dataDir, 3, cniPath));
+  await ovs.startDatabase();
+  ovs.pauseDatabase();
+  timed('rebooted, the switch silent', recoverOf(dataDir, 3, cniPath));
+  ovs.resumeDatabase();
+  timed('rebooted, the switch there', recoverOf(dataDir, 0, cniPath));
+  console.log(`recover, with ${count} attachments of another boot:`);
+  for (const what of ['away', 'silent', 'there']) {
+    const ms = median(`rebooted, the switch ${what}`, 'wallMs');
+    console.log(`  the switch ${what}: ${(ms / 1000).toFixed(1)} s, ${(ms / count).toFixed(1)} ms each`);
   }
 }
 
