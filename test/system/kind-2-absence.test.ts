@@ -54,10 +54,10 @@ onRealSwitch('absence is proved', (theSwitch) => {
         expectNothingLeft(await node().world());
       });
 
-      test('kind 2: recover keeps the living, removes the dead and what has no journal, and a dry run says so', async () => {
+      test('kind 2: recover keeps the living, removes the dead, with a journal or without one, and a dry run says so', async () => {
         const { pod } = await attached();
         const [dead, orphan] = [(await attached()).pod, (await attached({ ipam: undefined })).pod];
-        await dead.removeNetns();
+        for (const one of [dead, orphan]) await one.removeNetns();
         rmSync(orphan.journal());
         spoil(join(node().dataDir, 'instance'));
         const dry = await node().recover('--dry-run');
@@ -70,14 +70,16 @@ onRealSwitch('absence is proved', (theSwitch) => {
       });
     });
 
-    test('kind 2: a data directory whose every file was lost is known by its path: DEL and recover take its ports away', async () => {
+    test('kind 2: a data directory whose every file was lost is known by its path: DEL takes its ports away, and recover tells them', async () => {
       const [one, other] = [(await attached({ ipam: undefined })).pod, (await attached({ ipam: undefined })).pod];
       rmSync(node().dataDir, { recursive: true });
       expect(await one.del('net1', { ipam: undefined })).toMatchObject(ok);
       expect((await node().world()).ports).toEqual([other.portName()]);
       rmSync(node().dataDir, { recursive: true });
       mkdirSync(node().dataDir);
-      expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1 } });
+      const others = [{ name: other.portName() }];
+      expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 0, others } });
+      expect(await other.del('net1', { ipam: undefined })).toMatchObject(ok);
       expectNothingLeft(await node().world());
     });
 
@@ -257,6 +259,7 @@ onRealSwitch('absence is proved', (theSwitch) => {
     test('kind 2: a port without a journal that is reported as removed is removed', async () => {
       const pod = await attached();
       for (const file of await journals()) rmSync(join(node().dataDir, file));
+      await pod.removeNetns();
       const { exitCode, json } = await node().recover();
       expect({ exitCode, json }).toMatchObject({ ...ok, json: { removed: 1 } });
       expect(json.attachments).toMatchObject([{ key: `${name}:${pod.containerId}:net1`, found: 'orphan' }]);
