@@ -12,6 +12,12 @@ import { expectNothingLeft, readSwitch } from '../support/world.ts';
 
 const ok = { exitCode: 0 };
 
+/** In clock ticks since the boot (proc_pid_stat(5), field 22). */
+function startOf(pid: number): string | undefined {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+}
+
 onRealSwitch('recovery', (theSwitch) => {
   const node = useNode(theSwitch);
 
@@ -37,10 +43,13 @@ onRealSwitch('recovery', (theSwitch) => {
     expect(await pod.del()).toMatchObject(ok);
   });
 
-  test('A11 a port without a journal is removed, and what may be left is said', async () => {
+  test('A11 a port without a journal is kept while its namespace lives, then removed, and what may be left is said', async () => {
     const [orphan, kept] = [await node().pod(), await node().pod()];
     for (const pod of [orphan, kept]) expect(await pod.add('net1', { ipam: undefined })).toMatchObject(ok);
     rmSync(orphan.journal());
+    const living = await node().recover();
+    expect({ exitCode: living.exitCode, json: living.json }).toMatchObject({ ...ok, json: { removed: 0, kept: 2 } });
+    await orphan.removeNetns();
     const { exitCode, json } = await node().recover();
     expect({ exitCode, json }).toMatchObject({ ...ok, json: { removed: 1, kept: 1 } });
     expect(json.attachments).toContainEqual({
@@ -177,6 +186,7 @@ onRealSwitch('recovery', (theSwitch) => {
       expect(await here.add()).toMatchObject(ok);
       for (const pod of [there, orphan]) expect(await pod.add('net1', elsewhere)).toMatchObject(ok);
       rmSync(orphan.journal());
+      await orphan.removeNetns();
       const portsThere = async () => (await readSwitch(second)).ports.map(({ name }) => name);
       expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1, kept: 2, owed: 0 } });
       expect(await portsThere()).toContain(there.portName());
@@ -230,7 +240,12 @@ onRealSwitch('recovery', (theSwitch) => {
       mkdirSync(lease);
       writeFileSync(
         told,
-        JSON.stringify({ pid: process.pid, since: '2025-01-17T12:00:00.000Z', command: 'userspace recover' }),
+        JSON.stringify({
+          pid: process.pid,
+          since: '2025-01-17T12:00:00.000Z',
+          command: 'userspace recover',
+          started: startOf(process.pid),
+        }),
       );
       const { exitCode, json } = await node().recover();
       expect(exitCode).toBe(0);
@@ -263,6 +278,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expect(json.left).toContain(`port "${pod.portName()}" on bridge "${node().bridge}"`);
     expect((await node().world()).journals).toEqual([]);
     // The marks still say whose it is.
+    await pod.removeNetns();
     expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1 } });
     expect((await node().world()).ports).toEqual([]);
     expect(await pod.del()).toMatchObject(ok);
