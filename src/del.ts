@@ -37,10 +37,10 @@ export async function del(request: DelRequest, node: Node): Promise<void> {
     } finally {
       journal.close();
     }
-    // An ADD that was refused before it began has unlinked what we had marked: nothing was removed yet.
+    // An ADD that was refused before it began may have unlinked it just before our mark: nothing was removed yet.
   } while (done === undefined && now() < end);
   if (done === undefined) throw busy(request);
-  // Where our own removal is owed, the switch or the IPAM plugin is away for others too.
+  // Where ours is owed, what it lacks is likely away for others too.
   if (done === 'removed') await payForOthers(request, node, instance);
 }
 
@@ -97,7 +97,7 @@ async function markAndRemove(
   if (owed.length === 0) {
     const unlinked = forget(journal, log);
     log.info(`DEL ${keyText(key)}: removed`);
-    if (!unlinked && !marked) log.error(`the journal of ${keyText(key)} stays, and nothing it speaks of`);
+    if (!unlinked && !marked) log.error(`the journal of ${keyText(key)} stays; all that it names is gone`);
     return 'removed';
   }
   journal.dueAt(nextTry(journal.records, node.clock()));

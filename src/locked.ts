@@ -1,5 +1,5 @@
 /**
- * What ADD, CHECK and DEL share: the journal of one attachment, its lock, and how a journal that fails is taken.
+ * What ADD, CHECK and DEL share: the journal of one attachment, its lock, and what is done when it fails.
  */
 import { join } from 'node:path';
 import { type AttachmentKey, code, journalName, keyText } from './attachment.ts';
@@ -35,7 +35,7 @@ export function busy(request: Request): CniError {
   return new CniError(code.tryAgainLater, `another call works on ${keyText(request.key)}: its journal is locked${by}`);
 }
 
-/** The end of a removal. A journal that stays is found by recovery, and removed with nothing to do. */
+/** The end of a removal. A journal that stays marked is removed by recovery, with nothing to do. */
 export function forget(journal: Journal<Entry>, log: Log): boolean {
   return tolerate(log, () => journal.unlink());
 }

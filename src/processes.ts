@@ -8,7 +8,7 @@
  * Invariants
  *  P1 A process is ended only if it bears our variable or descends from a program that this process started, never by its name or number
  *     alone: its number may be another process's by now.
- *  P2 A process of our own executable is never ended.
+ *  P2 By its lease alone, a process of our own executable is never ended.
  *  P3 Where /proc does not show a process (another pid namespace), nothing is ended and nothing is claimed.
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
@@ -58,7 +58,7 @@ const ownPid = (): number => Number(attempt(() => readlinkSync('/proc/self')));
 const pids = (): number[] =>
   (attempt(() => readdirSync('/proc')) ?? []).filter((name) => /^\d+$/.test(name)).map(Number);
 
-/** Ends a process if it still is the one that was looked at, and still is as it has to be for that. */
+/** Ends a process if it is still the one that was looked at, and `isStill` holds. */
 function end({ pid, start }: Process, isStill: () => boolean = () => true): void {
   const opened = openProcess(pid);
   try {
@@ -148,7 +148,7 @@ function holderOf(pid: number): Holder | undefined {
   };
 }
 
-/** For messages: `process 12 (sleep 60), for 21 s`. */
+/** For messages: `process 12 (sleep 60), there for 21 s`. */
 export const holderText = ({ pid, command, ageMs }: Holder): string =>
   `process ${pid} (${command}), there for ${Math.round(ageMs / 1000)} s`;
 
@@ -160,7 +160,7 @@ const lent = new Map<number, Set<symbol>>();
 /** A lock was taken anew: what was lent under the descriptor's number before was another file's. */
 export const claim = (fd: number): void => void lent.set(fd, new Set());
 
-/** Descriptors of locks are handed to a program. @returns for when it has ended by itself */
+/** Descriptors of locks are handed to a program. @returns to be called once it has ended by itself */
 export function lend(locks: readonly number[]): () => void {
   const program = Symbol();
   const loans = locks.map((fd) => {
@@ -274,7 +274,7 @@ export interface Started {
 }
 
 /**
- * Kills all that descends from a program: what its dead have left is a child of ours (spawnProgram), in whatever session it is.
+ * Kills all that descends from a program: what its dead processes leave becomes our child (spawnProgram), in whatever session it is.
  * What an earlier program left behind started earlier, and stays; so do the programs that run beside this one.
  * @returns whether nothing is left
  */

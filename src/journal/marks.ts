@@ -20,7 +20,7 @@ export const isGoing = (stat: Pick<FileStat, 'mode'>): boolean => modeOf(stat) =
 /** The mark of an earlier release, or an innocent mode. */
 export const mayBeGoing = (stat: Pick<FileStat, 'mode'>): boolean => modeOf(stat) === modeGoingOnce;
 
-/** A mode that no call of ours gives, in octal. */
+/** A mode that no call of this release gives, in octal. */
 export function strangeModeOf(stat: Pick<FileStat, 'mode'>): string | undefined {
   const mode = modeOf(stat);
   return mode === modeAlive || mode === modeGoing ? undefined : mode.toString(8).padStart(4, '0');

@@ -1,6 +1,6 @@
 /**
  * When a removal that is owed is tried again. A debt that fails for ever must not cost every DEL of the node a try: the pause grows
- * with each.
+ * with each that could be recorded.
  */
 import type { Entry } from '../drive.ts';
 
@@ -8,12 +8,12 @@ const pauseMs = 1_000;
 /** A switch that is back, an IPAM plugin that was installed, is noticed by then. `userspace recover` does not wait for it. */
 const pauseMsMax = 300_000;
 
-/** Its tries are told of; those that come after them, and fail as they did, would only fill the disk. */
+/** So many tries are recorded; later ones that do nothing new would only fill the disk. */
 const triesToTell = 12;
 
 const triesOf = (records: readonly Entry[]): number => records.filter(({ kind }) => kind === 'going').length;
 
-/** Whether the records of the last try, from `before` on, tell nothing that the earlier ones do not: that it failed again is not new. */
+/** Whether the records of the last try, from `before` on, tell of nothing that was done: that it failed is not new. */
 export function isNothingNew(records: readonly Entry[], before: number): boolean {
   const earlier = records.slice(0, before);
   const known = new Set(earlier.map(doneBy));

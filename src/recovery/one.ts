@@ -62,7 +62,7 @@ export async function recoverOne(
     throw new JournalError('EROFS', `no journal can be made for "${name}", and so no lock be had`);
   if (!journal) return undefined;
   try {
-    // A lock that a dead call's program has beyond its time is taken from it; a DEL of another does not wait for that.
+    // A lock that a dead call's program has beyond its time is taken from it; only a recovery waits for that.
     const patience = purpose.kind === 'recovery' ? leaseLookMs : 0;
     const outcome = await journal.lock(now() + patience, task.dryRun !== true);
     if (outcome === 'gone') return undefined;
@@ -165,7 +165,7 @@ async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<R
   const removed: Recovered = { ...about, result: 'removed', owed: [], ...(isUntold && untold) };
   if (task.dryRun) return removed;
   try {
-    // What was at rest, or has no journal, is marked before anything of it goes (I1).
+    // All but what is blank is marked before anything of it goes (I1).
     if (hasMore(ending) && !journal.going) journal.markGoing();
     const before = journal.records.length;
     const { owed = [], warnings = [], elsewhere } = key ? await removal(journal, key, task) : {};
@@ -188,7 +188,7 @@ async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<R
 
 const hasMore = ({ journal, found }: Ending): boolean => journal.records.length > 0 || found === 'orphan';
 
-/** What is owed, and when it is due. @param before how many records there were before this try */
+/** Marked here too: a blank journal was not. @param before how many records there were before this try */
 function remember(journal: Journal<Entry>, before: number, { clock }: Task): void {
   journal.markGoing();
   if (isNothingNew(journal.records, before)) recorded(() => journal.cutBack(before));
