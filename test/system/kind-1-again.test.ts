@@ -92,6 +92,7 @@ onRealSwitch('what was done', (theSwitch) => {
     const settings = Object.entries(marks).map(([name, value]) => `external_ids:${name}="${value}"`);
     const device = ['type=dpdkvhostuserclient', `options:vhost-server-path=${marks.socket}`];
     await theSwitch().vsctl('add-port', node().bridge, file, '--', 'set', 'Interface', file, ...device, '--', 'set', 'Port', file, ...settings); // biome-ignore format: one command
+    await old.removeNetns();
     expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 1, restored: 1, owed: 0 } });
     expect(application.isReachable).toBe(true);
     expect(await node().port(file)).toMatchObject({ externalIds: { socket: application.path } });

@@ -106,10 +106,10 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     expect(seen).not.toContain(pod.portName());
   });
 
-  test('A40 a port whose mark was given to somebody else is not removed', async () => {
+  test('A40 a port that was marked as another owner’s is not removed', async () => {
     const pod = await node().pod();
     await pod.add();
-    await theSwitch().vsctl('set', 'Port', pod.portName(), 'external_ids:key=net-a:somebody-else:net1');
+    await theSwitch().vsctl('set', 'Port', pod.portName(), 'external_ids:owner=somebody-else');
     expect(await pod.del()).toMatchObject({ exitCode: 0 });
     expect((await look(theSwitch(), node())).ports).toContain(pod.portName());
   });
