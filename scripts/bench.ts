@@ -251,7 +251,7 @@ function besideBefore(
     { name: 'before', program: before },
   ];
   for (let round = 0; round < rounds; round++) {
-    // Who comes first finds the caches as the other has left them.
+    // The first of a turn finds the caches as the other has left them: the order alternates.
     const turns = round % 2 === 0 ? sides : [...sides].reverse();
     for (const verb of verbs) {
       for (const { name, program } of turns) {

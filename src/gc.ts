@@ -6,12 +6,12 @@ import { type AttachmentKey, code, keyOfText, type Trouble } from './attachment.
 import { refuse } from './cni/error.ts';
 import { type GcRequest, withValid } from './cni/upkeep.ts';
 import { now, within } from './deadlines.ts';
-import type { AddressPlan, Call } from './machines/protocol.ts';
+import type { AddressPlan, Call, KnownPort } from './machines/protocol.ts';
 import type { Node } from './node.ts';
 import { removalPlan } from './plan.ts';
 import { collect, keysOf } from './recovery/collect.ts';
 import { identityOf } from './recovery/identity.ts';
-import type { KnownPort, Recovered } from './recovery/options.ts';
+import type { Recovered } from './recovery/options.ts';
 
 /** As its own DEL would say it. */
 const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });

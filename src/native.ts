@@ -281,7 +281,7 @@ export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
   };
 }
 
-/** Who starts us may ignore SIGCHLD, which exec(2) hands on: the kernel then keeps no child's exit status for us (wait(2), NOTES). */
+/** A runtime may ignore SIGCHLD, which exec(2) hands on: the kernel then keeps no child's exit status for us (wait(2), NOTES). */
 function heedChildren(): void {
   const { signal } = libcOf();
   const handler = signal(SIGCHLD, SIG_DFL);

@@ -3,7 +3,8 @@
  */
 import type { Begin, Entry } from '../drive.ts';
 import type { Stamped } from '../journal/record.ts';
-import type { KnownPort, Recovered } from '../recovery/options.ts';
+import type { KnownPort } from '../machines/protocol.ts';
+import type { Recovered } from '../recovery/options.ts';
 import type { Attachment, Reading } from './attachments.ts';
 
 type Colour = 'green' | 'yellow' | 'red' | 'dim';

@@ -150,7 +150,7 @@ function withoutOwn(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotat
   const fence = { [fenceName(key)]: null };
   // What an admission dropped of our write is gone; the rest of that write is ours.
   const isOursAlone = plan.mappedDir !== '' && pod.metadata.annotations?.[directoryName] === plan.mappedDir;
-  // Nobody can read whose the data is: it is left, and the directory serves nobody without it.
+  // Data that cannot be read may be another's and is left; the directory is of no use without it.
   if (others === undefined) return { ...fence, ...(isOursAlone && { [directoryName]: null }) };
   const both = { [dataName]: null, [directoryName]: null };
   if (entries?.length === 0) return { ...fence, ...(isOursAlone && both) };

@@ -4,11 +4,12 @@
  *
  * Invariant: I12 of what the kubeconfig gives the program and of what the program says, nothing ends up in an error.
  */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { environment } from '../native.ts';
 import { CredentialError } from './api-error.ts';
+import { isProgram } from './program.ts';
 import { run } from './subprocess.ts';
 
 /** PEM, as the program says it. */
@@ -113,15 +114,6 @@ function fileOf(command: string, kubeconfig: string, path: string): string {
   const found = directories.map((directory) => join(directory, command)).find(isProgram);
   if (found) return found;
   throw new CredentialError(`their program "${command}" is not in PATH (${path}): name it by its path`);
-}
-
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
 }
 
 /** KUBERNETES_EXEC_INFO: what the program may know of whom it is asked for. */

@@ -11,6 +11,7 @@ import type {
   Database,
   Elsewhere,
   FilePlan,
+  KnownPort,
   Outcome,
   Perform,
   Plan,
@@ -31,7 +32,7 @@ import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
 import { otherHolder } from './port-holder.ts';
 import { removePort, withdrawPort } from './port-removal.ts';
-import { findPort, isPortLost, type KnownPort, listPorts, recallPort } from './port-view.ts';
+import { findPort, isPortLost, listPorts, recallPort } from './port-view.ts';
 import { isPredecessors, removePredecessors } from './predecessor.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';

@@ -37,7 +37,7 @@ export async function readKubeconfig(path: string, end: Moment, known: Credentia
 const refusedOf = (path: string, why: string, reason?: ApiError['why']): ApiError =>
   new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`, reason);
 
-/** A FIFO without a writer, or a device without an end, must hold nobody. */
+/** A FIFO without a writer, or a device without an end, must not hold a call. */
 function readNow(path: string, encoding: 'utf8' | 'latin1'): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {

@@ -10,6 +10,7 @@ import type {
   Call,
   Database,
   FilePlan,
+  KnownPort,
   Outcome,
   Plan,
   PortPlan,
@@ -80,18 +81,6 @@ export async function isPortLost(ovs: Switch, { plan, facts }: Sought, port: Por
   if (devices?.rows?.[0]?.type === noType) return true;
   if (port.mode === 'client') return false;
   return (await socketDrift(port, switchSocketDirectory(plan.ovsdb, root), call.end)).length > 0;
-}
-
-/** A port that bears a mark of ours or of another data directory's, as recovery sees it. */
-export interface KnownPort {
-  readonly name: string;
-  /** `network:container:interface`. */
-  readonly key: string;
-  readonly instance: string;
-  /** The network namespace of its sandbox, as its marks tell it. */
-  readonly netns?: string;
-  /** When its ADD began (netns.ts), which tells of which boot it is. */
-  readonly begun?: string;
 }
 
 /** Every port of this plugin on a switch, whichever data directory it belongs to. */

@@ -32,7 +32,8 @@ export const programIn = ({ program, path }: AddressPlan): string | undefined =>
 export const programOrElsewhere = ({ program, path }: AddressPlan, elsewhere: readonly string[]): string | undefined =>
   programIn({ program, path: [...path, ...elsewhere, ...usualDirectories] });
 
-function isProgram(file: string): boolean {
+/** A regular file that this process may execute. */
+export function isProgram(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
     return statSync(file).isFile();

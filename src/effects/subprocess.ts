@@ -63,7 +63,7 @@ export async function run({ file, args = [], env, stdin, locks, end, purpose = '
   const stderr = collect(child.stderr, (text, more) => (text + more).slice(-stderrTail));
   const ended = (await before(end, child.ended)) ?? (await killed(child, program));
   running.delete(program);
-  // What a program that ended by itself leaves behind has no part in the operation; of another one nobody knows.
+  // What a program that ended by itself leaves behind has no part in the operation; of another one it may have.
   if (ended.exitCode !== null && !ended.timedOut) giveBack();
   await Promise.race([Promise.all([stdout.done, stderr.done]), sleep(drainMs)]);
   for (const pipe of [stdout, stderr]) pipe.close();

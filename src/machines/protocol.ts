@@ -255,3 +255,15 @@ export interface Call {
 
 /** The effects, as the loop is handed them. Total: an expected failure is an outcome, a throw is a bug. */
 export type Perform = (request: Request, call: Call) => Promise<Outcome>;
+
+/** A port that bears a mark of ours or of another data directory's, as recovery sees it. */
+export interface KnownPort {
+  readonly name: string;
+  /** `network:container:interface`. */
+  readonly key: string;
+  readonly instance: string;
+  /** The network namespace of its sandbox, as its marks tell it. */
+  readonly netns?: string;
+  /** When its ADD began (netns.ts), which tells of which boot it is. */
+  readonly begun?: string;
+}

@@ -4,7 +4,7 @@
 import type { AttachmentKey, Trouble } from '../attachment.ts';
 import type { Past } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
-import type { Call, Database, Plan, Request } from '../machines/protocol.ts';
+import type { Call, Database, KnownPort, Plan, Request } from '../machines/protocol.ts';
 import type { Found, Witness } from './judge.ts';
 import type { RemovalHost } from './removal.ts';
 
@@ -24,16 +24,6 @@ export interface Recovered {
 /** What is held and is to go is a debt like any other: nothing says that its holder ends. */
 export const isOwed = ({ found, result }: Recovered): boolean =>
   result === 'owed' || (result === 'held' && found === 'going');
-
-/** As recovery sees a port. */
-export interface KnownPort {
-  readonly name: string;
-  readonly key: string;
-  readonly instance: string;
-  /** The network namespace of its sandbox, and when its ADD began, as its marks tell. */
-  readonly netns?: string;
-  readonly begun?: string;
-}
 
 export interface RecoveryHost extends RemovalHost, Witness {
   listPorts(database: Database, end: number): Promise<readonly KnownPort[]>;

@@ -6,9 +6,9 @@ import { type AttachmentKey, journalName, keyOfText } from '../attachment.ts';
 import { defaultDeadlines, now, within } from '../deadlines.ts';
 import { peekJournal, planOfHeader } from '../drive.ts';
 import { JournalError } from '../journal/journal.ts';
-import type { Database } from '../machines/protocol.ts';
+import type { Database, KnownPort } from '../machines/protocol.ts';
 import { recoverOne, tolerant, untold } from './one.ts';
-import type { KnownPort, Recovered, Task } from './options.ts';
+import type { Recovered, Task } from './options.ts';
 
 export interface SwitchPorts {
   readonly ovsdb: string;

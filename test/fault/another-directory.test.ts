@@ -6,11 +6,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { explore, fork } from '../support/crash-points.ts';
 import {
   type Attachment,
+  attachmentShapes,
   FakeNode,
   journalOf,
   keyOf,
   otherDataDir,
-  podA,
   portOf,
   socketOf,
 } from '../support/fake-node.ts';
@@ -20,12 +20,6 @@ import { faultsOf, lawsBroken, leftOf } from '../support/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 
-const base = { containerId: podA, ifName: 'net1', ipam: true, deviceInfo: false } as const;
-const shapes: readonly Attachment[] = [
-  { ...base, mode: 'server', deviceInfo: true },
-  { ...base, mode: 'client' },
-  { ...base, mode: 'client', pod: 'app', socketfile: 'vhost.sock' },
-];
 /** Of a runtime that knows it. */
 const throughAnother = (one: Attachment) => ({ elsewhere: true, valid: [one] }) as const;
 const refused = { kind: 'error', code: 7 };
@@ -57,7 +51,7 @@ function journalsElsewhere({ disk }: FakeNode): string[] {
 
 const titleOf = ({ mode, pod }: Attachment): string => `${mode} mode${pod ? ' in an emptyDir' : ''}`;
 
-describe.each(shapes.map((one) => [titleOf(one), one] as const))(
+describe.each(attachmentShapes.map((one) => [titleOf(one), one] as const))(
   'kind 2: what was made through another data directory (%s)',
   (_, one) => {
     const elsewhere = throughAnother(one);

@@ -9,12 +9,12 @@ import type { HostFault } from '../support/fake-host.ts';
 import {
   type Answer,
   type Attachment,
+  attachmentShapes,
   bridge,
   directoryOf,
   FakeNode,
   type Fate,
   keyOf,
-  podA,
   portOf,
   socketOf,
 } from '../support/fake-node.ts';
@@ -24,13 +24,6 @@ import { VirtualTime } from '../support/virtual-time.ts';
 import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/world-checker.ts';
 
 afterAll(new VirtualTime().install());
-
-const base = { containerId: podA, ifName: 'net1', ipam: true, deviceInfo: false } as const;
-const shapes: readonly Attachment[] = [
-  { ...base, mode: 'server', deviceInfo: true },
-  { ...base, mode: 'client' },
-  { ...base, mode: 'client', pod: 'app', socketfile: 'vhost.sock' },
-];
 
 interface Refusal {
   readonly title: string;
@@ -210,13 +203,14 @@ async function faultsAfter(crash: Crash, one: Attachment, refusal: Refusal): Pro
 const ofLost = (answer: Answer, one: Attachment) =>
   answer.kind === 'ok' ? answer.recovered?.find(({ key }) => key === keyOf(one)) : undefined;
 
-for (const one of shapes) {
+for (const one of attachmentShapes) {
   const fitting = refusals.filter(({ modes }) => !modes || modes.includes(one.mode));
   describe.each(fitting.map((refusal) => [refusal.title, refusal] as const))(
     `kind 1: a put-back (${one.mode} mode${one.pod ? ' in an emptyDir' : ''}) that is refused because %s`,
     (title, refusal) => {
       const { fate, isForeseen } = refusal;
-      const isTurn = everyWindow || fitting.indexOf(refusal) % shapes.length === shapes.indexOf(one);
+      const isTurn =
+        everyWindow || fitting.indexOf(refusal) % attachmentShapes.length === attachmentShapes.indexOf(one);
 
       it('changes nothing that lives, leaves no more records each time, and comes true once the cause is gone', async () => {
         const node = await lost(one, refusal);

@@ -47,6 +47,14 @@ const podNamespace = 'pods';
 
 export const podA = 'c0ffee00c0ffee00';
 
+/** Each way of having a socket: the switch's, the application's, and one whose name a user gave in a directory of the pod. */
+const base = { containerId: podA, ifName: 'net1', ipam: true, deviceInfo: false } as const;
+export const attachmentShapes: readonly Attachment[] = [
+  { ...base, mode: 'server', deviceInfo: true },
+  { ...base, mode: 'client' },
+  { ...base, mode: 'client', pod: 'app', socketfile: 'vhost.sock' },
+];
+
 export const keyOf = ({ containerId, ifName }: Attachment): string => `${network}:${containerId}:${ifName}`;
 const shortOf = ({ containerId }: Attachment): string => containerId.slice(0, 12);
 export const directoryOf = (one: Attachment): string => (one.pod ? emptyDir : `${sharedDir}/${shortOf(one)}`);
