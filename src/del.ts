@@ -95,9 +95,9 @@ async function markAndRemove(
   }
   warn(log, { verb: 'DEL', key }, warnings);
   if (owed.length === 0) {
-    const unlinked = forget(journal, log);
+    // A journal that stays as it was would have a recovery put the port back.
+    if (!forget(journal, log) && !marked) throw new CniError(code.io, stays(request));
     log.info(`DEL ${keyText(key)}: removed`);
-    if (!unlinked && !marked) log.error(`the journal of ${keyText(key)} stays; all that it names is gone`);
     return 'removed';
   }
   journal.dueAt(nextTry(journal.records, node.clock()));
@@ -108,6 +108,9 @@ async function markAndRemove(
   if (isKept) return 'owed';
   throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
 }
+
+const stays = ({ key, config }: DelRequest): string =>
+  `all of ${keyText(key)} is gone but its journal, which can be neither marked nor unlinked: make "${config.dataDir}" writable, and DEL again`;
 
 const ignored = () => undefined;
 

@@ -51,7 +51,12 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
   const { dataDir } = config;
   for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
   const begun = host.moment();
-  const instance = await identityOf(node.disk, dataDir, node.random, within(end, config.deadlines.lockMs));
+  // A directory without room is not made, and gets no id.
+  const newId = () => {
+    refuse(host.roomTroubles(dataDir));
+    return node.random();
+  };
+  const instance = await identityOf(node.disk, dataDir, newId, within(end, config.deadlines.lockMs));
   // Before anything is waited for: a DEL that comes now finds the journal, and marks it.
   const journal = openOwn(request, node);
   try {

@@ -2,24 +2,37 @@
  * The bridge of an attachment. Several attachments share one: the first makes it, the last takes it away, an administrator's is
  * never touched (I6). Each is one guarded transaction, so that no ADD and DEL can meet in the middle (B20, B21, B42).
  */
-import { code } from '../attachment.ts';
-import type { BridgePlan, Call, Outcome, Plan } from '../machines/protocol.ts';
-import { map, named, readUuid, readUuids, set, uuid } from './ovsdb.ts';
-import { guarded, instanceMarks, marked, type Switch, select, unless } from './switch.ts';
+import { code, owner } from '../attachment.ts';
+import type { BridgePlan, Call, Facts, IdleBridges, Outcome, Plan, Request } from '../machines/protocol.ts';
+import { map, named, type Row, readMap, readUuid, readUuids, uuid } from './ovsdb.ts';
+import { dataDirMark, guarded, instanceMarks, isOwn, marked, type Switch, select, unless } from './switch.ts';
 
 const byName = (name: string): unknown => ['name', '==', name];
+
+type Marks = { readonly [name: string]: string | undefined };
 
 export async function ensureBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
   const { name } = bridge;
   try {
-    await ovs.fenced(plan, creation(name, call), call);
-    return { kind: 'ok', facts: { created: true, ours: true } };
+    const [, , , made] = await ovs.fenced(plan, creation(name, call), call);
+    return { kind: 'ok', facts: { created: true, ours: true, uuid: readUuid(made?.uuid) } };
   } catch (error) {
     if (!guarded(error)) throw error;
-    const ours = [byName(name), marked(instanceMarks(call))];
-    const [found] = await ovs.read(plan, [select('Bridge', ours, ['name'])], call.end);
-    return { kind: 'ok', facts: { created: false, ours: found?.rows?.length === 1 } };
+    const [bridges] = await ovs.read(plan, [select('Bridge', [byName(name)], ['_uuid', 'external_ids'])], call.end);
+    const found = bridges?.rows?.[0];
+    const ours = found !== undefined && isOurs(found, undefined, call);
+    return { kind: 'ok', facts: { created: false, ours, ...(ours && { uuid: readUuid(found._uuid) }) } };
   }
+}
+
+/**
+ * By its marks: those of this data directory, by its id or its path. One whose marks another tool has cleared is ours by the _uuid that
+ * the journal has; one that bears another owner's is not.
+ */
+function isOurs({ _uuid, external_ids }: Row, known: Facts['bridge'], call: Call): boolean {
+  const marks: Marks = readMap(external_ids);
+  if (marks.owner === undefined) return known?.uuid !== undefined && known.uuid === readUuid(_uuid);
+  return marks.owner === owner && isOwn(marks, call);
 }
 
 /** A bridge needs a local port of its own; fail_mode standalone makes it a learning switch at once (B43). */
@@ -35,7 +48,7 @@ const creation = (name: string, call: Call) => [
       datapath_type: 'netdev',
       fail_mode: 'standalone',
       ports: named('port'),
-      external_ids: map(instanceMarks(call)),
+      external_ids: map({ ...instanceMarks(call), ...(call.dataDir && { [dataDirMark]: call.dataDir }) }),
     },
     'uuid-name': 'bridge',
   },
@@ -47,24 +60,67 @@ const creation = (name: string, call: Call) => [
   },
 ];
 
-export async function removeBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
-  await ovs.patiently(() => removeIfEmpty(ovs, plan, bridge.name, call), call.end);
+export async function removeBridge(
+  ovs: Switch,
+  { plan, facts }: Sought,
+  bridge: BridgePlan,
+  call: Call,
+): Promise<Outcome> {
+  const remove = async () => {
+    const [found] = await look(ovs, plan, [byName(bridge.name)], call);
+    if (found && isOurs(found, facts.bridge, call)) await removeIfEmpty(ovs, plan, found, call);
+  };
+  await ovs.patiently(remove, call.end);
   return { kind: 'ok' };
 }
 
-async function removeIfEmpty(ovs: Switch, plan: Plan, name: string, call: Call): Promise<void> {
-  const ours = marked(instanceMarks(call));
-  const [bridges, ports] = await ovs.read(
-    plan,
-    [select('Bridge', [byName(name), ours], ['_uuid', 'ports']), select('Port', [byName(name)], ['_uuid'])],
-    call.end,
-  );
-  const found = bridges?.rows?.[0];
-  const local = readUuid(ports?.rows?.[0]?._uuid);
-  if (!found || readUuids(found.ports).some((port) => port !== local)) return;
-  const id = uuid(readUuid(found._uuid));
+type Sought = Pick<Request, 'plan' | 'facts'>;
+
+/**
+ * Those of ours that no port uses: one that kept a port of another owner's when our last one went, or whose data directory lost its id.
+ * @returns their names
+ */
+export async function removeIdleBridges(
+  ovs: Switch,
+  { database, ids, used, dryRun }: IdleBridges,
+  call: Call,
+): Promise<string[]> {
+  const plan: Plan = { ...nothing, ...database };
+  const gone: string[] = [];
+  for (const bridge of await look(ovs, plan, [marked({ owner })], call)) {
+    const { instance } = readMap(bridge.external_ids) as Marks;
+    const isOurOwn = (instance !== undefined && ids.has(instance)) || isOurs(bridge, undefined, call);
+    const name = String(bridge.name);
+    if (!isOurOwn || used.has(name) || !isEmpty(bridge)) continue;
+    if (dryRun || (await removeIfEmpty(ovs, plan, bridge, call))) gone.push(name);
+  }
+  return gone;
+}
+
+/** Of no attachment: a recovery takes such bridges away with the fence of none. */
+const nothing = { key: { network: '', containerId: '', ifName: '' }, request: { stdin: '', env: {} } };
+
+async function look(ovs: Switch, plan: Plan, where: readonly unknown[], call: Call): Promise<readonly Row[]> {
+  const columns = ['_uuid', 'name', 'ports', 'external_ids'];
+  const [bridges] = await ovs.read(plan, [select('Bridge', where, columns)], call.end);
+  return bridges?.rows ?? [];
+}
+
+/** At most its local port, which the removal proves to be that. */
+const isEmpty = ({ ports }: Row): boolean => readUuids(ports).length <= 1;
+
+/** @returns whether it went: a sibling may have come, or another DEL been faster */
+async function removeIfEmpty(ovs: Switch, plan: Plan, bridge: Row, call: Call): Promise<boolean> {
+  if (!isEmpty(bridge)) return false;
+  const { name, ports, external_ids } = bridge;
+  const id = uuid(readUuid(bridge._uuid));
+  const asSeen = [
+    ['_uuid', '==', id],
+    ['external_ids', '==', external_ids],
+  ];
   const operations = [
-    unless('Bridge', [['_uuid', '==', id], ours], [{ ports: local ? uuid(local) : set([]) }]),
+    unless('Bridge', asSeen, [{ ports }]),
+    ...readUuids(ports).map((local) => unless('Port', [['_uuid', '==', uuid(local)]], [{ name }])),
     {
       op: 'mutate',
       table: 'Open_vSwitch',
@@ -72,10 +128,13 @@ async function removeIfEmpty(ovs: Switch, plan: Plan, name: string, call: Call):
       mutations: [['bridges', 'delete', id]],
     },
   ];
-  await ovs.fenced(plan, operations, call).catch((error) => {
-    // A sibling came, or another DEL was faster.
+  try {
+    await ovs.fenced(plan, operations, call);
+    return true;
+  } catch (error) {
     if (!guarded(error)) throw error;
-  });
+    return false;
+  }
 }
 
 export async function findBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {

@@ -11,6 +11,7 @@ import type {
   Database,
   Elsewhere,
   FilePlan,
+  IdleBridges,
   KnownPort,
   Outcome,
   Perform,
@@ -23,7 +24,7 @@ import type {
 import { ApiServers } from './api-servers.ts';
 import { FailedAttempt } from './attempt.ts';
 import { Away } from './away.ts';
-import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
+import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './directory.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
@@ -37,6 +38,7 @@ import { isPredecessors, removePredecessors } from './predecessor.ts';
 import { preflight } from './preflight.ts';
 import { ensurePublication, findPublication, removePublication } from './publication.ts';
 import { restoreTrouble } from './restorable.ts';
+import { roomTroubles } from './room.ts';
 import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './socket-dir.ts';
 import { letGo, Switch } from './switch.ts';
 
@@ -47,6 +49,8 @@ export interface Host {
   lookUpPod(kubeconfig: string, ref: PodRef, call: Pick<Call, 'end'>): Promise<PodPlace | Trouble[]>;
   /** Everything that forbids this plan, known without an effect. */
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
+  /** Why the data directory takes no journal. */
+  roomTroubles(dataDir: string): Trouble[];
   /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
   recall(known: Plan, call: Call): Promise<Recalled>;
   /** Hands a GC on to an IPAM program that knows it, with what it is to be told when no ADD is under way. */
@@ -64,6 +68,8 @@ export interface Host {
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** Every port of this plugin on a switch. @throws where it cannot be asked */
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
+  /** Bridges of ours that no port uses go. @returns their names. @throws where the switch cannot be asked */
+  removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
   /** What tells the database that a pre-flight looked at (Plan.database). */
@@ -90,6 +96,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
     preflight: (plan, dataDir, call) => preflight(ovs, { plan, dataDir }, call, deadlines),
+    roomTroubles,
     recall: (known, call) => recall(means, known, { ...call, end: within(call.end, deadlines.switchMs) }),
     collectAddresses: (plan, text, toldOf, call) =>
       collectAddresses({ plan, text, call, deadlines, network: plan.network, elsewhere: elsewhere.path ?? [] }, toldOf),
@@ -103,6 +110,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     },
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (database, end) => listPorts(ovs, database, end),
+    removeIdleBridges: (sought, call) => removeIdleBridges(ovs, sought, call),
     netnsTroubles,
     bootId,
     databaseAt: ovs.databaseAt,
@@ -199,7 +207,7 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
     case 'bridge':
       return await one(bridge, {
         ensure: (part) => ensureBridge(ovs, plan, part, call),
-        remove: (part) => removeBridge(ovs, plan, part, call),
+        remove: (part) => removeBridge(ovs, request, part, call),
         find: (part) => findBridge(ovs, plan, part, call),
       });
     case 'port':

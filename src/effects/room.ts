@@ -1,8 +1,8 @@
 /**
  * Whether the data directory, be it there or to be made, can be written, and has room. Reads only.
  */
-import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 
 /** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
@@ -14,6 +14,9 @@ export function roomTroubles(dataDir: string): Trouble[] {
     const directory = existing(dataDir);
     if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
     accessSync(directory, constants.W_OK | constants.X_OK);
+    const id = join(dataDir, 'instance');
+    if (isThere(id) && !statSync(id).isFile()) throw new Error(`"${id}" is no regular file: remove it`);
+    if (isThere(id)) accessSync(id, constants.R_OK | constants.W_OK);
     const { bavail, bsize } = statfsSync(directory, { bigint: true });
     if (bavail * bsize >= roomBytesMin) return [];
     return [{ code: code.io, message: `"dataDir" "${dataDir}" has no room left for a journal` }];
@@ -23,4 +26,7 @@ export function roomTroubles(dataDir: string): Trouble[] {
   }
 }
 
-const existing = (path: string): string => (path === '/' || existsSync(path) ? path : existing(dirname(path)));
+/** A symlink that leads nowhere is there too: nothing can be made at its place. */
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
+const existing = (path: string): string => (path === '/' || isThere(path) ? path : existing(dirname(path)));

@@ -29,12 +29,13 @@ export function readInstance(disk: Disk, dataDir: string): string | undefined {
 
 /**
  * The instance id, created with the directory if there is none, and durable before any process is told it.
- * @param propose the id of a directory that has none
+ * @param propose the id of a directory that has none; asked before anything is made, so that it may refuse
  * @throws JournalError if the disk refuses, or another call is creating it for longer than `end`.
  */
 export async function ensureInstance(disk: Disk, dataDir: string, propose: () => string, end: Moment): Promise<string> {
   const existing = readFile(disk, dataDir);
   if (existing?.durable) return existing.id;
+  const proposed = existing?.id ?? propose();
   const path = join(dataDir, instanceFile);
   return await asJournalError(`cannot create "${path}"`, async () => {
     makeDirectory(disk, dataDir);
@@ -42,7 +43,7 @@ export async function ensureInstance(disk: Disk, dataDir: string, propose: () =>
     try {
       const outcome = await lock(disk, fd, path, end);
       if (outcome !== 'held') throw new JournalError('EAGAIN', `"${path}" is being created by another call`);
-      const id = parseInstance(disk, fd) ?? propose();
+      const id = parseInstance(disk, fd) ?? proposed;
       if (!isDurable(disk, fd)) appendInstance(disk, fd, dataDir, id);
       return id;
     } finally {

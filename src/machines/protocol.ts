@@ -157,8 +157,11 @@ export interface Plan {
 /** What a step left behind and a later one, the result or a removal needs. */
 export interface Facts {
   readonly address?: Addresses;
-  /** Whether this ADD created it, and whether it bears our instance's mark: if it is lost, such a one may be made again. */
-  readonly bridge?: { readonly created: boolean; readonly ours?: boolean };
+  /**
+   * Whether this ADD created it, and whether it bears our mark: if it is lost, such a one may be made again. Of one that is ours the _uuid
+   * of its row, by which it is known without marks too; absent in journals of earlier releases.
+   */
+  readonly bridge?: { readonly created: boolean; readonly ours?: boolean; readonly uuid?: string };
   readonly port?:
     | {
         /** _uuid of the Port's row: no other row ever has it. */
@@ -255,6 +258,17 @@ export interface Call {
 
 /** The effects, as the loop is handed them. Total: an expected failure is an outcome, a throw is a bug. */
 export type Perform = (request: Request, call: Call) => Promise<Outcome>;
+
+/** Where bridges of ours are looked for that no port uses. */
+export interface IdleBridges {
+  readonly database: Database;
+  /** Every id that the data directory has had. */
+  readonly ids: ReadonlySet<string>;
+  /** Names that attachments have: a port may be on its way to them. */
+  readonly used: ReadonlySet<string>;
+  /** They are named, and stay. */
+  readonly dryRun: boolean;
+}
 
 /** A port that bears a mark of ours or of another data directory's, as recovery sees it. */
 export interface KnownPort {

@@ -4,7 +4,7 @@
 import type { AttachmentKey, Trouble } from '../attachment.ts';
 import type { Past } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
-import type { Call, Database, KnownPort, Plan, Request } from '../machines/protocol.ts';
+import type { Call, Database, IdleBridges, KnownPort, Plan, Request } from '../machines/protocol.ts';
 import type { Found, Witness } from './judge.ts';
 import type { RemovalHost } from './removal.ts';
 
@@ -27,6 +27,8 @@ export const isOwed = ({ found, result }: Recovered): boolean =>
 
 export interface RecoveryHost extends RemovalHost, Witness {
   listPorts(database: Database, end: number): Promise<readonly KnownPort[]>;
+  /** @returns the names of those that went */
+  removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
   /** @returns undefined unless the path leads to a live network namespace */
   readNetns(path: string): object | undefined;
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;

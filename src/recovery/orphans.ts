@@ -2,11 +2,12 @@
  * Ports on a switch that bear our marks and have no journal.
  */
 import { join } from 'node:path';
-import { type AttachmentKey, journalName, keyOfText } from '../attachment.ts';
+import { type AttachmentKey, journalName, journalSuffix, keyOfText } from '../attachment.ts';
 import { defaultDeadlines, now, within } from '../deadlines.ts';
 import { peekJournal, planOfHeader } from '../drive.ts';
 import { JournalError } from '../journal/journal.ts';
-import type { Database, KnownPort } from '../machines/protocol.ts';
+import { listJournals } from '../journal/store.ts';
+import type { Database, KnownPort, Plan } from '../machines/protocol.ts';
 import { recoverOne, tolerant, untold } from './one.ts';
 import type { Recovered, Task } from './options.ts';
 
@@ -30,6 +31,22 @@ export async function portsOf({ host, removeMs }: Task, database: Database): Pro
   }
 }
 
+/** Bridges of ours that the last port has left, or whose data directory lost its id. @returns the names of those that went */
+export async function idleBridges(task: Task, ovsdb: string, ids: ReadonlySet<string>): Promise<readonly string[]> {
+  const { host, disk, instance, dataDir, removeMs, dryRun = false } = task;
+  const call = { instance, dataDir, end: within(now() + removeMs, defaultDeadlines.switchMs) };
+  const plans = listJournals(disk, dataDir, journalSuffix).map((name) => planOf(task, name));
+  const used = new Set(plans.flatMap((plan) => plan?.bridge?.name ?? plan?.port?.bridge ?? []));
+  try {
+    return await host.removeIdleBridges({ database: { ovsdb }, ids, used, dryRun }, call);
+  } catch {
+    // It was there a moment ago, and the next recovery looks again: a bridge without ports forwards nothing.
+    return [];
+  } finally {
+    host.close();
+  }
+}
+
 /** @param ids every id that this data directory has had: its file's, and those of its journals */
 export async function recoverPort(
   port: KnownPort,
@@ -43,7 +60,7 @@ export async function recoverPort(
     return undefined;
   }
   const key: AttachmentKey | undefined = keyOfText(text);
-  if (!key) return names.some((name) => portNameOf(task, name) === port.name) ? undefined : nameless(port);
+  if (!key) return names.some((name) => planOf(task, name)?.port?.name === port.name) ? undefined : nameless(port);
   const own = journalName(key);
   if (names.includes(own)) return undefined;
   if (isLiving(port, task)) return { key: text, found: 'orphan', result: 'kept', owed: [], ...bereft };
@@ -65,9 +82,9 @@ function nameless({ name, key }: KnownPort): Recovered {
   return { key: name, found: 'orphan', result: 'owed', owed: [{ step: 'port', message }] };
 }
 
-function portNameOf({ disk, dataDir }: Task, journal: string): string | undefined {
+function planOf({ disk, dataDir }: Task, journal: string): Plan | undefined {
   try {
-    return planOfHeader(peekJournal(disk, join(dataDir, journal))?.records ?? [])?.port?.name;
+    return planOfHeader(peekJournal(disk, join(dataDir, journal))?.records ?? []);
   } catch (error) {
     if (error instanceof JournalError) return undefined;
     throw error;

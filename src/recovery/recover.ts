@@ -15,7 +15,7 @@ import type { Database } from '../machines/protocol.ts';
 import { adoptIdentity, instancesOfJournals } from './identity.ts';
 import { type Purpose, recoverOne, tolerant } from './one.ts';
 import { isOwed, type Recovered, type RecoverOptions, type Task } from './options.ts';
-import { portsOf, recoverPort, type SwitchPorts } from './orphans.ts';
+import { idleBridges, portsOf, recoverPort, type SwitchPorts } from './orphans.ts';
 
 /** @throws JournalError if the data directory can not be read. */
 export async function recover(options: RecoverOptions): Promise<readonly Recovered[]> {
@@ -32,7 +32,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   };
   await treat(names, { kind: 'recovery', putBack: 'later' });
   const seen = new Set<string>();
-  const ids = new Set([task.instance, ...instancesOfJournals(disk, dataDir)]);
+  const ids = new Set([task.instance, ...instancesOfJournals(disk, dataDir)].filter((id) => id !== ''));
   for (const { ovsdb, ports, unreachable } of switches) {
     report.add(ovsdb, unreachable);
     for (const port of ports) {
@@ -43,18 +43,33 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
     }
   }
   await treat(report.namesOf('lost', names), { kind: 'recovery', putBack: 'now' });
-  // What was away when it was first needed was asked no more: once again, now that everything else is done; on a boot, for a while.
-  const end = now() + (options.patienceMs ?? 0);
-  for (let pause = 0; report.owedOf(names).length > 0 && host.forgetAway(); pause = Math.max(firstPauseMs, pause * 2)) {
-    if (pause > 0 && now() + pause > end) break;
-    await sleep(pause);
-    await treat(report.owedOf(names), { kind: 'recovery', putBack: 'now' });
+  await againUntil(now() + (options.patienceMs ?? 0), host, async () => {
+    const owed = report.owedOf(names);
+    if (owed.length > 0) await treat(owed, { kind: 'recovery', putBack: 'now' });
+    return report.owedOf(names).length === 0;
+  });
+  for (const { ovsdb, unreachable } of switches) {
+    if (!unreachable) for (const name of await idleBridges(task, ovsdb, ids)) report.add(name, emptied(name));
   }
   return report.end();
 }
 
+const emptied = (key: string): Recovered => ({ key, found: 'orphan', result: 'removed', owed: [] });
+
 /** Before the second look at what was away; each later one waits twice as long. */
 const firstPauseMs = 1_000;
+
+/**
+ * What was away when it was first needed was asked no more: once again, now that everything else is done; on a boot, for a while.
+ * @param action says whether nothing is owed any more
+ */
+async function againUntil(end: number, host: RecoverOptions['host'], action: () => Promise<boolean>): Promise<void> {
+  for (let pause = 0; host.forgetAway(); pause = Math.max(firstPauseMs, pause * 2)) {
+    if (pause > 0 && now() + pause > end) break;
+    await sleep(pause);
+    if (await action()) break;
+  }
+}
 
 async function identity({ disk, dataDir, dryRun }: RecoverOptions): Promise<string | undefined> {
   if (dryRun) return readInstance(disk, dataDir) ?? instancesOfJournals(disk, dataDir)[0];

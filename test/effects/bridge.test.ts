@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { ensureBridge, findBridge, removeBridge } from '../../src/effects/bridge.ts';
+import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from '../../src/effects/bridge.ts';
 import { ensurePort } from '../../src/effects/port.ts';
-import { call, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
+import type { Facts } from '../../src/machines/protocol.ts';
+import { call, keyOf, type Scene, scene, sought, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { RawSession } from '../support/raw-ovsdb.ts';
 import { readSwitch } from '../support/world.ts';
+
+/** A _uuid of the database's. */
+const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/);
 
 const bridgesOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).bridges;
 
 const ensure = ({ ovs }: Scene, plan: WholePlan) => ensureBridge(ovs, plan, plan.bridge, call());
-const remove = ({ ovs }: Scene, plan: WholePlan, ours = call()) => removeBridge(ovs, plan, plan.bridge, ours);
+const remove = ({ ovs }: Scene, plan: WholePlan, ours = call(), facts: Facts = {}) =>
+  removeBridge(ovs, sought(plan, facts), plan.bridge, ours);
 const find = ({ ovs }: Scene, plan: WholePlan) => findBridge(ovs, plan, plan.bridge, call());
 
 /** As an administrator makes one: with a port of his own, and no mark of ours. */
@@ -32,7 +37,7 @@ async function adminBridge({ ovsdb }: Scene, name: string, columns: object = {})
 describe('making a bridge', () => {
   it('gives it the userspace datapath, a local port and our mark, and makes it a learning switch at once (B43)', async () => {
     const s = await scene();
-    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: true, ours: true } });
+    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: true, ours: true, uuid } });
     expect(await bridgesOf(s)).toEqual([
       {
         name: 'br0',
@@ -50,7 +55,7 @@ describe('making a bridge', () => {
     const s = await scene();
     await ensure(s, s.plan());
     const before = await bridgesOf(s);
-    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: false, ours: true } });
+    expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: false, ours: true, uuid } });
     expect(await bridgesOf(s)).toEqual(before);
   });
 
@@ -167,6 +172,84 @@ function insertPort({ ovsdb }: Scene, { port }: WholePlan): void {
   ];
   ovsdb.database.transact(operations, { ownsLock: () => true, waitedMs: 0 });
 }
+
+describe('kind 2: a bridge whose marks say nothing any more', () => {
+  const dataDir = '/var/lib/cni/userspace';
+  const clearMarks = async ({ ovsdb }: Scene, marks: object = {}) => {
+    const admin = await RawSession.open(ovsdb.ovsdb);
+    await admin.transact({
+      op: 'update',
+      table: 'Bridge',
+      where: [['name', '==', 'br0']],
+      row: { external_ids: ['map', Object.entries(marks)] },
+    });
+    admin.close();
+  };
+  const made = async (s: Scene, ours = call(5_000, { dataDir })): Promise<Facts['bridge']> => {
+    const outcome = await ensureBridge(s.ovs, s.plan(), s.plan().bridge, ours);
+    return outcome.kind === 'ok' ? (outcome.facts as Facts['bridge']) : undefined;
+  };
+
+  it('is ours by the _uuid that the journal has, of the one that made it and of one that found it', async () => {
+    for (const found of [false, true]) {
+      const s = await scene();
+      const first = await made(s);
+      const bridge = found ? await made(s) : first;
+      await clearMarks(s);
+      await remove(s, s.plan(), call(5_000, { dataDir }), { bridge: { created: true, ours: true } });
+      expect(await bridgesOf(s)).toHaveLength(1);
+      await remove(s, s.plan(), call(5_000, { dataDir }), { bridge: bridge ?? { created: false } });
+      expect(await bridgesOf(s)).toEqual([]);
+    }
+  });
+
+  it('is another owner’s by a mark of that owner, whatever its _uuid', async () => {
+    const s = await scene();
+    const bridge = await made(s);
+    await clearMarks(s, { owner: 'admin' });
+    await remove(s, s.plan(), call(), { bridge: bridge ?? { created: false } });
+    expect(await bridgesOf(s)).toHaveLength(1);
+  });
+
+  it('is ours by the data directory’s path, where that lost its id, and is not another directory’s', async () => {
+    const s = await scene();
+    await made(s);
+    const later = { instance: 'f'.repeat(16) };
+    await remove(s, s.plan(), call(5_000, { ...later, dataDir: '/elsewhere' }));
+    expect(await bridgesOf(s)).toHaveLength(1);
+    await remove(s, s.plan(), call(5_000, { ...later, dataDir }));
+    expect(await bridgesOf(s)).toEqual([]);
+  });
+
+  it('goes with a recovery when no port is left on it: ours, under any id of the directory, and no other', async () => {
+    const s = await scene();
+    const ids = new Set(['a'.repeat(16), 'b'.repeat(16)]);
+    const bridges = ['br-used', 'br-idle', 'br-soon', 'br-admin', 'br-other'];
+    for (const [bridge, instance] of [
+      ['br-used', 'a'.repeat(16)],
+      ['br-idle', 'b'.repeat(16)],
+      ['br-soon', 'b'.repeat(16)],
+      ['br-other', 'c'.repeat(16)],
+    ] as const) {
+      const plan = s.plan({ bridge });
+      const ovs = s.another();
+      await ensureBridge(ovs, plan, plan.bridge, call(5_000, { instance }));
+      ovs.close();
+    }
+    await adminBridge(s, 'br-admin');
+    insertPort(s, s.plan({ bridge: 'br-used' }));
+    const sweep = async (dryRun: boolean) => {
+      const ovs = s.another();
+      const idle = { database: { ovsdb: s.ovsdb.ovsdb }, ids, used: new Set(['br-soon']), dryRun };
+      return await removeIdleBridges(ovs, idle, call(5_000, { instance: '' })).finally(() => ovs.close());
+    };
+    expect(await sweep(true)).toEqual(['br-idle']);
+    expect((await bridgesOf(s)).map(({ name }) => name).sort()).toEqual([...bridges].sort());
+    expect(await sweep(false)).toEqual(['br-idle']);
+    expect((await bridgesOf(s)).map(({ name }) => name).sort()).toEqual(['br-admin', 'br-other', 'br-soon', 'br-used']);
+    expect(await sweep(false)).toEqual([]);
+  });
+});
 
 describe('looking at a bridge', () => {
   it('finds it as it was made', async () => {

@@ -102,7 +102,7 @@ describe('the instance id', () => {
     const disk = withInstance('');
     const creator = disk.spawn();
     creator.tryLock(creator.open(file, 'a+'));
-    expect(await refused(ensureInstance(disk, dataDir, neverAsked, now() + 10))).toBe('EAGAIN');
+    expect(await refused(ensureInstance(disk, dataDir, () => id, now() + 10))).toBe('EAGAIN');
     creator.processDeath();
     expect(await ensure(disk)).toBe(id);
   });

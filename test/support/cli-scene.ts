@@ -101,6 +101,8 @@ export async function cliScene(): Promise<CliScene> {
     isPortLost: () => Promise.resolve(false),
     databaseAt: () => undefined,
     listPorts: () => Promise.resolve([]),
+    removeIdleBridges: () => Promise.resolve([]),
+    roomTroubles: () => [],
     collectAddresses: () => Promise.resolve([]),
     netnsTroubles: () => [],
     bootId: () => 'boot-1',

@@ -11,6 +11,7 @@ import type {
   CallText,
   Facts,
   FilePlan,
+  IdleBridges,
   Outcome,
   Plan,
   Request,
@@ -41,6 +42,16 @@ export class FakeEffects {
     return verb === 'ensure'
       ? await this.#ensure(step, plan, facts, call, half)
       : await this.#remove(step, plan, facts, call, half);
+  }
+
+  removeIdleBridges({ ids, used, dryRun }: IdleBridges): string[] {
+    const { bridges } = this.#world;
+    const isOurs = (instance: string | undefined) => instance !== undefined && ids.has(instance);
+    const idle = [...bridges].filter(
+      ([name, { instance, ports }]) => isOurs(instance) && !used.has(name) && ports.length === 0,
+    );
+    for (const [name] of dryRun ? [] : idle) bridges.delete(name);
+    return idle.map(([name]) => name);
   }
 
   async #ensure(step: Step, plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {

@@ -84,6 +84,7 @@ export class FakeHost {
       perform: (request, call) => this.#perform(request, call),
       lookUpPod: (_, ref, call) => this.#lookUpPod(ref, call),
       preflight: (plan, _dataDir, call) => this.#preflight(plan, call),
+      roomTroubles: () => [],
       recall: (known, call) => this.#recall(known, call),
       readNetns: (path) => {
         const file = this.#world.netns.get(path);
@@ -108,6 +109,7 @@ export class FakeHost {
         return [];
       },
       databaseAt: () => undefined,
+      removeIdleBridges: async (sought) => this.#effects.removeIdleBridges(sought),
       listPorts: async () =>
         [...this.#world.ports].flatMap(([name, { marks }]) => {
           const { key = '', instance = '', 'data-dir': dataDir } = marks;

@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type Answer, type Call, cni, start } from '../support/cni.ts';
@@ -202,6 +202,22 @@ print('killed' if ended else 'lives')
     expect(status).toMatchObject({ exitCode: 1, json: { code: 50 } });
     // It is there.
     expect(added.json.msg).not.toContain('is in none of');
+  });
+
+  test.each([
+    ['is a symlink that leads nowhere', (dataDir: string) => symlinkSync('/nowhere/data', dataDir)],
+    ['is a symlink to itself', (dataDir: string) => symlinkSync(dataDir, dataDir)],
+    [
+      'has a directory at the place of its id',
+      (dataDir: string) => mkdirSync(join(dataDir, 'instance'), { recursive: true }),
+    ],
+  ])('kind 2: STATUS is no success where the data directory %s, so that no ADD can be served', async (_, make) => {
+    const dataDir = own('strange-data');
+    make(dataDir);
+    const pod = await node().pod();
+    expect(await pod.add('net1', { dataDir })).toMatchObject({ exitCode: 1, json: { code: 5 } });
+    const status = await cni('STATUS', { config: node().config({ ...newest, dataDir }), path: node().path });
+    expect(status).toMatchObject({ exitCode: 1, json: { code: 50, msg: expect.stringContaining(dataDir) } });
   });
 
   // ---- kind 7

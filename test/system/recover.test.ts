@@ -64,6 +64,37 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
+  test('kind 2: a bridge of ours that kept another owner’s port goes with the recovery after that port', async () => {
+    const vsctl = (...args: string[]) => theSwitch().vsctl(...args);
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    const { bridge } = node();
+    await vsctl('add-port', bridge, 'others0', '--', 'set', 'Interface', 'others0', 'type=internal');
+    expect(await pod.del()).toMatchObject(ok);
+    expect(await node().recover()).toMatchObject({ ...ok, json: { removed: 0 } });
+    expect((await node().world()).bridges).toEqual([bridge]);
+    await vsctl('del-port', bridge, 'others0');
+    expect(await node().recover()).toMatchObject({
+      ...ok,
+      json: { removed: 1, attachments: [{ key: bridge, found: 'orphan', result: 'removed' }] },
+    });
+    expectNothingLeft(await node().world());
+  });
+
+  test.each([
+    [
+      'another tool has cleared',
+      async () => void (await theSwitch().vsctl('clear', 'Bridge', node().bridge, 'external_ids')),
+    ],
+    ['are of a data directory that was lost', () => rmSync(join(node().dataDir), { recursive: true })],
+  ])('kind 2: a bridge whose marks %s goes with our last port', async (_, spoil) => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    await spoil();
+    expect(await pod.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
   test('fifty ports of another data directory on the same switch are listed and left alone', async () => {
     const other = await Node.create(theSwitch());
     try {
