@@ -100,7 +100,7 @@ async function markAndRemove(
     log.info(`DEL ${keyText(key)}: removed`);
     return 'removed';
   }
-  journal.dueAt(nextTry(journal.records, node.clock()));
+  journal.dueAt(nextTry(journal, node.clock()));
   // The next removal must learn from the journal whose address it was.
   const isTold = !known.address || planOfHeader(journal.records) !== undefined;
   const isKept = marked && isTold && tolerate(log, () => journal.fsyncName());

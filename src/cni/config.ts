@@ -4,6 +4,7 @@
  * Owns: shape, defaults, limits of every key. Two readings of the same bytes: `parseConfig` for ADD and CHECK refuses with every
  * fault named; `salvageConfig` for DEL takes what it can use and refuses nothing, because a pod must be able to go.
  */
+import { basename, join, normalize } from 'node:path';
 import * as v from 'valibot';
 import { code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
@@ -232,7 +233,7 @@ function unsupported(raw: { readonly [key: string]: unknown }): Trouble[] {
   return found;
 }
 
-function contradictions({ host, container, mtu, args, deadlines }: Raw): Trouble[] {
+function contradictions({ host, container, mtu, args, deadlines, logFile, dataDir }: Raw): Trouble[] {
   const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
   const found: Trouble[] = [];
   const mode = host?.vhost?.mode || 'server';
@@ -255,8 +256,17 @@ function contradictions({ host, container, mtu, args, deadlines }: Raw): Trouble
   if (addMs <= rollbackMs) {
     found.push(bad(`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`));
   }
+  if (logFile && isOurs(logFile, dataDir)) {
+    found.push(bad(`"logFile" is "${logFile}": that is the name of a journal or another file of "dataDir"`));
+  }
   if (host?.mtu && mtu && host.mtu !== mtu) found.push(bad(`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`));
   return found;
+}
+
+/** The names in a data directory are ours: a line that is appended to a journal damages it. */
+function isOurs(logFile: string, dataDir = defaultDataDir): boolean {
+  const name = basename(logFile);
+  return normalize(logFile) === join(dataDir, name) && /^instance$|^recover\.|\.journal(\.corrupt)?$/.test(name);
 }
 
 /** ovs-vswitchd ignores in silence what does not go together (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
@@ -355,11 +365,12 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
   const deviceInfoFile = take(path, at(raw.runtimeConfig, 'CNIDeviceInfoFile'));
   const socketfile = take(Vhost.entries.socketfile, at(at(raw.host, 'vhost'), 'socketfile'));
   const deadlines = take(entries.deadlines, raw.deadlines) ?? {};
+  const dataDir = take(entries.dataDir, raw.dataDir) ?? defaultDataDir;
   return {
-    dataDir: take(entries.dataDir, raw.dataDir) ?? defaultDataDir,
+    dataDir,
     ovsdb: take(entries.ovsdb, raw.ovsdb) ?? defaultOvsdb,
     deadlines: { ...defaultDeadlines, ...(deadlines as Partial<Deadlines>) },
-    ...(logFile && { logFile }),
+    ...(logFile && !isOurs(logFile, dataDir) && { logFile }),
     logLevel: take(entries.logLevel, raw.logLevel) || 'warning',
     sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,
     ...(kubeconfig && { kubeconfig }),

@@ -1,9 +1,9 @@
 /**
  * away: it cannot be reached, or turns every request away. silent: no answer came in the time there was. unauthorized: the credentials
  * are not accepted (401). forbidden: the account may not write (403). too long: the annotations together would be over the API server's
- * limit.
+ * limit. conflict: others' writes came before each of ours.
  */
-type Why = 'away' | 'silent' | 'unauthorized' | 'forbidden' | 'too long';
+type Why = 'away' | 'silent' | 'unauthorized' | 'forbidden' | 'too long' | 'conflict';
 
 /** Why the API server cannot be used, with the CNI code that says whether coming back helps. */
 export class ApiError extends Error {

@@ -70,7 +70,11 @@ export class ApiServers {
     const { ensureAnnotation, findAnnotation, removeAnnotation } = await import('./annotation.ts');
     const { verb, plan, facts } = request;
     const { apiRetryMs, reconnectMs } = this.#deadlines;
-    const patience = this.#patience(call.end, verb === 'remove' ? reconnectMs : apiRetryMs);
+    const isContended = this.#away.known(contentionAt(annotation.kubeconfig)) !== undefined;
+    const patience = {
+      ...this.#patience(call.end, verb === 'remove' ? reconnectMs : apiRetryMs),
+      ...(isContended && { againstOthers: 0 }),
+    };
     const scene: Scene = { api, key: plan.key, plan: annotation, patience };
     if (verb === 'remove') return await removeAnnotation(scene, facts.publication);
     if (verb === 'find') return await findAnnotation(scene, facts.address);
@@ -95,6 +99,8 @@ export class ApiServers {
     } catch (error) {
       // A credential that is not accepted any more is asked for anew by the next question.
       if (error instanceof ApiError && error.why === 'unauthorized') this.#credentials.clear();
+      // A server that refuses every write so is fought with once: what comes after it has a single try.
+      if (error instanceof ApiError && error.why === 'conflict') this.#away.note(contentionAt(kubeconfig), error);
       throw error;
     }
   }
@@ -109,6 +115,8 @@ export class ApiServers {
     return await opened;
   }
 }
+
+const contentionAt = (kubeconfig: string): string => `writes by ${kubeconfig}`;
 
 /** One question of an annotation. */
 interface Asked {

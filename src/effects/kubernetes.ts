@@ -64,6 +64,8 @@ export type Annotations = { readonly [key: string]: string | null };
 export interface Patience {
   readonly end: Moment;
   readonly until: Moment;
+  /** The same against the writes of others. Absent: `apiRetryMs`, for a server that refuses for a conflict is there. */
+  readonly againstOthers?: Moment;
 }
 
 /** What became of the writes of one attempt. */
@@ -165,8 +167,8 @@ export class Kubernetes {
     sent = new Sent(),
   ): Promise<void> {
     const path = pathOf(ref);
-    // A server that refuses for a conflict is there: that is worth more patience than one that is away.
-    const conflicts = { end: patience.end, until: within(patience.end, this.#deadlines.apiRetryMs) };
+    const { end, againstOthers = within(end, this.#deadlines.apiRetryMs) } = patience;
+    const conflicts = { end, until: againstOthers };
     const tries = { conflicts: 0, alterations: 0, writes: 0 };
     let altered: readonly string[] = [];
     let isNews = !this.#seen.has(path);
@@ -186,7 +188,7 @@ export class Kubernetes {
       if (isOvertaken(answer, ref)) {
         altered = [];
         const what = `refused to write pod ${nameOf(ref)}: ${wordsOf(answer)}`;
-        await pauseBeforeTry(++tries.conflicts, 0, conflicts, this.#error(code.tryAgainLater, what));
+        await pauseBeforeTry(++tries.conflicts, 0, conflicts, this.#error(code.tryAgainLater, what, 'conflict'));
         continue;
       }
       altered = alterations(annotations, this.#keep(answer, 'patch pods/status', ref));

@@ -146,6 +146,11 @@ export class Journal<R extends object> {
     return this.#records;
   }
 
+  /** An append failed, and no later one can be relied on (J1). */
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** This attachment is to go. Seen at once by every process that has the file open. */
   get going(): boolean {
     const stat = this.#stat();

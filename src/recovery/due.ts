@@ -3,6 +3,7 @@
  * with each that could be recorded.
  */
 import type { Entry } from '../drive.ts';
+import type { Journal } from '../journal/journal.ts';
 
 const pauseMs = 1_000;
 /** A switch that is back, an IPAM plugin that was installed, is noticed by then. `userspace recover` does not wait for it. */
@@ -26,9 +27,12 @@ const doneBy = (entry: Entry): string | undefined =>
     ? JSON.stringify([entry.step, entry.verb, entry.outcome])
     : undefined;
 
-/** @param records with that of the try which has just failed */
-export function nextTry(records: readonly Entry[], now: Date): Date {
-  const tries = triesOf(records);
+/**
+ * @param journal with the records of the try which has just failed. One that could not be written does not count its tries: the pause is
+ * the longest at once, or on a full disk each DEL would try for ever.
+ */
+export function nextTry({ records, failed }: Pick<Journal<Entry>, 'records' | 'failed'>, now: Date): Date {
+  const tries = failed ? Number.POSITIVE_INFINITY : triesOf(records);
   // The first one may have come at a bad moment: the next DEL tries again.
   const pause = tries < 2 ? 0 : pauseMs * 2 ** (tries - 2);
   return new Date(now.getTime() + Math.min(pause, pauseMsMax));

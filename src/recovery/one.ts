@@ -192,7 +192,7 @@ const hasMore = ({ journal, found }: Ending): boolean => journal.records.length 
 function remember(journal: Journal<Entry>, before: number, { clock }: Task): void {
   journal.markGoing();
   if (isNothingNew(journal.records, before)) recorded(() => journal.cutBack(before));
-  journal.dueAt(nextTry(journal.records, clock()));
+  journal.dueAt(nextTry(journal, clock()));
 }
 
 async function removal(journal: Journal<Entry>, key: AttachmentKey, task: Task): Promise<Partial<Removed>> {

@@ -270,6 +270,12 @@ describe('keys that contradict each other', () => {
       host({ vhost: { ingressPolicingBurst: 5 } }),
       ['ingressPolicingBurst', 'ingressPolicingRate'],
     ],
+    [
+      'a log in a journal',
+      { logFile: '/data//net:c:net1.journal', dataDir: '/data/' },
+      ['logFile', 'net:c:net1.journal'],
+    ],
+    ['a log in the id of the data directory', { logFile: '/var/lib/cni/userspace/instance' }, ['logFile', 'instance']],
     ['no time for an ADD', { deadlines: { addMs: 5_000 } }, ['addMs', '5000', 'rollbackMs', '20000']],
     ['two MTUs', { ...host({ mtu: 1400 }), mtu: 1500 }, ['mtu', '1400', '1500']],
   ])('%s: refused with code 7, naming both', (_, changes, words) => {

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Deadlines, defaultDeadlines } from '../../src/deadlines.ts';
 import { createHost } from '../../src/effects/host.ts';
 import type { AnnotationPlan, Facts, Plan, Verb } from '../../src/machines/protocol.ts';
+import { patches } from '../support/annotation-scene.ts';
 import { type Account, namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
 import { call, keyOf, troubleOf } from '../support/effect-parts.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
@@ -181,6 +182,30 @@ describe('an API server that did not answer', () => {
     expect(ms).toBeGreaterThan(1_000);
     expect(troubleOf(outcome).message).not.toContain('a moment ago');
     one.server.resumeServer();
+  });
+
+  it('kind 7: refusing every write for a conflict, is fought with once by a host that remembers', async () => {
+    const one = await made({ remembersAway: true });
+    const host = one.hostOf();
+    const message = 'the object has been modified';
+    const conflict = { kind: 'Status', status: 'Failure', reason: 'Conflict', code: 409, message };
+    const body = { ...conflict, details: { name: 'app', kind: 'pods' } };
+    const fault = one.server.inject(
+      { kind: 'answer', code: 409, body },
+      { verb: 'PATCH', times: Number.POSITIVE_INFINITY },
+    );
+    const tries: number[] = [];
+    for (let attachment = 0; attachment < 3; attachment++) {
+      const before = patches(one.server).length;
+      expect(troubleOf(await one.remove(host)).message).toContain(message);
+      tries.push(patches(one.server).length - before);
+      host.close();
+    }
+    expect(tries[0]).toBeGreaterThan(2);
+    expect(tries.slice(1)).toEqual([1, 1]);
+    fault.end();
+    host.forgetAway();
+    expect(await one.remove(host)).toEqual({ kind: 'ok' });
   });
 
   it('kind 7: leaves other kubeconfigs alone: the caller’s is asked, and its answer counts', async () => {

@@ -6,7 +6,8 @@ const now = new Date('2025-01-17T12:00:00.000Z');
 const pauseAfter = (tries: number): number => {
   const others: Entry[] = [{ kind: 'intent', step: 'port' }, { kind: 'attached' }];
   const going = Array.from({ length: tries }, (): Entry => ({ kind: 'going', by: 'DEL' }));
-  return nextTry([...others, ...going], now).getTime() - now.getTime();
+  const records = [...others, ...going].map((entry, index) => ({ ...entry, seq: index + 1, at: '' }));
+  return nextTry({ records, failed: false }, now).getTime() - now.getTime();
 };
 
 describe('kind 5: a removal that is owed is due', () => {
@@ -22,6 +23,10 @@ describe('kind 5: a removal that is owed is due', () => {
   it('after five minutes at most, however often it was tried', () => {
     expect([11, 12, 100, 2_000].map(pauseAfter)).toEqual([300_000, 300_000, 300_000, 300_000]);
   });
+});
+
+it('kind 5: a removal that is owed on a full disk is due after the longest pause: no record counts its tries', () => {
+  expect(nextTry({ records: [], failed: true }, now).getTime() - now.getTime()).toBe(300_000);
 });
 
 describe('kind 5: the records of a try that failed', () => {
