@@ -170,7 +170,8 @@ export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly Opera
   const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
   const taken = holders.find((marks) => marks.owner !== owner || marks.key !== own);
   if (taken) {
-    const by = taken.owner === owner ? `attachment "${taken.key}"` : 'a port that is not ours';
+    const remedy = 'give one of the two another interface name or "host.vhost.socketfile"';
+    const by = taken.owner === owner ? `attachment "${taken.key}": ${remedy}` : 'a port that is not ours';
     return [{ code: code.invalidConfig, message: `port name "${port.name}" or socket "${socket}" is held by ${by}` }];
   }
   const strangers = holders.length === 0 && [...(interfaces?.rows ?? []), ...(byPath?.rows ?? [])].length > 0;
