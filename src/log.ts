@@ -1,7 +1,7 @@
 /**
- * The log of one call: `logFile` as the predecessor wrote it, and stderr for errors always. A log that can not be written never
- * fails a call, nor holds it: lines wait for their file while the call works, and for a moment at its end. Nothing secret is ever
- * handed to it (I12).
+ * The log of one call: `logFile` as the predecessor wrote it, and stderr for errors and warnings always, each of them once. A log that
+ * can not be written never fails a call, nor holds it: lines wait for their file while the call works, and for a moment at its end.
+ * Nothing secret is ever handed to it (I12).
  */
 import { constants, fstatSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -30,9 +30,12 @@ interface Options {
 
 export function openLog({ logFile, logLevel }: Options, stderr: (text: string) => void, clock: () => Date): Log {
   const file = logFile ? new LogFile(logFile) : undefined;
+  const told = new Set<string>();
   const write = (level: LogLevel) => (message: string) => {
     const line = `${clock().toISOString()} [${level}] userspace: ${message.replaceAll('\n', ' ')}\n`;
-    if (level === 'error') stderr(line);
+    // No file is written by default; what a plugin says on stderr, runtimes log.
+    if (level !== 'info' && !told.has(message)) stderr(line);
+    told.add(message);
     if (levels.indexOf(level) <= levels.indexOf(logLevel)) file?.append(line);
   };
   return {

@@ -17,8 +17,9 @@ import {
   shortId,
   socketPathBytesMax,
 } from './attachment.ts';
-import type { Basics, NetworkConfig } from './cni/config.ts';
+import { type Basics, integrationBridge, type NetworkConfig } from './cni/config.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
+import { isSameValue } from './effects/json-text.ts';
 import type { FilePlan, Plan, PodPlace, PortPlan, SocketDirPlan } from './machines/protocol.ts';
 
 /** The predecessor's, where no container mounts the volume. */
@@ -36,7 +37,7 @@ export function planOf(request: AddRequest, place?: PodPlace): Plan {
   return {
     ...delegation(request),
     socketDir: { ...socketDir, ...(port.link && { link: port.link }), ...(config.group && { group: config.group }) },
-    bridge: { name: config.bridge },
+    ...(!isOvns(config) && { bridge: { name: config.bridge } }),
     port,
     publication:
       mappedDir && config.kubeconfig
@@ -52,6 +53,9 @@ export function planOf(request: AddRequest, place?: PodPlace): Plan {
     }),
   };
 }
+
+/** OVN makes its bridge, and ports on one that it has not made would be no part of its network. */
+const isOvns = ({ ovnPort, bridge }: NetworkConfig): boolean => ovnPort !== undefined && bridge === integrationBridge;
 
 export function removalPlan(request: DelRequest): Plan {
   const { key, config, pod } = request;
@@ -74,6 +78,21 @@ export function removalPlan(request: DelRequest): Plan {
       bases: [...new Set([shortDir, predecessorShortDir])],
     },
   };
+}
+
+/**
+ * Whether two ADDs ask for the same. Runtimes hand over what means the same in another order at each call: libcni the variables, and
+ * whatever keeps arguments in a Go map the pairs of CNI_ARGS and the keys of the configuration. The order of CNI_PATH has a meaning.
+ */
+export const isSamePlan = (one: Plan, other: Plan): boolean => isSameValue(meaningOf(one), meaningOf(other));
+
+function meaningOf(plan: Plan): object {
+  const { stdin, env } = plan.request;
+  const pairs = (env.CNI_ARGS ?? '').split(';').filter((pair) => pair !== '');
+  const keyOf = (pair: string) => pair.split('=', 1)[0] ?? '';
+  // Stable: of a key that is said twice the last one counts.
+  const args = pairs.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : Number(keyOf(a) > keyOf(b))));
+  return { ...plan, request: { config: JSON.parse(stdin), env: { ...env, CNI_ARGS: args } } };
 }
 
 /** Whose it is, whom to ask, and what an IPAM plugin is told. */
@@ -99,7 +118,7 @@ const withoutSlash = (path: string): string => normalize(path).replace(/(.)\/$/,
 const directoryOf = ({ base, own }: SocketDirPlan): string => own ?? base;
 
 function portOf({ key, config, netns, pod }: AddRequest, socketDir: SocketDirPlan, place?: PodPlace): PortPlan {
-  const { tag, trunks, vlanMode, mtu, policingRate, policingBurst, mac, group, kubeconfig } = config;
+  const { tag, trunks, vlanMode, mtu, policingRate, policingBurst, mac, ovnPort, group, kubeconfig } = config;
   const file = config.socketfile ?? portName(key);
   const directory = directoryOf(socketDir);
   // Where the switch creates the socket, it does so in its own directory.
@@ -116,6 +135,7 @@ function portOf({ key, config, netns, pod }: AddRequest, socketDir: SocketDirPla
     ...(policingRate && { policingRate }),
     ...(policingBurst && { policingBurst }),
     ...(group && { group }),
+    ...(ovnPort && { ovnPort }),
     marks: {
       netns,
       ...(pod && { pod: `${pod.namespace}/${pod.name}` }),

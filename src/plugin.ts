@@ -33,7 +33,7 @@ import { addMachine } from './machines/add.ts';
 import type { Call, Facts, Plan, PodPlace } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
 import type { Node } from './node.ts';
-import { planOf } from './plan.ts';
+import { isSamePlan, planOf } from './plan.ts';
 import { identityOf } from './recovery/identity.ts';
 import { takeAway } from './recovery/removal.ts';
 
@@ -116,7 +116,7 @@ async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Pla
       `the journal of ${keyText(request.key)} is of another version: DEL it first`,
     );
   }
-  if (!journal.going && past && (await standsAsAsked(past, request, plan, node, call))) {
+  if (!journal.going && past && isAsBefore(past, request, plan, node) && (await stands(past, request, node, call))) {
     // The process that wrote it may have died before its last fsync.
     journal.sync();
     return past.facts;
@@ -139,17 +139,24 @@ async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Pla
   return undefined;
 }
 
-/** Same boot, same sandbox, same request, and the world agrees. */
-async function standsAsAsked(past: Past, request: AddRequest, plan: Plan, node: Node, call: Call): Promise<boolean> {
-  const { header, state, facts } = past;
-  const same =
-    state === 'attached' &&
-    header.boot === node.host.bootId() &&
-    JSON.stringify(header.netns) === JSON.stringify(node.host.readNetns(request.netns)) &&
-    JSON.stringify(header.plan) === JSON.stringify(plan);
-  if (!same) return false;
+/** At rest; same boot, same sandbox, same request. */
+const isAsBefore = ({ state, header }: Past, request: AddRequest, plan: Plan, { host }: Node): boolean =>
+  state === 'attached' &&
+  header.boot === host.bootId() &&
+  JSON.stringify(header.netns) === JSON.stringify(host.readNetns(request.netns)) &&
+  isSamePlan(header.plan, plan);
+
+/** Whether the world agrees. @throws CniError 11 where it cannot be asked: what may be a living attachment is not taken down for that */
+async function stands({ header, facts }: Past, request: AddRequest, { host }: Node, call: Call): Promise<boolean> {
+  const { plan } = header;
   const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, plan, facts) } };
-  return (await survey(asChecked, facts, node.host.perform, call)).length === 0;
+  const findings = await survey(asChecked, facts, host.perform, call);
+  const unjudged = findings.filter((finding) => finding.unjudged).map(({ message }) => message);
+  if (unjudged.length > 0) {
+    const what = `${keyText(request.key)} is attached; whether it still is as it was left cannot be told, and it is not touched`;
+    throw new CniError(code.tryAgainLater, `${what}: ${unjudged.join('; ')}`);
+  }
+  return findings.length === 0;
 }
 
 async function attach(

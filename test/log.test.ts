@@ -61,10 +61,19 @@ describe('the log file', () => {
 });
 
 describe('stderr', () => {
-  it.each(levels)('is told every error and nothing else, with level %s too', async (logLevel) => {
+  it.each(levels)('13.7 is told every error and every warning, and no news, with level %s too', async (logLevel) => {
     const { log, err } = opened({ logLevel });
     await sayAll(log);
-    expect(err()).toBe(`${at} [error] userspace: an error\n`);
+    expect(err()).toBe(`${at} [error] userspace: an error\n${at} [warning] userspace: a warning\n`);
+  });
+
+  it('13.7 is told each of them once, however often the log file is', async () => {
+    const logFile = join(temporaryDirectory(), 'log');
+    const { log, err } = opened({ logFile });
+    await sayAll(log);
+    await sayAll(log);
+    expect(err().split('\n')).toHaveLength(3);
+    expect(readFileSync(logFile, 'utf8').split('\n')).toHaveLength(7);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseDel } from '../src/cni/request.ts';
+import { parseAdd, parseDel } from '../src/cni/request.ts';
 import type { FilePlan, Plan } from '../src/machines/protocol.ts';
-import { planOf, removalPlan } from '../src/plan.ts';
+import { isSamePlan, planOf, removalPlan } from '../src/plan.ts';
 import { added, environment, host, type Json, network, textOf } from './support/cni-requests.ts';
 
 const containerId = '0123456789abcdef';
@@ -14,6 +14,66 @@ const publishedText = (changes: Json = {}): string => JSON.stringify(planned(cha
 
 const fileOf = (publication: Plan['publication']): FilePlan | undefined =>
   publication && 'file' in publication ? publication : undefined;
+
+describe('an ADD that is asked again', () => {
+  const text =
+    '{"cniVersion":"1.0.0","name":"net","host":{"engine":"ovs-dpdk","iftype":"vhostuser"},"a":[1,{"b":2,"c":3}]}';
+  const args = 'IgnoreUnknown=1;K8S_POD_NAME=a;K8S_POD_NAME=b;K8S_POD_NAMESPACE=c';
+  const asked = (env = {}, stdin = text) => planOf(parseAdd(environment({ CNI_ARGS: args, ...env }), stdin));
+  const turned = Object.fromEntries(Object.entries(environment({ CNI_ARGS: args })).reverse());
+
+  it.each([
+    ['its variables', planOf(parseAdd(turned, text))],
+    [
+      'the pairs of CNI_ARGS',
+      asked({ CNI_ARGS: 'K8S_POD_NAMESPACE=c;;K8S_POD_NAME=a;K8S_POD_NAME=b;IgnoreUnknown=1' }),
+    ],
+    [
+      'the keys of the configuration, and its spaces',
+      asked(
+        {},
+        '{"a": [1, {"c": 3, "b": 2}], "host": {"iftype": "vhostuser", "engine": "ovs-dpdk"}, "name": "net", "cniVersion": "1.0.0"}',
+      ),
+    ],
+  ])('13.24 asks for the same in another order of %s', (_, plan) => {
+    expect(isSamePlan(asked(), plan)).toBe(true);
+    expect(JSON.stringify(plan)).not.toBe(JSON.stringify(asked()));
+  });
+
+  it.each([
+    ['another order of CNI_PATH', asked({ CNI_PATH: '/usr/lib/cni:/opt/cni/bin' })],
+    ['another last value of an argument', asked({ CNI_ARGS: args.replace('=a;K8S_POD_NAME=b', '=b;K8S_POD_NAME=a') })],
+    ['another argument', asked({ CNI_ARGS: `${args};K8S_POD_UID=d` })],
+    ['another order of a list', asked({}, text.replace('[1,{"b":2,"c":3}]', '[{"b":2,"c":3},1]'))],
+    ['another number', asked({}, text.replace('"c":3', '"c":4'))],
+    ['one variable more', asked({ CNI_NETNS_OVERRIDE: '1' })],
+  ])('13.24 asks for something else with %s', (_, plan) => {
+    expect(isSamePlan(asked(), plan)).toBe(false);
+  });
+});
+
+describe('an OVN port', () => {
+  const lsp = { args: { cni: { OvnPort: 'lsp' } } };
+
+  it('13.5 is a part of the port, whichever way it is said; args.cni before CNI_ARGS, in any case', () => {
+    expect(planned(lsp).port?.ovnPort).toBe('lsp');
+    expect(planned({ args: { cni: { ovnport: 'lsp' } } }).port?.ovnPort).toBe('lsp');
+    expect(planned({}, { CNI_ARGS: 'OvnPort=env' }).port?.ovnPort).toBe('env');
+    expect(planned(lsp, { CNI_ARGS: 'OvnPort=env' }).port?.ovnPort).toBe('lsp');
+    expect(planned({ args: { cni: { OvnPort: '' } } }, { CNI_ARGS: 'OvnPort=' }).port).not.toHaveProperty('ovnPort');
+  });
+
+  it('13.5 is on br-int where no bridge is named, which is not made: the plan has no such step', () => {
+    expect(planned(lsp)).toMatchObject({ port: { bridge: 'br-int' } });
+    expect(planned(lsp)).not.toHaveProperty('bridge');
+    expect(planned({ ...lsp, ...host({ bridge: { bridgeName: 'br-int' } }) })).not.toHaveProperty('bridge');
+  });
+
+  it('13.5 is on the bridge that is named, which is made like any other', () => {
+    const plan = planned({ ...lsp, ...host({ bridge: { bridgeName: 'br1' } }) });
+    expect(plan).toMatchObject({ bridge: { name: 'br1' }, port: { bridge: 'br1', ovnPort: 'lsp' } });
+  });
+});
 
 describe('the plan of an ADD', () => {
   it('names every thing after the key, in the shared directory of the configuration', () => {

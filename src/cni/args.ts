@@ -5,7 +5,9 @@
 import { code, type PodRef, type Trouble } from '../attachment.ts';
 
 const knownArgs = new Set(
-  ['IgnoreUnknown', 'MAC', 'IP'].concat(['NAMESPACE', 'NAME', 'UID', 'INFRA_CONTAINER_ID'].map((n) => `K8S_POD_${n}`)),
+  ['IgnoreUnknown', 'MAC', 'IP', 'OvnPort'].concat(
+    ['NAMESPACE', 'NAME', 'UID', 'INFRA_CONTAINER_ID'].map((n) => `K8S_POD_${n}`),
+  ),
 );
 
 /** RFC 1123 names, and uids of any shape that can be neither a path nor a query. */

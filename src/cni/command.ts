@@ -4,6 +4,7 @@
 import { code } from '../attachment.ts';
 import { leaseVariable } from '../deadlines.ts';
 import { CniError, toCniError } from './error.ts';
+import { memberOf } from './leniency.ts';
 import type { AddRequest, DelRequest, Environment } from './request.ts';
 import { formatResult, type Result, supportedVersions } from './result.ts';
 import type { GcRequest, StatusRequest } from './upkeep.ts';
@@ -101,7 +102,7 @@ function readStdin({ stdin }: Streams): string {
 
 function versionOf(stdin: string): string | undefined {
   try {
-    const { cniVersion } = JSON.parse(stdin);
+    const cniVersion = memberOf(JSON.parse(stdin), 'cniVersion');
     return typeof cniVersion === 'string' && cniVersion !== '' ? cniVersion : undefined;
   } catch {
     return undefined;

@@ -1,19 +1,23 @@
 /**
  * The network configuration: the predecessor's, unchanged, and our optional keys (design: small decisions).
  *
- * Owns: shape, defaults, limits of every key. Two readings of the same bytes: `parseConfig` for ADD and CHECK refuses with every
- * fault named; `salvageConfig` for DEL takes what it can use and refuses nothing, because a pod must be able to go.
+ * Owns: shape, defaults, limits of every key. Two readings of what `lenient` made of the same bytes: `parseConfig` for ADD and CHECK
+ * refuses with every fault named; `salvageConfig` for DEL takes what it can use and refuses nothing, because a pod must be able to go.
  */
 import { basename, join, normalize } from 'node:path';
 import * as v from 'valibot';
 import { code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
+import type { Args } from './args.ts';
+import { asGoReads, isObject, type Json, type Lenient } from './leniency.ts';
 
 export const defaultDataDir = '/var/lib/cni/userspace';
 export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';
 /** The predecessor's, where neither the configuration nor the pod names a directory. */
 const defaultSharedDir = '/usr/local/var/run/openvswitch';
 const defaultBridge = 'br0';
+/** OVN's integration bridge (ovn-controller(8)): the bridge of an OVN port, unless one is named. */
+export const integrationBridge = 'br-int';
 const defaultKubeletRootDir = '/var/lib/kubelet';
 /** The predecessor's directory for paths that are too long; ours holds symlinks. */
 const defaultShortDir = '/var/lib/vhost_sockets';
@@ -46,10 +50,7 @@ const Mac = v.pipe(v.string(), v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, m
 const macOrNone = v.union([v.literal(''), Mac]);
 
 /** To valibot a list is an object too. */
-const object = v.custom<Record<string, unknown>>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'an object',
-);
+const object = v.custom<Json>(isObject, 'an object');
 
 const Vhost = v.strictObject({
   mode: oneOf('client', 'server'),
@@ -107,8 +108,27 @@ const DeadlineKeys = v.strictObject(
 
 const Ipam = v.looseObject({ type: v.optional(v.pipe(v.string(), v.regex(/^[^/]*$/, 'a program name without "/"'))) });
 
+/** Accepted whatever it is: another part of the protocol reads it, or it is no business of ours. */
+const anything = v.optional(v.unknown());
+
+/** Runtimes and Multus hand these to every plugin, or read them in its configuration. */
+const forOthers = {
+  capabilities: anything,
+  deviceID: anything,
+  disableCheck: anything,
+  disableGC: anything,
+  ipMasq: anything,
+  loadOnlyInlinedPlugins: anything,
+  pciBusID: anything,
+};
+
+const defaultLevel = 'warning';
+const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
+
 const Network = v.looseObject({
+  ...forOthers,
   cniVersion: text,
+  name: anything,
   type: text,
   kubeconfig: v.optional(v.union([v.literal(''), path])),
   kubeletRootDir: v.optional(path),
@@ -116,7 +136,7 @@ const Network = v.looseObject({
   predecessorDir: v.optional(path),
   sharedDir: v.optional(v.union([v.literal(''), path])),
   logFile: text,
-  logLevel: oneOf('panic', 'error', 'warning', 'info', 'debug', 'verbose'),
+  logLevel: anything,
   dataDir: v.optional(path),
   ovsdb: v.optional(v.pipe(v.string(), v.regex(/^unix:\/[^\p{Cc}]*$/u, '"unix:" and an absolute path'))),
   deadlines: v.optional(v.pipe(object, DeadlineKeys)),
@@ -129,11 +149,29 @@ const Network = v.looseObject({
   runtimeConfig: v.optional(
     v.pipe(object, v.looseObject({ mac: v.optional(macOrNone), CNIDeviceInfoFile: v.optional(path) })),
   ),
-  args: v.optional(v.pipe(object, v.looseObject({ cni: v.optional(object) }))),
+  args: v.optional(
+    v.pipe(
+      object,
+      v.looseObject({
+        cni: v.optional(
+          v.pipe(
+            object,
+            v.looseObject({
+              mac: v.optional(macOrNone),
+              OvnPort: v.optional(v.pipe(v.string(), v.regex(printable, 'a printable name'))),
+            }),
+          ),
+        ),
+      }),
+    ),
+  ),
 });
 
+/** What both readings are of. */
+export const lenient = (raw: Json): Lenient => asGoReads(raw, Network);
+
 type VlanMode = 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
-type LogLevel = 'panic' | 'error' | 'warning' | 'info' | 'debug' | 'verbose';
+type LogLevel = (typeof levels)[number];
 
 /** The published half: the predecessor's `container` with its defaults filled in. */
 type ContainerSide = v.InferOutput<typeof Side>;
@@ -171,6 +209,8 @@ export interface NetworkConfig extends Basics {
   readonly vlanMode?: VlanMode;
   readonly mtu?: number;
   readonly mac?: string;
+  /** The logical port of OVN that the interface is. */
+  readonly ovnPort?: string;
   readonly dns?: { readonly [key: string]: unknown };
   readonly prevResult?: { readonly [key: string]: unknown };
   readonly container: ContainerSide;
@@ -184,15 +224,12 @@ type Raw = v.InferOutput<typeof Network>;
 const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
 
 /** Every fault of shape, of value and of combination; a configuration only if there is none. */
-export function parseConfig(
-  raw: { readonly [key: string]: unknown },
-  ownMac: string | undefined,
-): { config?: NetworkConfig; troubles: Trouble[] } {
+export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: NetworkConfig; troubles: Trouble[] } {
   const shape = v.safeParse(Network, raw);
   if (!shape.success) return { troubles: [...shape.issues.map(shapeTrouble), ...unsupported(raw)] };
   const network = shape.output;
   const troubles = [...unsupported(raw), ...contradictions(network)];
-  return troubles.length > 0 ? { troubles } : { config: digest(network, ownMac), troubles };
+  return troubles.length > 0 ? { troubles } : { config: digest(network, args, warnings), troubles };
 }
 
 /** The first leaf of a union's branches says more than "one of them". */
@@ -211,7 +248,7 @@ const at = (raw: unknown, key: string): unknown =>
   typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
 
 /** What the predecessor or its fork can do and we can not (CNI code 2: key and value). */
-function unsupported(raw: { readonly [key: string]: unknown }): Trouble[] {
+function unsupported(raw: Json): Trouble[] {
   const no = (name: string, value: unknown, remedy: string): Trouble => ({
     code: code.unsupportedField,
     message: `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
@@ -233,7 +270,7 @@ function unsupported(raw: { readonly [key: string]: unknown }): Trouble[] {
   return found;
 }
 
-function contradictions({ host, container, mtu, args, deadlines, logFile, dataDir }: Raw): Trouble[] {
+function contradictions({ host, container, mtu, ipam, deadlines, logFile, dataDir }: Raw): Trouble[] {
   const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
   const found: Trouble[] = [];
   const mode = host?.vhost?.mode || 'server';
@@ -249,9 +286,11 @@ function contradictions({ host, container, mtu, args, deadlines, logFile, dataDi
   if (host?.vhost?.ingressPolicingBurst && !host.vhost.ingressPolicingRate) {
     found.push(bad('"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"'));
   }
-  const mac = argument(args?.cni, 'mac');
-  if (mac !== undefined && !v.is(macOrNone, mac))
-    found.push(bad(`"args.cni.mac" is ${shown(mac)}: expected ${macSample}`));
+  const content = Object.keys(ipam ?? {}).filter((key) => key !== 'type' && ipam?.[key] !== null);
+  if (content.length > 0 && !ipam?.type) {
+    const keys = content.map((key) => `"${key}"`).join(', ');
+    found.push(bad(`"ipam" has ${keys} and no "type": name the IPAM plugin, or leave "ipam" out for no address`));
+  }
   const { addMs = defaultDeadlines.addMs, rollbackMs = defaultDeadlines.rollbackMs } = deadlines ?? {};
   if (addMs <= rollbackMs) {
     found.push(bad(`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`));
@@ -282,12 +321,9 @@ function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof B
   return found;
 }
 
-/** Keys of `args.cni` are read in any case (A18). */
-function argument(args: { readonly [key: string]: unknown } | undefined, name: string): unknown {
-  return Object.entries(args ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
-}
-
-const knownKeys = new Set([...Object.keys(Network.entries), 'name', 'capabilities', 'disableCheck', 'ipMasq']);
+/** @returns undefined for a level that there is not; the predecessor's are read in any case. */
+const levelOf = (value: unknown): LogLevel | undefined =>
+  levels.find((level) => typeof value === 'string' && value.toLowerCase() === level);
 
 const tuning = ['enableGso', 'enablePacked', 'enableEventIdx'] as const;
 const policing = ['ingressPolicingRate', 'ingressPolicingBurst'] as const;
@@ -304,8 +340,13 @@ function warningsOf(network: Raw): string[] {
       network.container?.vhost?.[key] || undefined,
     ]),
   ];
-  const foreign = Object.keys(network).filter((key) => !knownKeys.has(key) && !key.startsWith('cni.dev/'));
+  const isForeign = (key: string) =>
+    !Object.hasOwn(Network.entries, key) && !key.startsWith('cni.dev/') && network[key] !== null;
+  const foreign = Object.keys(network).filter(isForeign);
+  const { logLevel = '' } = network;
+  const isOdd = logLevel !== '' && levelOf(logLevel) === undefined;
   return [
+    ...(isOdd ? [`"logLevel" is ${shown(logLevel)}, none of ${levels.join(', ')}: "${defaultLevel}" is taken`] : []),
     ...unused
       .filter(([, value]) => value !== undefined)
       .map(([key]) => `"${key}" has no effect with engine "ovs-dpdk"`),
@@ -313,10 +354,11 @@ function warningsOf(network: Raw): string[] {
   ];
 }
 
-function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
+function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkConfig {
   const { host = {}, runtimeConfig, args, dns, prevResult } = network;
   const { vhost = {}, bridge = {} } = host;
-  const mac = runtimeConfig?.mac || argument(args?.cni, 'mac') || ownMac || host.mac;
+  const mac = runtimeConfig?.mac || args?.cni?.mac || said.get('MAC') || host.mac;
+  const ovnPort = args?.cni?.OvnPort || said.get('OvnPort');
   const mode = vhost.mode || 'server';
   const optional = {
     group: vhost.group,
@@ -327,16 +369,18 @@ function digest(network: Raw, ownMac: string | undefined): NetworkConfig {
     vlanMode: bridge.vlanMode,
     mtu: host.mtu || network.mtu,
     mac,
+    ovnPort,
     dns: dns && Object.keys(dns).length > 0 ? dns : undefined,
     prevResult,
   };
   return {
     ...salvageConfig(network),
+    ...(ovnPort && !bridge.bridgeName && { bridge: integrationBridge }),
     cniVersion: network.cniVersion || '0.1.0',
     mode,
     ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value)) as Partial<NetworkConfig>),
     container: containerSide(network, mode),
-    warnings: warningsOf(network),
+    warnings: [...warnings, ...warningsOf(network)],
   };
 }
 
@@ -352,7 +396,7 @@ function containerSide({ host, container = {} }: Raw, mode: 'client' | 'server')
 }
 
 /** What DEL can use of a configuration, whatever state it is in. */
-export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics {
+export function salvageConfig(raw: Json): Basics {
   const take = <T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined => {
     const parsed = v.safeParse(schema, value);
     return parsed.success ? parsed.output : undefined;
@@ -371,7 +415,7 @@ export function salvageConfig(raw: { readonly [key: string]: unknown }): Basics 
     ovsdb: take(entries.ovsdb, raw.ovsdb) ?? defaultOvsdb,
     deadlines: { ...defaultDeadlines, ...(deadlines as Partial<Deadlines>) },
     ...(logFile && !isOurs(logFile, dataDir) && { logFile }),
-    logLevel: take(entries.logLevel, raw.logLevel) || 'warning',
+    logLevel: levelOf(raw.logLevel) ?? defaultLevel,
     sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,
     ...(kubeconfig && { kubeconfig }),
     kubeletRootDir: take(entries.kubeletRootDir, raw.kubeletRootDir) ?? defaultKubeletRootDir,

@@ -5,8 +5,9 @@
  */
 import { type AttachmentKey, code, deviceNameBytesMax, type PodRef, type Trouble } from '../attachment.ts';
 import { type Args, parseArgs, podOf, podTroubles } from './args.ts';
-import { type Basics, type NetworkConfig, parseConfig, salvageConfig } from './config.ts';
+import { type Basics, lenient, type NetworkConfig, parseConfig, salvageConfig } from './config.ts';
 import { refuse } from './error.ts';
+import { isObject, type Json, type Lenient } from './leniency.ts';
 import { cannotSay, parseResult, supportedVersions } from './result.ts';
 
 export type Environment = { readonly [name: string]: string | undefined };
@@ -43,8 +44,9 @@ const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** @throws CniError 4, 6, 1, 2 or 7 naming every fault. */
 export function parseAdd(env: Environment, stdin: string): AddRequest {
   const { args, troubles: argTroubles } = parseArgs(env.CNI_ARGS);
-  const { raw, troubles: bodyTroubles } = parseBody(stdin);
-  const { config, troubles: configTroubles } = raw ? parseConfig(raw, args.get('MAC')) : { troubles: [] };
+  const { body, troubles: bodyTroubles } = parseBody(stdin);
+  const raw = body?.raw;
+  const { config, troubles: configTroubles } = body ? parseConfig(body, args) : { troubles: [] };
   const troubles = [
     ...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME']),
     ...argTroubles,
@@ -67,10 +69,10 @@ export function parseAdd(env: Environment, stdin: string): AddRequest {
 
 /** Strict in what it needs to know which attachment is meant, and in nothing else. @throws CniError 4, 6 or 7. */
 export function parseDel(env: Environment, stdin: string): DelRequest {
-  const { raw, troubles } = parseBody(stdin);
+  const { body, troubles } = parseBody(stdin);
   refuse([...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_IFNAME']), ...troubles]);
-  if (!raw) throw new Error('a configuration without a fault was not read');
-  return common(env, stdin, raw, parseArgs(env.CNI_ARGS).args);
+  if (!body) throw new Error('a configuration without a fault was not read');
+  return common(env, stdin, body.raw, parseArgs(env.CNI_ARGS).args);
 }
 
 /** @throws CniError as parseAdd, and 1 for a version that knows no CHECK. */
@@ -88,7 +90,7 @@ export function parseCheck(env: Environment, stdin: string): AddRequest {
 const isOld = (version: string): boolean => version === '0.1.0' || version === '0.2.0';
 
 /** What an IPAM plugin is to be called with, and what of the configuration every verb can use. */
-export function forIpam(env: Environment, stdin: string, raw: Raw) {
+export function forIpam(env: Environment, stdin: string, raw: Json) {
   const cni = Object.entries(env).filter(([name]) => name.startsWith('CNI_') && name !== 'CNI_COMMAND');
   return {
     config: salvageConfig(raw),
@@ -98,7 +100,7 @@ export function forIpam(env: Environment, stdin: string, raw: Raw) {
   };
 }
 
-function common(env: Environment, stdin: string, raw: Raw, args: Args): DelRequest {
+function common(env: Environment, stdin: string, raw: Json, args: Args): DelRequest {
   const pod = podOf(args);
   return {
     key: { network: String(raw.name), containerId: env.CNI_CONTAINERID ?? '', ifName: env.CNI_IFNAME ?? '' },
@@ -108,31 +110,28 @@ function common(env: Environment, stdin: string, raw: Raw, args: Args): DelReque
   };
 }
 
-export type Raw = { readonly [key: string]: unknown };
-
 /** What every verb needs of standard input: an object with the name of the network. */
-export function parseBody(stdin: string): { raw?: Raw; troubles: Trouble[] } {
+export function parseBody(stdin: string): { body?: Lenient; troubles: Trouble[] } {
   const undecodable = (message: string) => ({ troubles: [{ code: code.decoding, message }] });
   if (stdin.length > stdinBytesMax) return undecodable(`the configuration is over ${stdinBytesMax} bytes`);
-  let raw: unknown;
+  let parsed: unknown;
   try {
-    raw = JSON.parse(stdin);
+    parsed = JSON.parse(stdin);
   } catch (error) {
     return undecodable(`the configuration on stdin is no JSON: ${error instanceof Error ? error.message : error}`);
   }
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
-    return undecodable('the configuration on stdin is no JSON object');
-  }
-  const { name } = raw as Raw;
-  if (typeof name === 'string' && identifier.test(name)) return { raw: raw as Raw, troubles: [] };
+  if (!isObject(parsed)) return undecodable('the configuration on stdin is no JSON object');
+  const body = lenient(parsed);
+  const { name } = body.raw;
+  if (typeof name === 'string' && identifier.test(name)) return { body, troubles: [] };
   const message =
     name === undefined || name === ''
       ? 'missing network name: "name"'
       : `network name ${JSON.stringify(name)}: it must be letters, digits, "_.-" and begin with a letter or digit`;
-  return { raw: raw as Raw, troubles: [{ code: code.invalidConfig, message }] };
+  return { body, troubles: [{ code: code.invalidConfig, message }] };
 }
 
-function versionTroubles({ cniVersion }: Raw): Trouble[] {
+function versionTroubles({ cniVersion }: Json): Trouble[] {
   const known: readonly unknown[] = supportedVersions;
   if (cniVersion === undefined || cniVersion === '' || known.includes(cniVersion)) return [];
   const message = `incompatible CNI versions: config is ${JSON.stringify(cniVersion)}, plugin supports ${JSON.stringify(known)}`;

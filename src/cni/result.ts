@@ -5,6 +5,7 @@
  */
 import { type Addresses, code, type IpConfig, type Route } from '../attachment.ts';
 import { CniError } from './error.ts';
+import { isObject, type Json } from './leniency.ts';
 
 export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
 
@@ -22,10 +23,6 @@ export interface Result extends Addresses {
   readonly interfaces: readonly Interface[];
 }
 
-type Json = { readonly [key: string]: unknown };
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isString = (value: unknown): value is string => typeof value === 'string';
 const list = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : []);
 

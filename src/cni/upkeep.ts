@@ -4,7 +4,8 @@
 import { type AttachmentKey, code, type Trouble } from '../attachment.ts';
 import type { Basics } from './config.ts';
 import { refuse } from './error.ts';
-import { type Environment, forIpam, parseBody, type Raw } from './request.ts';
+import type { Json } from './leniency.ts';
+import { type Environment, forIpam, parseBody } from './request.ts';
 
 interface Upkeep {
   readonly config: Basics;
@@ -77,8 +78,9 @@ const isAttachment = (one: unknown): one is ValidAttachment =>
   'ifname' in one &&
   typeof one.ifname === 'string';
 
-function parseUpkeep(env: Environment, stdin: string, verb: string): { raw: Raw; upkeep: Upkeep } {
-  const { raw, troubles } = parseBody(stdin);
+function parseUpkeep(env: Environment, stdin: string, verb: string): { raw: Json; upkeep: Upkeep } {
+  const { body, troubles } = parseBody(stdin);
+  const raw = body?.raw;
   if (raw && raw.cniVersion !== '1.1.0') {
     const message = `cniVersion ${JSON.stringify(raw.cniVersion ?? '0.1.0')} does not allow ${verb}: it came with 1.1.0`;
     troubles.push({ code: code.incompatibleVersion, message });

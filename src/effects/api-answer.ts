@@ -45,15 +45,33 @@ export function refusalOf({ body }: Answer): Refusal | undefined {
   };
 }
 
-export const isFine = ({ status }: Answer): boolean => status >= 200 && status <= 299;
+/** The answer is this very pod, read or written: a login page and a cache answer 200 as well. */
+export function isPod({ status, body }: Answer, { namespace, name }: PodRef): boolean {
+  if (status < 200 || status > 299) return false;
+  const pod = objectOf(parse(body));
+  const metadata = objectOf(pod.metadata);
+  const isMeant = pod.kind === 'Pod' && metadata.name === name && metadata.namespace === namespace;
+  const { uid, resourceVersion } = metadata;
+  return isMeant && typeof uid === 'string' && typeof resourceVersion === 'string' && Boolean(pod.spec);
+}
 
 /**
- * Whether an answer that asks to come again says too that nothing was done: too many requests (429) are turned away unread, and an
- * admission webhook, which may answer with any number, speaks before anything is stored. Of any other 5xx nothing is known.
+ * Whether an answer that asks to come again says too that nothing was done: too many requests are turned away unread, and an admission
+ * webhook, which may answer with any number, speaks before anything is stored. Of any other 5xx nothing is known.
  */
 export function isUndone(answer: Answer): boolean {
-  return answer.status === 429 || /(failed calling|admission) webhook "/.test(refusalOf(answer)?.message ?? '');
+  return isTurnedAway(answer) || /(failed calling|admission) webhook "/.test(refusalOf(answer)?.message ?? '');
 }
+
+/** By the API server's filter of too many requests, which knows no Status and says it in plain text, or by what it has behind that. */
+export const isTurnedAway = (answer: Answer): boolean =>
+  answer.status === 429 &&
+  (refusalOf(answer)?.reason === 'TooManyRequests' ||
+    answer.body.startsWith('Too many requests, please try again later'));
+
+/** The API server does not know whose credentials they are. */
+export const isUnauthorized = (answer: Answer): boolean =>
+  answer.status === 401 && refusalOf(answer)?.reason === 'Unauthorized';
 
 /** There is no pod of that name: said by the API server's own storage, of this very pod. */
 export function isNoPod(answer: Answer, { name }: PodRef): boolean {

@@ -63,7 +63,8 @@ export class ApiServers {
     }
     const [first] = errors;
     const message = errors.map((error) => error.message).join('; ');
-    return { kind: 'failed', trouble: { code: first?.code ?? code.internal, message }, ...nothingMade(request) };
+    const trouble = { code: first?.code ?? code.internal, message };
+    return { kind: 'failed', trouble, ...nothingMade(request), ...(request.verb === 'find' && { unjudged: true }) };
   }
 
   async #act(api: Kubernetes, ovs: Switch, { annotation, request, call }: Asked): Promise<Outcome> {

@@ -253,6 +253,8 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
       trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` },
       ...(attempt && { facts: attempt.facts }),
       ...(madeNothing && { made: 'nothing' }),
+      // What was looked at and is not right is said, not thrown; a mismatch was seen.
+      ...(verb === 'find' && !(error instanceof Mismatch) && { unjudged: true }),
     };
   }
 }

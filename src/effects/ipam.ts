@@ -125,10 +125,13 @@ export async function removeAddress(
 }
 
 export async function checkAddress(asked: Asked): Promise<Outcome> {
-  const trouble = troubleOf('CHECK', asked.plan, await delegate('CHECK', asked, findProgram(asked)));
+  const finished = await delegate('CHECK', asked, findProgram(asked));
+  const trouble = troubleOf('CHECK', asked.plan, finished);
   // A version that knows no CHECK: what it gave is taken as it is.
-  if (trouble?.code === code.incompatibleVersion) return { kind: 'ok' };
-  return trouble ? { kind: 'failed', trouble } : { kind: 'ok' };
+  if (!trouble || trouble.code === code.incompatibleVersion) return { kind: 'ok' };
+  const own = readError(finished.stdout);
+  const isAnswered = !finished.timedOut && own !== undefined && own.code !== code.tryAgainLater;
+  return { kind: 'failed', trouble, ...(!isAnswered && { unjudged: true }) };
 }
 
 /** GC and STATUS came with 1.1.0: whether a program knows them is asked by its VERSION. */

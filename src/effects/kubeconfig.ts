@@ -77,6 +77,12 @@ function isUnusual(text: string): boolean {
   return /(^|[\s,[{])(!|&|\*|<<)/m.test(text) || new Set(said).size < said.length;
 }
 
+/**
+ * Installers put brackets around every host, as only an IPv6 address needs them (RFC 3986, 3.2.2), and Go's URLs take them around
+ * anything: around an IPv4 address or a name they mean nothing.
+ */
+const unbracketed = (url: string): string => url.replace(/^([\w+.-]+:\/\/(?:[^/?#@]*@)?)\[([^\]:/?#@]*)\]/, '$1$2');
+
 type Texts = { readonly [key: string]: string | undefined };
 
 /** @returns undefined if there is anything in it that is not usual, or amiss. */
@@ -88,7 +94,7 @@ export function usualAccess(text: string, path: string): Access | undefined {
     const cluster = textsOf(only(config.clusters, context?.cluster)?.cluster, clusterKeys);
     const user = textsOf(only(config.users, context?.user)?.user, userKeys);
     if (!cluster?.server || !user) return undefined;
-    const server = new URL(cluster.server);
+    const server = new URL(unbracketed(cluster.server));
     if (server.protocol !== 'https:') return undefined;
     const pem = (data: string | undefined, file: string | undefined) => {
       if (data === undefined && file === undefined) return undefined;
@@ -157,8 +163,9 @@ export async function anyAccess(file: File, end: Moment, known: Credentials): Pr
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
   if (!cluster) throw refused(`has no cluster for its current context "${config.getCurrentContext() ?? ''}"`);
   if (!user) throw refused(`has no user for its current context "${config.getCurrentContext() ?? ''}"`);
+  const server = unbracketed(cluster.server);
   // A URL may hold a password: none is told.
-  if (!URL.canParse(cluster.server)) throw refused('has a server that is no URL');
+  if (!URL.canParse(server)) throw refused('has a server that is no URL');
   const { proxyUrl } = cluster;
   if (proxyUrl && !/^https?:/.test(proxyUrl))
     throw refused('has a proxy-url of a kind that is not known: only HTTP ones are');
@@ -173,10 +180,10 @@ export async function anyAccess(file: File, end: Moment, known: Credentials): Pr
   // Without one every public authority would be trusted.
   if ((cluster.caFile || cluster.caData) && !tls.ca?.trim()) throw refused('names an authority that is empty');
   return {
-    server: new URL(cluster.server),
+    server: new URL(server),
     tls,
     headers: { ...(headers as Access['headers']), ...(authorization && { Authorization: authorization }) },
-    ...(proxyUrl && { proxy: proxyUrl }),
+    ...(proxyUrl && { proxy: unbracketed(proxyUrl) }),
   };
 }
 

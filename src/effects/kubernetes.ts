@@ -14,13 +14,14 @@ import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '..
 import { fetchBy } from '../native.ts';
 import {
   type Answer,
-  isFine,
   isNoPod,
   isOvertaken,
+  isPod,
   isTooLong,
+  isTurnedAway,
+  isUnauthorized,
   isUndone,
   lacksRight,
-  objectOf,
   parse,
   refusalOf,
   wordsOf,
@@ -80,14 +81,14 @@ export class Sent {
     if (answer === undefined) {
       this.wasTaken = true;
       this.open = resourceVersion;
-    } else if (isFine(answer)) {
+    } else if (isPod(answer, ref)) {
       this.wasTaken = true;
       this.open = undefined;
     } else if (isOvertaken(answer, ref)) {
       // No pod gets a resourceVersion back.
       this.open = undefined;
-    } else if (!refusalOf(answer) && answer.status !== 429) {
-      // Something on the way refused: perhaps not the write, but the answer to it.
+    } else if (!refusalOf(answer) && !isTurnedAway(answer)) {
+      // Something on the way answered: perhaps it kept back not the write, but the answer to it.
       this.wasTaken = true;
     }
   }
@@ -203,9 +204,8 @@ export class Kubernetes {
   }
 
   #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
-    const { status } = answer;
     const [verb = '', resource = ''] = right.split(' ');
-    if (status === 401) {
+    if (isUnauthorized(answer)) {
       throw this.#error(
         code.tryAgainLater,
         'does not accept the credentials (401): have they expired?',
@@ -220,16 +220,17 @@ export class Kubernetes {
       const what = `takes no more annotations of pod ${nameOf(ref)}: ${wordsOf(answer)}: remove some of others`;
       throw this.#error(code.tryAgainLater, what, 'too long');
     }
-    if (!isFine(answer)) throw this.#error(code.tryAgainLater, `${this.#refused(answer, verb, ref)}`);
-    const pod = parsePod(answer.body);
-    if (!pod) throw this.#error(code.tryAgainLater, `answered ${status} with something that is no pod`);
+    if (!isPod(answer, ref)) throw this.#error(code.tryAgainLater, this.#refused(answer, verb, ref));
+    const pod = parse(answer.body) as Pod;
     this.#seen.set(pathOf(ref), pod);
     return pod;
   }
 
   /** Tells a refusal of the API server itself from one of something before it. */
   #refused(answer: Answer, verb: string, ref: PodRef): string {
-    const said = `answered ${answer.status} to "${verb}" of pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+    const { status } = answer;
+    if (status >= 200 && status <= 299) return `answered ${status} with something that is no pod ${nameOf(ref)}`;
+    const said = `answered ${status} to "${verb}" of pod ${nameOf(ref)}: ${wordsOf(answer)}`;
     return refusalOf(answer)
       ? said
       : `${said} (no API server says it like this: is it the server that the file means?)`;
@@ -246,7 +247,7 @@ export class Kubernetes {
         const isBusy = answer.status === 429 || answer.status === 408 || answer.status >= 500;
         heard?.(isBusy && !isUndone(answer) ? undefined : answer);
         if (!isBusy) return answer;
-        const isThere = answer.status === 500 || isUndone(answer);
+        const isThere = isUndone(answer) || (answer.status === 500 && refusalOf(answer) !== undefined);
         trouble = this.#error(
           code.tryAgainLater,
           `answered ${answer.status}: ${wordsOf(answer)}`,
@@ -352,11 +353,3 @@ const transportTrouble = (error: unknown): string => {
 /** TLS says that it is somebody else, or that we are nobody: no time makes that better. */
 const isDistrust = (error: unknown): boolean =>
   /CERT|SELF_SIGNED|VERIFY|ERR_TLS|ERR_SSL|FailedToOpenSocket/.test(codeOf(error));
-
-function parsePod(body: string): Pod | undefined {
-  const pod = objectOf(parse(body));
-  const { uid, resourceVersion } = objectOf(pod.metadata);
-  return typeof uid === 'string' && typeof resourceVersion === 'string' && pod.spec
-    ? (pod as unknown as Pod)
-    : undefined;
-}

@@ -28,6 +28,7 @@ import {
   madeElsewhere,
   marked,
   noType,
+  ovnPortId,
   ownerMarks,
   type Switch,
   select,
@@ -50,7 +51,16 @@ export async function findPort(ovs: Switch, { plan, facts }: Sought, port: PortP
       select(
         'Interface',
         [['_uuid', '==', uuid(found.device)]],
-        ['type', 'options', 'mtu_request', 'ingress_policing_rate', 'ingress_policing_burst', 'ofport', 'error'],
+        [
+          'type',
+          'options',
+          'external_ids',
+          'mtu_request',
+          'ingress_policing_rate',
+          'ingress_policing_burst',
+          'ofport',
+          'error',
+        ],
       ),
       select('Bridge', [['ports', 'includes', uuid(found.id)]], ['name']),
     ],
@@ -107,6 +117,8 @@ function differences(port: PortPlan, row: Row, iface: Row, bridge: string): stri
     ['tag', port.vlan.tag, one(row.tag)],
     ['trunks', trunks(port.vlan.trunks ?? []), trunks(readSet(row.trunks))],
     ['vlan_mode', port.vlan.mode, one(row.vlan_mode)],
+    // OVN's own, where none was asked for.
+    [ovnPortId, port.ovnPort, port.ovnPort && readMap(iface.external_ids)[ovnPortId]],
     ['mtu_request', port.mtu, one(iface.mtu_request)],
     ['ingress_policing_rate', port.policingRate ?? 0, iface.ingress_policing_rate],
     ['ingress_policing_burst', port.policingBurst ?? 0, iface.ingress_policing_burst],
@@ -158,7 +170,8 @@ export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly Opera
   const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
   const taken = holders.find((marks) => marks.owner !== owner || marks.key !== own);
   if (taken) {
-    const by = taken.owner === owner ? `attachment "${taken.key}"` : 'a port that is not ours';
+    const remedy = 'give one of the two another interface name or "host.vhost.socketfile"';
+    const by = taken.owner === owner ? `attachment "${taken.key}": ${remedy}` : 'a port that is not ours';
     return [{ code: code.invalidConfig, message: `port name "${port.name}" or socket "${socket}" is held by ${by}` }];
   }
   const strangers = holders.length === 0 && [...(interfaces?.rows ?? []), ...(byPath?.rows ?? [])].length > 0;

@@ -177,7 +177,7 @@ async function present<T>(look: () => Promise<T>, path: string, end: Moment): Pr
 
 async function switchTroubles(ovs: Switch, plan: Plan, call: Call, soon: () => Moment): Promise<Trouble[]> {
   const { port } = plan;
-  const bridge = plan.bridge?.name ?? '';
+  const bridge = plan.bridge?.name ?? port?.bridge ?? '';
   const ofBridge = select('Bridge', [['name', '==', bridge]], ['datapath_type']);
   const isOurs = async (): Promise<boolean> => {
     const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['_uuid'])], call.end);
@@ -188,6 +188,7 @@ async function switchTroubles(ovs: Switch, plan: Plan, call: Call, soon: () => M
     const [root, bridges, ...holders] = await ovs.read(plan, asked, call.end);
     ovs.noteDatabase(plan.ovsdb, root?.rows?.[0]);
     return [
+      ...(plan.bridge || bridges?.rows?.length ? [] : bad(notMade(bridge))),
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
       ...(port ? heldTroubles(plan, port, holders, call) : []),
       ...(port?.mode === 'server'
@@ -200,6 +201,9 @@ async function switchTroubles(ovs: Switch, plan: Plan, call: Call, soon: () => M
     throw error;
   }
 }
+
+const notMade = (bridge: string): string =>
+  `bridge "${bridge}" is not there, and OVN's to make: is ovn-controller running on this node? If its integration bridge has another name, say it as "host.bridge.bridgeName"`;
 
 export function bridgeTroubles(name: string, bridge: Row | undefined): Trouble[] {
   if (!bridge || bridge.datapath_type === 'netdev') return [];

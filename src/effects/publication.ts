@@ -52,7 +52,8 @@ async function refusalOf(key: AttachmentKey, plan: FilePlan, directory: Director
   const port = isAnothers(key, data) ? data.config?.vhost?.socketfile : undefined;
   const whose = typeof port === 'string' ? await holder(port) : undefined;
   return (
-    whose && `"${plan.directory}/${plan.file}" belongs to ${whose}: two containers share a directory and a short id`
+    whose &&
+    `"${plan.directory}/${plan.file}" belongs to ${whose}: two containers share a directory and a short id, give one of them another "sharedDir"`
   );
 }
 

@@ -31,7 +31,7 @@ export async function restoreTrouble(
     const state = root?.rows?.[0];
     const found = bridges?.rows?.[0];
     const isOurs = facts.bridge?.ours ?? facts.bridge?.created;
-    if (!found && bridge && !isOurs) return later(`bridge "${bridge.name}" is gone, and not ours to make`);
+    if (!found && !(bridge && isOurs)) return later(`bridge "${port.bridge}" is gone, and not ours to make`);
     return (
       bridgeTroubles(port.bridge, found)[0] ??
       heldTroubles(plan, port, holders, call)[0] ??

@@ -211,6 +211,9 @@ export const keyMarks = (plan: Plan, call: Pick<Call, 'instance'>) => ({
 /** Of table Interface (ovs-vswitchd.conf.db(5)), by the switch's side of the socket. */
 export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhostuser' } as const;
 
+/** What ovn-controller looks for in external_ids of table Interface (ovn-controller(8)). */
+export const ovnPortId = 'iface-id';
+
 /** No datapath knows it: ovs-vswitchd keeps nothing under the name of such an interface. */
 export const noType = 'none';
 

@@ -18,7 +18,10 @@ export const addMachine = attachment.createMachine({
       },
     },
     address: making('address', [{ target: 'socketDir', actions: 'learn' }]),
-    socketDir: making('socketDir', [{ target: 'bridge', actions: 'learn' }]),
+    socketDir: making('socketDir', [
+      { guard: { type: 'planned', params: 'bridge' }, target: 'bridge', actions: 'learn' },
+      { target: 'port', actions: 'learn' },
+    ]),
     bridge: making('bridge', [{ target: 'port', actions: 'learn' }]),
     port: making('port', [{ target: 'publication', actions: 'learn' }], {
       // The last sibling's DEL took the bridge away between the two steps: make it again.

@@ -89,6 +89,8 @@ export interface PortPlan {
   readonly policingBurst?: number;
   /** `vhost.group`, for the socket of server mode. */
   readonly group?: string;
+  /** `iface-id` among the external_ids of table Interface: by it ovn-controller knows the logical port that the interface is. */
+  readonly ovnPort?: string;
   /** external_ids for people, beside those that removal needs. */
   readonly marks: { readonly [name: string]: string };
   /** Of a removal: no application ever heard of this port, so that a socket at its path in a shared directory is another's. */
@@ -137,7 +139,7 @@ export interface PredecessorPlan {
 /** A switch's database: where it is, and what tells it where it moved to (Plan.database). */
 export type Database = Pick<Plan, 'ovsdb' | 'database'>;
 
-/** What one ADD intends. A step without a plan is not taken. */
+/** What one ADD intends. A step without a plan is not taken; a port without a bridge is on one that others make and keep. */
 export interface Plan {
   readonly key: AttachmentKey;
   /** The OVSDB socket: `unix:` and an absolute path. */
@@ -221,6 +223,8 @@ export type Outcome =
       readonly trouble: Trouble;
       /** Of ensure, by the answer that refused it: nothing, so that there is nothing to undo; or it is doubtful (see Request). */
       readonly made?: 'nothing' | 'doubtful';
+      /** Of find: no answer came, so that nothing is known of the world; the trouble says what was asked. */
+      readonly unjudged?: true;
       /** Of ensure: what is known of this attempt although it failed. */
       readonly facts?: Facts[keyof Facts];
     };

@@ -110,7 +110,8 @@ export const attachment = setup({
   guards: {
     planned: ({ context, event }, step: Step) =>
       (event.type === 'begin' ? event.plan : context.plan)[step] !== undefined,
-    bridgeMayReturn: ({ context }) => context.displacements < displacementsMax,
+    bridgeMayReturn: ({ context: { plan, displacements } }) =>
+      plan.bridge !== undefined && displacements < displacementsMax,
     doubtful: ({ context }, step: Step) => context.doubtful.includes(step),
     nothingOwed: ({ context }) => context.owed.length === 0,
   },

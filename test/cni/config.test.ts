@@ -1,6 +1,6 @@
 /** Keys of the configuration: what is refused, with which code, and what is only warned of. Values taken over: config-values.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { parseAdd } from '../../src/cni/request.ts';
+import { parseAdd, parseDel } from '../../src/cni/request.ts';
 import { added, environment, host, type Json, network, refusal, textOf } from '../support/cni-requests.ts';
 
 const refused = (changes: Json) => refusal(() => parseAdd(environment(), textOf(network(changes))));
@@ -13,11 +13,11 @@ function at(path: string, value: unknown): Json {
 }
 
 describe('a value of the wrong type', () => {
-  const texts = ['type', 'sharedDir', 'logFile', 'logLevel', 'dataDir', 'ovsdb', 'kubeconfig', 'ipam.type'].concat(
+  const texts = ['type', 'sharedDir', 'logFile', 'dataDir', 'ovsdb', 'kubeconfig', 'ipam.type'].concat(
     ['mode', 'group', 'socketfile'].flatMap((key) => [`host.vhost.${key}`, `container.vhost.${key}`]),
     ['engine', 'iftype', 'netType', 'mac'].flatMap((key) => [`host.${key}`, `container.${key}`]),
     ['bridgeName', 'vlanMode'].flatMap((key) => [`host.bridge.${key}`, `container.bridge.${key}`]),
-    ['runtimeConfig.mac', 'runtimeConfig.CNIDeviceInfoFile'],
+    ['runtimeConfig.mac', 'runtimeConfig.CNIDeviceInfoFile', 'args.cni.mac', 'args.cni.OvnPort'],
   );
   const numbers = ['mtu', 'host.mtu', 'host.bridge.vlanId', 'host.bridge.bridgeId', 'deadlines.addMs'].concat([
     'host.vhost.ingressPolicingRate',
@@ -32,11 +32,11 @@ describe('a value of the wrong type', () => {
     paths.flatMap((path) => values.map((value): [string, unknown] => [path, value]));
 
   it.each([
-    ...cases(texts, [7, true, {}, ['x'], null]),
-    ...cases(numbers, ['7', true, {}, [7], null, 1.5]),
-    ...cases(objects, [7, 'x', true, ['x'], null]),
-    ...cases(['host.bridge.trunks', 'container.bridge.trunks'], [7, '1', {}, ['1'], [1.5], null]),
-    ...cases(['host.vhost.enableGso', 'host.vhost.enablePacked', 'host.vhost.enableEventIdx'], [1, 'true', null]),
+    ...cases(texts, [7, true, {}, ['x']]),
+    ...cases(numbers, ['7', true, {}, [7], 1.5]),
+    ...cases(objects, [7, 'x', true, ['x']]),
+    ...cases(['host.bridge.trunks', 'container.bridge.trunks'], [7, '1', {}, ['1'], [1.5], [null]]),
+    ...cases(['host.vhost.enableGso', 'host.vhost.enablePacked', 'host.vhost.enableEventIdx'], [1, 'true']),
   ])('at %s: %j is refused, naming the key and the value', (path, value) => {
     const changes = path === 'host' ? { host: value } : at(path, value);
     const error = refused(changes);
@@ -47,7 +47,7 @@ describe('a value of the wrong type', () => {
     );
   });
 
-  it.each(cases(['runtimeConfig', 'args', 'args.cni'], [7, 'x', true, null, ['x']]))(
+  it.each(cases(['runtimeConfig', 'args', 'args.cni'], [7, 'x', true, ['x']]))(
     'at %s: %j is refused, naming the key and the value',
     (path, value) => {
       const error = refused(at(path, value));
@@ -73,14 +73,41 @@ describe('a key that nobody knows', () => {
     });
   });
 
-  it('at the top level is a warning: chains and runtimes put theirs there', () => {
+  it('13.7 at the top level is a warning, unless runtimes or Multus put it there', () => {
     const { warnings } = added({
       colour: 'red',
       'cni.dev/x': 1,
       capabilities: { mac: true },
       disableCheck: true,
+      deviceID: '0000:00:00.0',
+      pciBusID: '0000:00:00.0',
+      disableGC: false,
+      ipMasq: false,
+      loadOnlyInlinedPlugins: true,
     }).config;
     expect(warnings).toEqual(['unknown key "colour" is ignored']);
+  });
+});
+
+describe('an "ipam"', () => {
+  it.each([
+    [{ ranges: [[{ subnet: '10.56.0.0/16' }]], dataDir: '/x' }, '"ranges", "dataDir"'],
+    [{ type: '', subnet: '10.56.0.0/16' }, '"subnet"'],
+    [{ type: null, subnet: '10.56.0.0/16' }, '"subnet"'],
+  ])('13.7 with content and no type is refused with code 7, for the pod would have no address: %j', (ipam, keys) => {
+    expect(refused({ ipam })).toMatchObject({
+      code: 7,
+      message: expect.stringContaining(`"ipam" has ${keys} and no "type"`),
+    });
+  });
+
+  it.each([{}, { type: '' }, { type: null }, { ranges: null }, null])('13.7 that says nothing is none: %j', (ipam) => {
+    expect(added({ ipam }).config).not.toHaveProperty('ipam');
+  });
+
+  it('13.7 with content and no type does not keep a DEL', () => {
+    const config = network({ ipam: { subnet: '10.56.0.0/16' } });
+    expect(parseDel(environment(), textOf(config)).config).not.toHaveProperty('ipam');
   });
 });
 

@@ -1,4 +1,4 @@
-import { closeSync, openSync, symlinkSync } from 'node:fs';
+import { closeSync, openSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttachmentKey } from '../../src/attachment.ts';
@@ -242,5 +242,31 @@ describe('finding a program', () => {
     ]);
     own.write('pool', '');
     expect(programTroubles({ program: 'pool', path: [own.directory] })).toEqual([]);
+  });
+});
+
+describe('CHECK of an address', () => {
+  const error = (number: number) => `echo '{"code":${number},"msg":"no"}'; exit 1`;
+
+  it.each([
+    ['a program that says so', error(999)],
+    ['a program that says so with its own code', error(121)],
+  ])('13.24 by %s is a finding', async (_, body) => {
+    expect(await pool(body).ask('CHECK')).not.toHaveProperty('unjudged');
+  });
+
+  it.each([
+    ['asks to come again', error(11)],
+    ['ends without a word', 'exit 1'],
+    ['is killed', 'kill -9 $$'],
+    ['does not end in time', 'sleep 60'],
+  ])('13.24 by a program that %s tells nothing of the address', async (_, body) => {
+    expect(await pool(body).ask('CHECK', call(), { ipamMs: 300 })).toMatchObject({ kind: 'failed', unjudged: true });
+  });
+
+  it('13.24 by a program that is gone tells nothing of the address', async () => {
+    const { own, ask } = pool('exit 0');
+    rmSync(join(own.directory, 'pool'));
+    expect(await ask('CHECK')).toMatchObject({ kind: 'failed', trouble: { code: 7 }, unjudged: true });
   });
 });

@@ -86,6 +86,28 @@ describe('a kubeconfig', () => {
   });
 
   it.each([
+    ['https://[10.96.0.1]:443', 'https://10.96.0.1/'],
+    ['https://[kubernetes.default.svc]:6443/path', 'https://kubernetes.default.svc:6443/path'],
+    ['https://[10.96.0.1]', 'https://10.96.0.1/'],
+    ['https://[fd00::1]:443', 'https://[fd00::1]/'],
+  ])('13.1 may have brackets around a host that needs none: %s is %s', async (server, meant) => {
+    const path = written({ token: 't' }, { server });
+    const text = readFileSync(path, 'utf8');
+    expect(usualAccess(text, path)?.server.href).toBe(meant);
+    expect((await anyAccess({ text, path }, soon(), new Map())).server.href).toBe(meant);
+  });
+
+  it.each(['https://[10.96.0.1', 'https://[fd00:x]:443', 'https://[]:443'])(
+    '13.1 is refused with brackets that are not around a host: %s',
+    async (server) => {
+      await expect(readKubeconfig(written({ token: 't' }, { server }), soon())).rejects.toMatchObject({
+        code: 7,
+        message: expect.stringContaining('has a server that is no URL'),
+      });
+    },
+  );
+
+  it.each([
     ['a program', execUser('exit 1'), {}],
     ['a password', { username: 'me', password: 'secret' }, {}],
     ['TLS that is not verified', { token: 't' }, { 'insecure-skip-tls-verify': true }],

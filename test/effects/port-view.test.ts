@@ -24,6 +24,7 @@ const everything: Partial<PortPlan> = {
   mtu: 1400,
   policingRate: 9,
   policingBurst: 8,
+  ovnPort: 'lsp',
 };
 
 async function attached(port: Partial<PortPlan> = {}) {
@@ -54,9 +55,20 @@ describe('looking at a port', () => {
     expect(await find(s, plan)).toEqual({ kind: 'ok' });
   });
 
+  it('13.5 does not mind what others write there, nor an OVN port where none was asked for', async () => {
+    for (const port of [everything, {}]) {
+      const { s, plan } = await attached(port);
+      const ids = ['iface-id', 'lsp'];
+      await update(s, 'Interface', plan.port.name, { external_ids: ['map', [ids, ['ovn-installed', 'true']]] });
+      expect(await find(s, plan)).toEqual({ kind: 'ok' });
+    }
+  });
+
   it.each([
     ['Port', { tag: 8 }, 'tag is "8" instead of "7"'],
     ['Port', { trunks: ['set', [1]] }, 'trunks is "1" instead of "1 2"'],
+    ['Interface', { external_ids: ['map', [['iface-id', 'x']]] }, 'iface-id is "x" instead of "lsp"'],
+    ['Interface', { external_ids: ['map', []] }, 'iface-id is "" instead of "lsp"'],
     ['Port', { vlan_mode: 'access' }, 'vlan_mode is "access" instead of "native-tagged"'],
     ['Port', { tag: ['set', []] }, 'tag is "" instead of "7"'],
     ['Interface', { type: 'internal' }, 'type is "internal" instead of "dpdkvhostuserclient"'],

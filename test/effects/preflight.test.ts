@@ -108,6 +108,16 @@ describe('the switch', () => {
     ]);
   });
 
+  it('13.5 without the bridge of an OVN port is code 7, naming the bridge and the remedy: it is never made here', async () => {
+    const s = await scene();
+    const { bridge: _, ...plan } = s.plan({ port: { bridge: 'br-int', ovnPort: 'lsp' } });
+    const [trouble] = await troubles(s, plan);
+    expect(trouble).toMatchObject({ code: 7, message: expect.stringContaining('bridge "br-int" is not there') });
+    expect(trouble?.message).toContain('ovn-controller');
+    await ensureBridge(s.ovs, plan, { name: 'br-int' }, call());
+    expect(await troubles(s, plan)).toEqual([]);
+  });
+
   it('on which another attachment holds the name is code 7, naming that attachment (B27, B28)', async () => {
     const s = await scene();
     const twin = s.plan({ key: keyOf('c0ffee00c0ff1111') });

@@ -102,6 +102,31 @@ describe('a repeated ADD', () => {
     });
   }
 
+  it.each(['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'] as const)(
+    '13.24 that cannot be judged, for %s cannot be asked for, touches nothing and answers 11',
+    async (step) => {
+      const before = node.world.describe();
+      for (const how of [{ code: 5 }, { code: 7 }, 'hang'] as const) {
+        expect(await node.add(one, { host: [{ step, verb: 'find', how }] })).toMatchObject({
+          kind: 'error',
+          code: 11,
+          message: expect.stringContaining(`cannot find ${step}: injected`),
+        });
+      }
+      expect(node.world.describe()).toBe(before);
+      expect(await again()).toEqual({ answer: first, effects: [] });
+    },
+  );
+
+  it('13.24 with something that differs beside something that cannot be asked for waits until it can', async () => {
+    node.world.files.delete(infoFileOf(one));
+    const before = node.world.describe();
+    const silent = [{ step: 'address', verb: 'find', how: 'hang' }] as const;
+    expect(await node.add(one, { host: silent })).toMatchObject({ kind: 'error', code: 11 });
+    expect(node.world.describe()).toBe(before);
+    expect((await again()).effects).toEqual([...removal, ...making]);
+  });
+
   it('rolls back an ADD whose process died and starts afresh: nothing resumes halfway (A19, B1)', async () => {
     const two: Attachment = { ...one, ifName: 'net2', deviceInfo: false };
     const moments = await momentsIn((watch) => node.add(two, { watch }));

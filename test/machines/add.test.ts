@@ -45,12 +45,15 @@ describe('ADD', () => {
     expect(state.pending).toBeUndefined();
   });
 
-  it.each([['address' as const], ['deviceInfo' as const]])('takes no step for %s when the plan has none', (absent) => {
-    const plan = planWithout(absent);
-    const state = add(begin(plan), ...allMade(plan));
-    expect(wordsOf(state.asked)).toEqual(plannedOf(plan).map((step) => `ensure ${step}`));
-    expect(state.snapshot.value).toBe('ready');
-  });
+  it.each([['address' as const], ['bridge' as const], ['deviceInfo' as const]])(
+    'takes no step for %s when the plan has none',
+    (absent) => {
+      const plan = planWithout(absent);
+      const state = add(begin(plan), ...allMade(plan));
+      expect(wordsOf(state.asked)).toEqual(plannedOf(plan).map((step) => `ensure ${step}`));
+      expect(state.snapshot.value).toBe('ready');
+    },
+  );
 
   it.each(stepsInOrder)(
     'that is refused its %s takes away what was begun, and fails with that reason (M2, M3, I3)',
@@ -135,6 +138,14 @@ describe('an ADD whose bridge goes away before its port is made', () => {
     const port = hear(machines.add, times(3), { type: 'port.ensured' });
     const events = [...made('publication'), ...made('deviceInfo')];
     expect(events.reduce((state, event) => hear(machines.add, state, event), port).snapshot.value).toBe('ready');
+  });
+
+  it('13.5 gives up at once, and makes none, if the bridge was others’ to make', () => {
+    const plan = planWithout('bridge');
+    const before = stepsInOrder.slice(0, stepsInOrder.indexOf('bridge')).flatMap(made);
+    const state = add(begin(plan), ...before, { type: 'port.begun' }, displaced);
+    expect(wordsOf(state.asked)).not.toContain('ensure bridge');
+    expect(contextOf(state.snapshot).failure).toEqual(trouble);
   });
 
   it('is the only step that can be displaced', () => {

@@ -4,6 +4,7 @@
  */
 import { execa } from 'execa';
 import { cniPath, executable } from './requirements.ts';
+import { shuffled } from './shuffled.ts';
 
 /** Above the plugin's own deadlines: reached only by a call that hangs. */
 const hangMs = 90_000;
@@ -56,12 +57,15 @@ function environment(command: string | undefined, call: Call): Record<string, st
 
 /** Starts a call and returns the process, for those who kill it. */
 export function start(command: string, call: Call, options: CallOptions = {}) {
-  const env = { ...environment(command, call), ...options.env };
+  const { env, stdin } = shuffled({
+    env: { ...environment(command, call), ...options.env },
+    config: call.config ?? {},
+  });
   const [program = '', ...args] = [...(options.under ?? []), options.program ?? executable];
   return execa(program, args, {
     env: Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)),
     extendEnv: false,
-    input: typeof call.config === 'string' ? call.config : JSON.stringify(call.config ?? {}),
+    input: stdin,
     reject: false,
     timeout: hangMs,
     stripFinalNewline: false,

@@ -163,7 +163,8 @@ export class FakeHost {
     if (fault.how === 'crash') throw this.#die(`killed ${fault.at ?? 'before'} ${fault.verb} ${fault.step}`);
     if (fault.how === 'hang') await new Promise((resolve) => setTimeout(resolve, remainingMs(call.end)));
     const answer = fault.how === 'hang' ? code.tryAgainLater : fault.how.code;
-    return { kind: 'failed', trouble: { code: answer, message: `cannot ${fault.verb} ${fault.step}: injected` } };
+    const trouble = { code: answer, message: `cannot ${fault.verb} ${fault.step}: injected` };
+    return { kind: 'failed', trouble, ...(fault.verb === 'find' && { unjudged: true }) };
   }
 
   #die(how: string): Crash {

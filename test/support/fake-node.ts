@@ -16,6 +16,7 @@ import { recover } from '../../src/recovery/recover.ts';
 import { handlers } from '../../src/verbs.ts';
 import { FakeHost, type HostFault, type Instant } from './fake-host.ts';
 import { emptyDir, FakeWorld, infoDir, podUid, sharedDir } from './fake-world.ts';
+import { shuffled } from './shuffled.ts';
 import { Crash, type Fault, SimulatedDisk } from './simulated-disk.ts';
 
 export const dataDir = '/var/lib/cni/userspace';
@@ -198,11 +199,11 @@ type Parts = Parameters<typeof handlers>[0] extends (...args: never[]) => infer 
 async function run(
   verb: Verb,
   one: Attachment | undefined,
-  { changes: given = {}, dryRun = false, elsewhere, valid }: Fate,
+  { changes: more = {}, dryRun = false, elsewhere, valid }: Fate,
   parts: Parts,
 ): Promise<Answer> {
   const directory = elsewhere ? otherDataDir : dataDir;
-  const changes = { ...given, dataDir: directory };
+  const changes = { ...more, dataDir: directory };
   if (verb === 'recover') {
     const { disk, host, clock } = parts;
     const options = {
@@ -219,14 +220,14 @@ async function run(
     return { kind: 'ok', recovered: await recover(options) };
   }
   if (!one) throw new Error(`${verb} of what?`);
-  const env: Environment = {
+  const given: Environment = {
     CNI_CONTAINERID: one.containerId,
     CNI_IFNAME: one.ifName,
     CNI_NETNS: netnsOf(one),
     CNI_PATH: '/opt/cni/bin',
     ...(one.pod && { CNI_ARGS: argsOf(one.pod) }),
   };
-  const stdin = JSON.stringify(configOf(one, changes));
+  const { env, stdin } = shuffled({ env: given, config: configOf(one, changes) });
   // At hand: reading code in is a system call, which virtual time would overtake.
   const verbs = handlers(() => parts, { plugin: async () => plugin, del: async () => del, gc: async () => gc });
   if (verb === 'GC') {

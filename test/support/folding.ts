@@ -44,7 +44,7 @@ const wholePlan: Required<Omit<Plan, 'predecessor' | 'database'>> = {
 };
 
 /** A whole plan less the steps it does not take. */
-export function planWithout(...absent: readonly ('address' | 'deviceInfo')[]): Plan {
+export function planWithout(...absent: readonly ('address' | 'bridge' | 'deviceInfo')[]): Plan {
   const plan: { -readonly [name in keyof Plan]: Plan[name] } = { ...wholePlan };
   for (const step of absent) delete plan[step];
   return plan;

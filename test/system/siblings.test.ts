@@ -2,6 +2,7 @@
  * Several interfaces of one pod in one directory, deleted in every order: what stays keeps its socket and its port.
  */
 import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Mode, Pod } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
@@ -69,6 +70,31 @@ onRealSwitch('interfaces of one pod in one directory', (theSwitch) => {
     const refused = await second.add();
     expect(refused).toMatchObject({ exitCode: 1, json: { code: 7, msg: expect.stringContaining(first.containerId) } });
     expect(await second.del()).toMatchObject({ exitCode: 0 });
+    await expectAttached(first, ['net1', 'client']);
+    await first.del();
+    expectNothingLeft(await node().world());
+  });
+
+  test('13.8 of two such pods both are attached with another interface name, or with a socketfile and a sharedDir of its own', async () => {
+    const first = await node().pod(`default-7f3a${'1'.repeat(60)}`);
+    const second = await node().pod(`default-7f3a${'2'.repeat(60)}`);
+    expect(await first.add()).toMatchObject({ exitCode: 0 });
+    const alone = { host: { vhost: { socketfile: 'own-net1' } } };
+    const apart = { ...alone, sharedDir: join(node().directory, 'apart') };
+    for (const [changes, remedy] of [
+      [{}, '"host.vhost.socketfile"'],
+      [alone, 'another "sharedDir"'],
+    ] as const) {
+      const { exitCode, json } = await second.add('net1', changes);
+      expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 7 });
+      expect(json.msg).toContain(first.containerId);
+      expect(json.msg).toContain(remedy);
+    }
+    expect(await second.add('net2')).toMatchObject({ exitCode: 0 });
+    expect(await second.add('net1', apart)).toMatchObject({ exitCode: 0 });
+    await expectAttached(first, ['net1', 'client']);
+    expect(await second.del('net1', apart)).toMatchObject({ exitCode: 0 });
+    expect(await second.del('net2')).toMatchObject({ exitCode: 0 });
     await expectAttached(first, ['net1', 'client']);
     await first.del();
     expectNothingLeft(await node().world());

@@ -1,0 +1,66 @@
+/**
+ * JSON objects as Go reads them (encoding/json, Unmarshal), and so the predecessor and every runtime: a key without regard to case, and
+ * null as if it were not there. Pure; what is read so is never written back: an IPAM program gets the bytes that we got.
+ */
+
+export type Json = { readonly [key: string]: unknown };
+
+/** As much of a valibot schema as this looks at: which keys an object has, below `optional` and `pipe`. */
+export interface Shape {
+  readonly type?: string;
+  readonly wrapped?: unknown;
+  readonly pipe?: readonly unknown[];
+  readonly entries?: { readonly [key: string]: unknown };
+}
+
+/** An object under the names that its shape has for its keys, at every level that the shape knows; other values are left as they are. */
+export interface Lenient {
+  readonly raw: Json;
+  /** Of keys that differ in case only: which of them is taken. */
+  readonly warnings: readonly string[];
+}
+
+export function asGoReads(raw: Json, shape: Shape): Lenient {
+  const warnings: string[] = [];
+  return { raw: renamed(raw, objectIn(shape) ?? {}, '', warnings), warnings };
+}
+
+/** The member that Go would take for this name. */
+export const memberOf = (raw: Json, name: string): unknown =>
+  renamed(raw, { entries: { [name]: undefined } }, '', [])[name];
+
+function renamed(raw: Json, shape: Shape, path: string, warnings: string[]): Json {
+  const names = new Map(Object.keys(shape.entries ?? {}).map((name) => [name.toLowerCase(), name]));
+  const taken = new Map<string, { readonly key: string; readonly value: unknown; readonly keys: readonly string[] }>();
+  const members: [name: string, value: unknown][] = [];
+  for (const [key, value] of Object.entries(raw)) {
+    const name = names.get(key.toLowerCase());
+    // In an object that takes any key, null may mean something to those whose keys they are: to GC a list that is empty.
+    if (name === undefined && (value !== null || shape.type !== 'strict_object')) members.push([key, value]);
+    if (name === undefined || value === null) continue;
+    const before = taken.get(name);
+    // The exact one; without one Go takes the last.
+    const best = before?.key === name ? before : { key, value };
+    taken.set(name, { ...best, keys: [...(before?.keys ?? []), key] });
+  }
+  for (const [name, { key, value, keys }] of taken) {
+    if (keys.length > 1) {
+      const all = keys.map((one) => `"${path}${one}"`).join(' and ');
+      warnings.push(`${all} differ in case only: "${path}${key}" is taken`);
+    }
+    const inner = objectIn(shape.entries?.[name]);
+    members.push([name, inner && isObject(value) ? renamed(value, inner, `${path}${name}.`, warnings) : value]);
+  }
+  return Object.fromEntries(members);
+}
+
+/** The object's shape below whatever wraps it; undefined if its keys are not known. */
+function objectIn(schema: unknown): Shape | undefined {
+  const { entries, pipe, wrapped } = (schema ?? {}) as Shape;
+  if (entries !== undefined) return schema as Shape;
+  if (wrapped !== undefined) return objectIn(wrapped);
+  return pipe?.slice(1).map(objectIn).find(Boolean);
+}
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,186 @@
+/** Configurations as Go takes them: keys in any case, null for what is not said, a log level in any case. */
+import { describe, expect, it } from 'vitest';
+import { runCniCommand } from '../../src/cni/command.ts';
+import { memberOf } from '../../src/cni/leniency.ts';
+import { parseAdd, parseDel } from '../../src/cni/request.ts';
+import { parseGc } from '../../src/cni/upkeep.ts';
+import { added, environment, type Json, network, textOf } from '../support/cni-requests.ts';
+
+/** Every key of every object in another case; lists and what is in them stay. */
+function inCase(value: unknown, turn: (key: string) => string): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [turn(key), inCase(one, turn)]));
+}
+
+const whole = network({
+  sharedDir: '/pods',
+  dataDir: '/data',
+  ovsdb: 'unix:/db.sock',
+  logFile: '/log',
+  logLevel: 'debug',
+  kubeconfig: '/kube',
+  kubeletRootDir: '/kubelet',
+  deadlines: { delMs: 7_000 },
+  host: {
+    engine: 'ovs-dpdk',
+    iftype: 'vhostuser',
+    netType: 'bridge',
+    mtu: 1400,
+    vhost: { mode: 'client', group: 'kvm', socketfile: 'own.sock' },
+    bridge: { bridgeName: 'br1', vlanId: 7, vlanMode: 'access' },
+  },
+  container: { engine: 'ovs-dpdk', iftype: 'vhostuser', vhost: { mode: 'server' } },
+  ipam: { type: 'host-local' },
+  runtimeConfig: { CNIDeviceInfoFile: '/info' },
+  args: { cni: { mac: '02:00:00:00:00:01', OvnPort: 'lsp' } },
+});
+const pod = { CNI_ARGS: 'K8S_POD_NAMESPACE=a;K8S_POD_NAME=b' };
+
+/** What is read of a configuration, without the bytes themselves. */
+const readOf = <T extends { readonly stdin: string }>({ stdin: _, ...read }: T) => read;
+const addOf = (config: unknown) => readOf(parseAdd(environment(pod), textOf(config)));
+const delOf = (config: unknown) => readOf(parseDel(environment(pod), textOf(config)));
+
+describe('a key', () => {
+  it.each([
+    ['LOWER', (key: string) => key.toUpperCase()],
+    ['lower', (key: string) => key.toLowerCase()],
+    ['Camel', (key: string) => `${key.charAt(0).toUpperCase()}${key.slice(1)}`],
+  ])('13.6 of %s case means at every level what the documented one means, to ADD and to DEL', (_, turn) => {
+    expect(addOf(inCase(whole, turn))).toEqual(addOf(whole));
+    expect(delOf(inCase(whole, turn))).toEqual(delOf(whole));
+  });
+
+  it('13.6 that another one is but for its case gives way to the exact one, and a warning names both', () => {
+    const { config } = added({
+      SharedDir: '/wrong',
+      sharedDir: '/right',
+      SHAREDDIR: '/wrong',
+      LogFile: '/a',
+      logfile: '/b',
+    });
+    expect(config).toMatchObject({ sharedDir: '/right', logFile: '/b' });
+    expect(config.warnings).toEqual([
+      '"SharedDir" and "sharedDir" and "SHAREDDIR" differ in case only: "sharedDir" is taken',
+      '"LogFile" and "logfile" differ in case only: "logfile" is taken',
+    ]);
+    const inner = added({
+      host: { engine: 'ovs-dpdk', iftype: 'vhostuser', vhost: { mode: 'client', Mode: 'server' } },
+    });
+    expect(inner.config.mode).toBe('client');
+    expect(inner.config.warnings).toEqual([
+      '"host.vhost.mode" and "host.vhost.Mode" differ in case only: "host.vhost.mode" is taken',
+    ]);
+  });
+
+  it('13.6 that is null gives way to one of another case that is not, without a word', () => {
+    expect(added({ sharedDir: null, SharedDir: '/pods' }).config).toMatchObject({ sharedDir: '/pods', warnings: [] });
+  });
+
+  it('13.6 of what is free of form stays as it is: memif, dns, prevResult', () => {
+    const dns = { Nameservers: ['192.0.2.1'], domain: null };
+    const prevResult = { cniVersion: '1.0.0', interfaces: [{ name: 'eth0', Mac: null }] };
+    const container = { memif: { Role: 'master', mode: null } };
+    expect(added({ DNS: dns, PrevResult: prevResult, container }).config).toMatchObject({ dns, prevResult, container });
+  });
+});
+
+describe('null', () => {
+  const emptied = (value: unknown): unknown =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.keys(value).map((key) => [key, null]))
+      : value;
+
+  it('13.6 is as good as absent at every level, to ADD and to DEL', () => {
+    const { host: _, name, cniVersion, type, ...rest } = whole as Json;
+    const host = {
+      engine: 'ovs-dpdk',
+      iftype: 'vhostuser',
+      netType: null,
+      mtu: null,
+      mac: null,
+      vhost: null,
+      bridge: null,
+    };
+    const outer = network({ ...(emptied(rest) as Json), host });
+    const inner = network({
+      ...(Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, emptied(value)])) as Json),
+      ...(Object.fromEntries(
+        ['sharedDir', 'dataDir', 'ovsdb', 'logFile', 'logLevel', 'kubeconfig', 'kubeletRootDir'].map((key) => [
+          key,
+          null,
+        ]),
+      ) as Json),
+      host: { ...host, vhost: { mode: null, group: null, unknown: null }, bridge: { bridgeName: null, trunks: null } },
+    });
+    for (const config of [outer, inner]) {
+      expect(addOf(config)).toEqual(addOf(network()));
+      expect(delOf(config)).toEqual(delOf(network()));
+    }
+  });
+
+  it('13.6 of a key that nobody knows is not even warned of; in a list of GC it is an empty list', () => {
+    expect(added({ colour: null }).config.warnings).toEqual([]);
+    const config = network({ cniVersion: '1.1.0', 'cni.dev/valid-attachments': null });
+    expect(parseGc(environment(), textOf(config)).isValid('a', 'net1')).toBe(false);
+  });
+
+  it('13.6 in a list is no number', () => {
+    expect(() => added({ host: { engine: 'ovs-dpdk', iftype: 'vhostuser', bridge: { trunks: [null] } } })).toThrow(
+      'trunks',
+    );
+  });
+});
+
+describe('a log level', () => {
+  it.each([
+    ['DEBUG', 'debug'],
+    ['Warning', 'warning'],
+    ['', 'warning'],
+    [null, 'warning'],
+  ])('13.6 %j is %j', (logLevel, meant) => {
+    expect(added({ logLevel }).config).toMatchObject({ logLevel: meant, warnings: [] });
+  });
+
+  it.each(['loud', 'warn', 7, {}])(
+    '13.6 %j is no reason to refuse a pod: it is warned of, and the default is taken',
+    (logLevel) => {
+      expect(added({ logLevel }).config).toMatchObject({
+        logLevel: 'warning',
+        warnings: [expect.stringContaining(`"logLevel" is ${JSON.stringify(logLevel)}`)],
+      });
+      expect(parseDel(environment(), textOf(network({ logLevel }))).config.logLevel).toBe('warning');
+    },
+  );
+});
+
+describe('what is written in another case', () => {
+  it('13.6 reaches an IPAM program byte for byte', () => {
+    const stdin =
+      '{"CNIVersion":"1.0.0","Name":"net","Host":{"Engine":"ovs-dpdk","IfType":"vhostuser"},"IPAM":{"Type":"host-local","x":1.0}}';
+    for (const parse of [parseAdd, parseDel]) {
+      const request = parse(environment(), stdin);
+      expect(request).toMatchObject({ stdin, key: { network: 'net' }, config: { ipam: 'host-local' } });
+    }
+  });
+
+  it('13.6 gives an error its version', async () => {
+    let said = '';
+    const streams = {
+      env: environment(),
+      stdin: () => '{"CniVersion":"0.4.0","Name":"net"}',
+      stdout: async (text: string) => Boolean((said = text)),
+      stderr: () => undefined,
+    };
+    const none = () => Promise.reject(new Error('no handler is needed'));
+    expect(await runCniCommand(streams, none, none)).toBe(1);
+    expect(JSON.parse(said)).toMatchObject({ cniVersion: '0.4.0', code: 2 });
+  });
+
+  it('13.6 is taken like Go takes it: the exact one, else the last', () => {
+    expect(memberOf({ Name: 1, name: 2, NAME: 3 }, 'name')).toBe(2);
+    expect(memberOf({ Name: 1, NAME: 3 }, 'name')).toBe(3);
+    expect(memberOf({ Name: 1, NAME: null }, 'name')).toBe(1);
+    expect(memberOf({}, 'name')).toBeUndefined();
+  });
+});
