@@ -50,7 +50,7 @@ export async function findPort(ovs: Switch, { plan, facts }: Sought, port: PortP
       select(
         'Interface',
         [['_uuid', '==', uuid(found.device)]],
-        ['type', 'options', 'mtu_request', 'ingress_policing_rate', 'ingress_policing_burst', 'ofport', 'error'],
+        ['type', 'options', 'mtu', 'mtu_request', 'ingress_policing_rate', 'ingress_policing_burst', 'ofport', 'error'],
       ),
       select('Bridge', [['ports', 'includes', uuid(found.id)]], ['name']),
     ],
@@ -92,6 +92,12 @@ export async function listPorts(ovs: Switch, database: Database, end: Moment): P
   });
 }
 
+/** Of a row of table Interface. @returns undefined of a vhost-user port that no application has used: column mtu is 0 until then */
+export function usedMtu(row: Row | undefined): number | undefined {
+  const mtu = Number(readSet(row?.mtu)[0] ?? 0);
+  return mtu > 0 ? mtu : undefined;
+}
+
 function differences(port: PortPlan, row: Row, iface: Row, bridge: string): string[] {
   const one = (value: unknown): unknown => readSet(value)[0];
   const trunks = (values: readonly unknown[]) =>
@@ -108,6 +114,7 @@ function differences(port: PortPlan, row: Row, iface: Row, bridge: string): stri
     ['trunks', trunks(port.vlan.trunks ?? []), trunks(readSet(row.trunks))],
     ['vlan_mode', port.vlan.mode, one(row.vlan_mode)],
     ['mtu_request', port.mtu, one(iface.mtu_request)],
+    ['mtu', port.mtu, port.mtu && (usedMtu(iface) ?? port.mtu)],
     ['ingress_policing_rate', port.policingRate ?? 0, iface.ingress_policing_rate],
     ['ingress_policing_burst', port.policingBurst ?? 0, iface.ingress_policing_burst],
   ];
