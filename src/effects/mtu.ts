@@ -52,7 +52,7 @@ export async function honouringMtu(
 }
 
 /** It is written asynchronously, but before what follows it there: a few milliseconds. */
-const logMs = 200;
+const logMs = 50;
 /** Of what others log meanwhile, no more is looked through. */
 const logBytesMax = 4 * 1024 * 1024;
 
