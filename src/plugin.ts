@@ -207,7 +207,15 @@ async function attach(
   if (owed.length > 0) remember(journal, node.log, owed);
   else forget(journal, node.log);
   warn(node.log, { verb: 'ADD', key: request.key }, warnings);
-  throw new CniError(failure?.code ?? code.internal, failure?.message ?? 'ADD failed', failure?.details);
+  const trouble = failure ?? { code: code.internal, message: 'ADD failed' };
+  const message = plan.address ? await saidOf(trouble, plan, node, call) : trouble.message;
+  throw new CniError(trouble.code, message, trouble.details);
+}
+
+/** With how many addresses this node holds, if there is none left. */
+async function saidOf({ message }: Trouble, { key }: Plan, { disk }: Node, { dataDir }: OwnCall): Promise<string> {
+  const { withHeld } = await import('./exhausted.ts');
+  return withHeld(message, disk, dataDir, key.network);
 }
 
 /** By what its header says of the namespace an attachment is judged ever after. */

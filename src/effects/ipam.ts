@@ -116,12 +116,31 @@ export async function removeAddress(
   if (file !== undefined && isOurselves(file)) return { kind: 'ok', warning: itself(plan) };
   // Its ADD may be at work still, in a session of its own and without any of our descriptors: it would allocate after the DEL.
   if (!isGiven && !isDoubtful) await endOrphans(keyText(key));
-  const finished = await delegate('DEL', asked, file);
-  const trouble = troubleOf('DEL', plan, finished);
-  const said = readError(finished.stdout)?.message ?? finished.stderr.trim();
-  if (!trouble || alreadyReleased.test(said)) return { kind: 'ok' };
+  const less = withoutIp(asked);
+  const first = await releasing(asked, file);
+  const trouble = first && less && (await releasing(less, file)) === undefined ? undefined : first;
+  if (!trouble) return { kind: 'ok' };
   if (!isDoubtful) return { kind: 'failed', trouble };
   return { kind: 'ok', warning: `${trouble.message}; its ADD was refused too, so that it is taken to hold no address` };
+}
+
+/** @returns undefined once the address is held no more */
+async function releasing(asked: Asked, file: string | undefined): Promise<Trouble | undefined> {
+  const finished = await delegate('DEL', asked, file);
+  const said = readError(finished.stdout)?.message ?? finished.stderr.trim();
+  return alreadyReleased.test(said) ? undefined : troubleOf('DEL', asked.plan, finished);
+}
+
+/**
+ * A DEL goes by container and interface. The address that its ADD was to ask for is read all the same, and one that the program cannot
+ * read ("IP=a,b" of two families, for host-local) fails that DEL for ever.
+ * @returns undefined where none is asked for
+ */
+function withoutIp<T extends Asked>(asked: T): T | undefined {
+  const { CNI_ARGS: args = '' } = asked.text.env;
+  const others = args.split(';').filter((arg) => !arg.startsWith('IP='));
+  if (others.length === args.split(';').length) return undefined;
+  return { ...asked, text: { ...asked.text, env: { ...asked.text.env, CNI_ARGS: others.join(';') } } };
 }
 
 export async function checkAddress(asked: Asked): Promise<Outcome> {

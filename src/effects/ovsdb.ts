@@ -213,7 +213,8 @@ export class Session {
     if (this.#closed) throw this.#closed;
     const id = this.#nextId++;
     return await new Promise((resolve, reject) => {
-      const late = `${this.#address} did not answer "${method}" in time`;
+      const seconds = Math.ceil(remainingMs(end) / 100) / 10;
+      const late = `ovsdb-server at "${this.#address}" took the connection and did not answer in ${seconds} s: is it stopped, or busy?`;
       const timer = setTimeout(() => settle(() => reject(new Unreachable(late, false, true))), remainingMs(end));
       const settle = (how: () => void) => {
         clearTimeout(timer);

@@ -55,6 +55,7 @@ export async function findPort(ovs: Switch, { plan, facts }: Sought, port: PortP
           'type',
           'options',
           'external_ids',
+          'mtu',
           'mtu_request',
           'ingress_policing_rate',
           'ingress_policing_burst',
@@ -102,6 +103,12 @@ export async function listPorts(ovs: Switch, database: Database, end: Moment): P
   });
 }
 
+/** Of a row of table Interface. @returns undefined of a vhost-user port that no application has used: column mtu is 0 until then */
+export function usedMtu(row: Row | undefined): number | undefined {
+  const mtu = Number(readSet(row?.mtu)[0] ?? 0);
+  return mtu > 0 ? mtu : undefined;
+}
+
 function differences(port: PortPlan, row: Row, iface: Row, bridge: string): string[] {
   const one = (value: unknown): unknown => readSet(value)[0];
   const trunks = (values: readonly unknown[]) =>
@@ -120,6 +127,7 @@ function differences(port: PortPlan, row: Row, iface: Row, bridge: string): stri
     // OVN's own, where none was asked for.
     [ovnPortId, port.ovnPort, port.ovnPort && readMap(iface.external_ids)[ovnPortId]],
     ['mtu_request', port.mtu, one(iface.mtu_request)],
+    ['mtu', port.mtu, port.mtu && (usedMtu(iface) ?? port.mtu)],
     ['ingress_policing_rate', port.policingRate ?? 0, iface.ingress_policing_rate],
     ['ingress_policing_burst', port.policingBurst ?? 0, iface.ingress_policing_burst],
   ];

@@ -62,6 +62,7 @@ const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({
   socket: socketOf(port),
 });
 
+/** A port as it was asked for: one that the switch takes with another MTU is a failed one. */
 export async function ensurePort(
   ovs: Switch,
   plan: Plan,
@@ -69,6 +70,22 @@ export async function ensurePort(
   call: Call,
   deadlines: Deadlines,
 ): Promise<Outcome> {
+  const making = { ovs, plan, port };
+  const make = () => makePort(making, call, deadlines);
+  if (!port.mtu) return await make();
+  const { honouringMtu } = await import('./mtu.ts');
+  return await honouringMtu(making, call, make);
+}
+
+/** Which port is made, and where. */
+interface Making {
+  readonly ovs: Switch;
+  readonly plan: Plan;
+  readonly port: PortPlan;
+}
+
+async function makePort(making: Making, call: Call, deadlines: Deadlines): Promise<Outcome> {
+  const { ovs, plan, port } = making;
   let results: readonly OperationResult[];
   try {
     results = await ovs.fenced(plan, insertion(plan, port, call), call);
@@ -86,7 +103,7 @@ export async function ensurePort(
   return await attempting(made, async (): Promise<Outcome> => {
     const id = isBehind(state) ? await anew(ovs, plan, port, made.uuid, { ...call, end }) : readUuid(device?.uuid);
     if (typeof id !== 'string') return { ...id, facts: made };
-    const applied = await whenApplied(ovs, plan, id, end);
+    const applied = await whenApplied(making, id, end);
     if ('kind' in applied) return { ...applied, facts: made };
     const { ofport, directory } = applied;
     if (port.mode === 'client') return { kind: 'ok', facts: { ...made, ofport } };
@@ -96,7 +113,10 @@ export async function ensurePort(
   });
 }
 
-/** A port that the switch's database lost is inserted again; a socket that a switch made again after its restart is moved again. */
+/**
+ * A port that the switch's database lost is inserted again; a socket that a switch made again after its restart is moved again. A pod
+ * that lives on an MTU that its switch never had (CHECK tells it) has it back as it was.
+ */
 export async function restorePort(
   ovs: Switch,
   plan: Plan,
@@ -110,7 +130,7 @@ export async function restorePort(
   // Kept for a put-back that came to no end.
   const isEmpty = devices?.rows?.[0]?.type === noType;
   if (row && isEmpty) await deletePort(ovs, plan, { id: readUuid(row._uuid) }, call);
-  if (!row || isEmpty) return await ensurePort(ovs, plan, port, call, deadlines);
+  if (!row || isEmpty) return await makePort({ ovs, plan, port }, call, deadlines);
   const made = join(switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), port.name);
   if (port.mode === 'server') await moveSocket(port, made, call.end);
   return { kind: 'ok' };
@@ -201,24 +221,29 @@ async function refusal(ovs: Switch, plan: Plan, port: PortPlan, call: Call, erro
 
 /** Until ovs-vswitchd has taken the interface: it answers in the columns ofport and error, never in the transaction. */
 async function whenApplied(
-  ovs: Switch,
-  plan: Plan,
+  { ovs, plan, port }: Making,
   id: string,
   end: Moment,
 ): Promise<{ ofport: number; directory: string } | Failed> {
   const where = [['_uuid', '==', uuid(id)]];
   // The server's own timeout ends before ours: its answer says which of the two is stuck.
-  const wait = untilApplied(id, remainingMs(end) * 0.9);
+  const ms = remainingMs(end) * 0.9;
+  const notTaken = async (what: string): Promise<Failed> => {
+    const { whyNotTaken } = await import('./not-taken.ts');
+    return failed(code.tryAgainLater, `${what}; ${await whyNotTaken(ovs, plan, port.bridge, end)}`);
+  };
+  const named = `port "${port.name}" on bridge "${port.bridge}"`;
   try {
+    const wait = untilApplied(id, ms);
     const results = await ovs.read(plan, [wait, select('Interface', where, ['ofport', 'error']), selectSwitch], end);
     const row = results[1]?.rows?.[0];
     const ofport = Number(readSet(row?.ofport)[0] ?? -1);
     const [trouble] = readSet(row?.error);
     if (ofport >= 0 && !trouble) return { ofport, directory: switchSocketDirectory(plan.ovsdb, results[2]?.rows?.[0]) };
-    return failed(code.tryAgainLater, `Open vSwitch could not open the port: ${trouble ?? 'it gave no ofport'}`);
+    return await notTaken(`Open vSwitch could not open ${named}: ${trouble ?? 'it gave no ofport'}`);
   } catch (error) {
     if (!guarded(error)) throw error;
-    return failed(code.tryAgainLater, 'ovs-vswitchd did not take the port in time: is it running?');
+    return await notTaken(`ovs-vswitchd did not take ${named} in ${Math.ceil(ms / 100) / 10} s`);
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
-import { constants, readFileSync } from 'node:fs';
-import { access, lstat, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, lstat, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
@@ -13,7 +13,17 @@ import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
 import { roomTroubles } from './room.ts';
 import { groupTroubles } from './socket-dir.ts';
-import { keyMarks, marked, type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
+import {
+  keyMarks,
+  marked,
+  runDirectory,
+  type Switch,
+  select,
+  selectSwitch,
+  switchPathOf,
+  switchSocketDirectory,
+} from './switch.ts';
+import { vswitchdOf } from './vswitchd.ts';
 
 /** What an ADD is about to use. */
 interface Intended {
@@ -115,7 +125,7 @@ function faultOf(error: unknown): number {
  * with ours. It would try for ever and say nothing (A2).
  */
 async function viewTroubles(ovsdb: string, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
-  const pid = await vswitchdPid(ovsdb, soon());
+  const pid = vswitchdOf(runDirectory(ovsdb))?.pid;
   if (pid === undefined) return [];
   const troubles: Trouble[] = [];
   for (const directory of [port.directory, ...(port.link ? [dirname(port.link)] : [])]) {
@@ -124,7 +134,7 @@ async function viewTroubles(ovsdb: string, port: PortPlan, soon: () => Moment): 
   return troubles;
 }
 
-async function viewOf(directory: string, pid: string, end: Moment): Promise<Trouble[]> {
+async function viewOf(directory: string, pid: number, end: Moment): Promise<Trouble[]> {
   let path: string;
   let here: string | undefined;
   try {
@@ -149,17 +159,6 @@ const silence = (error: unknown): Trouble => ({
   code: code.tryAgainLater,
   message: error instanceof Error ? error.message : String(error),
 });
-
-/** By its pid file, beside the database's socket. Of another pid namespace, or gone: nothing can be said. */
-async function vswitchdPid(ovsdb: string, end: Moment): Promise<string | undefined> {
-  const file = join(dirname(ovsdb.replace(/^unix:/, '')), 'ovs-vswitchd.pid');
-  try {
-    const pid = (await inTime(() => readFile(file, 'utf8'), end, `"${file}"`)).trim();
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ovs-vswitchd') ? pid : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** @returns undefined if there is nothing. @throws DirectoryTimeout */
 async function identity(path: string, end: Moment): Promise<string | undefined> {

@@ -5,11 +5,11 @@
 import { code, type Trouble } from '../attachment.ts';
 import { type Deadlines, within } from '../deadlines.ts';
 import type { Call, Request } from '../machines/protocol.ts';
-import { askedBefore } from './away.ts';
-import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
+import { daemonTrouble } from './daemon.ts';
+import { TransactionError, Unreachable } from './ovsdb.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
 import { bridgeTroubles } from './preflight.ts';
-import { isBehind, letGo, raiseNextCfg, type Switch, select, selectSwitch } from './switch.ts';
+import { type Switch, select, selectSwitch } from './switch.ts';
 
 /** Long enough for a daemon that loads flows; one that does not answer by then would not take the port in time either. */
 const provenMs = 5_000;
@@ -41,31 +41,4 @@ export async function restoreTrouble(
     if (error instanceof Unreachable || error instanceof TransactionError) return later(error.message);
     throw error;
   }
-}
-
-/** That a daemon was there once, the database says for ever: that it is there is proved by what it applies. */
-async function daemonTrouble(
-  ovs: Switch,
-  plan: Request['plan'],
-  state: Row | undefined,
-  end: number,
-): Promise<Trouble | undefined> {
-  const known = ovs.daemonOf(plan);
-  if (known === 'alive' && !isBehind(state)) return undefined;
-  if (known instanceof Error) return later(known.message);
-  const wanted = isBehind(state) ? state : await raised(ovs, plan, end);
-  const caughtUp = await letGo(ovs, plan, Number(wanted?.next_cfg), end);
-  if (caughtUp.kind === 'ok') {
-    ovs.noteDaemon(plan, 'alive');
-    return undefined;
-  }
-  const seen = `ovs-vswitchd has applied ${state?.cur_cfg} of ${wanted?.next_cfg} changes`;
-  const trouble = `${seen}: it is behind, or not running`;
-  ovs.noteDaemon(plan, new Error(askedBefore(trouble)));
-  return later(trouble);
-}
-
-async function raised(ovs: Switch, plan: Request['plan'], end: number): Promise<Row | undefined> {
-  const [, root] = await ovs.read(plan, [raiseNextCfg, selectSwitch], end);
-  return root?.rows?.[0];
 }

@@ -22,6 +22,7 @@ import {
   Unreachable,
   uuid,
 } from './ovsdb.ts';
+import { seenOf } from './vswitchd.ts';
 
 /** A restart of the database takes about a second: look again this often. */
 const reconnectPauseMs = 50;
@@ -289,26 +290,36 @@ export const isBehind = (root: Row | undefined): boolean => Number(root?.cur_cfg
  * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
  * its name may be another's (A32).
  */
-export async function letGo(ovs: Switch, plan: Plan, goneAt: number, end: Moment): Promise<{ kind: 'ok' } | Failed> {
+export async function letGo(
+  ovs: Switch,
+  asked: Pick<Plan, 'ovsdb'>,
+  goneAt: number,
+  end: Moment,
+): Promise<{ kind: 'ok' } | Failed> {
+  let seen: Row | undefined;
   for (let wait: readonly Operation[] = []; ; ) {
-    const results = await ovs.read(plan, [...wait, selectSwitch], end).catch((error) => {
+    const results = await ovs.read(asked, [...wait, selectSwitch], end).catch((error) => {
       if (!guarded(error)) throw error;
       return undefined;
     });
     const root = results?.at(-1)?.rows?.[0];
     if (!root) {
-      ovs.noteDaemon(plan, new Error(askedBefore(notLetGo)));
-      return failed(code.tryAgainLater, notLetGo);
+      const message = behind(asked.ovsdb, seen);
+      ovs.noteDaemon(asked, new Error(askedBefore(message)));
+      return failed(code.tryAgainLater, message);
     }
     // A database that has not come that far is another one: it never had the port.
     if (Number(root.cur_cfg) >= goneAt || Number(root.next_cfg) < goneAt) return { kind: 'ok' };
-    const known = ovs.daemonOf(plan);
+    const known = ovs.daemonOf(asked);
     if (known instanceof Error) return failed(code.tryAgainLater, known.message);
+    seen = root;
     wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
   }
 }
 
-const notLetGo = 'ovs-vswitchd has not let go of the port yet: is it running?';
+/** The words for an ovs-vswitchd that does not apply what it is told. */
+const behind = (ovsdb: string, root: Row | undefined): string =>
+  `ovs-vswitchd has applied ${root?.cur_cfg} of ${root?.next_cfg} changes, and no more in time: ${seenOf(runDirectory(ovsdb, root))}`;
 
 /** The server's own timeout ends before ours: its answer says which of the two is stuck. */
 const untilChanged = (row: Row, end: Moment): Operation => ({
@@ -321,8 +332,11 @@ const untilChanged = (row: Row, end: Moment): Operation => ({
   timeout: Math.floor(remainingMs(end) * 0.9),
 });
 
+/** Of both daemons, as the database tells it, else where the database's socket is. */
+export const runDirectory = (ovsdb: string, root?: Row): string =>
+  readMap(root?.external_ids).rundir ?? dirname(ovsdb.replace(/^unix:/, ''));
+
 /** Where server-mode sockets are created: rundir plus vhost-sock-dir, else beside the database's socket. */
 export function switchSocketDirectory(ovsdb: string, root: Row | undefined): string {
-  const rundir = readMap(root?.external_ids).rundir ?? dirname(ovsdb.replace(/^unix:/, ''));
-  return join(rundir, readMap(root?.other_config)['vhost-sock-dir'] ?? '');
+  return join(runDirectory(ovsdb, root), readMap(root?.other_config)['vhost-sock-dir'] ?? '');
 }

@@ -64,7 +64,7 @@ describe('a name that another port had until a moment ago', () => {
     const { s, next } = await handedOn('client', { switchMs: 1_000 });
     expect(troubleOf(await ensure(s, next, call(), s.another()))).toMatchObject({
       code: 11,
-      message: expect.stringContaining('ovs-vswitchd has not let go'),
+      message: expect.stringContaining('ovs-vswitchd has applied'),
     });
     expect(await portsOf(s)).toMatchObject([{ name: 's', type: 'none', options: {} }]);
   });

@@ -273,19 +273,43 @@ describe('a port that ovs-vswitchd does not take', () => {
   it('because of an error is code 11 with the words of Interface.error (A36)', async () => {
     const { s, plan } = await prepared();
     s.ovsdb.faults.interfaceError = () => 'could not open network device (no DPDK)';
-    expect(troubleOf(await ensure(s, plan))).toEqual({
-      code: 11,
-      message: 'Open vSwitch could not open the port: could not open network device (no DPDK)',
-    });
+    const { code, message } = troubleOf(await ensure(s, plan));
+    expect(code).toBe(11);
+    const named = `port "${plan.port.name}" on bridge "br0"`;
+    expect(message).toContain(`Open vSwitch could not open ${named}: could not open network device (no DPDK)`);
   });
 
   it('in time, because nobody applies changes, is code 11 and says which daemon to look at (B38, A44)', async () => {
     const { s, plan } = await prepared({}, { switchMs: 1_000 });
     s.ovsdb.faults.idle = true;
-    expect(troubleOf(await ensure(s, plan))).toEqual({
-      code: 11,
-      message: 'ovs-vswitchd did not take the port in time: is it running?',
-    });
+    const { code, message } = troubleOf(await ensure(s, plan));
+    expect(code).toBe(11);
+    const named = `port "${plan.port.name}" on bridge "br0"`;
+    expect(message).toContain(
+      `ovs-vswitchd did not take ${named} in 0.9 s; bridge "br0" (datapath_type "netdev") was not made either; `,
+    );
+    expect(message).toContain('is it running?');
+  });
+
+  it('13.4 with the MTU that was asked for is code 7 with both numbers, and the row that it made is told', async () => {
+    const { s, plan } = await prepared({ port: { mtu: 9000 } });
+    const used = (mtu: number) =>
+      s.ovsdb.database.transact(
+        [{ op: 'update', table: 'Interface', where: [['name', '==', plan.port.name]], row: { mtu } }],
+        {
+          ownsLock: () => true,
+          waitedMs: 0,
+        },
+      );
+    s.ovsdb.faults.request = (_, params) => {
+      if (JSON.stringify(params).includes('"columns":["mtu"]')) used(1500);
+      return undefined;
+    };
+    const outcome = await ensure(s, plan);
+    expect(troubleOf(outcome)).toMatchObject({ code: 7, message: expect.stringMatching(/9000 .* 1500/) });
+    expect(outcome).toMatchObject({ facts: { uuid: expect.any(String), ofport: expect.any(Number) } });
+    const other = await prepared({ port: { mtu: 9000 } });
+    expect(await ensure(other.s, other.plan)).toMatchObject({ kind: 'ok' });
   });
 
   it('because the row went away meanwhile is code 11', async () => {

@@ -50,6 +50,8 @@ export const tables: { readonly [name: string]: Table } = {
       name: text,
       ports: { kind: 'set', key: 'uuid', to: 'Port' },
       datapath_type: text,
+      datapath_id: optionalText,
+      status: texts,
       fail_mode: optionalText,
       external_ids: texts,
       other_config: texts,

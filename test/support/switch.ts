@@ -198,7 +198,16 @@ class PrivateSwitch implements Switch {
     // The socket of the last run would answer nobody, and its presence is what we wait for.
     await rm(join(this.directory, 'vswitchd.ctl'), { force: true });
     await this.vsctl('--no-wait', '--', 'set', 'Open_vSwitch', '.', 'dpdk_initialized=false');
-    this.#vswitchd = this.#run(['unshare', '--net', ovsDpdkPath, this.ovsdb, log, control, '-vconsole:off']);
+    this.#vswitchd = this.#run([
+      'unshare',
+      '--net',
+      ovsDpdkPath,
+      this.ovsdb,
+      log,
+      control,
+      '--pidfile',
+      '-vconsole:off',
+    ]);
     await this.#alive(this.#vswitchd, () => existsSync(join(this.directory, 'vswitchd.ctl')), 'vswitchd.log');
     if (this.dpdk) await this.vsctl('wait-until', 'Open_vSwitch', '.', 'dpdk_initialized=true');
     await this.vsctl('set', 'Open_vSwitch', '.', 'external_ids:settled=yes');
