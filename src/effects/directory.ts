@@ -58,7 +58,8 @@ export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Mome
   }
 }
 
-const isBelow = (path: string, top: string): boolean => path === top || path.startsWith(`${top}/`);
+/** Or the same; by the text of the paths. */
+export const isBelow = (path: string, top: string): boolean => path === top || path.startsWith(`${top}/`);
 
 const isSilent = (path: string): boolean => [...silent].some((top) => isBelow(path, top));
 
@@ -82,6 +83,9 @@ function remoteMountOf(path: string): string | undefined {
   });
   return remote.test(last.type) ? last.point : undefined;
 }
+
+/** Whether a process or another machine answers for what is there, not this kernel alone. */
+export const isRemote = (path: string): boolean => remoteMountOf(path) !== undefined;
 
 /** Of proc_pid_mountinfo(5): the fifth field, white space and backslashes in octal, and the one behind the dash. */
 function readMount(line: string): { point: string; type: string } {
@@ -227,6 +231,13 @@ export class Directory {
     if (before !== gid) await this.#try(() => this.#handle.chown(uid, gid));
     await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o070));
     return undefined;
+  }
+
+  /** Lets a group read and search here: the directory becomes that group's. */
+  async give(gid: number): Promise<void> {
+    const { uid, mode } = await this.#try(() => this.#handle.stat());
+    await this.#try(() => this.#handle.chown(uid, gid));
+    await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o050));
   }
 
   async close(): Promise<void> {

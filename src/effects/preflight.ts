@@ -1,12 +1,13 @@
 /**
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
-import { constants, readFileSync } from 'node:fs';
-import { access, lstat, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, access as permitted, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
+import type { Access } from './access.ts';
 import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
@@ -21,26 +22,33 @@ interface Intended {
   readonly dataDir: string;
 }
 
-export async function preflight(ovs: Switch, { plan, dataDir }: Intended, call: Call, deadlines: Deadlines) {
+interface Means {
+  readonly ovs: Switch;
+  readonly access: Access;
+}
+
+export async function preflight({ ovs, access }: Means, { plan, dataDir }: Intended, call: Call, deadlines: Deadlines) {
   // Asked first: the rest is looked at while it answers.
   const soon = () => within(call.end, deadlines.directoryMs);
   const [ofSwitch, ofPlaces] = await Promise.all([
     switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) }, soon),
-    placeTroubles({ plan, dataDir }, soon),
+    placeTroubles(access, { plan, dataDir }, soon),
   ]);
-  return [...ofPlaces, ...ofSwitch];
+  // A switch that cannot be asked is not waited for once more.
+  const ofAccess = ovs.databaseAt(plan.ovsdb) === undefined ? [] : await access.troubles(plan, soon());
+  return [...ofPlaces, ...ofSwitch, ...ofAccess];
 }
 
 /**
  * One look after the other: a dead file system keeps a thread for each look at it that has begun.
  * @param soon the end of a look that begins now
  */
-async function placeTroubles({ plan, dataDir }: Intended, soon: () => Moment): Promise<Trouble[]> {
+async function placeTroubles(access: Access, { plan, dataDir }: Intended, soon: () => Moment): Promise<Trouble[]> {
   const { port, socketDir, address, ovsdb } = plan;
   return [
     ...(port ? pathTroubles(port) : []),
     ...(socketDir ? [...(await directoryTroubles(socketDir, soon)), ...groupTroubles(socketDir)] : []),
-    ...(port?.mode === 'client' ? await viewTroubles(ovsdb, port, soon) : []),
+    ...(port?.mode === 'client' ? await viewTroubles(await access.pidBeside(ovsdb, soon()), port, soon) : []),
     ...(address ? programTroubles(address) : []),
     ...roomTroubles(dataDir),
   ];
@@ -86,7 +94,7 @@ async function nearest(path: string, end: Moment): Promise<string> {
 async function expectWritable(directory: string, end: Moment): Promise<void> {
   const stats = await inTime(() => stat(directory), end, `"${directory}"`);
   if (!stats.isDirectory()) throw new Error(`"${directory}" is no directory`);
-  await inTime(() => access(directory, constants.W_OK | constants.X_OK), end, `"${directory}"`);
+  await inTime(() => permitted(directory, constants.W_OK | constants.X_OK), end, `"${directory}"`);
 }
 
 const expectMakable = (path: string) => async (end: Moment) => await expectWritable(await nearest(path, end), end);
@@ -114,8 +122,7 @@ function faultOf(error: unknown): number {
  * A switch in a pod of its own has another file system: where ovs-vswitchd can be found, its view of the directory is compared
  * with ours. It would try for ever and say nothing (A2).
  */
-async function viewTroubles(ovsdb: string, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
-  const pid = await vswitchdPid(ovsdb, soon());
+async function viewTroubles(pid: string | undefined, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
   if (pid === undefined) return [];
   const troubles: Trouble[] = [];
   for (const directory of [port.directory, ...(port.link ? [dirname(port.link)] : [])]) {
@@ -149,17 +156,6 @@ const silence = (error: unknown): Trouble => ({
   code: code.tryAgainLater,
   message: error instanceof Error ? error.message : String(error),
 });
-
-/** By its pid file, beside the database's socket. Of another pid namespace, or gone: nothing can be said. */
-async function vswitchdPid(ovsdb: string, end: Moment): Promise<string | undefined> {
-  const file = join(dirname(ovsdb.replace(/^unix:/, '')), 'ovs-vswitchd.pid');
-  try {
-    const pid = (await inTime(() => readFile(file, 'utf8'), end, `"${file}"`)).trim();
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ovs-vswitchd') ? pid : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** @returns undefined if there is nothing. @throws DirectoryTimeout */
 async function identity(path: string, end: Moment): Promise<string | undefined> {

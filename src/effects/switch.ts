@@ -75,7 +75,12 @@ export class Switch {
   /** What told each database when it was looked at (Plan.database). */
   readonly #databases = new Map<string, string>();
   databaseAt = (ovsdb: string): string | undefined => this.#databases.get(ovsdb);
-  noteDatabase = (ovsdb: string, root: Row | undefined): void => void this.#databases.set(ovsdb, readUuid(root?._uuid));
+  readonly #rundirs = new Map<string, string>();
+  rundirAt = (ovsdb: string): string | undefined => this.#rundirs.get(ovsdb);
+  noteDatabase(ovsdb: string, root: Row | undefined): void {
+    this.#databases.set(ovsdb, readUuid(root?._uuid));
+    this.#rundirs.set(ovsdb, rundirOf(ovsdb, root));
+  }
 
   /** A removal is tried again while the database is away for a moment. */
   async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
@@ -320,6 +325,12 @@ const untilChanged = (row: Row, end: Moment): Operation => ({
 
 /** Where server-mode sockets are created: rundir plus vhost-sock-dir, else beside the database's socket. */
 export function switchSocketDirectory(ovsdb: string, root: Row | undefined): string {
-  const rundir = readMap(root?.external_ids).rundir ?? dirname(ovsdb.replace(/^unix:/, ''));
-  return join(rundir, readMap(root?.other_config)['vhost-sock-dir'] ?? '');
+  return join(rundirOf(ovsdb, root), readMap(root?.other_config)['vhost-sock-dir'] ?? '');
 }
+
+/** The run directory that the switch tells, else that of the database's socket. */
+export const rundirOf = (ovsdb: string, root: Row | undefined): string =>
+  readMap(root?.external_ids).rundir ?? dirname(socketPathOf(ovsdb));
+
+/** Of the database. */
+export const socketPathOf = (ovsdb: string): string => ovsdb.replace(/^unix:/, '');

@@ -1,0 +1,233 @@
+/**
+ * An ovs-vswitchd that is not root, as distributions of Red Hat run it (`openvswitch:hugetlbfs`): it comes to the sockets of pods whose
+ * directories root, and the kubelet, keep to themselves. What is closed and not ours to open is said, where nothing was.
+ */
+import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { execa } from 'execa';
+import { expect, onTestFinished, test } from 'vitest';
+import { type Answer, cni } from '../support/cni.ts';
+import { KubeNode, type KubePod } from '../support/kube-node.ts';
+import type { Changes, Node, Pod } from '../support/node.ts';
+import { startPeer } from '../support/peer.ts';
+import { StandInApi } from '../support/stand-in-api.ts';
+import { onRealSwitch, useNode } from '../support/suite.ts';
+import { expectNothingLeft } from '../support/world.ts';
+
+/** No entry of /etc/passwd is needed. */
+const user = 65532;
+
+interface Application {
+  readonly umask: string;
+  /** Its user and group. */
+  readonly as?: number;
+}
+
+/** testpmd as a container runs it: with the socket's directory mounted at a short path, and root's capabilities only if it is root. */
+async function startApplication(pod: Pod | KubePod, { umask, as = 0 }: Application) {
+  const inside = join('/mnt', 'app');
+  const script = `mount -t tmpfs none /mnt; mkdir ${inside}; mount --bind "$0" ${inside}; umask ${umask}; exec "$@"`;
+  const identity = ['setpriv', '--reuid', `${as}`, '--regid', `${as}`, '--clear-groups', '--pdeathsig', 'KILL'];
+  const socket = join(inside, basename(pod.socket()));
+  return await startPeer(socket, 'server', [
+    'unshare',
+    '--mount',
+    'sh',
+    '-ec',
+    script,
+    dirname(pod.socket()),
+    ...identity,
+  ]);
+}
+
+const entriesOf = async (path: string): Promise<string> => (await execa('getfacl', ['-cnp', path])).stdout;
+
+onRealSwitch(
+  'a switch that is not root',
+  (theSwitch) => {
+    const current = useNode(theSwitch);
+
+    /** The test's own directory is root's alone. */
+    function node(): Node {
+      chmodSync(current().directory, 0o755);
+      return current();
+    }
+
+    async function kubelet(): Promise<KubeNode> {
+      const api = await StandInApi.start();
+      onTestFinished(() => api.stop());
+      return new KubeNode(node(), api);
+    }
+
+    /** As the kubelet leaves it: its own directories are root's, and the volume everybody's who comes that far. */
+    async function kubePod(home: KubeNode): Promise<KubePod> {
+      const pod = await home.pod('emptyDir');
+      for (const [path, mode] of [
+        [pod.directory, 0o777],
+        [dirname(pod.directory), 0o750],
+        [join(pod.directory, '../..'), 0o750],
+        [join(pod.directory, '../../..'), 0o750],
+        [join(home.kubeletRootDir, 'pods'), 0o750],
+        [home.kubeletRootDir, 0o750],
+      ] as const) {
+        chmodSync(path, mode);
+      }
+      return pod;
+    }
+
+    async function expectLink(pod: Pod | KubePod): Promise<void> {
+      const name = 'sandbox' in pod ? pod.sandbox.portName() : pod.portName();
+      await theSwitch().vsctl('--timeout=20', 'wait-until', 'Interface', name, 'link_state=up');
+    }
+
+    async function expectLinkTo(pod: Pod | KubePod, application: Application): Promise<void> {
+      const peer = await startApplication(pod, application);
+      try {
+        await expectLink(pod);
+      } finally {
+        await peer.stop();
+        rmSync(pod.socket(), { force: true });
+      }
+    }
+
+    const refused = (answer: Answer, ...words: string[]): void => {
+      expect(answer).toMatchObject({ exitCode: 1, json: { code: 7 } });
+      for (const word of words) expect(answer.json.msg).toContain(word);
+    };
+
+    const forbidden: Changes = { grantAccess: false };
+
+    test('13.2 reaches an emptyDir below a kubelet’s directories that are 0750: the link of an application with umask 0002 comes up', async () => {
+      const home = await kubelet();
+      const pod = await kubePod(home);
+      const answer = await pod.add();
+      expect(answer).toMatchObject({ exitCode: 0 });
+      await expectLinkTo(pod, { umask: '0002' });
+      expect(await pod.check(answer.json)).toMatchObject({ exitCode: 0 });
+      expect(statSync(join(home.kubeletRootDir, 'pods')).mode & 0o777).toBe(0o750);
+      expect(await entriesOf(home.kubeletRootDir)).toContain(`user:${user}:--x`);
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+    });
+
+    test('13.2 connects to the socket of an application that is another user, and restarts', async () => {
+      const pod = await kubePod(await kubelet());
+      expect(await pod.add()).toMatchObject({ exitCode: 0 });
+      for (const umask of ['0002', '0007']) await expectLinkTo(pod, { umask, as: 1234 });
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+    });
+
+    test.each([0, 1234])(
+      '13.2 is told by CHECK of a socket of umask 0022 (of uid %i), and let to it by recover',
+      async (as) => {
+        const pod = await kubePod(await kubelet());
+        const { json } = await pod.add();
+        const peer = await startApplication(pod, { umask: '0022', as });
+        try {
+          await expect.poll(() => existsSync(pod.socket()), { timeout: 20_000 }).toBe(true);
+          const drift = await pod.check(json);
+          expect(drift).toMatchObject({ exitCode: 1, json: { code: 100 } });
+          for (const word of [pod.socket(), `uid ${user}`, 'umask 0002']) expect(drift.json.msg).toContain(word);
+          expect((await node().recover()).json).toMatchObject({ attachments: [{ result: 'restored' }] });
+          await expectLink(pod);
+          expect(await pod.check(json)).toMatchObject({ exitCode: 0 });
+          expect((await node().recover()).json).toMatchObject({ attachments: [{ result: 'kept' }] });
+        } finally {
+          await peer.stop();
+        }
+        expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      },
+    );
+
+    test('13.2 reaches a directory of ours below "sharedDir" without a "group", which goes with its attachment', async () => {
+      const pod = await node().pod();
+      const answer = await pod.add();
+      expect(answer).toMatchObject({ exitCode: 0 });
+      const own = dirname(pod.socket());
+      expect(statSync(own)).toMatchObject({ uid: 0, gid: user });
+      expect(statSync(own).mode & 0o777).toBe(0o750);
+      await expectLinkTo(pod, { umask: '0002' });
+      expect(await pod.check(answer.json)).toMatchObject({ exitCode: 0 });
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    });
+
+    test('13.2 reaches a directory that a "group" owns which is none of its own', async () => {
+      const pod = await node().pod();
+      const changes = { host: { vhost: { group: '4242' } } };
+      expect(await pod.add('net1', changes)).toMatchObject({ exitCode: 0 });
+      const own = dirname(pod.socket());
+      expect(statSync(own)).toMatchObject({ gid: 4242 });
+      expect(await entriesOf(own)).toMatch(new RegExp(`^user:${user}:--x`, 'm'));
+      await expectLinkTo(pod, { umask: '0002' });
+      expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0 });
+    });
+
+    test('13.2 that "grantAccess": false keeps out is refused by name, user and remedy, and nothing is touched', async () => {
+      const home = await kubelet();
+      const pod = await kubePod(home);
+      const before = await entriesOf(home.kubeletRootDir);
+      refused(await pod.add('net1', forbidden), `"${home.kubeletRootDir}"`, `uid ${user}`, `setfacl -m u:${user}:x`);
+      expect(await entriesOf(home.kubeletRootDir)).toBe(before);
+      const other = await node().pod();
+      refused(await other.add('net1', forbidden), `"${dirname(other.socket())}"`, '"host.vhost.group"');
+      expectNothingLeft(await node().world());
+      const grouped = { ...forbidden, host: { vhost: { group: String(user) } } };
+      expect(await other.add('net1', grouped)).toMatchObject({ exitCode: 0 });
+      await expectLinkTo(other, { umask: '0002', as: user });
+      expect(await other.del('net1', grouped)).toMatchObject({ exitCode: 0 });
+    });
+
+    test('13.2 that a directory of the administrator’s keeps out is refused by ADD and STATUS, and found by CHECK', async () => {
+      const closed = join(node().directory, 'closed');
+      mkdirSync(closed, { mode: 0o750 });
+      const changes = { sharedDir: join(closed, 'pods') };
+      const pod = await node().pod();
+      refused(await pod.add('net1', changes), `"${closed}"`, `uid ${user}`, `setfacl -m u:${user}:x '${closed}'`);
+      const status = { config: { ...node().config(changes), cniVersion: '1.1.0', ipam: undefined }, path: node().path };
+      const sick = await cni('STATUS', status);
+      expect(sick).toMatchObject({ exitCode: 1, json: { code: 50 } });
+      expect(sick.json.msg).toContain(`"${closed}"`);
+      await execa('setfacl', ['-m', `u:${user}:x`, closed]);
+      expect(await cni('STATUS', status)).toMatchObject({ exitCode: 0 });
+      const answer = await pod.add('net1', changes);
+      expect(answer).toMatchObject({ exitCode: 0 });
+      expect(await pod.check(answer.json, 'net1', changes)).toMatchObject({ exitCode: 0 });
+      await execa('setfacl', ['-b', closed]);
+      const drift = await pod.check(answer.json, 'net1', changes);
+      expect(drift).toMatchObject({ exitCode: 1, json: { code: 100 } });
+      expect(drift.json.msg).toContain(`"${closed}"`);
+      expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0 });
+    });
+
+    test('13.2 makes its own sockets in server mode, in which nothing is opened to it', async () => {
+      const server = { host: { vhost: { mode: 'server' } }, container: { vhost: { mode: 'client' } }, ...forbidden };
+      mkdirSync(node().sharedDir);
+      const pod = await node().pod();
+      expect(await pod.add('net1', server)).toMatchObject({ exitCode: 0 });
+      expect(statSync(dirname(pod.socket()))).toMatchObject({ uid: 0, gid: 0 });
+      const peer = await startPeer(pod.socket(), 'client');
+      try {
+        await expectLink(pod);
+      } finally {
+        await peer.stop();
+      }
+      expect(await pod.del('net1', server)).toMatchObject({ exitCode: 0 });
+    });
+
+    test('13.2 whose process cannot be found is known by its database’s owner', async () => {
+      const pidfile = join(theSwitch().rundir, 'ovs-vswitchd.pid');
+      const pid = Bun.file(pidfile);
+      const text = await pid.text();
+      rmSync(pidfile);
+      onTestFinished(async () => {
+        await Bun.write(pidfile, text);
+        chownSync(pidfile, user, user);
+      });
+      const pod = await node().pod();
+      expect(await pod.add()).toMatchObject({ exitCode: 0 });
+      expect(statSync(dirname(pod.socket()))).toMatchObject({ gid: user });
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+    });
+  },
+  { user, parts: ['peer'] },
+);
