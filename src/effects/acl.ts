@@ -4,7 +4,7 @@
 
 export const search = 1;
 export const write = 2;
-const all = 7;
+export const all = 7;
 
 /** Of the kernel's bytes: a version, then entries of 16 bits tag, 16 bits rights, 32 bits id, in the order of the tags. */
 const version = 2;
@@ -84,8 +84,12 @@ export function may({ uid, groups }: Credentials, owned: Owned, list: AccessList
   return has(rightsOf(list, tags.other) ?? 0);
 }
 
+/** Which of the three rights a process has. */
+export const rightsIn = (credentials: Credentials, owned: Owned, list: AccessList): number =>
+  [search, write, 4].filter((right) => may(credentials, owned, list, right)).reduce((one, other) => one | other, 0);
+
 /**
- * With these rights for one user more. What the mask held back from the others it goes on to hold back: where it has to be widened,
+ * With these rights, and no others, for one user more: an entry of its own is all that counts for it. What the mask held back from the others it goes on to hold back: where it has to be widened,
  * their entries are narrowed by it first.
  */
 export function withUser(list: AccessList, uid: number, rights: number): AccessList {
@@ -97,8 +101,7 @@ export function withUser(list: AccessList, uid: number, rights: number): AccessL
   const kept = list
     .filter(({ tag, id }) => tag !== tags.mask && !(tag === tags.user && id === uid))
     .map((one) => (isWidened && masked.has(one.tag) ? { ...one, rights: one.rights & before } : one));
-  const had = (rightsOf(list, tags.user, uid) ?? 0) & (before ?? all);
-  const added = [...kept, entry(tags.user, had | rights, uid), entry(tags.mask, mask)];
+  const added = [...kept, entry(tags.user, rights, uid), entry(tags.mask, mask)];
   return added.toSorted((one, other) => one.tag - other.tag || one.id - other.id);
 }
 

@@ -12,8 +12,20 @@ import { code, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Grant, Outcome, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { accessList, setAccessList } from '../native.ts';
-import { type AccessList, bytesOfList, listOfMode, may, openList, readList, search, withUser, write } from './acl.ts';
-import { Directory, DirectoryTimeout, inTime, isBelow, isRemote } from './directory.ts';
+import {
+  type AccessList,
+  all,
+  bytesOfList,
+  listOfMode,
+  may,
+  openList,
+  readList,
+  rightsIn,
+  search,
+  withUser,
+  write,
+} from './acl.ts';
+import { Directory, DirectoryTimeout, inTime, isBelow, remoteFiles } from './directory.ts';
 import { groupId, groupTroubles } from './socket-dir.ts';
 import type { SwitchUser } from './switch-user.ts';
 
@@ -79,11 +91,16 @@ const listAt = (path: string, stats: Stats): AccessList => {
   return (bytes && readList(bytes)) ?? listOfMode(stats.mode);
 };
 
+interface View {
+  readonly user: SwitchUser;
+  readonly isRemote: (path: string) => boolean;
+}
+
 /**
- * Whether the user may, in the switch's own view of the file system.
+ * Whether the user may search it, in the switch's own view of the file system.
  * @returns `unknown` where that cannot be had; `elsewhere` if it may not, and what it sees there is none of ours
  */
-async function judge({ path, stats }: Place, user: SwitchUser, wanted: number, end: Moment) {
+async function judge({ path, stats }: Place, { user, isRemote }: View, end: Moment) {
   let seen = { path, stats };
   if (user.pid !== undefined) {
     const there = `/proc/${user.pid}/root${path}`;
@@ -92,8 +109,8 @@ async function judge({ path, stats }: Place, user: SwitchUser, wanted: number, e
     if (other.dev !== stats.dev || other.ino !== stats.ino) seen = { path: there, stats: other };
   }
   // What another machine or process serves has rights of its own, and its lists are not to be waited for.
-  if (isRemote(path)) return may(user, stats, listOfMode(stats.mode), wanted) ? 'open' : 'unknown';
-  if (may(user, seen.stats, listAt(seen.path, seen.stats), wanted)) return 'open';
+  if (isRemote(path)) return may(user, stats, listOfMode(stats.mode), search) ? 'open' : 'unknown';
+  if (may(user, seen.stats, listAt(seen.path, seen.stats), search)) return 'open';
   return seen.path === path ? 'closed' : 'elsewhere';
 }
 
@@ -106,24 +123,23 @@ async function closedOn({ socketDir, port }: Sought, user: SwitchUser, end: Mome
   const before = port.link === undefined ? [] : (await wayTo(dirname(port.link), end)).places;
   const kubelet = socketDir.kubelet && (await wayTo(kubeletRootOf(socketDir.base), end)).places.at(-1)?.path;
   const last = way.isWhole ? way.places.at(-1) : undefined;
-  const whose = ({ path, stats }: Place): Closed['whose'] => {
+  const whose = ({ path }: Place): Closed['whose'] => {
     if (path === last?.path && socketDir.own !== undefined) return 'attachment';
-    // What the kubelet made is root's; of its volume the pod's root may have made another's.
-    const isKubelets = kubelet !== undefined && isBelow(path, kubelet) && (stats.uid === 0 || path === last?.path);
-    return isKubelets ? 'kubelet' : 'other';
+    return kubelet !== undefined && isBelow(path, kubelet) ? 'kubelet' : 'other';
   };
+  const view = { user, isRemote: remoteFiles() };
   const closed: Closed[] = [];
   for (const place of new Map([...before, ...way.places].map((one) => [one.path, one])).values()) {
-    const verdict = await judge(place, user, search, end);
+    const verdict = await judge(place, view, end);
     if (verdict === 'closed') closed.push({ ...place, whose: whose(place) });
     else if (verdict !== 'open') closed.push({ ...place, whose: verdict === 'elsewhere' ? 'other' : 'unknown' });
   }
-  const socket = last && (await closedSocket(join(last.path, port.file), user, end));
+  const socket = last && (await closedSocket(join(last.path, port.file), view, end));
   return socket ? [...closed, { ...socket, whose: whose(last) }] : closed;
 }
 
 /** The application's, if it has made one already. */
-async function closedSocket(path: string, user: SwitchUser, end: Moment): Promise<Place | undefined> {
+async function closedSocket(path: string, { user, isRemote }: View, end: Moment): Promise<Place | undefined> {
   const stats = await present(() => lstat(path), path, end);
   if (!stats?.isSocket() || isRemote(path)) return undefined;
   return may(user, stats, listAt(path, stats), write) ? undefined : { path, stats };
@@ -241,13 +257,12 @@ async function open({ path, stats, whose }: Closed, user: SwitchUser, end: Momen
     const wanted = isSocket ? write : search;
     const list = listAt(directory.at(name), now);
     if (may(user, now, list, wanted)) return true;
-    return setAccessList(directory.at(name), 'access', bytesOfList(withUser(list, user.uid, wanted)));
+    const rights = rightsIn(user, now, list) | wanted;
+    return setAccessList(directory.at(name), 'access', bytesOfList(withUser(list, user.uid, rights)));
   } finally {
     await directory.close();
   }
 }
-
-const rightsOfAll = 7;
 
 /**
  * By default, what is made in here is the switch's user's too: a socket that is made with umask 0002 is then one that it may connect
@@ -255,11 +270,11 @@ const rightsOfAll = 7;
  * @returns whether something was changed
  */
 async function openLast(path: string, user: SwitchUser, end: Moment): Promise<boolean> {
-  if (isRemote(path)) return false;
+  if (remoteFiles()(path)) return false;
   const directory = await Directory.open(path, end);
   try {
     const bytes = accessList(directory.at('.'), 'default');
-    const wanted = bytesOfList(withUser((bytes && readList(bytes)) ?? openList, user.uid, rightsOfAll));
+    const wanted = bytesOfList(withUser((bytes && readList(bytes)) ?? openList, user.uid, all));
     if (bytes && Buffer.compare(bytes, wanted) === 0) return false;
     return setAccessList(directory.at('.'), 'default', wanted);
   } finally {
