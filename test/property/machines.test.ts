@@ -170,7 +170,9 @@ const payloads = {
     address: fc.record({ ips: fc.array(fc.record({ address: fc.ipV4() })), routes: fc.constant([]) }),
     socketDir: fc.record({
       uid: fc.nat(),
-      granted: fc.array(fc.record({ path: fc.string(), right: fc.constantFrom('search' as const, 'connect' as const) })),
+      granted: fc.array(
+        fc.record({ path: fc.string(), right: fc.constantFrom('search' as const, 'connect' as const) }),
+      ),
     }),
     bridge: fc.record({ created: fc.boolean() }),
     port: fc.record({ uuid: fc.uuid(), ofport: fc.nat() }),

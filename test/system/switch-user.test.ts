@@ -2,10 +2,12 @@
  * An ovs-vswitchd that is not root, as distributions of Red Hat run it (`openvswitch:hugetlbfs`): it comes to the sockets of pods whose
  * directories root, and the kubelet, keep to themselves. What is closed and not ours to open is said, where nothing was.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { bytesOfList, listOfMode, readList } from '../../src/effects/acl.ts';
+import { bytesOfList, listOfMode, may, readList, withUser } from '../../src/effects/acl.ts';
 import { accessList, setAccessList } from '../../src/native.ts';
 import { type Answer, cni } from '../support/cni.ts';
 import { killedAt, pointsOf } from '../support/kill.ts';
@@ -247,19 +249,67 @@ onRealSwitch(
       expect(await pod.del('net1', server)).toMatchObject({ exitCode: 0 });
     });
 
-    test('13.2 whose process cannot be found is known by its database’s owner', async () => {
-      const pidfile = join(theSwitch().rundir, 'ovs-vswitchd.pid');
-      const pid = Bun.file(pidfile);
-      const text = await pid.text();
-      rmSync(pidfile);
-      onTestFinished(async () => {
-        await Bun.write(pidfile, text);
-        chownSync(pidfile, user, user);
-      });
+    const run = () => theSwitch().rundir;
+    const pidfile = () => join(run(), 'ovs-vswitchd.pid');
+
+    /** For one test. */
+    function withoutPidfile(): string {
+      const pid = readFileSync(pidfile(), 'utf8');
+      rmSync(pidfile());
+      onTestFinished(() => writeFileSync(pidfile(), pid));
+      return pid;
+    }
+
+    async function expectKnown(): Promise<void> {
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject({ exitCode: 0 });
       expect(statSync(dirname(pod.socket()))).toMatchObject({ gid: user });
+      expect(await pod.check((await pod.add()).json)).toMatchObject({ exitCode: 0 });
       expect(await pod.del()).toMatchObject({ exitCode: 0 });
+    }
+
+    test('13.2 is known by its pid file in the run directory that the database tells, under either name', async () => {
+      const elsewhere = join(node().directory, 'run');
+      mkdirSync(elsewhere);
+      writeFileSync(join(elsewhere, 'ovs-vswitchd-dpdk.pid'), withoutPidfile());
+      // Of the database nothing can be learnt then.
+      chownSync(join(run(), 'db.sock'), 0, 0);
+      onTestFinished(() => chownSync(join(run(), 'db.sock'), user, user));
+      await theSwitch().vsctl('set', 'Open_vSwitch', '.', `external_ids:rundir=${elsewhere}`);
+      onTestFinished(() =>
+        theSwitch()
+          .vsctl('remove', 'Open_vSwitch', '.', 'external_ids', 'rundir')
+          .then(() => undefined),
+      );
+      await expectKnown();
+    });
+
+    test('13.2 whose process cannot be found is known by its database’s owner', async () => {
+      withoutPidfile();
+      await expectKnown();
+    });
+
+    test('13.2 is judged as the kernel judges it', () => {
+      const uids = fc.constantFrom(0, 7, user);
+      const some = fc.record({
+        uid: uids,
+        gid: uids,
+        mode: fc.nat(0o777),
+        let: fc.array(fc.tuple(uids, fc.nat(7)), { maxLength: 2 }),
+      });
+      const path = join(node().directory, 'judged');
+      mkdirSync(path);
+      fc.assert(
+        fc.property(some, fc.subarray([7, 8]), ({ uid, gid, mode, let: entries }, more) => {
+          const list = entries.reduce((one, [id, rights]) => withUser(one, id, rights), listOfMode(mode));
+          chownSync(path, uid, gid);
+          setAccessList(path, 'access', bytesOfList(list));
+          const groups = [user, ...more];
+          const identity = ['--reuid', `${user}`, '--regid', `${user}`, '--groups', groups.join(',')];
+          const asked = spawnSync('setpriv', [...identity, 'test', '-x', path]);
+          expect(may({ uid: user, groups }, { uid, gid, mode }, list, 1)).toBe(asked.status === 0);
+        }),
+      );
     });
   },
   { user, parts: ['peer', 'strace'] },
