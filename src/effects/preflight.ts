@@ -35,7 +35,8 @@ export async function preflight({ ovs, access }: Means, { plan, dataDir }: Inten
     placeTroubles(access, { plan, dataDir }, soon),
   ]);
   // A switch that cannot be asked is not waited for once more.
-  const ofAccess = ovs.databaseAt(plan.ovsdb) === undefined ? [] : await access.troubles(plan, soon());
+  const isAsked = ovs.databaseAt(plan.ovsdb) !== undefined;
+  const ofAccess = isAsked ? await access.troubles(plan, soon()).catch(onlySilence) : [];
   return [...ofPlaces, ...ofSwitch, ...ofAccess];
 }
 
@@ -150,6 +151,12 @@ async function viewOf(directory: string, pid: string, end: Moment): Promise<Trou
   return bad(
     `the switch (ovs-vswitchd, pid ${pid}) does not see "${path}": mount it into its pod at the same path, with mountPropagation HostToContainer`,
   );
+}
+
+/** @throws anything else */
+function onlySilence(error: unknown): Trouble[] {
+  if (error instanceof DirectoryTimeout) return [silence(error)];
+  throw error;
 }
 
 const silence = (error: unknown): Trouble => ({
