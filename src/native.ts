@@ -132,6 +132,42 @@ export function setFileAttribute(fd: number, isSet: boolean): void {
     throw Object.assign(new Error('ENOTSUP: the extended attribute cannot be changed'), { code: 'ENOTSUP' });
 }
 
+const lists = { access: terminated('system.posix_acl_access'), default: terminated('system.posix_acl_default') };
+
+/** Of a list with some eighty entries: what is longer was made by no one who expects it to be read. */
+const listBytesMax = 4096;
+
+interface Attributes {
+  lgetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number): bigint;
+  lsetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
+}
+
+let attributes: Attributes | undefined;
+
+/** Apart, as `syscallOf` is: they are called for a switch that is not root's. */
+const attributesOf = (): Attributes => {
+  attributes ??= ffi().dlopen('libc.so.6', {
+    lgetxattr: { args: ['ptr', 'ptr', 'ptr', 'usize'], returns: 'i64' },
+    lsetxattr: { args: ['ptr', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
+  }).symbols as Attributes;
+  return attributes;
+};
+
+/**
+ * The POSIX ACL of a file, as the kernel hands it over (acl(5); linux/posix_acl_xattr.h); no symlink is followed at the path's end.
+ * It waits for the file system: one behind which there is a process or another machine is not to be asked.
+ * @returns undefined if there is none
+ */
+export function accessList(path: string, kind: keyof typeof lists): Uint8Array | undefined {
+  const bytes = new Uint8Array(listBytesMax);
+  const length = Number(attributesOf().lgetxattr(terminated(path), lists[kind], bytes, bytes.length));
+  return length > 0 ? bytes.subarray(0, length) : undefined;
+}
+
+/** As `accessList`. @returns false if the file system keeps none, or refuses it */
+export const setAccessList = (path: string, kind: keyof typeof lists, bytes: Uint8Array): boolean =>
+  attributesOf().lsetxattr(terminated(path), lists[kind], bytes, bytes.length, 0) === 0;
+
 /** umount2(2); no symlink is followed. It asks nothing of the file system: a stuck one is as good. @returns false if it is in use, or no mount. */
 export const unmount = (path: string): boolean => libcOf().umount2(terminated(path), UMOUNT_NOFOLLOW) === 0;
 

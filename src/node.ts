@@ -39,8 +39,9 @@ export function createNode({ config, path }: Caller, edges: Edges, remembersAway
   allowFileThreads();
   const { clock, random, stderr } = edges;
   const { ovsdb, kubeconfig, deadlines } = config;
-  const host = createHost(deadlines, { ovsdb, path, ...(kubeconfig && { kubeconfig }) }, { remembersAway });
   const log = openLog(config, stderr, clock);
+  const elsewhere = { ovsdb, path, ...(kubeconfig && { kubeconfig }) };
+  const host = createHost(deadlines, elsewhere, { remembersAway, warn: log.warning });
   return { disk: realDisk, host, log, clock, called: () => forked(clock), random };
 }
 

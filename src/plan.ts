@@ -36,7 +36,12 @@ export function planOf(request: AddRequest, place?: PodPlace): Plan {
   const data = publishedData(key, config, port.file);
   return {
     ...delegation(request),
-    socketDir: { ...socketDir, ...(port.link && { link: port.link }), ...(config.group && { group: config.group }) },
+    socketDir: {
+      ...socketDir,
+      ...(port.link && { link: port.link }),
+      ...(config.group && { group: config.group }),
+      ...(!config.grantAccess && { grantAccess: false }),
+    },
     ...(!isOvns(config) && { bridge: { name: config.bridge } }),
     port,
     publication:

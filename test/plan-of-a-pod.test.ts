@@ -53,6 +53,11 @@ describe('the plan of an ADD in a pod', () => {
     expect([server.port?.link, server.socketDir?.link]).toEqual([undefined, undefined]);
   });
 
+  it('13.2 says what may not be opened to a switch that is not root only where that is forbidden', () => {
+    expect(planIn(emptyDir).socketDir).not.toHaveProperty('grantAccess');
+    expect(planIn(emptyDir, { grantAccess: false }).socketDir?.grantAccess).toBe(false);
+  });
+
   it('falls back to a directory of its own below sharedDir in a pod without the volume', () => {
     expect(planIn(without)).toMatchObject({
       socketDir: { base: '/pods', own: '/pods/0123456789ab' },

@@ -133,6 +133,7 @@ const Network = v.looseObject({
   kubeconfig: v.optional(v.union([v.literal(''), path])),
   kubeletRootDir: v.optional(path),
   shortDir: v.optional(path),
+  grantAccess: v.optional(v.boolean()),
   predecessorDir: v.optional(path),
   sharedDir: v.optional(v.union([v.literal(''), path])),
   logFile: text,
@@ -189,6 +190,10 @@ export interface Basics {
   readonly kubeletRootDir: string;
   /** Of symlinks to directories whose own path is too long for a socket. */
   readonly shortDir: string;
+  /** The switch's side of the socket. */
+  readonly mode: 'client' | 'server';
+  /** Whether a switch that is not root is let through the kubelet's directories and ours. */
+  readonly grantAccess: boolean;
   /** State files of attachments that the predecessor made: their DEL is ours. */
   readonly predecessorDir: string;
   readonly bridge: string;
@@ -200,7 +205,6 @@ export interface Basics {
 
 export interface NetworkConfig extends Basics {
   readonly cniVersion: string;
-  readonly mode: 'client' | 'server';
   readonly group?: string;
   readonly policingRate?: number;
   readonly policingBurst?: number;
@@ -359,7 +363,7 @@ function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkC
   const { vhost = {}, bridge = {} } = host;
   const mac = runtimeConfig?.mac || args?.cni?.mac || said.get('MAC') || host.mac;
   const ovnPort = args?.cni?.OvnPort || said.get('OvnPort');
-  const mode = vhost.mode || 'server';
+  const basics = salvageConfig(network);
   const optional = {
     group: vhost.group,
     policingRate: vhost.ingressPolicingRate,
@@ -374,12 +378,11 @@ function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkC
     prevResult,
   };
   return {
-    ...salvageConfig(network),
+    ...basics,
     ...(ovnPort && !bridge.bridgeName && { bridge: integrationBridge }),
     cniVersion: network.cniVersion || '0.1.0',
-    mode,
     ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value)) as Partial<NetworkConfig>),
-    container: containerSide(network, mode),
+    container: containerSide(network, basics.mode),
     warnings: [...warnings, ...warningsOf(network)],
   };
 }
@@ -420,6 +423,8 @@ export function salvageConfig(raw: Json): Basics {
     ...(kubeconfig && { kubeconfig }),
     kubeletRootDir: take(entries.kubeletRootDir, raw.kubeletRootDir) ?? defaultKubeletRootDir,
     shortDir: take(entries.shortDir, raw.shortDir) ?? defaultShortDir,
+    mode: take(Vhost.entries.mode, at(at(raw.host, 'vhost'), 'mode')) || 'server',
+    grantAccess: take(entries.grantAccess, raw.grantAccess) ?? true,
     predecessorDir: take(entries.predecessorDir, raw.predecessorDir) ?? defaultPredecessorDir,
     bridge: bridge || defaultBridge,
     ...(ipam && { ipam }),

@@ -58,7 +58,8 @@ export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Mome
   }
 }
 
-const isBelow = (path: string, top: string): boolean => path === top || path.startsWith(`${top}/`);
+/** Or the same; by the text of the paths. */
+export const isBelow = (path: string, top: string): boolean => path === top || path.startsWith(`${top}/`);
 
 const isSilent = (path: string): boolean => [...silent].some((top) => isBelow(path, top));
 
@@ -73,8 +74,7 @@ function expectFrom(path: string, call: Promise<unknown>): void {
 const remote = /^(fuse|nfs|cifs|smb|ceph|9p|afs|lustre|virtiofs|autofs)/;
 
 /** By the text of the path, for what it leads to is not to be asked. The first of two at one place is the hidden one. */
-function remoteMountOf(path: string): string | undefined {
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map(readMount);
+function remoteMountOf(path: string, mounts = readMounts()): string | undefined {
   const above = mounts.filter(({ point }) => isBelow(path, point));
   const last = above.reduceRight((longest, mount) => (mount.point.length > longest.point.length ? mount : longest), {
     point: '',
@@ -83,8 +83,21 @@ function remoteMountOf(path: string): string | undefined {
   return remote.test(last.type) ? last.point : undefined;
 }
 
+/** @returns whether a process or another machine answers for what is at a path, not this kernel alone; as things are now */
+export function remoteFiles(): (path: string) => boolean {
+  const mounts = readMounts();
+  return (path) => remoteMountOf(path, mounts) !== undefined;
+}
+
+const readMounts = (): Mount[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map(readMount);
+
+interface Mount {
+  readonly point: string;
+  readonly type: string;
+}
+
 /** Of proc_pid_mountinfo(5): the fifth field, white space and backslashes in octal, and the one behind the dash. */
-function readMount(line: string): { point: string; type: string } {
+function readMount(line: string): Mount {
   const [own = '', rest = ''] = line.split(' - ');
   const unescaped = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
   return { point: (own.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, unescaped), type: rest.split(' ')[0] ?? '' };
@@ -227,6 +240,13 @@ export class Directory {
     if (before !== gid) await this.#try(() => this.#handle.chown(uid, gid));
     await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o070));
     return undefined;
+  }
+
+  /** Lets a group read and search here: the directory becomes that group's. */
+  async give(gid: number): Promise<void> {
+    const { uid, mode } = await this.#try(() => this.#handle.stat());
+    await this.#try(() => this.#handle.chown(uid, gid));
+    await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o050));
   }
 
   async close(): Promise<void> {

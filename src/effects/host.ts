@@ -21,6 +21,7 @@ import type {
   Request,
   Verb,
 } from '../machines/protocol.ts';
+import { Access } from './access.ts';
 import { ApiServers } from './api-servers.ts';
 import { FailedAttempt } from './attempt.ts';
 import { Away } from './away.ts';
@@ -84,6 +85,8 @@ export interface Host {
 interface HostOptions {
   /** What did not answer once is not asked again, until `forgetAway`. */
   readonly remembersAway?: boolean;
+  /** Of what cannot be known, and need not. */
+  readonly warn?: (message: string) => void;
 }
 
 /** @param elsewhere where to look too, when the place that a plan names has a thing no more */
@@ -91,11 +94,12 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
   const away = new Away(options.remembersAway === true);
   const ovs = new Switch(deadlines, away, elsewhere.ovsdb);
   const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
-  const means: Means = { ovs, api, deadlines, elsewhere, away };
+  const access = new Access(ovs, options.warn);
+  const means: Means = { ovs, access, api, deadlines, elsewhere, away };
   return {
     perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
-    preflight: (plan, dataDir, call) => preflight(ovs, { plan, dataDir }, call, deadlines),
+    preflight: (plan, dataDir, call) => preflight({ ovs, access }, { plan, dataDir }, call, deadlines),
     roomTroubles,
     recall: (known, call) => recall(means, known, { ...call, end: within(call.end, deadlines.switchMs) }),
     collectAddresses: (plan, text, toldOf, call) =>
@@ -105,8 +109,10 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     isPortLost: async (sought, call) => {
       const { port, socketDir } = sought.plan;
       if (port && (await isPortLost(ovs, sought, port, call))) return true;
-      // Through it the switch comes to the socket, when the application has made that anew.
-      return socketDir?.link !== undefined && !(await linkStands(socketDir, within(call.end, deadlines.directoryMs)));
+      if (!socketDir) return false;
+      const end = within(call.end, deadlines.directoryMs);
+      // The switch's way to the socket, when the application has made that anew.
+      return !(await linkStands(socketDir, end)) || (await access.isLost(sought.plan, end));
     },
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (database, end) => listPorts(ovs, database, end),
@@ -126,6 +132,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
 /** What effects are made with. */
 interface Means {
   readonly ovs: Switch;
+  readonly access: Access;
   readonly api: ApiServers;
   readonly deadlines: Deadlines;
   readonly elsewhere: Elsewhere;
@@ -169,7 +176,7 @@ const nothingToDo: Outcome = { kind: 'ok' };
 
 async function act(means: Means, request: Request, call: Call): Promise<Outcome> {
   const { step, verb, plan, facts } = request;
-  const { ovs, api, deadlines } = means;
+  const { ovs, access, api, deadlines } = means;
   const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
   const elsewhere = means.elsewhere.path ?? [];
@@ -200,9 +207,15 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
       });
     case 'socketDir':
       return await one(socketDir, {
-        ensure: (part) => ensureSocketDir(part, nearby),
+        ensure: async (part) => {
+          const made = await ensureSocketDir(part, nearby);
+          return made.kind === 'ok' ? await access.open(plan, nearby) : made;
+        },
         remove: (part) => removeSocketDir(part, nearby),
-        find: (part) => findSocketDir(part, nearby),
+        find: async (part) => {
+          const found = await findSocketDir(part, nearby);
+          return found.kind === 'ok' ? await access.find(plan, nearby) : found;
+        },
       });
     case 'bridge':
       return await one(bridge, {

@@ -2,28 +2,19 @@
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
 import { constants } from 'node:fs';
-import { access, lstat, stat } from 'node:fs/promises';
+import { lstat, access as permitted, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
+import type { Access } from './access.ts';
 import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
 import { programTroubles } from './ipam.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
 import { roomTroubles } from './room.ts';
 import { groupTroubles } from './socket-dir.ts';
-import {
-  keyMarks,
-  marked,
-  runDirectory,
-  type Switch,
-  select,
-  selectSwitch,
-  switchPathOf,
-  switchSocketDirectory,
-} from './switch.ts';
-import { vswitchdOf } from './vswitchd.ts';
+import { keyMarks, marked, type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
 
 /** What an ADD is about to use. */
 interface Intended {
@@ -31,26 +22,34 @@ interface Intended {
   readonly dataDir: string;
 }
 
-export async function preflight(ovs: Switch, { plan, dataDir }: Intended, call: Call, deadlines: Deadlines) {
+interface Means {
+  readonly ovs: Switch;
+  readonly access: Access;
+}
+
+export async function preflight({ ovs, access }: Means, { plan, dataDir }: Intended, call: Call, deadlines: Deadlines) {
   // Asked first: the rest is looked at while it answers.
   const soon = () => within(call.end, deadlines.directoryMs);
   const [ofSwitch, ofPlaces] = await Promise.all([
     switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) }, soon),
-    placeTroubles({ plan, dataDir }, soon),
+    placeTroubles(access, { plan, dataDir }, soon),
   ]);
-  return [...ofPlaces, ...ofSwitch];
+  // A switch that cannot be asked is not waited for once more.
+  const isAsked = ovs.databaseAt(plan.ovsdb) !== undefined;
+  const ofAccess = isAsked ? await access.troubles(plan, soon()).catch(onlySilence) : [];
+  return [...ofPlaces, ...ofSwitch, ...ofAccess];
 }
 
 /**
  * One look after the other: a dead file system keeps a thread for each look at it that has begun.
  * @param soon the end of a look that begins now
  */
-async function placeTroubles({ plan, dataDir }: Intended, soon: () => Moment): Promise<Trouble[]> {
+async function placeTroubles(access: Access, { plan, dataDir }: Intended, soon: () => Moment): Promise<Trouble[]> {
   const { port, socketDir, address, ovsdb } = plan;
   return [
     ...(port ? pathTroubles(port) : []),
     ...(socketDir ? [...(await directoryTroubles(socketDir, soon)), ...groupTroubles(socketDir)] : []),
-    ...(port?.mode === 'client' ? await viewTroubles(ovsdb, port, soon) : []),
+    ...(port?.mode === 'client' ? await viewTroubles(access.pidBeside(ovsdb), port, soon) : []),
     ...(address ? programTroubles(address) : []),
     ...roomTroubles(dataDir),
   ];
@@ -96,7 +95,7 @@ async function nearest(path: string, end: Moment): Promise<string> {
 async function expectWritable(directory: string, end: Moment): Promise<void> {
   const stats = await inTime(() => stat(directory), end, `"${directory}"`);
   if (!stats.isDirectory()) throw new Error(`"${directory}" is no directory`);
-  await inTime(() => access(directory, constants.W_OK | constants.X_OK), end, `"${directory}"`);
+  await inTime(() => permitted(directory, constants.W_OK | constants.X_OK), end, `"${directory}"`);
 }
 
 const expectMakable = (path: string) => async (end: Moment) => await expectWritable(await nearest(path, end), end);
@@ -124,8 +123,7 @@ function faultOf(error: unknown): number {
  * A switch in a pod of its own has another file system: where ovs-vswitchd can be found, its view of the directory is compared
  * with ours. It would try for ever and say nothing (A2).
  */
-async function viewTroubles(ovsdb: string, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
-  const pid = vswitchdOf(runDirectory(ovsdb))?.pid;
+async function viewTroubles(pid: number | undefined, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
   if (pid === undefined) return [];
   const troubles: Trouble[] = [];
   for (const directory of [port.directory, ...(port.link ? [dirname(port.link)] : [])]) {
@@ -153,6 +151,12 @@ async function viewOf(directory: string, pid: number, end: Moment): Promise<Trou
   return bad(
     `the switch (ovs-vswitchd, pid ${pid}) does not see "${path}": mount it into its pod at the same path, with mountPropagation HostToContainer`,
   );
+}
+
+/** @throws anything else */
+function onlySilence(error: unknown): Trouble[] {
+  if (error instanceof DirectoryTimeout) return [silence(error)];
+  throw error;
 }
 
 const silence = (error: unknown): Trouble => ({

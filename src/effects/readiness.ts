@@ -6,29 +6,34 @@ import { code, type Trouble } from '../attachment.ts';
 import type { Deadlines, Moment } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
 import { daemonTrouble, noDpdk } from './daemon.ts';
+import { DirectoryTimeout } from './directory.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { roomTroubles } from './room.ts';
-import { runDirectory, Switch, selectSwitch } from './switch.ts';
+import { runDirectory, Switch, selectSwitch, socketPathOf } from './switch.ts';
+import { switchUser } from './switch-user.ts';
 import { seenOf, vswitchdOf } from './vswitchd.ts';
 
 export interface Readiness {
   readonly ovsdb: string;
   readonly dataDir: string;
   readonly address?: AddressPlan;
+  /** Directories of the configuration that the switch searches on its way to sockets of applications. */
+  readonly searched: readonly string[];
   readonly text: CallText;
 }
 
 export async function readiness(asked: Readiness, call: Call, deadlines: Deadlines): Promise<Trouble[]> {
-  const { ovsdb, dataDir, address, text } = asked;
+  const { dataDir, address, text } = asked;
   const [ofSwitch, ofAddresses] = await Promise.all([
-    switchTroubles(ovsdb, call, deadlines),
+    switchTroubles(asked, call, deadlines),
     address ? (await import('./ipam.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
   ]);
   const ofDisk = roomTroubles(dataDir).map(({ message }) => ({ code: code.notAvailable, message }));
   return [...ofSwitch, ...ofDisk, ...ofAddresses];
 }
 
-async function switchTroubles(ovsdb: string, { end }: Call, deadlines: Deadlines): Promise<Trouble[]> {
+async function switchTroubles(asked: Readiness, { end }: Call, deadlines: Deadlines): Promise<Trouble[]> {
+  const { ovsdb } = asked;
   const ovs = new Switch(deadlines);
   try {
     const [root] = await ovs.read({ ovsdb }, [selectSwitch], end);
@@ -36,8 +41,9 @@ async function switchTroubles(ovsdb: string, { end }: Call, deadlines: Deadlines
     const lacking = noDpdk(ovsdb, state);
     if (lacking) return [{ code: code.limitedConnectivity, message: lacking }];
     const trouble = await notAtWork(ovs, ovsdb, state, end);
-    return trouble ? [{ ...trouble, code: code.notAvailable }] : [];
+    return trouble ? [{ ...trouble, code: code.notAvailable }] : await wayTroubles(asked, state, end);
   } catch (error) {
+    if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
     if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
     return [{ code: code.notAvailable, message: `${error.message}; is "ovsdb" right?` }];
   } finally {
@@ -56,4 +62,16 @@ async function notAtWork(
   const seen = vswitchdOf(rundir);
   if (!seen) return await daemonTrouble(ovs, { ovsdb }, state, end);
   return seen.isStopped ? { code: code.notAvailable, message: `ovs-vswitchd: ${seenOf(rundir)}` } : undefined;
+}
+
+/** That the switch would not come to the sockets of what is attached, it says nowhere itself. */
+async function wayTroubles({ searched, ovsdb }: Readiness, root: Row | undefined, end: Moment): Promise<Trouble[]> {
+  if (searched.length === 0) return [];
+  const daemon = vswitchdOf(runDirectory(ovsdb)) ?? vswitchdOf(runDirectory(ovsdb, root));
+  const user = await switchUser(daemon?.pid, socketPathOf(ovsdb), end);
+  if (user === undefined || user === 'unlimited') return [];
+  const { searchTroubles } = await import('./switch-access.ts');
+  const found: Trouble[] = [];
+  for (const directory of searched) found.push(...(await searchTroubles(directory, user, end)));
+  return found.map(({ message }) => ({ code: code.notAvailable, message }));
 }

@@ -76,7 +76,12 @@ export class Switch {
   /** What told each database when it was looked at (Plan.database). */
   readonly #databases = new Map<string, string>();
   databaseAt = (ovsdb: string): string | undefined => this.#databases.get(ovsdb);
-  noteDatabase = (ovsdb: string, root: Row | undefined): void => void this.#databases.set(ovsdb, readUuid(root?._uuid));
+  readonly #rundirs = new Map<string, string>();
+  rundirAt = (ovsdb: string): string | undefined => this.#rundirs.get(ovsdb);
+  noteDatabase(ovsdb: string, root: Row | undefined): void {
+    this.#databases.set(ovsdb, readUuid(root?._uuid));
+    this.#rundirs.set(ovsdb, runDirectory(ovsdb, root));
+  }
 
   /** A removal is tried again while the database is away for a moment. */
   async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
@@ -334,9 +339,12 @@ const untilChanged = (row: Row, end: Moment): Operation => ({
 
 /** Of both daemons, as the database tells it, else where the database's socket is. */
 export const runDirectory = (ovsdb: string, root?: Row): string =>
-  readMap(root?.external_ids).rundir ?? dirname(ovsdb.replace(/^unix:/, ''));
+  readMap(root?.external_ids).rundir ?? dirname(socketPathOf(ovsdb));
 
 /** Where server-mode sockets are created: rundir plus vhost-sock-dir, else beside the database's socket. */
 export function switchSocketDirectory(ovsdb: string, root: Row | undefined): string {
   return join(runDirectory(ovsdb, root), readMap(root?.other_config)['vhost-sock-dir'] ?? '');
 }
+
+/** Of the database. */
+export const socketPathOf = (ovsdb: string): string => ovsdb.replace(/^unix:/, '');

@@ -58,6 +58,14 @@ export interface SocketDirPlan {
   readonly link?: string;
   /** `vhost.group`: it may create sockets in the directory. */
   readonly group?: string;
+  /** Nothing is opened to the user of a switch that is not root; absent: what is the kubelet's or ours is. */
+  readonly grantAccess?: false;
+}
+
+/** What was opened to the switch's user: a directory for its search, a socket or those made in a directory for its connection. */
+export interface Grant {
+  readonly path: string;
+  readonly right: 'search' | 'connect';
 }
 
 export interface BridgePlan {
@@ -159,6 +167,8 @@ export interface Plan {
 /** What a step left behind and a later one, the result or a removal needs. */
 export interface Facts {
   readonly address?: Addresses;
+  /** Only where something was opened. It goes with the directory, or is shared by all pods and stays: nothing is to be undone. */
+  readonly socketDir?: { readonly uid: number; readonly granted: readonly Grant[] };
   /**
    * Whether this ADD created it, and whether it bears our mark: if it is lost, such a one may be made again. Of one that is ours the _uuid
    * of its row, by which it is known without marks too; absent in journals of earlier releases.

@@ -45,6 +45,12 @@ describe('keys of the switch’s side (A7, B44)', () => {
     });
   });
 
+  it('13.2 say whether a switch that is not root is let to the sockets: it is, unless that is forbidden', () => {
+    expect(added().config.grantAccess).toBe(true);
+    expect(added({ grantAccess: false }).config.grantAccess).toBe(false);
+    expect(refusal(() => added({ grantAccess: 'no' }))).toMatchObject({ code: 7 });
+  });
+
   it('that are empty or zero are as good as absent: the predecessor wrote them so', () => {
     const empty = host({
       netType: '',

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Trouble } from '../../src/attachment.ts';
+import { Access } from '../../src/effects/access.ts';
 import { ensureBridge } from '../../src/effects/bridge.ts';
 import { ensurePort } from '../../src/effects/port.ts';
 import { preflight } from '../../src/effects/preflight.ts';
@@ -13,7 +14,7 @@ import { tree } from '../support/world.ts';
 const dataDirOf = (s: Scene) => join(s.sharedDir, '..', 'data');
 
 const troubles = (s: Scene, plan: Plan, dataDir = dataDirOf(s), deadlines = s.deadlines): Promise<Trouble[]> =>
-  preflight(s.ovs, { plan, dataDir }, call(), deadlines);
+  preflight({ ovs: s.ovs, access: new Access(s.ovs) }, { plan, dataDir }, call(), deadlines);
 
 const messages = (found: Trouble[]): string => found.map(({ message }) => message).join('\n');
 

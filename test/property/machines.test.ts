@@ -168,6 +168,12 @@ const payloads = {
   trouble: fc.record({ code: fc.nat(200), message: fc.string() }),
   facts: fc.record({
     address: fc.record({ ips: fc.array(fc.record({ address: fc.ipV4() })), routes: fc.constant([]) }),
+    socketDir: fc.record({
+      uid: fc.nat(),
+      granted: fc.array(
+        fc.record({ path: fc.string(), right: fc.constantFrom('search' as const, 'connect' as const) }),
+      ),
+    }),
     bridge: fc.record({ created: fc.boolean() }),
     port: fc.record({ uuid: fc.uuid(), ofport: fc.nat() }),
     publication: fc.constant({ settled: true }),

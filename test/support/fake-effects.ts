@@ -60,7 +60,8 @@ export class FakeEffects {
       case 'address':
         return plan.address ? this.#allocate(plan.request) : ok;
       case 'socketDir':
-        return plan.socketDir ? await this.#ensureDirectory(plan.socketDir, by, half) : ok;
+        if (!plan.socketDir) return ok;
+        return await this.#opened(plan, await this.#ensureDirectory(plan.socketDir, by, half), half);
       case 'bridge': {
         const { bridges } = this.#world;
         if (!plan.bridge) return ok;
@@ -106,7 +107,9 @@ export class FakeEffects {
         if (own === undefined) return ok;
         this.#unlink(`${own}/${hold}`, 'file');
         await half();
-        if (this.#world.childrenOf(own).length === 0) files.delete(own);
+        if (this.#world.childrenOf(own).length > 0) return ok;
+        files.delete(own);
+        this.#world.entries.delete(own);
         return ok;
       }
       case 'bridge': {
@@ -144,6 +147,7 @@ export class FakeEffects {
         return this.#addressOf(plan.request) === undefined ? drift('the address is gone') : ok;
       case 'socketDir':
         if (socketDir?.link && files.get(socketDir.link)?.kind !== 'symlink') return drift('the symlink is gone');
+        if (this.#closed(plan).length > 0) return drift('the switch may not search its way');
         return !socketDir?.own || files.has(`${socketDir.own}/${socketDir.hold}`) ? ok : drift('the hold file is gone');
       case 'bridge':
         if (plan.bridge && this.ports.bridgeTroubles(plan.bridge.name).length > 0) return drift('it is no "netdev"');
@@ -240,6 +244,26 @@ export class FakeEffects {
   #addressOf(text: CallText): string | undefined {
     const holder = ipamHolder(text);
     return [...this.#world.addresses].find(([, by]) => by === holder)?.[0];
+  }
+
+  /** What ovs-vswitchd has to search and may not; no socket of another user's making is asked for in server mode. */
+  #closed({ socketDir, port }: Plan): string[] {
+    const { switchUser, entries } = this.#world;
+    if (switchUser === undefined || port?.mode !== 'client' || !socketDir) return [];
+    const { base, own, kubelet } = socketDir;
+    const way = kubelet ? ['/var/lib/kubelet', '/var/lib/kubelet/pods', base] : own ? [own] : [];
+    return way.filter((path) => !entries.has(path));
+  }
+
+  async #opened(plan: Plan, made: Outcome, half: Half): Promise<Outcome> {
+    const closed = this.#closed(plan);
+    if (made.kind !== 'ok' || closed.length === 0) return made;
+    for (const path of closed) {
+      this.#world.entries.add(path);
+      await half();
+    }
+    const granted = closed.map((path) => ({ path, right: 'search' as const }));
+    return { kind: 'ok', facts: { uid: this.#world.switchUser ?? 0, granted } };
   }
 
   async #ensureDirectory(

@@ -76,6 +76,10 @@ export class FakeWorld {
   curCfg = 0;
   /** Rules that were broken while it was looked at: two processes at once on one attachment, an effect without an instance. */
   violations: string[] = [];
+  /** Of ovs-vswitchd, if it is not root: it is let to what it has to search by an entry. */
+  switchUser: number | undefined;
+  /** The directories that have one. It goes with its directory. */
+  entries = new Set<string>();
   #made = 0;
 
   constructor() {
@@ -113,6 +117,8 @@ export class FakeWorld {
     copy.nextCfg = this.nextCfg;
     copy.curCfg = this.curCfg;
     copy.violations = [...this.violations];
+    copy.switchUser = this.switchUser;
+    copy.entries = new Set(this.entries);
     copy.#made = this.#made;
     return copy;
   }
@@ -130,6 +136,7 @@ export class FakeWorld {
       this.boot,
       this.daemon,
       this.violations,
+      [...this.entries].toSorted(),
     ]);
   }
 
@@ -146,6 +153,7 @@ export class FakeWorld {
     this.boot = `boot-${Number(this.boot.split('-')[1]) + 1}`;
     if (!wiped) return;
     for (const path of this.files.keys()) if (!permanent.includes(path)) this.files.delete(path);
+    for (const path of this.entries) if (!path.startsWith('/var/lib/kubelet')) this.entries.delete(path);
   }
 
   /** Whatever is on its way arrives now. */

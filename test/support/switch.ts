@@ -5,7 +5,7 @@
  * a network namespace of its own, so that the local ports of two instances' bridges cannot collide on the host.
  */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,12 +49,18 @@ export interface Switch extends View {
 export interface SwitchOptions {
   /** Without it the switch knows no vhost-user ports: it takes their rows and reports an error. */
   readonly dpdk?: boolean;
+  /** Both daemons run as this user and group, with the rights that ovs-vswitchd keeps after `--user`: as on RHEL. Absent: root. */
+  readonly user?: number;
 }
 
-export async function startSwitch({ dpdk = true }: SwitchOptions = {}): Promise<Switch> {
+/** lib/daemon-unix.c: what `--user` leaves, and what DPDK locks memory with. */
+const keptRights = '+net_admin,+net_broadcast,+net_raw,+ipc_lock';
+
+export async function startSwitch(options: SwitchOptions = {}): Promise<Switch> {
+  const { dpdk = true } = options;
   const hugepages = reserveHugepages(dpdk);
   const directory = await mkdtemp(join(tmpdir(), 'usw-'));
-  const instance = new PrivateSwitch(directory, hugepages, dpdk);
+  const instance = new PrivateSwitch(directory, hugepages, options);
   try {
     await instance.boot();
     return instance;
@@ -74,7 +80,7 @@ class PrivateSwitch implements Switch {
   constructor(
     readonly directory: string,
     readonly hugepages: Hugepages,
-    readonly dpdk: boolean,
+    readonly options: SwitchOptions,
   ) {
     this.rundir = join(directory, 'run');
     this.ovsdb = `unix:${join(this.rundir, 'db.sock')}`;
@@ -89,15 +95,38 @@ class PrivateSwitch implements Switch {
 
   async boot(): Promise<void> {
     await execa('mkdir', ['-p', this.rundir]);
+    await this.#handOver();
     await this.#databaseAnew();
     await this.startVswitchd();
   }
 
+  get #hasDpdk(): boolean {
+    return this.options.dpdk !== false;
+  }
+
+  /** What root made here goes to the daemons' user. */
+  async #handOver(): Promise<void> {
+    const { user } = this.options;
+    if (user === undefined) return;
+    await chmod(this.directory, 0o755);
+    await execa('chown', ['-R', `${user}:${user}`, this.directory]);
+  }
+
+  #asUser(command: string[]): string[] {
+    const { user } = this.options;
+    if (user === undefined) return command;
+    const ids = [`--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
+    // A change of user takes the death signal away that `launch` asked for.
+    const rights = [`--inh-caps=${keptRights}`, `--ambient-caps=${keptRights}`, '--pdeathsig', 'KILL'];
+    return ['setpriv', ...ids, ...rights, ...command];
+  }
+
   async #databaseAnew(): Promise<void> {
     await execa('ovsdb-tool', ['create', join(this.directory, 'conf.db'), schemaPath], { timeout: startMs });
+    await this.#handOver();
     await this.#runDatabase();
     await this.vsctl('--no-wait', '--', 'init');
-    if (this.dpdk) await this.#configureDpdk();
+    if (this.#hasDpdk) await this.#configureDpdk();
   }
 
   async #configureDpdk(): Promise<void> {
@@ -198,18 +227,10 @@ class PrivateSwitch implements Switch {
     // The socket of the last run would answer nobody, and its presence is what we wait for.
     await rm(join(this.directory, 'vswitchd.ctl'), { force: true });
     await this.vsctl('--no-wait', '--', 'set', 'Open_vSwitch', '.', 'dpdk_initialized=false');
-    this.#vswitchd = this.#run([
-      'unshare',
-      '--net',
-      ovsDpdkPath,
-      this.ovsdb,
-      log,
-      control,
-      '--pidfile',
-      '-vconsole:off',
-    ]);
+    const daemon = [ovsDpdkPath, this.ovsdb, log, control, '--pidfile', '-vconsole:off'];
+    this.#vswitchd = this.#run(['unshare', '--net', ...this.#asUser(daemon)]);
     await this.#alive(this.#vswitchd, () => existsSync(join(this.directory, 'vswitchd.ctl')), 'vswitchd.log');
-    if (this.dpdk) await this.vsctl('wait-until', 'Open_vSwitch', '.', 'dpdk_initialized=true');
+    if (this.#hasDpdk) await this.vsctl('wait-until', 'Open_vSwitch', '.', 'dpdk_initialized=true');
     await this.vsctl('set', 'Open_vSwitch', '.', 'external_ids:settled=yes');
   }
 
@@ -228,7 +249,8 @@ class PrivateSwitch implements Switch {
     const control = `--unixctl=${join(this.directory, 'ovsdb-server.ctl')}`;
     const database = join(this.directory, 'conf.db');
     await rm(join(this.directory, 'ovsdb-server.ctl'), { force: true });
-    this.#database = this.#run(['ovsdb-server', database, `--remote=punix:${socket}`, log, control, '-vconsole:off']);
+    const daemon = ['ovsdb-server', database, `--remote=punix:${socket}`, log, control, '-vconsole:off'];
+    this.#database = this.#run(this.#asUser(daemon));
     await this.#alive(this.#database, () => accepts(socket), 'ovsdb-server.log');
   }
 

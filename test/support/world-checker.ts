@@ -62,7 +62,12 @@ function unusedThings(world: FakeWorld): string[] {
   const empty = [...files].filter(
     ([path, { kind, by }]) => kind === 'directory' && by === 'shared' && world.childrenOf(path).length === 0,
   );
-  return [...idle.map(([name]) => `idle bridge ${name}`), ...empty.map(([path]) => `empty directory ${path}`)];
+  const entries = [...world.entries].filter((path) => !path.startsWith('/var/lib/kubelet') && !files.has(path));
+  return [
+    ...idle.map(([name]) => `idle bridge ${name}`),
+    ...empty.map(([path]) => `empty directory ${path}`),
+    ...entries.map((path) => `entry on ${path}`),
+  ];
 }
 
 /** All that is not this attachment's, as text: it must be the same before and after. */
@@ -77,6 +82,7 @@ export function othersThan(ones: readonly Attachment[], { world }: FakeNode): st
   drop(rest.addresses, (by) => by);
   drop(rest.files, ({ by }) => by);
   rest.land();
+  rest.entries.clear();
   for (const [name, pod] of rest.pods) rest.pods.set(name, { ...pod, annotations: othersAnnotations(pod, keys) });
   for (const [name, { instance: mark, ports }] of rest.bridges) {
     const others = ports.filter((port) => !owned.has(port));
@@ -124,6 +130,7 @@ export function faultsOf(one: Attachment, node: FakeNode, answer?: Answer, boot 
   const header = headerOf(one, disk);
   return [
     ...difference(wanted, seen),
+    ...(world.switchUser === undefined || world.entries.has(directoryOf(one)) ? [] : ['the switch may not come in']),
     ...(things.filter(isHold).length === (one.pod ? 0 : 1) ? [] : ['not one hold file']),
     ...(world.bridges.get(bridge)?.ports.includes(portOf(one)) ? [] : [`no port on ${bridge}`]),
     ...(port?.mode === one.mode && port.tag === one.vlan ? [] : ['port is not as asked']),
