@@ -9,6 +9,7 @@ import { code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
 import type { Args } from './args.ts';
 import { asGoReads, isObject, type Json, type Lenient } from './leniency.ts';
+import { at, shown, unsupported } from './unsupported.ts';
 
 export const defaultDataDir = '/var/lib/cni/userspace';
 export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';
@@ -219,9 +220,6 @@ export interface NetworkConfig extends Basics {
 
 type Raw = v.InferOutput<typeof Network>;
 
-/** A value as a message shows it, never longer than a line. */
-const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
-
 /** Every fault of shape, of value and of combination; a configuration only if there is none. */
 export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: NetworkConfig; troubles: Trouble[] } {
   const shape = v.safeParse(Network, raw);
@@ -241,32 +239,6 @@ function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const leaf = issue.issues?.at(-1) ?? issue;
   const wanted = leaf.type === 'regex' || leaf.type === 'custom' ? leaf.message : (leaf.expected ?? leaf.message);
   return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
-}
-
-const at = (raw: unknown, key: string): unknown =>
-  typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
-
-/** What the predecessor or its fork can do and we can not (CNI code 2: key and value). */
-function unsupported(raw: Json): Trouble[] {
-  const no = (name: string, value: unknown, remedy: string): Trouble => ({
-    code: code.unsupportedField,
-    message: `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
-  });
-  const found: Trouble[] = [];
-  const { host, container } = raw;
-  const engine = at(host, 'engine');
-  const iftype = at(host, 'iftype');
-  if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, 'only "ovs-dpdk" is built in'));
-  if (iftype !== 'vhostuser') found.push(no('host.iftype', iftype, 'only "vhostuser" is built in'));
-  const hostNet = at(host, 'netType');
-  if (![undefined, '', 'bridge'].includes(hostNet as string)) {
-    found.push(no('host.netType', hostNet, 'only "bridge" is built in'));
-  }
-  const containerType = at(container, 'iftype');
-  if (![undefined, '', 'vhostuser'].includes(containerType as string)) {
-    found.push(no('container.iftype', containerType, 'the host side is "vhostuser"'));
-  }
-  return found;
 }
 
 function contradictions({ host, container, mtu, ipam, deadlines }: Raw): Trouble[] {
