@@ -95,6 +95,13 @@ export const owner = 'userspace-cni';
 
 export const journalSuffix = '.journal';
 
+/** Whether a path is that of a file in the data directory which is ours: a log line appended to a journal would damage it. */
+export function isOwnFile(path: string, dataDir: string): boolean {
+  const [file, directory] = [path, `${dataDir}/`].map((one) => one.replace(/\/(\.?\/)+/g, '/'));
+  const name = file?.startsWith(directory ?? '') ? file.slice(directory?.length) : '';
+  return /^instance$|^recover\.[a-z]+$|^[^/]*\.journal(\.corrupt)?$/.test(name);
+}
+
 /** 64 bits of FNV-1a as 16 hex digits: it names things, it protects nothing (node:crypto costs 3.5 ms of start-up). */
 function hash(text: string): string {
   let value = 0xcbf29ce484222325n;

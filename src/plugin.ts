@@ -33,9 +33,10 @@ import { addMachine } from './machines/add.ts';
 import type { Call, Facts, Plan, PodPlace } from './machines/protocol.ts';
 import type { Owed } from './machines/steps.ts';
 import type { Node } from './node.ts';
-import { isSamePlan, planOf } from './plan.ts';
+import { planOf } from './plan.ts';
 import { identityOf } from './recovery/identity.ts';
 import { takeAway } from './recovery/removal.ts';
+import { isSamePlan } from './repeated.ts';
 
 // ---- ADD
 

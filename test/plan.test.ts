@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseAdd, parseDel } from '../src/cni/request.ts';
 import type { FilePlan, Plan } from '../src/machines/protocol.ts';
-import { isSamePlan, planOf, removalPlan } from '../src/plan.ts';
+import { planOf, removalPlan } from '../src/plan.ts';
+import { isSamePlan } from '../src/repeated.ts';
 import { added, environment, host, type Json, network, textOf } from './support/cni-requests.ts';
 
 const containerId = '0123456789abcdef';

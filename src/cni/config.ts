@@ -4,12 +4,12 @@
  * Owns: shape, defaults, limits of every key. Two readings of what `lenient` made of the same bytes: `parseConfig` for ADD and CHECK
  * refuses with every fault named; `salvageConfig` for DEL takes what it can use and refuses nothing, because a pod must be able to go.
  */
-import { basename, join, normalize } from 'node:path';
 import * as v from 'valibot';
-import { code, deviceNameBytesMax, type Trouble } from '../attachment.ts';
+import { code, deviceNameBytesMax, isOwnFile, type Trouble } from '../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
 import type { Args } from './args.ts';
 import { asGoReads, isObject, type Json, type Lenient } from './leniency.ts';
+import { at, shown, unsupported } from './unsupported.ts';
 
 export const defaultDataDir = '/var/lib/cni/userspace';
 export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';
@@ -224,9 +224,6 @@ export interface NetworkConfig extends Basics {
 
 type Raw = v.InferOutput<typeof Network>;
 
-/** A value as a message shows it, never longer than a line. */
-const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
-
 /** Every fault of shape, of value and of combination; a configuration only if there is none. */
 export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: NetworkConfig; troubles: Trouble[] } {
   const shape = v.safeParse(Network, raw);
@@ -246,32 +243,6 @@ function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const leaf = issue.issues?.at(-1) ?? issue;
   const wanted = leaf.type === 'regex' || leaf.type === 'custom' ? leaf.message : (leaf.expected ?? leaf.message);
   return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
-}
-
-const at = (raw: unknown, key: string): unknown =>
-  typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
-
-/** What the predecessor or its fork can do and we can not (CNI code 2: key and value). */
-function unsupported(raw: Json): Trouble[] {
-  const no = (name: string, value: unknown, remedy: string): Trouble => ({
-    code: code.unsupportedField,
-    message: `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
-  });
-  const found: Trouble[] = [];
-  const { host, container } = raw;
-  const engine = at(host, 'engine');
-  const iftype = at(host, 'iftype');
-  if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, 'only "ovs-dpdk" is built in'));
-  if (iftype !== 'vhostuser') found.push(no('host.iftype', iftype, 'only "vhostuser" is built in'));
-  const hostNet = at(host, 'netType');
-  if (![undefined, '', 'bridge'].includes(hostNet as string)) {
-    found.push(no('host.netType', hostNet, 'only "bridge" is built in'));
-  }
-  const containerType = at(container, 'iftype');
-  if (![undefined, '', 'vhostuser'].includes(containerType as string)) {
-    found.push(no('container.iftype', containerType, 'the host side is "vhostuser"'));
-  }
-  return found;
 }
 
 function contradictions({ host, container, mtu, ipam, deadlines, logFile, dataDir }: Raw): Trouble[] {
@@ -299,17 +270,11 @@ function contradictions({ host, container, mtu, ipam, deadlines, logFile, dataDi
   if (addMs <= rollbackMs) {
     found.push(bad(`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`));
   }
-  if (logFile && isOurs(logFile, dataDir)) {
+  if (logFile && isOwnFile(logFile, dataDir ?? defaultDataDir)) {
     found.push(bad(`"logFile" is "${logFile}": that is the name of a journal or another file of "dataDir"`));
   }
   if (host?.mtu && mtu && host.mtu !== mtu) found.push(bad(`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`));
   return found;
-}
-
-/** The names in a data directory are ours: a line that is appended to a journal damages it. */
-function isOurs(logFile: string, dataDir = defaultDataDir): boolean {
-  const name = basename(logFile);
-  return normalize(logFile) === join(dataDir, name) && /^instance$|^recover\.|\.journal(\.corrupt)?$/.test(name);
 }
 
 /** ovs-vswitchd ignores in silence what does not go together (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
@@ -417,7 +382,7 @@ export function salvageConfig(raw: Json): Basics {
     dataDir,
     ovsdb: take(entries.ovsdb, raw.ovsdb) ?? defaultOvsdb,
     deadlines: { ...defaultDeadlines, ...(deadlines as Partial<Deadlines>) },
-    ...(logFile && !isOurs(logFile, dataDir) && { logFile }),
+    ...(logFile && !isOwnFile(logFile, dataDir) && { logFile }),
     logLevel: levelOf(raw.logLevel) ?? defaultLevel,
     sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,
     ...(kubeconfig && { kubeconfig }),

@@ -69,6 +69,10 @@ export const isTurnedAway = (answer: Answer): boolean =>
   (refusalOf(answer)?.reason === 'TooManyRequests' ||
     answer.body.startsWith('Too many requests, please try again later'));
 
+/** The API server is there, and could not serve this request: other requests are worth a try. */
+export const isAtWork = (answer: Answer): boolean =>
+  isUndone(answer) || (answer.status === 500 && refusalOf(answer) !== undefined);
+
 /** The API server does not know whose credentials they are. */
 export const isUnauthorized = (answer: Answer): boolean =>
   answer.status === 401 && refusalOf(answer)?.reason === 'Unauthorized';
@@ -120,7 +124,7 @@ export function parse(text: string): unknown {
 
 type Members = { readonly [name: string]: unknown };
 
-export const objectOf = (value: unknown): Members =>
+const objectOf = (value: unknown): Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Members) : {};
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');

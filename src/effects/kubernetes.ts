@@ -14,6 +14,7 @@ import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '..
 import { fetchBy } from '../native.ts';
 import {
   type Answer,
+  isAtWork,
   isNoPod,
   isOvertaken,
   isPod,
@@ -247,11 +248,10 @@ export class Kubernetes {
         const isBusy = answer.status === 429 || answer.status === 408 || answer.status >= 500;
         heard?.(isBusy && !isUndone(answer) ? undefined : answer);
         if (!isBusy) return answer;
-        const isThere = isUndone(answer) || (answer.status === 500 && refusalOf(answer) !== undefined);
         trouble = this.#error(
           code.tryAgainLater,
           `answered ${answer.status}: ${wordsOf(answer)}`,
-          isThere ? undefined : 'away',
+          isAtWork(answer) ? undefined : 'away',
         );
         retryAfterMs = answer.retryAfterMs;
       } catch (error) {

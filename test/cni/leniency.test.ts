@@ -169,7 +169,10 @@ describe('what is written in another case', () => {
     const streams = {
       env: environment(),
       stdin: () => '{"CniVersion":"0.4.0","Name":"net"}',
-      stdout: async (text: string) => Boolean((said = text)),
+      stdout: async (text: string) => {
+        said = text;
+        return true;
+      },
       stderr: () => undefined,
     };
     const none = () => Promise.reject(new Error('no handler is needed'));

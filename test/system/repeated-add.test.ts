@@ -2,8 +2,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { cni } from '../support/cni.ts';
 import { whileAway } from '../support/away.ts';
+import { cni } from '../support/cni.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
 import { expectNothingLeft } from '../support/world.ts';
 
