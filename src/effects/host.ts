@@ -27,6 +27,7 @@ import { ensureBridge, findBridge, removeBridge } from './bridge.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './directory.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
+import type { SoughtPort } from './live-ports.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
@@ -64,6 +65,8 @@ export interface Host {
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
   /** Every port of this plugin on a switch. @throws where it cannot be asked */
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
+  /** Which ports a switch has, asked in one transaction and without a fence: for people. @throws where it cannot be asked */
+  portsThere(database: Database, sought: readonly SoughtPort[], end: Moment): Promise<readonly boolean[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
   /** What tells the database that a pre-flight looked at (Plan.database). */
@@ -103,6 +106,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     },
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (database, end) => listPorts(ovs, database, end),
+    portsThere: async (...asked) => await (await import('./live-ports.ts')).portsThere(ovs, ...asked),
     netnsTroubles,
     bootId,
     databaseAt: ovs.databaseAt,

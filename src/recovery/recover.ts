@@ -33,8 +33,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   await treat(names, { kind: 'recovery', putBack: 'later' });
   const seen = new Set<string>();
   const ids = new Set([task.instance, ...instancesOfJournals(disk, dataDir)]);
-  for (const { ovsdb, ports, unreachable } of switches) {
-    report.add(ovsdb, unreachable);
+  for (const { ovsdb, ports } of switches) {
     for (const port of ports) {
       const about = `${port.name} ${port.instance}`;
       // A database that moved is seen at both of its places.
