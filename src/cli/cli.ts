@@ -19,6 +19,7 @@ import { isOwed, type Recovered, type UnreachableSwitch } from '../recovery/opti
 import { recover } from '../recovery/recover.ts';
 import type { Fate } from '../recovery/words.ts';
 import { type Attachment, holderAt, matching, owes, readAttachments, theOne } from './attachments.ts';
+import { type Finding, findingsTable } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
 import { type Page, paint, recoveredLine, summary, table, timeline, unreachableLine } from './print.ts';
@@ -43,6 +44,9 @@ export interface Machine {
   readonly path: readonly string[];
   readonly clock: () => Date;
   readonly pid: number;
+  /** Where the runtime has its networks, and the kernel its counts of hugepages. */
+  readonly networkDir: string;
+  readonly hugepagesDir: string;
 }
 
 const bootMs = 60_000;
@@ -53,6 +57,7 @@ const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
 const options = {
   json: { type: 'boolean', default: false },
   'no-live': { type: 'boolean', default: false },
+  config: { type: 'string', multiple: true },
   'dry-run': { type: 'boolean', default: false },
   boot: { type: 'boolean', default: false },
   forget: { type: 'string' },
@@ -68,6 +73,7 @@ const commands: { readonly [command: string]: { readonly words: number; readonly
   list: { words: 1, options: ['no-live'] },
   show: { words: 3, options: [] },
   recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'] },
+  status: { words: 1, options: ['config', 'ovsdb'] },
 };
 
 const common: readonly string[] = ['json', 'data-dir'];
@@ -116,6 +122,7 @@ function misuseOf(command: string, { positionals, tokens }: Words): string | und
 async function run(command: string, words: Words, terminal: Terminal, machine: Machine): Promise<number> {
   if (command === 'list') return await list(words, terminal, machine);
   if (command === 'show') return show(words, terminal, machine);
+  if (command === 'status') return await status(words, terminal, machine);
   if (words.values.forget !== undefined) return await forgetOne(words.values.forget, words, terminal, machine);
   return await recoverAlone(words, terminal, machine);
 }
@@ -172,6 +179,39 @@ async function askAll(readings: Parameters<typeof askSwitches>[0], machine: Mach
 function nothingIn(dataDir: string, disk: Disk): string {
   const isThere = disk.lookup(dataDir) !== undefined;
   return `no attachments in ${dataDir}${isThere ? '' : ', which is not there'}\n`;
+}
+
+/** Its code is read by no other command. */
+async function status({ values, tokens }: Words, terminal: Terminal, machine: Machine): Promise<number> {
+  const [{ statusOfNode }, { installedNetworks, namedNetworks }] = await Promise.all([
+    import('./status.ts'),
+    import('./networks.ts'),
+  ]);
+  const { networkDir, hugepagesDir, path, disk, clock } = machine;
+  const files = values.config?.map((file) => resolve(file));
+  const found = files ? namedNetworks(files) : { networks: installedNetworks(networkDir), bad: [] };
+  const isSaid = (name: string) => tokens.some((token) => token.kind === 'option' && token.name === name);
+  const host = machine.host();
+  try {
+    const findings = await statusOfNode({
+      ...found,
+      ovsdb: { place: values.ovsdb, isSaid: isSaid('ovsdb') },
+      dataDir: { place: values['data-dir'], isSaid: isSaid('data-dir') },
+      networkDir,
+      hugepagesDir,
+      path,
+      host,
+      attachments: (dataDir) => readAttachments(disk, dataDir, clock()).map(({ attachment }) => attachment),
+      now: clock(),
+    });
+    const has = (health: Finding['health']) => findings.some((one) => one.health === health);
+    const exitCode = has('sick') ? exit.failed : has('owed') ? exit.owed : exit.done;
+    const healthy = exitCode === exit.done;
+    terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, paint(terminal.interactive)));
+    return exitCode;
+  } finally {
+    host.close();
+  }
 }
 
 function show({ values, positionals }: Words, terminal: Terminal, machine: Machine): number {

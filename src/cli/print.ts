@@ -9,11 +9,11 @@ import type { Fate } from '../recovery/words.ts';
 import type { Attachment, Reading } from './attachments.ts';
 import { type Live, type State, stateWords } from './words.ts';
 
-type Colour = 'green' | 'yellow' | 'red' | 'dim';
+export type Colour = 'green' | 'yellow' | 'red' | 'dim';
 export type Paint = (colour: Colour, text: string) => string;
 
 /** Other programs' words: nothing in them may move a terminal. */
-const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
+export const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
 
 const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
 
@@ -74,7 +74,7 @@ const columnsAt = (now: Date): Column[] => [
   { head: 'ADDRESSES', cell: ({ addresses }) => addresses.join(','), narrow: 'cut' },
 ];
 
-const gap = '  ';
+export const gap = '  ';
 
 /** @param live whether the switches were asked */
 export function table(attachments: readonly Attachment[], live: boolean, { colours, now, columns }: Page): string {

@@ -67,6 +67,8 @@ export interface Host {
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
   /** Which ports a switch has, asked in one transaction and without a fence: for people. @throws where it cannot be asked */
   portsThere(database: Database, sought: readonly SoughtPort[], end: Moment): Promise<readonly boolean[]>;
+  /** Which rights a kubeconfig's account lacks in a namespace (undefined: in all), in words. @throws ApiError */
+  missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
   /** What tells the database that a pre-flight looked at (Plan.database). */
@@ -107,6 +109,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (database, end) => listPorts(ovs, database, end),
     portsThere: async (...asked) => await (await import('./live-ports.ts')).portsThere(ovs, ...asked),
+    missingRights: (...asked) => api.missingRights(...asked),
     netnsTroubles,
     bootId,
     databaseAt: ovs.databaseAt,

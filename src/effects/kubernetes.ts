@@ -105,9 +105,17 @@ const writesMax = 8;
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
 
+/** What suffices (K2), as authorization.k8s.io/v1 has it. */
+const rights = [
+  { verb: 'get', resource: 'pods' },
+  { verb: 'patch', resource: 'pods', subresource: 'status' },
+] as const;
+
+const mediaTypes = { PATCH: 'application/merge-patch+json', POST: 'application/json' } as const;
+
 /** One request; of a write, with what hears its fate. */
 interface Question {
-  readonly method: 'GET' | 'PATCH';
+  readonly method: 'GET' | keyof typeof mediaTypes;
   readonly path: string;
   readonly body?: string;
   /** Of a write. @param answer undefined: nothing is known of it */
@@ -144,6 +152,32 @@ export class Kubernetes {
   async pod(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
     const answer = await this.#request({ method: 'GET', path: pathOf(ref) }, patience);
     return isNoPod(answer, ref) ? undefined : this.#keep(answer, 'get pods', ref);
+  }
+
+  /**
+   * Which of its rights the account lacks, by a review of itself, which stores nothing and is everyone's to ask for.
+   * @param namespace undefined: in all of them
+   * @returns such as `patch pods/status`. @throws ApiError
+   */
+  async missingRights(namespace: string | undefined, patience: Patience): Promise<string[]> {
+    const missing: string[] = [];
+    for (const right of rights) {
+      const spec = { resourceAttributes: { ...right, ...(namespace && { namespace }) } };
+      const body = JSON.stringify({ apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec });
+      const path = 'apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+      const answer = await this.#request({ method: 'POST', path, body }, patience);
+      this.#expectKnown(answer);
+      const { allowed } = objectOf(objectOf(parse(answer.body)).status);
+      if (!isFine(answer) || typeof allowed !== 'boolean') {
+        const what = `answered ${answer.status} to a question for the account's own rights: ${wordsOf(answer)}`;
+        throw this.#error(code.tryAgainLater, what);
+      }
+      if (!allowed)
+        missing.push(
+          `${right.verb} ${[right.resource, 'subresource' in right ? right.subresource : []].flat().join('/')}`,
+        );
+    }
+    return missing;
   }
 
   /** The next write reads first. */
@@ -203,13 +237,7 @@ export class Kubernetes {
   #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
     const { status } = answer;
     const [verb = '', resource = ''] = right.split(' ');
-    if (status === 401) {
-      throw this.#error(
-        code.tryAgainLater,
-        'does not accept the credentials (401): have they expired?',
-        'unauthorized',
-      );
-    }
+    this.#expectKnown(answer);
     if (lacksRight(answer, verb, resource)) {
       const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
       throw this.#error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
@@ -223,6 +251,13 @@ export class Kubernetes {
     if (!pod) throw this.#error(code.tryAgainLater, `answered ${status} with something that is no pod`);
     this.#seen.set(pathOf(ref), pod);
     return pod;
+  }
+
+  /** @throws ApiError if the account is none that the server knows */
+  #expectKnown({ status }: Answer): void {
+    if (status !== 401) return;
+    const what = 'does not accept the credentials (401): have they expired?';
+    throw this.#error(code.tryAgainLater, what, 'unauthorized');
   }
 
   /** Tells a refusal of the API server itself from one of something before it. */
@@ -304,7 +339,7 @@ async function send(
   try {
     const response = await fetchBy(url, {
       method,
-      headers: body === undefined ? given : { ...given, 'Content-Type': 'application/merge-patch+json' },
+      headers: method === 'GET' ? given : { ...given, 'Content-Type': mediaTypes[method] },
       ...(body !== undefined && { body }),
       tls,
       ...(proxy && { proxy }),

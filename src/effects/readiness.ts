@@ -10,7 +10,8 @@ import { selectSwitch } from './switch.ts';
 
 export interface Readiness {
   readonly ovsdb: string;
-  readonly dataDir: string;
+  /** Absent: it is not looked at. */
+  readonly dataDir?: string;
   readonly address?: AddressPlan;
   readonly text: CallText;
 }
@@ -21,7 +22,10 @@ export async function readiness(asked: Readiness, call: Call, deadlines: Deadlin
     switchTroubles(ovsdb, call),
     address ? (await import('./ipam.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
   ]);
-  const ofDisk = roomTroubles(dataDir).map(({ message }) => ({ code: code.notAvailable, message }));
+  const ofDisk = (dataDir === undefined ? [] : roomTroubles(dataDir)).map(({ message }) => ({
+    code: code.notAvailable,
+    message,
+  }));
   return [...ofSwitch, ...ofDisk, ...ofAddresses];
 }
 

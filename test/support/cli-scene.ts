@@ -82,6 +82,13 @@ export interface CliScene {
   away: Error | undefined;
   /** How often a switch was asked which ports are there. */
   looks: number;
+  /** Of the runtime's networks, and of the kernel's counts of hugepages; neither is there by itself. */
+  readonly networkDir: string;
+  readonly hugepagesDir: string;
+  /** CNI_PATH, split. */
+  path: readonly string[];
+  /** What the API server of a kubeconfig says. */
+  rights: Host['missingRights'];
   /** Of the terminal. */
   columns: number | undefined;
 }
@@ -112,6 +119,7 @@ export async function cliScene(): Promise<CliScene> {
     isPortLost: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve(false)),
     databaseAt: () => undefined,
     listPorts: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve([])),
+    missingRights: (...asked) => scene.rights(...asked),
     portsThere: ({ ovsdb }, sought) => {
       scene.looks++;
       return scene.away
@@ -134,7 +142,15 @@ export async function cliScene(): Promise<CliScene> {
       ...(scene.columns && { columns: scene.columns }),
       version: '1.2.3',
     };
-    const machine = { disk: realDisk, host, path: [], clock: () => scene.now, pid: process.pid };
+    const machine = {
+      disk: realDisk,
+      host,
+      path: scene.path,
+      clock: () => scene.now,
+      pid: process.pid,
+      networkDir: scene.networkDir,
+      hugepagesDir: scene.hugepagesDir,
+    };
     const exitCode = await runCli(terminal, machine);
     return { exitCode, out: out.join(''), err: err.join('') };
   };
@@ -146,6 +162,10 @@ export async function cliScene(): Promise<CliScene> {
     isThere: () => true,
     away: undefined,
     looks: 0,
+    networkDir: join(dataDir, '..', 'net.d'),
+    hugepagesDir: join(dataDir, '..', 'hugepages'),
+    path: [],
+    rights: () => Promise.resolve([]),
     columns: undefined,
     journal: (key, entries, going = false, minutes = 0) =>
       writeJournal(join(dataDir, journalName(key)), entries, going, minutes),

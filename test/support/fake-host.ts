@@ -108,6 +108,7 @@ export class FakeHost {
         return [];
       },
       databaseAt: () => undefined,
+      missingRights: async () => [],
       portsThere: async (_, sought) => sought.map(({ plan }) => this.#world.ports.has(plan.port?.name ?? '')),
       listPorts: async () =>
         [...this.#world.ports].flatMap(([name, { marks }]) => {
