@@ -12,6 +12,7 @@
 import { code, type PodRef } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import { fetchBy } from '../native.ts';
+import { isAllowed, reviewOf, reviewPath, rights } from './access-review.ts';
 import {
   type Answer,
   isFine,
@@ -105,12 +106,6 @@ const writesMax = 8;
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
 
-/** What suffices (K2), as authorization.k8s.io/v1 has it. */
-const rights = [
-  { verb: 'get', resource: 'pods' },
-  { verb: 'patch', resource: 'pods', subresource: 'status' },
-] as const;
-
 const mediaTypes = { PATCH: 'application/merge-patch+json', POST: 'application/json' } as const;
 
 /** One request; of a write, with what hears its fate. */
@@ -155,27 +150,21 @@ export class Kubernetes {
   }
 
   /**
-   * Which of its rights the account lacks, by a review of itself, which stores nothing and is everyone's to ask for.
+   * Which of its rights the account lacks.
    * @param namespace undefined: in all of them
    * @returns such as `patch pods/status`. @throws ApiError
    */
   async missingRights(namespace: string | undefined, patience: Patience): Promise<string[]> {
     const missing: string[] = [];
-    for (const right of rights) {
-      const spec = { resourceAttributes: { ...right, ...(namespace && { namespace }) } };
-      const body = JSON.stringify({ apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec });
-      const path = 'apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
-      const answer = await this.#request({ method: 'POST', path, body }, patience);
-      this.#expectKnown(answer);
-      const { allowed } = objectOf(objectOf(parse(answer.body)).status);
-      if (!isFine(answer) || typeof allowed !== 'boolean') {
+    for (const [words, right] of Object.entries(rights)) {
+      const question: Question = { method: 'POST', path: reviewPath, body: reviewOf(right, namespace) };
+      const answer = await this.#request(question, patience);
+      const allowed = isAllowed(answer);
+      if (allowed === undefined) {
         const what = `answered ${answer.status} to a question for the account's own rights: ${wordsOf(answer)}`;
-        throw this.#error(code.tryAgainLater, what);
+        throw this.#error(code.tryAgainLater, what, answer.status === 401 ? 'unauthorized' : undefined);
       }
-      if (!allowed)
-        missing.push(
-          `${right.verb} ${[right.resource, 'subresource' in right ? right.subresource : []].flat().join('/')}`,
-        );
+      if (!allowed) missing.push(words);
     }
     return missing;
   }
@@ -237,7 +226,13 @@ export class Kubernetes {
   #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
     const { status } = answer;
     const [verb = '', resource = ''] = right.split(' ');
-    this.#expectKnown(answer);
+    if (status === 401) {
+      throw this.#error(
+        code.tryAgainLater,
+        'does not accept the credentials (401): have they expired?',
+        'unauthorized',
+      );
+    }
     if (lacksRight(answer, verb, resource)) {
       const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
       throw this.#error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
@@ -251,13 +246,6 @@ export class Kubernetes {
     if (!pod) throw this.#error(code.tryAgainLater, `answered ${status} with something that is no pod`);
     this.#seen.set(pathOf(ref), pod);
     return pod;
-  }
-
-  /** @throws ApiError if the account is none that the server knows */
-  #expectKnown({ status }: Answer): void {
-    if (status !== 401) return;
-    const what = 'does not accept the credentials (401): have they expired?';
-    throw this.#error(code.tryAgainLater, what, 'unauthorized');
   }
 
   /** Tells a refusal of the API server itself from one of something before it. */

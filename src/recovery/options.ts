@@ -61,7 +61,7 @@ export interface RecoverOptions {
   readonly others?: (port: KnownPort) => void;
   /** Told of switches that could not be asked for ports without a journal. Those are no attachments. */
   readonly unreachable?: (one: UnreachableSwitch) => void;
-  /** Who has the lock of a journal. @returns undefined where no such process can be seen */
+  /** Which process has the lock of a journal. @returns undefined where no such process can be seen */
   readonly holderOf?: (path: string) => Holder | undefined;
   /** Nothing is changed. */
   readonly dryRun?: boolean;
