@@ -218,11 +218,14 @@ export const openJournal = (disk: Disk, path: string, options: { create: boolean
 /** @throws JournalError */
 export const peekJournal = (disk: Disk, path: string) => Journal.peek<Entry>(disk, path, tells);
 
+/** Written by a release whose records this one cannot understand: they are whole, and tell nothing here. */
+export const isOfAnotherVersion = ([header]: readonly Entry[]): boolean =>
+  header?.kind === 'begin' && (header.format !== formatVersion || header.machine !== machineVersion);
+
 /** @returns undefined if the journal has no header, or one of another version, or events its machine does not know. */
 export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const [header, ...rest] = entries;
-  if (header?.kind !== 'begin' || header.format !== formatVersion || header.machine !== machineVersion)
-    return undefined;
+  if (header?.kind !== 'begin' || isOfAnotherVersion(entries)) return undefined;
   const added = addedBy(rest);
   const snapshot = replay(header.plan, added);
   if (!snapshot) return undefined;

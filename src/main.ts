@@ -4,7 +4,7 @@
 import { version } from '../package.json' with { type: 'json' };
 import { runCniCommand, type Status } from './cni/command.ts';
 import { answerMs, leaseVariable, now } from './deadlines.ts';
-import { isTerminal, sinceBootMs } from './native.ts';
+import { isTerminal, sinceBootMs, terminalColumns } from './native.ts';
 import { Outlet, readToEnd } from './streams.ts';
 import { handlers } from './verbs.ts';
 
@@ -44,9 +44,9 @@ async function serveRuntime(): Promise<number> {
 async function servePeople(): Promise<number> {
   const { runCli } = await import('./cli/cli.ts');
   const { machineForPeople } = await import('./node.ts');
-  const interactive = isTerminal(1) && !process.env.NO_COLOR;
+  const [interactive, columns] = isTerminal(1) ? [!process.env.NO_COLOR, terminalColumns(1)] : [false, undefined];
   const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
-  const terminal = { args: process.argv.slice(2), ...say, interactive, version };
+  const terminal = { args: process.argv.slice(2), ...say, interactive, ...(columns && { columns }), version };
   const exitCode = await runCli(terminal, machineForPeople(clock, process.pid, process.env.CNI_PATH));
   for (const outlet of [out, err]) await outlet.finish(Number.POSITIVE_INFINITY);
   return exitCode;

@@ -21,6 +21,7 @@ const SIG_IGN = 1n;
 
 const UMOUNT_NOFOLLOW = 8;
 const PR_SET_CHILD_SUBREAPER = 36;
+const TIOCGWINSZ = 0x5413n;
 const POLLIN = 1;
 const POLLOUT = 4;
 
@@ -183,6 +184,14 @@ export function isReady(fd: number, way: 'read' | 'write', waitMs = 0): boolean 
 
 /** isatty(3). Asking process.stdout would make a stream of it. */
 export const isTerminal = (fd: number): boolean => libcOf().isatty(fd) === 1;
+
+/** How many characters a line of a terminal has (ioctl_tty(2), TIOCGWINSZ); undefined if it does not say. */
+export function terminalColumns(fd: number): number | undefined {
+  const { ioctl } = ffi().dlopen('libc.so.6', { ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' } }).symbols;
+  // struct winsize: rows, columns, and two that are not used.
+  const size = new Uint16Array(4);
+  return ioctl(fd, TIOCGWINSZ, size) === 0 && size[1] ? size[1] : undefined;
+}
 
 /** A dead file system keeps each thread that asked it; by default there are only as many as processors. */
 const fileThreads = '16';

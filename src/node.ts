@@ -79,4 +79,6 @@ export const machineForPeople = (clock: () => Date, pid: number, path: string | 
   path: (path ?? '').split(':').filter((directory) => directory.startsWith('/')),
   clock,
   pid,
+  networkDir: '/etc/cni/net.d',
+  hugepagesDir: '/sys/kernel/mm/hugepages',
 });

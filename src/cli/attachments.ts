@@ -1,28 +1,33 @@
 /**
  * Attachments as their journals tell them: what `list` and `show` print. Reads without the lock and changes nothing.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
-import { type Entry, fold, peekJournal, planOfHeader } from '../drive.ts';
+import { type Entry, fold, headerOf, isOfAnotherVersion, peekJournal, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
-import { type Holder, holders } from '../journal/holder.ts';
+import { holders, type Holder as Process } from '../journal/holder.ts';
 import { JournalError } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
-
-type State = 'attached' | 'adding' | 'removing' | 'owed' | 'empty' | 'damaged' | 'unreadable';
+import type { Facts, Plan } from '../machines/protocol.ts';
+import type { Holder } from '../recovery/options.ts';
+import type { Live, State } from './words.ts';
 
 export interface Attachment {
   readonly key: string;
   readonly network: string;
   readonly containerId: string;
   readonly ifName: string;
+  /** namespace/name, where the runtime told it. */
+  readonly pod?: string;
   readonly state: State;
   /** ISO 8601. What is owed: since its removal was begun; else of the last record. */
   readonly since: string;
   readonly bridge?: string;
   readonly port?: string;
   readonly socket?: string;
+  /** Of its port, where its switch was asked. */
+  readonly live?: Live;
   readonly addresses: readonly string[];
   readonly owed: readonly { readonly step: string; readonly message: string }[];
   /** Of what is owed: how often its removal was begun, and when last (ISO 8601). */
@@ -32,43 +37,73 @@ export interface Attachment {
   readonly strangeMode?: string;
 }
 
+/** Something of it is still to be done: a removal, or a look into its journal. */
+export const owes = ({ state, owed }: Attachment): boolean =>
+  state === 'owed' || state === 'removing' || owed.length > 0;
+
 export interface Reading {
   readonly attachment: Attachment;
+  /** Of its journal. */
+  readonly path: string;
+  /** What its switch is asked for: its plan, its facts and the data directory's id of then. */
+  readonly sought?: { readonly plan: Plan; readonly facts: Facts; readonly instance: string };
   readonly records: readonly (Entry & Stamped)[];
 }
 
 /** Every attachment of a data directory, oldest name first. @throws JournalError if it can not be read. */
-export function readAttachments(disk: Disk, dataDir: string): Reading[] {
-  const names = listJournals(disk, dataDir, journalSuffix).sort();
-  const held = holders(names.map((name) => join(dataDir, name)));
-  return names.flatMap((name) => read(disk, dataDir, name, held) ?? []);
+export function readAttachments(disk: Disk, dataDir: string, now: Date): Reading[] {
+  const paths = listJournals(disk, dataDir, journalSuffix)
+    .sort()
+    .map((name) => join(dataDir, name));
+  const held = holders(paths);
+  return paths.flatMap((path) => {
+    const process = held.get(path);
+    return read(disk, path, process && holderAt(process, now)) ?? [];
+  });
 }
 
-function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<string, Holder>): Reading | undefined {
-  let journal: ReturnType<typeof peekJournal>;
+/** @param now when it was looked at */
+export const holderAt = ({ pid, command, ageMs }: Process, now: Date): Holder => ({
+  pid,
+  command,
+  since: new Date(now.getTime() - ageMs).toISOString(),
+});
+
+function read(disk: Disk, path: string, holder: Holder | undefined): Reading | undefined {
   try {
-    journal = peekJournal(disk, join(dataDir, name));
+    const journal = peekJournal(disk, path);
+    return journal && understood(path, journal, holder);
   } catch (error) {
     // One that cannot be read hides no other.
-    if (error instanceof JournalError) return unreadable(name, error.message);
+    if (error instanceof JournalError) return unreadable(path, error.message);
     throw error;
   }
-  if (!journal) return undefined;
+}
+
+type Peeked = NonNullable<ReturnType<typeof peekJournal>>;
+
+function understood(path: string, journal: Peeked, holder: Holder | undefined): Reading {
+  const name = basename(path);
   const { records, going, damaged, strangeMode } = journal;
   const past = fold(records);
   const plan = planOfHeader(records);
   const key = plan?.key ?? keyOfJournalName(name);
-  const holder = held.get(join(dataDir, name));
   const owed = owedOf(records);
   const tries = triesOf(records);
   const empty = records.length === 0;
-  const state = stateOf({ going, empty, damaged, past: past?.state, held: holder !== undefined });
+  const isNewer = isOfAnotherVersion(records);
+  const state = stateOf({ going, empty, damaged, isNewer, past: past?.state, held: holder !== undefined });
   const port = plan?.port;
+  const pod = plan && podOf(plan);
+  const instance = headerOf(records)?.instance ?? '';
   return {
     records,
+    path,
+    ...(plan && port && { sought: { plan, facts: past?.facts ?? {}, instance } }),
     attachment: {
       ...(key ?? { network: '', containerId: '', ifName: '' }),
       key: key ? keyText(key) : name.slice(0, -journalSuffix.length),
+      ...(pod && { pod }),
       state,
       since: (going ? tries[0]?.at : undefined) ?? records.at(-1)?.at ?? '',
       ...(port && { bridge: port.bridge, port: port.name, socket: join(port.directory, port.file) }),
@@ -81,26 +116,34 @@ function read(disk: Disk, dataDir: string, name: string, held: ReadonlyMap<strin
   };
 }
 
-function unreadable(name: string, message: string): Reading {
+/** As the port's marks have it, else as the pod's annotations are found. */
+function podOf({ port, publication }: Plan): string | undefined {
+  const pod = publication && 'pod' in publication ? publication.pod : undefined;
+  return port?.marks?.pod ?? (pod && `${pod.namespace}/${pod.name}`);
+}
+
+function unreadable(path: string, message: string): Reading {
+  const name = basename(path);
   const label = name.slice(0, -journalSuffix.length);
   const key = keyOfJournalName(name) ?? { network: '', containerId: '', ifName: '' };
   const owed = [{ step: 'journal', message }];
-  return { records: [], attachment: { ...key, key: label, state: 'unreadable', since: '', addresses: [], owed } };
+  return { records: [], path, attachment: { ...key, key: label, state: 'unreadable', since: '', addresses: [], owed } };
 }
 
 interface Seen {
   readonly going: boolean;
   readonly empty: boolean;
   readonly damaged: boolean;
+  readonly isNewer: boolean;
   readonly past: string | undefined;
   readonly held: boolean;
 }
 
-function stateOf({ going, empty, damaged, past, held }: Seen): State {
+function stateOf({ going, empty, damaged, isNewer, past, held }: Seen): State {
   if (going || past === 'going') return held ? 'removing' : 'owed';
   if (damaged) return 'damaged';
   if (empty) return 'empty';
-  if (past === undefined) return 'unreadable';
+  if (past === undefined) return isNewer ? 'newer' : 'damaged';
   return past === 'attached' ? 'attached' : 'adding';
 }
 
@@ -129,10 +172,31 @@ function owedOf(records: readonly Entry[]): Attachment['owed'] {
     );
 }
 
-/** What a person means by an id: the container's, whole or its beginning, or the whole key. */
-export function matching(readings: readonly Reading[], id: string, ifName: string | undefined): Reading[] {
-  return readings.filter(
-    ({ attachment }) =>
-      attachment.key === id || (attachment.containerId.startsWith(id) && (!ifName || attachment.ifName === ifName)),
-  );
+/**
+ * What a person means by an id: the whole key; the container's id; or the beginning of one container's id.
+ * @throws Error naming the candidates if it is the beginning of several
+ */
+export function matching(readings: readonly Reading[], id: string, ifName?: string): Reading[] {
+  const byKey = readings.filter(({ attachment }) => attachment.key === id);
+  if (byKey.length > 0 || id === '') return byKey;
+  const meant = readings.filter(({ attachment }) => !ifName || attachment.ifName === ifName);
+  const whole = meant.filter(({ attachment }) => attachment.containerId === id);
+  if (whole.length > 0) return whole;
+  const begun = meant.filter(({ attachment }) => attachment.containerId.startsWith(id));
+  if (new Set(begun.map(({ attachment }) => attachment.containerId)).size > 1) throw ambiguous(id, begun);
+  return begun;
 }
+
+/** The same where it has to be one attachment. @throws Error also if there is none */
+export function theOne(readings: readonly Reading[], id: string, dataDir: string): Reading {
+  const found = matching(readings, id);
+  const [one] = found;
+  if (!one) throw new Error(`there is no journal of "${id}" in ${dataDir}`);
+  if (found.length > 1) throw ambiguous(id, found);
+  return one;
+}
+
+const ambiguous = (id: string, found: readonly Reading[]): Error =>
+  new Error(
+    `"${id}" may be any of these: ${found.map(({ attachment }) => attachment.key).join(', ')}: name one of them`,
+  );

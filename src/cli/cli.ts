@@ -1,7 +1,8 @@
 /**
- * The commands for people: list, show, recover. A table or a timeline on a terminal, one JSON document with --json.
+ * The commands for people: list, show, recover, status. A table or a timeline on a terminal, one JSON document with --json.
  *
- * Exit codes: 0 done and nothing left to do, 1 it failed, 2 the words were wrong, 3 something is owed.
+ * Exit codes: 0 done and nothing left to do, 1 it failed (status: the node is sick), 2 the words were wrong, 3 something is owed; of a
+ * dry run: something is to be done.
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,14 +11,18 @@ import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import type { Host } from '../effects/host.ts';
 import type { Disk } from '../journal/disk.ts';
+import { whoHolds } from '../journal/holder.ts';
 import type { Elsewhere, KnownPort } from '../machines/protocol.ts';
 import { forget } from '../recovery/forget.ts';
 import { withLease } from '../recovery/lease.ts';
-import { isOwed, type Recovered } from '../recovery/options.ts';
+import { isOwed, type Recovered, type UnreachableSwitch } from '../recovery/options.ts';
 import { recover } from '../recovery/recover.ts';
-import { matching, readAttachments } from './attachments.ts';
+import type { Fate } from '../recovery/words.ts';
+import { type Attachment, holderAt, matching, owes, readAttachments, theOne } from './attachments.ts';
+import { type Finding, findingsTable } from './findings.ts';
 import { help } from './help.ts';
-import { paint, recoveredLine, summary, table, timeline } from './print.ts';
+import { askSwitches, liveMs } from './live.ts';
+import { type Page, paint, recoveredLine, summary, table, timeline, unreachableLine } from './print.ts';
 
 export interface Terminal {
   readonly args: readonly string[];
@@ -26,6 +31,8 @@ export interface Terminal {
   readonly stderr: (text: string) => void;
   /** Colours and progress are for a terminal alone. */
   readonly interactive: boolean;
+  /** Of a line of the terminal, where it is one. */
+  readonly columns?: number;
   readonly version: string;
 }
 
@@ -37,6 +44,9 @@ export interface Machine {
   readonly path: readonly string[];
   readonly clock: () => Date;
   readonly pid: number;
+  /** Where the runtime has its networks, and the kernel its counts of hugepages. */
+  readonly networkDir: string;
+  readonly hugepagesDir: string;
 }
 
 const bootMs = 60_000;
@@ -46,6 +56,8 @@ const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
 
 const options = {
   json: { type: 'boolean', default: false },
+  'no-live': { type: 'boolean', default: false },
+  config: { type: 'string', multiple: true },
   'dry-run': { type: 'boolean', default: false },
   boot: { type: 'boolean', default: false },
   forget: { type: 'string' },
@@ -58,9 +70,10 @@ const options = {
 
 /** Of each command: how many words, itself included, and which options beside those that all take. */
 const commands: { readonly [command: string]: { readonly words: number; readonly options: readonly string[] } } = {
-  list: { words: 1, options: [] },
+  list: { words: 1, options: ['no-live'] },
   show: { words: 3, options: [] },
   recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'] },
+  status: { words: 1, options: ['config', 'ovsdb'] },
 };
 
 const common: readonly string[] = ['json', 'data-dir'];
@@ -81,7 +94,8 @@ export async function runCli(terminal: Terminal, machine: Machine): Promise<numb
   }
   const [command] = words.positionals;
   if (words.values.version) return said(terminal, `${terminal.version}\n`);
-  if (words.values.help || command === undefined || command === 'help') return said(terminal, help(terminal.version));
+  if (words.values.help || command === undefined || command === 'help')
+    return said(terminal, help(terminal.version, command));
   const misuse = misuseOf(command, words);
   if (misuse) return misused(terminal, misuse);
   words.values['data-dir'] = resolve(words.values['data-dir']);
@@ -106,8 +120,9 @@ function misuseOf(command: string, { positionals, tokens }: Words): string | und
 }
 
 async function run(command: string, words: Words, terminal: Terminal, machine: Machine): Promise<number> {
-  if (command === 'list') return list(words, terminal, machine);
+  if (command === 'list') return await list(words, terminal, machine);
   if (command === 'show') return show(words, terminal, machine);
+  if (command === 'status') return await status(words, terminal, machine);
   if (words.values.forget !== undefined) return await forgetOne(words.values.forget, words, terminal, machine);
   return await recoverAlone(words, terminal, machine);
 }
@@ -124,11 +139,40 @@ function misused({ stderr }: Terminal, message: string): number {
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-function list({ values }: Words, terminal: Terminal, { disk }: Machine): number {
-  const attachments = readAttachments(disk, values['data-dir']).map(({ attachment }) => attachment);
-  if (values.json) return said(terminal, json({ attachments }));
-  if (attachments.length === 0) return said(terminal, nothingIn(values['data-dir'], disk));
-  return said(terminal, table(attachments, paint(terminal.interactive)));
+const pageOf = ({ interactive, columns }: Terminal, { clock }: Machine): Page => ({
+  colours: paint(interactive),
+  now: clock(),
+  columns,
+});
+
+async function list({ values }: Words, terminal: Terminal, machine: Machine): Promise<number> {
+  const dataDir = values['data-dir'];
+  const asksLive = !values['no-live'];
+  const readings = readAttachments(machine.disk, dataDir, machine.clock());
+  const { live, unreachable } = asksLive ? await askAll(readings, machine, dataDir) : nothingAsked;
+  const attachments = readings.map(({ attachment, path }): Attachment => {
+    const said = live.get(path);
+    return said ? { ...attachment, live: said } : attachment;
+  });
+  const exitCode = attachments.some(owes) ? exit.owed : exit.done;
+  if (values.json) terminal.stdout(json({ attachments, ...(asksLive && { unreachable }) }));
+  else if (attachments.length === 0) terminal.stdout(nothingIn(dataDir, machine.disk));
+  else {
+    const unknown = unreachable.map((one) => unreachableLine(one, 'could not be asked whether its ports are there'));
+    terminal.stdout(table(attachments, asksLive, pageOf(terminal, machine)) + unknown.join(''));
+  }
+  return exitCode;
+}
+
+const nothingAsked: Awaited<ReturnType<typeof askSwitches>> = { live: new Map(), unreachable: [] };
+
+async function askAll(readings: Parameters<typeof askSwitches>[0], machine: Machine, dataDir: string) {
+  const host = machine.host();
+  try {
+    return await askSwitches(readings, host, dataDir, now() + liveMs);
+  } finally {
+    host.close();
+  }
 }
 
 /** A directory's name mistyped has no attachments either. */
@@ -137,9 +181,42 @@ function nothingIn(dataDir: string, disk: Disk): string {
   return `no attachments in ${dataDir}${isThere ? '' : ', which is not there'}\n`;
 }
 
-function show({ values, positionals }: Words, terminal: Terminal, { disk }: Machine): number {
+/** Its code is read by no other command. */
+async function status({ values, tokens }: Words, terminal: Terminal, machine: Machine): Promise<number> {
+  const [{ statusOfNode }, { installedNetworks, namedNetworks }] = await Promise.all([
+    import('./status.ts'),
+    import('./networks.ts'),
+  ]);
+  const { networkDir, hugepagesDir, path, disk, clock } = machine;
+  const files = values.config?.map((file) => resolve(file));
+  const found = files ? namedNetworks(files) : { networks: installedNetworks(networkDir), bad: [] };
+  const isSaid = (name: string) => tokens.some((token) => token.kind === 'option' && token.name === name);
+  const host = machine.host();
+  try {
+    const findings = await statusOfNode({
+      ...found,
+      ovsdb: { place: values.ovsdb, isSaid: isSaid('ovsdb') },
+      dataDir: { place: values['data-dir'], isSaid: isSaid('data-dir') },
+      networkDir,
+      hugepagesDir,
+      path,
+      host,
+      attachments: (dataDir) => readAttachments(disk, dataDir, clock()).map(({ attachment }) => attachment),
+      now: clock(),
+    });
+    const has = (health: Finding['health']) => findings.some((one) => one.health === health);
+    const exitCode = has('sick') ? exit.failed : has('owed') ? exit.owed : exit.done;
+    const healthy = exitCode === exit.done;
+    terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, paint(terminal.interactive)));
+    return exitCode;
+  } finally {
+    host.close();
+  }
+}
+
+function show({ values, positionals }: Words, terminal: Terminal, machine: Machine): number {
   const [, id = '', ifName] = positionals;
-  const found = matching(readAttachments(disk, values['data-dir']), id, ifName);
+  const found = matching(readAttachments(machine.disk, values['data-dir'], machine.clock()), id, ifName);
   if (found.length === 0) {
     terminal.stderr(`userspace show: no attachment of "${id}${ifName ? ` ${ifName}` : ''}" in ${values['data-dir']}\n`);
     return exit.failed;
@@ -148,17 +225,15 @@ function show({ values, positionals }: Words, terminal: Terminal, { disk }: Mach
     const documents = found.map(({ attachment, records }) => ({ ...attachment, records }));
     return said(terminal, json(documents.length === 1 ? documents[0] : documents));
   }
-  return said(terminal, found.map((reading) => timeline(reading, paint(terminal.interactive))).join('\n'));
+  return said(terminal, found.map((reading) => timeline(reading, pageOf(terminal, machine))).join('\n'));
 }
 
-async function forgetOne(
-  key: string,
-  { values }: Words,
-  terminal: Terminal,
-  { disk, clock }: Machine,
-): Promise<number> {
+async function forgetOne(id: string, { values }: Words, terminal: Terminal, { disk, clock }: Machine): Promise<number> {
   const dryRun = values['dry-run'];
-  const left = await forget(disk, values['data-dir'], key, clock, dryRun);
+  const dataDir = values['data-dir'];
+  const { path, attachment } = theOne(readAttachments(disk, dataDir, clock()), id, dataDir);
+  const { key } = attachment;
+  const left = await forget(path, key, { disk, clock, dryRun });
   if (values.json) return said(terminal, json({ forgotten: key, dryRun, left }));
   const done = dryRun
     ? 'would be forgotten; if it is still there, it would stay'
@@ -172,7 +247,7 @@ async function recoverAlone(words: Words, terminal: Terminal, machine: Machine):
   const isThere = machine.disk.lookup(dataDir) !== undefined;
   if (!isThere && !words.values.json) terminal.stdout(nothingIn(dataDir, machine.disk));
   if (words.values.boot && isThere) await whenSwitchAnswers(words, machine);
-  const found: Found = { attachments: new Map(), others: new Map() };
+  const found: Found = { attachments: new Map(), others: new Map(), unreachable: new Map() };
   const round = () => recoverRound(words, terminal, machine, found);
   if (words.values['dry-run'] || !isThere) {
     await round();
@@ -209,6 +284,7 @@ async function whenSwitchAnswers({ values }: Words, machine: Machine): Promise<v
 interface Found {
   readonly attachments: Map<string, Recovered>;
   readonly others: Map<string, KnownPort>;
+  readonly unreachable: Map<string, UnreachableSwitch>;
 }
 
 async function recoverRound({ values }: Words, terminal: Terminal, machine: Machine, found: Found): Promise<void> {
@@ -218,6 +294,7 @@ async function recoverRound({ values }: Words, terminal: Terminal, machine: Mach
   // What was owed in an earlier round, and is not seen any more, went meanwhile.
   for (const [key, one] of found.attachments) if (isOwed(one)) found.attachments.delete(key);
   found.others.clear();
+  found.unreachable.clear();
   try {
     const attachments = await recover({
       ...machine,
@@ -229,7 +306,12 @@ async function recoverRound({ values }: Words, terminal: Terminal, machine: Mach
       dryRun: values['dry-run'],
       ...(values.boot && !values['dry-run'] && { patienceMs: bootMs }),
       others: (port) => found.others.set(`${port.name} ${port.instance}`, port),
-      progress: (one) => !values.json && terminal.stdout(recoveredLine(one, colours)),
+      unreachable: (one) => found.unreachable.set(one.ovsdb, one),
+      holderOf: (path) => {
+        const process = whoHolds(path);
+        return process && holderAt(process, machine.clock());
+      },
+      progress: (one) => !values.json && terminal.stdout(recoveredLine(one, values['dry-run'], colours)),
     });
     for (const one of attachments) found.attachments.set(one.key, one);
   } finally {
@@ -238,15 +320,20 @@ async function recoverRound({ values }: Words, terminal: Terminal, machine: Mach
 }
 
 function told({ values }: Words, terminal: Terminal, found: Found): number {
-  const [attachments, others] = [[...found.attachments.values()], [...found.others.values()]];
+  const [attachments, others, unreachable] = [found.attachments, found.others, found.unreachable].map((all) => [
+    ...all.values(),
+  ]) as [Recovered[], KnownPort[], UnreachableSwitch[]];
   const counts = countsOf(attachments);
   const dryRun = values['dry-run'];
-  terminal.stdout(values.json ? json({ attachments, others, dryRun, ...counts }) : summary(counts, dryRun, others));
-  return attachments.some(isOwed) ? exit.owed : exit.done;
+  const total = { others, unreachable, dryRun };
+  terminal.stdout(values.json ? json({ attachments, ...total, ...counts }) : summary({ ...total, counts }));
+  const isLeft = (one: Recovered) => isOwed(one) || (dryRun && (one.result === 'removed' || one.result === 'restored'));
+  // On a switch that could not be asked there may be ports without a journal.
+  return unreachable.length > 0 || attachments.some(isLeft) ? exit.owed : exit.done;
 }
 
 function countsOf(attachments: readonly Recovered[]) {
-  const count = (result: Recovered['result']) => attachments.filter((one) => one.result === result).length;
+  const count = (result: Fate) => attachments.filter((one) => one.result === result).length;
   const counts = { removed: count('removed'), restored: count('restored'), owed: count('owed') };
-  return { ...counts, kept: count('kept'), held: count('held') };
+  return { ...counts, kept: count('kept'), held: count('held'), notLookedAt: count('not looked at') };
 }

@@ -1,27 +1,62 @@
 /** The help text: what the executable is, for a runtime and for a person. */
-export const help = (
+import { fateWords, foundWords } from '../recovery/words.ts';
+import { healthWords, liveWords, stateWords } from './words.ts';
+
+type Words = { readonly [word: string]: string };
+
+/** Of each command: the words that it prints. */
+const printed: { readonly [command: string]: { readonly [what: string]: Words } } = {
+  list: { STATE: stateWords, LIVE: liveWords },
+  recover: { 'What is found': foundWords, 'What is done': fateWords },
+  status: { HEALTH: healthWords },
+};
+
+/** @param command whose words are explained */
+export function help(version: string, command = ''): string {
+  return [
+    general(version),
+    ...Object.entries(printed[command] ?? {}).map(([what, words]) => explained(what, words)),
+  ].join('\n');
+}
+
+function explained(what: string, words: Words): string {
+  const width = Math.max(...Object.keys(words).map(({ length }) => length));
+  return `${what}:\n${Object.entries(words)
+    .map(([word, meaning]) => `  ${word.padEnd(width)}  ${meaning}\n`)
+    .join('')}`;
+}
+
+const general = (
   version: string,
 ): string => `userspace ${version}: a CNI plugin for vhost-user interfaces on Open vSwitch with DPDK
 
 A container runtime calls it with CNI_COMMAND (ADD, CHECK, DEL, GC, STATUS, VERSION) in its environment and a network
 configuration of type "userspace" on stdin. For people:
 
-  userspace list                     every attachment: its state, port, addresses, and what is owed
-  userspace show ID [IFNAME]         the journal of an attachment as a timeline; ID may be the beginning of one
+  userspace list                     every attachment: its state, pod, port, addresses, and what is owed
+  userspace show ID [IFNAME]         the journal of an attachment as a timeline
   userspace recover                  finish what was interrupted, release what no sandbox can use any more, put back the
                                      ports of living ones that the switch lost, remove ports without a journal
+  userspace status                   whether this node can serve an ADD, what is owed, and what to do about either
   userspace help
 
+ID is a container's id or the beginning of one, or the whole key as list --json has it.
+
   --json             one JSON document instead of text
+  --no-live          list does not ask the switch which ports are there
   --boot             recover waits up to a minute for the switch first
-  --forget KEY       recover drops what is owed of one attachment, and says what that leaves
+  --forget ID        recover drops what is owed of one attachment, and says what that leaves
   --dry-run          recover says what it would do, and changes nothing
+  --config FILE      status of this network too: a network, a list of plugins or a NetworkAttachmentDefinition, as JSON
+                     or YAML (default: all of type "userspace" in /etc/cni/net.d); may be said more than once
   --data-dir DIR     where the journals are (default /var/lib/cni/userspace)
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
                      for ports without a journal, and for an attachment's own database that moved
   --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
   --version          the version of this executable
 
-Exit codes: 0 done, nothing left to do; 1 it failed; 2 wrong words; 3 something is owed (try recover again once
-what its reason names works).
+userspace COMMAND --help explains the words that list, recover and status print.
+
+Exit codes: 0 done, nothing left to do (status: healthy); 1 it failed (status: sick); 2 wrong words; 3 something is owed
+(list, recover, status), or there is something to be done (recover --dry-run).
 `;

@@ -4,70 +4,154 @@
 import type { Begin, Entry } from '../drive.ts';
 import type { Stamped } from '../journal/record.ts';
 import type { KnownPort } from '../machines/protocol.ts';
-import type { Recovered } from '../recovery/options.ts';
+import type { Holder, Recovered, UnreachableSwitch } from '../recovery/options.ts';
+import type { Fate } from '../recovery/words.ts';
 import type { Attachment, Reading } from './attachments.ts';
+import { type Live, type State, stateWords } from './words.ts';
 
-type Colour = 'green' | 'yellow' | 'red' | 'dim';
+export type Colour = 'green' | 'yellow' | 'red' | 'dim';
 export type Paint = (colour: Colour, text: string) => string;
 
 /** Other programs' words: nothing in them may move a terminal. */
-const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
+export const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
 
 const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
 
 export const paint = (wanted: boolean): Paint =>
   wanted ? (colour, text) => `\u001b[${codes[colour]}m${text}\u001b[0m` : (_, text) => text;
 
-const stateColour: Record<Attachment['state'], Colour> = {
+const stateColour: Record<State, Colour> = {
   attached: 'green',
   adding: 'yellow',
   removing: 'yellow',
   owed: 'red',
   empty: 'dim',
   damaged: 'red',
+  newer: 'yellow',
   unreadable: 'red',
 };
 
-export function table(attachments: readonly Attachment[], colours: Paint): string {
-  const heads = ['NETWORK', 'CONTAINER', 'IFNAME', 'STATE', 'BRIDGE', 'PORT', 'ADDRESSES', 'SINCE'];
-  const rows = attachments.map((one) => [
-    one.network || one.key,
-    one.containerId.slice(0, 13),
-    one.ifName,
-    one.state,
-    one.bridge ?? '',
-    one.port ?? '',
-    one.addresses.join(','),
-    one.since,
-  ]);
-  const stateColumn = heads.indexOf('STATE');
-  const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[], state: Colour | undefined) =>
+const liveColour: Record<Live, Colour> = { yes: 'green', no: 'red', unknown: 'yellow' };
+
+/** As kubectl has it: the largest unit of which there are two. @param since ISO 8601, or nothing */
+export function ageOf(since: string, now: Date): string {
+  const seconds = Math.max(0, Math.floor((now.getTime() - Date.parse(since)) / 1000));
+  if (Number.isNaN(seconds)) return '';
+  const units: [string, number][] = [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['m', 60],
+  ];
+  const [unit, length] = units.find(([, each]) => seconds >= 2 * each) ?? ['s', 1];
+  return `${Math.floor(seconds / length)}${unit}`;
+}
+
+export interface Page {
+  readonly colours: Paint;
+  readonly now: Date;
+  /** Of a line. Absent: as many as are needed. */
+  readonly columns?: number | undefined;
+}
+
+interface Column {
+  readonly head: string;
+  readonly cell: (one: Attachment) => string;
+  readonly colour?: (one: Attachment) => Colour | undefined;
+  /** What becomes of it where lines are too short: `show` has all of it. */
+  readonly narrow?: 'dropped' | 'cut';
+}
+
+const columnsAt = (now: Date): Column[] => [
+  { head: 'NETWORK', cell: ({ network, key }) => network || key, narrow: 'cut' },
+  { head: 'CONTAINER', cell: ({ containerId }) => containerId.slice(0, 13) },
+  { head: 'IFNAME', cell: ({ ifName }) => ifName },
+  { head: 'STATE', cell: ({ state }) => state, colour: ({ state }) => stateColour[state] },
+  { head: 'LIVE', cell: ({ live }) => live ?? '-', colour: ({ live }) => live && liveColour[live] },
+  { head: 'AGE', cell: ({ since }) => ageOf(since, now) },
+  { head: 'POD', cell: ({ pod }) => pod ?? '-', narrow: 'cut' },
+  { head: 'BRIDGE', cell: ({ bridge }) => bridge ?? '', narrow: 'dropped' },
+  { head: 'PORT', cell: ({ port }) => port ?? '', narrow: 'dropped' },
+  { head: 'ADDRESSES', cell: ({ addresses }) => addresses.join(','), narrow: 'cut' },
+];
+
+export const gap = '  ';
+
+/** @param live whether the switches were asked */
+export function table(attachments: readonly Attachment[], live: boolean, { colours, now, columns }: Page): string {
+  const all = columnsAt(now).filter(({ head }) => live || head !== 'LIVE');
+  const [kept, widths] = fitted(all, attachments, columns);
+  const line = (cells: readonly string[], colourOf: (index: number) => Colour | undefined) =>
     cells
-      .map((cell, column) => {
-        const padded = column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0);
-        return state && column === stateColumn ? colours(state, cell) + padded.slice(cell.length) : padded;
+      .map((cell, index) => {
+        const text = cut(cell, widths[index] ?? 0);
+        const colour = colourOf(index);
+        const padding = index === cells.length - 1 ? '' : ' '.repeat((widths[index] ?? 0) - text.length);
+        return (colour ? colours(colour, text) : text) + padding;
       })
-      .join('  ')
+      .join(gap)
       .trimEnd();
-  const body = attachments.map((one, index) =>
-    [line(rows[index] ?? [], stateColour[one.state]), ...notes(one).map((note) => `    ${note}`)].join('\n'),
+  const heads = line(
+    kept.map(({ head }) => head),
+    () => undefined,
   );
-  return `${[colours('dim', line(heads, undefined)), ...body].join('\n')}\n`;
+  const body = attachments.map((one) =>
+    [
+      line(
+        kept.map(({ cell }) => cell(one)),
+        (index) => kept[index]?.colour?.(one),
+      ),
+      ...notes(one).map((note) => `    ${note}`),
+    ].join('\n'),
+  );
+  return `${[colours('dim', heads), ...body].join('\n')}\n`;
+}
+
+const cut = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
+
+/** Least so much is left of a column that is cut: enough to tell two apart. */
+const cutMin = 8;
+
+/** What can be done without goes first, the last of it before the others; then the widest of those that may be cut is, until the line fits. */
+function fitted(all: readonly Column[], rows: readonly Attachment[], most = Number.POSITIVE_INFINITY) {
+  const kept = [...all];
+  const widths = all.map(({ head, cell }) => Math.max(head.length, ...rows.map((one) => cell(one).length)));
+  const total = () => widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1));
+  while (total() > most) {
+    const dropped = kept.findLastIndex(({ narrow }) => narrow === 'dropped');
+    const index = dropped >= 0 ? dropped : widest(kept, widths);
+    if (index < 0) break;
+    if (dropped >= 0) for (const list of [kept, widths]) list.splice(index, 1);
+    else widths[index] = (widths[index] ?? 0) - 1;
+  }
+  return [kept, widths] as const;
+}
+
+function widest(kept: readonly Column[], widths: readonly number[]): number {
+  const able = widths.map((width, index) => (kept[index]?.narrow === 'cut' && width > cutMin ? width : 0));
+  return Math.max(...able) > 0 ? able.indexOf(Math.max(...able)) : -1;
 }
 
 function notes({ owed, tried, holder, state, strangeMode }: Attachment): string[] {
   return [
-    ...(state === 'damaged' ? ['its journal is damaged: it is kept until DEL, which removes it by its marks'] : []),
+    ...(state === 'damaged' || state === 'newer' ? [stateWords[state]] : []),
     ...(strangeMode ? [`the mode ${strangeMode} of its journal is none of ours, and means nothing`] : []),
     ...owed.map(({ step, message }) => `owed: ${step}: ${plain(message)}`),
     ...(tried && tried.times > 1 ? [`tried ${tried.times} times, last ${tried.last}`] : []),
-    ...(holder ? [`held by process ${holder.pid} (${holder.command})`] : []),
+    ...(holder ? [`held by ${processText(holder)}`] : []),
   ];
 }
 
-export function timeline({ attachment, records }: Reading, colours: Paint): string {
-  const head = `${attachment.key}  ${colours(stateColour[attachment.state], attachment.state)}`;
+const processText = ({ pid, command, since }: Holder): string => `process ${pid} (${plain(command)}) since ${since}`;
+
+export function timeline({ attachment, records }: Reading, { colours, now }: Page): string {
+  const { key, state, pod, since } = attachment;
+  const age = ageOf(since, now);
+  const head = [
+    key,
+    colours(stateColour[state], state),
+    ...(pod ? [`pod ${pod}`] : []),
+    ...(age ? [`age ${age}`] : []),
+  ].join(gap);
   const lines = records.map((record) => `  ${record.at}  ${told(record, colours)}`);
   return `${[head, ...lines, ...notes(attachment).map((note) => `  ${note}`)].join('\n')}\n`;
 }
@@ -103,32 +187,47 @@ function begun({ plan, netns }: Partial<Begin>): string {
   return `bridge ${plan?.bridge?.name ?? '-'}, port ${plan?.port?.name ?? '-'} (${plan?.port?.mode ?? '-'}), netns ${netns?.path ?? '-'}`;
 }
 
-const fateColour: Record<Recovered['result'], Colour> = {
+const fateColour: Record<Fate, Colour> = {
   removed: 'green',
   restored: 'green',
   owed: 'red',
   kept: 'dim',
   held: 'dim',
+  'not looked at': 'yellow',
 };
 
-export function recoveredLine({ key, found, result, owed, note }: Recovered, colours: Paint): string {
+const ofDryRun: Partial<Record<Fate, string>> = { removed: 'would be removed', restored: 'would be restored' };
+
+export function recoveredLine(one: Recovered, dryRun: boolean, colours: Paint): string {
+  const { key, found, result, owed, holder, note } = one;
+  const fate = colours(fateColour[result], (dryRun && ofDryRun[result]) || result);
+  const what = found === result ? fate : `${found}, ${fate}`;
+  const by = holder ? ` by ${processText(holder)}` : '';
   const why = owed.map(({ step, message }) => `; ${step}: ${plain(message)}`).join('');
-  return `${plain(key)}: ${found}, ${colours(fateColour[result], result)}${why}${note ? `; ${plain(note)}` : ''}\n`;
+  return `${plain(key)}: ${what}${by}${why}${note ? `; ${plain(note)}` : ''}\n`;
 }
 
-export function summary(
-  counts: { readonly [name: string]: number },
-  dryRun: boolean,
-  others: readonly KnownPort[],
-): string {
+export const unreachableLine = ({ ovsdb, message }: UnreachableSwitch, unasked: string): string =>
+  `the switch at ${ovsdb} ${unasked}: ${plain(message)}\n`;
+
+interface Total {
+  readonly counts: { readonly [name: string]: number };
+  readonly dryRun: boolean;
+  readonly others: readonly KnownPort[];
+  readonly unreachable: readonly UnreachableSwitch[];
+}
+
+export function summary({ counts, dryRun, others, unreachable }: Total): string {
   const columns = Object.entries(counts).map(([name, count]) => {
-    const width = Math.max(name.length, String(count).length);
-    return [name.toUpperCase().padStart(width), String(count).padStart(width)];
+    const head = name.replace(/[A-Z]/g, ' $&').toUpperCase();
+    const width = Math.max(head.length, String(count).length);
+    return [head.padStart(width), String(count).padStart(width)];
   });
-  const table = [0, 1].map((row) => columns.map((column) => column[row]).join('  '));
+  const table = [0, 1].map((row) => columns.map((column) => column[row]).join(gap));
   const foreign = others.map(
     ({ name, instance }) => `left alone: port "${plain(name)}" of another data directory (${instance})\n`,
   );
+  const away = unreachable.map((one) => unreachableLine(one, 'could not be asked for ports without a journal'));
   const dry = dryRun ? ['a dry run: nothing was changed'] : [];
-  return `${foreign.join('')}${[...dry, ...table].join('\n')}\n`;
+  return `${foreign.join('')}${away.join('')}${[...dry, ...table].join('\n')}\n`;
 }

@@ -124,7 +124,7 @@ export function parse(text: string): unknown {
 
 type Members = { readonly [name: string]: unknown };
 
-const objectOf = (value: unknown): Members =>
+export const objectOf = (value: unknown): Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Members) : {};
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');

@@ -13,6 +13,8 @@ import type { Kubernetes, Patience } from './kubernetes.ts';
 import { isLaterSandbox } from './port-view.ts';
 import type { Switch } from './switch.ts';
 
+const rightsRetryMs = 1_000;
+
 interface Means {
   readonly deadlines: Deadlines;
   readonly away: Away;
@@ -43,6 +45,13 @@ export class ApiServers {
       if (error instanceof ApiError) return [{ code: error.code, message: error.message }];
       throw error;
     }
+  }
+
+  /** Which of its rights in a namespace, or in all, an account lacks, such as `patch pods/status`. @throws ApiError */
+  async missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]> {
+    // For a person who waits: asked once more at most.
+    const patience = this.#patience(end, rightsRetryMs);
+    return await this.#asked(kubeconfig, end, (api) => api.missingRights(namespace, patience));
   }
 
   /**

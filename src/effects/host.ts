@@ -29,6 +29,7 @@ import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './bri
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
 import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './directory.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
+import type { SoughtPort } from './live-ports.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { TransactionError, Unreachable } from './ovsdb.ts';
 import { ensurePort, restorePort } from './port.ts';
@@ -71,6 +72,10 @@ export interface Host {
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
   /** Bridges of ours that no port uses go. @returns their names. @throws where the switch cannot be asked */
   removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
+  /** Which ports a switch has, asked in one transaction and without a fence: for people. @throws where it cannot be asked */
+  portsThere(database: Database, sought: readonly SoughtPort[], end: Moment): Promise<readonly boolean[]>;
+  /** Which rights a kubeconfig's account lacks in a namespace (undefined: in all), in words. @throws ApiError */
+  missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
   /** What tells the database that a pre-flight looked at (Plan.database). */
@@ -117,6 +122,8 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (database, end) => listPorts(ovs, database, end),
     removeIdleBridges: (sought, call) => removeIdleBridges(ovs, sought, call),
+    portsThere: async (...asked) => await (await import('./live-ports.ts')).portsThere(ovs, ...asked),
+    missingRights: (...asked) => api.missingRights(...asked),
     netnsTroubles,
     bootId,
     databaseAt: ovs.databaseAt,

@@ -12,6 +12,7 @@
 import { code, type PodRef } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
 import { fetchBy } from '../native.ts';
+import { isAllowed, reviewOf, reviewPath, rights } from './access-review.ts';
 import {
   type Answer,
   isAtWork,
@@ -109,9 +110,11 @@ const writesMax = 8;
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
 
+const mediaTypes = { PATCH: 'application/merge-patch+json', POST: 'application/json' } as const;
+
 /** One request; of a write, with what hears its fate. */
 interface Question {
-  readonly method: 'GET' | 'PATCH';
+  readonly method: 'GET' | keyof typeof mediaTypes;
   readonly path: string;
   readonly body?: string;
   /** Of a write. @param answer undefined: nothing is known of it */
@@ -148,6 +151,26 @@ export class Kubernetes {
   async pod(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
     const answer = await this.#request({ method: 'GET', path: pathOf(ref) }, patience);
     return isNoPod(answer, ref) ? undefined : this.#keep(answer, 'get pods', ref);
+  }
+
+  /**
+   * Which of its rights the account lacks.
+   * @param namespace undefined: in all of them
+   * @returns such as `patch pods/status`. @throws ApiError
+   */
+  async missingRights(namespace: string | undefined, patience: Patience): Promise<string[]> {
+    const missing: string[] = [];
+    for (const [words, right] of Object.entries(rights)) {
+      const question: Question = { method: 'POST', path: reviewPath, body: reviewOf(right, namespace) };
+      const answer = await this.#request(question, patience);
+      const allowed = isAllowed(answer);
+      if (allowed === undefined) {
+        const what = `answered ${answer.status} to a question for the account's own rights: ${wordsOf(answer)}`;
+        throw this.#error(code.tryAgainLater, what, answer.status === 401 ? 'unauthorized' : undefined);
+      }
+      if (!allowed) missing.push(words);
+    }
+    return missing;
   }
 
   /** The next write reads first. */
@@ -307,7 +330,7 @@ async function send(
   try {
     const response = await fetchBy(url, {
       method,
-      headers: body === undefined ? given : { ...given, 'Content-Type': 'application/merge-patch+json' },
+      headers: method === 'GET' ? given : { ...given, 'Content-Type': mediaTypes[method] },
       ...(body !== undefined && { body }),
       tls,
       ...(proxy && { proxy }),

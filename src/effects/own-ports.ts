@@ -40,16 +40,35 @@ export interface Sighting {
   readonly unsettled: Trouble | undefined;
 }
 
-type Sought = { readonly plan: Plan; readonly facts: Facts };
+export type Sought = { readonly plan: Plan; readonly facts: Facts };
+
+/** Rows that may be an attachment's. */
+interface Candidates {
+  /** Of table Port: those that bear our mark and the attachment's key; the one that its journal recorded; the one of its name. */
+  readonly byKey: readonly Row[];
+  readonly byId: Row | undefined;
+  readonly byName: Row | undefined;
+  /** Of table Interface, of the port's name. */
+  readonly device: Row | undefined;
+}
 
 /** Under the fence: what a dead call had sent has landed by then, or never will. */
 export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<Sighting> {
   const { plan } = sought;
   const [root, marks, ...more] = await ovs.fenced(plan, questions(sought), call);
-  const rows = [...(marks?.rows ?? [])];
-  const elsewhere = rows.map(marksOf).filter((found) => !isOwn(found, call));
-  const byMarks = rows.filter((row) => isOwn(marksOf(row), call));
-  const { byId, byName, device } = answersOf(sought, more);
+  const found = ownAmong(sought, { byKey: marks?.rows ?? [], ...answersOf(sought, more) }, call);
+  return { ...found, root: root?.rows?.[0] };
+}
+
+/** Whose these rows are. */
+export function ownAmong(
+  sought: Sought,
+  { byKey, byId, byName, device }: Candidates,
+  call: Pick<Call, 'instance' | 'dataDir' | 'isAnothersSocket'>,
+): Omit<Sighting, 'root'> {
+  const { plan } = sought;
+  const elsewhere = byKey.map(marksOf).filter((found) => !isOwn(found, call));
+  const byMarks = byKey.filter((row) => isOwn(marksOf(row), call));
   // An administrator keeps it by marking it.
   const recorded = byId && isFree(marksOf(byId)) ? [byId] : [];
   const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
@@ -57,7 +76,6 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
   const found = [...byMarks, ...recorded, ...(named && settled === 'own' ? [named] : [])];
   const own = new Map(found.map((row) => [readUuid(row._uuid), ownPort(row)]));
   return {
-    root: root?.rows?.[0],
     own: [...own.values()],
     elsewhere,
     unsettled: settled === 'unsettled' && own.size === 0 ? unsettledPort(plan) : undefined,
@@ -67,18 +85,18 @@ export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<
 /** Whether marks do not say that it is another's. Of a recorded row the key can only be one that was lost or spoilt. */
 const isFree = (marks: Marks): boolean => marks.owner === undefined || isOurs(marks);
 
-const columns = ['_uuid', 'name', 'interfaces', 'external_ids'];
+export const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
 
-const recordedId = ({ port }: Facts): string | undefined => (port && 'uuid' in port ? port.uuid : undefined);
+export const recordedId = ({ port }: Facts): string | undefined => (port && 'uuid' in port ? port.uuid : undefined);
 
 function questions({ plan, facts }: Sought): Operation[] {
   const id = recordedId(facts);
   const byName = [['name', '==', plan.port?.name]];
   return [
     selectSwitch,
-    select('Port', [marked(ownerMarks(plan))], columns),
-    ...(id === undefined ? [] : [select('Port', [['_uuid', '==', uuid(id)]], columns)]),
-    ...(plan.port ? [select('Port', byName, columns), select('Interface', byName, ['type', 'options'])] : []),
+    select('Port', [marked(ownerMarks(plan))], portColumns),
+    ...(id === undefined ? [] : [select('Port', [['_uuid', '==', uuid(id)]], portColumns)]),
+    ...(plan.port ? [select('Port', byName, portColumns), select('Interface', byName, ['type', 'options'])] : []),
   ];
 }
 
@@ -93,7 +111,7 @@ function answersOf({ plan, facts }: Sought, answers: readonly OperationResult[])
  * A port without any mark that bears the name of ours. In client mode its socket tells; in server mode the switch names none, so that
  * only a recorded _uuid could, and one that is recorded is another row's.
  */
-function isSettled({ plan, facts }: Sought, device: Row | undefined, call: Call) {
+function isSettled({ plan, facts }: Sought, device: Row | undefined, call: Pick<Call, 'isAnothersSocket'>) {
   const { port } = plan;
   if (!port) return 'anothers';
   if (port.mode === 'client') {

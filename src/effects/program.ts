@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { AddressPlan } from '../machines/protocol.ts';
 
 /** Where distributions install CNI plugins. */
-const usualDirectories = [
+export const usualDirectories: readonly string[] = [
   '/opt/cni/bin', // upstream: kubeadm, containerd, most clouds
   '/usr/lib/cni', // Debian, Ubuntu, Arch, SUSE
   '/usr/libexec/cni', // Fedora, RHEL, Alpine, CRI-O

@@ -15,7 +15,8 @@ import { seenOf, vswitchdOf } from './vswitchd.ts';
 
 export interface Readiness {
   readonly ovsdb: string;
-  readonly dataDir: string;
+  /** Absent: it is not looked at. */
+  readonly dataDir?: string;
   readonly address?: AddressPlan;
   /** Directories of the configuration that the switch searches on its way to sockets of applications. */
   readonly searched: readonly string[];
@@ -28,7 +29,10 @@ export async function readiness(asked: Readiness, call: Call, deadlines: Deadlin
     switchTroubles(asked, call, deadlines),
     address ? (await import('./ipam.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
   ]);
-  const ofDisk = roomTroubles(dataDir).map(({ message }) => ({ code: code.notAvailable, message }));
+  const ofDisk = (dataDir === undefined ? [] : roomTroubles(dataDir)).map(({ message }) => ({
+    code: code.notAvailable,
+    message,
+  }));
   return [...ofSwitch, ...ofDisk, ...ofAddresses];
 }
 

@@ -1,8 +1,8 @@
 /**
  * The process of the switch, as its pid file and /proc tell. Where it has a pid namespace of its own, or none of its files is seen
- * from here, nothing can be said: that is no proof that it is not there. All of these are root's own paths.
+ * from here, nothing can be said: that is no proof that it is not there.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Vswitchd {
@@ -18,7 +18,7 @@ const pidFiles = ['ovs-vswitchd.pid', 'ovs-vswitchd-dpdk.pid'];
 export function vswitchdOf(rundir: string): Vswitchd | undefined {
   for (const file of pidFiles) {
     try {
-      const pid = Number(readFileSync(join(rundir, file), 'utf8'));
+      const pid = Number(textOf(join(rundir, file)));
       // "pid (name) state …": a name may hold anything, this one does not.
       const [, name, state = ''] = /\((.*)\) (.)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
       if (name?.startsWith('ovs-vswitchd') && !'ZX'.includes(state)) return { pid, isStopped: 'Tt'.includes(state) };
@@ -27,6 +27,16 @@ export function vswitchdOf(rundir: string): Vswitchd | undefined {
     }
   }
   return undefined;
+}
+
+/** The run directory of a switch that is not root is that user's, and a FIFO there would never be read to its end. */
+function textOf(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return fstatSync(fd).isFile() ? readFileSync(fd, 'utf8') : '';
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** O_ACCMODE | O_APPEND, and what of them a log is opened with (open(2); the flags are octal in proc_pid_fdinfo(5)). */

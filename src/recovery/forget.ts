@@ -1,23 +1,26 @@
 /**
  * Dropping a debt by hand.
  */
-import { join } from 'node:path';
-import { journalSuffix, keyText } from '../attachment.ts';
+import { keyText } from '../attachment.ts';
 import { now } from '../deadlines.ts';
 import { fold, openJournal, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Plan } from '../machines/protocol.ts';
 
-/** Drops what is owed of an attachment. @returns what it leaves, in words. @throws Error if it is not owed */
-export async function forget(
-  disk: Disk,
-  dataDir: string,
-  key: string,
-  clock: () => Date,
-  dryRun: boolean,
-): Promise<string[]> {
-  const journal = openJournal(disk, join(dataDir, `${key}${journalSuffix}`), { create: false, clock });
-  if (!journal) throw new Error(`there is no journal of "${key}" in ${dataDir}`);
+interface Forgetting {
+  readonly disk: Disk;
+  readonly clock: () => Date;
+  readonly dryRun: boolean;
+}
+
+/**
+ * Drops what is owed of an attachment.
+ * @param path of its journal @param key its name in messages
+ * @returns what it leaves, in words. @throws Error if it is not owed
+ */
+export async function forget(path: string, key: string, { disk, clock, dryRun }: Forgetting): Promise<string[]> {
+  const journal = openJournal(disk, path, { create: false, clock });
+  if (!journal) throw new Error(`there is no journal of "${key}" any more`);
   try {
     if ((await journal.lock(now(), !dryRun)) !== 'held') throw new Error(`another process works on "${key}"`);
     const past = journal.damaged ? undefined : fold(journal.records);

@@ -2,28 +2,10 @@
  * What a journal under its lock, and the node it speaks of, say of an attachment. Decides nothing, changes nothing.
  */
 import { type AttachmentKey, keyOfJournalName } from '../attachment.ts';
-import { type Begin, type Entry, fold, type Past, planOfHeader } from '../drive.ts';
+import { type Begin, type Entry, fold, isOfAnotherVersion, type Past, planOfHeader } from '../drive.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Call, Request } from '../machines/protocol.ts';
-
-/**
- * interrupted: its ADD is dead. going: a removal was begun. rebooted: of another boot, no sandbox lives on. abandoned: its namespace is
- * gone. lost: at rest, and the switch has not its port any more. unjudged: at rest, and its namespace cannot be judged from here.
- * stale: the runtime does not know it (GC). orphan: a port of ours without a journal. unreadable: its journal could not be opened.
- */
-export type Found =
-  | 'interrupted'
-  | 'going'
-  | 'rebooted'
-  | 'abandoned'
-  | 'lost'
-  | 'unjudged'
-  | 'attached'
-  | 'stale'
-  | 'empty'
-  | 'damaged'
-  | 'unreadable'
-  | 'orphan';
+import type { Found } from './words.ts';
 
 /** What judging needs of a node. */
 export interface Witness {
@@ -51,8 +33,8 @@ export async function judge(journal: Journal<Entry>, witness: Witness, call: Cal
   if (journal.damaged) return { found: isAbandoned(header, witness) ? 'abandoned' : 'damaged' };
   if (!header) return { found: 'empty' };
   const past = fold(journal.records);
-  // Of another version: an upgrade must not take a living pod's network.
-  if (!past) return { found: 'damaged' };
+  // An upgrade must not take a living pod's network.
+  if (!past) return { found: isOfAnotherVersion(journal.records) ? 'newer' : 'damaged' };
   if (past.state === 'going') return { found: 'going' };
   if (past.state === 'adding') {
     const isHeld = isCopy(past.header, journal) && !isAbandoned(header, witness);

@@ -7,10 +7,11 @@ import { now, sleep } from '../deadlines.ts';
 import { type Entry, openJournal, type Past, peekJournal, planOfHeader, recorded } from '../drive.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import { isNothingNew, nextTry } from './due.ts';
-import { type Found, type Judgement, judge, keyOf } from './judge.ts';
+import { type Judgement, judge, keyOf } from './judge.ts';
 import type { Recovered, Task } from './options.ts';
 import { type Removed, takeAway } from './removal.ts';
 import { putBack } from './restore.ts';
+import type { Found } from './words.ts';
 
 /** Why a journal is opened, and so what may be done with it. */
 export type Purpose =
@@ -78,9 +79,12 @@ export async function recoverOne(
   return await recoverOne(name, task, purpose, looks + 1);
 }
 
-function held(name: string, { disk, dataDir }: Task): Recovered {
-  const isGoing = peekJournal(disk, join(dataDir, name))?.going === true;
-  return { key: labelOf(name), found: isGoing ? 'going' : 'interrupted', result: 'held', owed: [] };
+/** That a removal was begun is seen without the lock; all else is the holder's. */
+function held(name: string, { disk, dataDir, holderOf }: Task): Recovered {
+  const path = join(dataDir, name);
+  const isGoing = peekJournal(disk, path)?.going === true;
+  const holder = holderOf?.(path);
+  return { key: labelOf(name), found: isGoing ? 'going' : 'held', result: 'held', owed: [], ...(holder && { holder }) };
 }
 
 const unjudged = { note: 'its network namespace cannot be judged from here: DEL will remove it' };
@@ -116,7 +120,7 @@ async function treat(
 function kept({ strangeMode }: Journal<Entry>, name: string, { found, isUnasked }: Judgement): Recovered {
   const odd = strangeMode && { note: `the mode ${strangeMode} of its journal is none of ours, and means nothing` };
   const note = found === 'unjudged' ? unjudged : isUnasked ? unasked : odd;
-  return { key: labelOf(name), found, result: 'kept', owed: [], ...note };
+  return { key: labelOf(name), found, result: isUnasked ? 'not looked at' : 'kept', owed: [], ...note };
 }
 
 const callOf = (journal: Journal<Entry>, { instance, dataDir, removeMs }: Task) => ({

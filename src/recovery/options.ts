@@ -5,11 +5,18 @@ import type { AttachmentKey, Trouble } from '../attachment.ts';
 import type { Past } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Call, Database, IdleBridges, KnownPort, Plan, Request } from '../machines/protocol.ts';
-import type { Found, Witness } from './judge.ts';
+import type { Witness } from './judge.ts';
 import type { RemovalHost } from './removal.ts';
+import type { Fate, Found } from './words.ts';
 
-/** `held`: another process has its lock. */
-type Fate = 'removed' | 'restored' | 'owed' | 'kept' | 'held';
+/** A process that has an attachment's lock. */
+export interface Holder {
+  readonly pid: number;
+  /** Its command line. */
+  readonly command: string;
+  /** When it was started, ISO 8601. */
+  readonly since: string;
+}
 
 export interface Recovered {
   readonly key: string;
@@ -17,6 +24,8 @@ export interface Recovered {
   /** Of a dry run: what would be. */
   readonly result: Fate;
   readonly owed: readonly { readonly step: string; readonly message: string }[];
+  /** Of what is held, where the caller wants to know it and the process can be seen. */
+  readonly holder?: Holder;
   /** What a person has to know of it. */
   readonly note?: string;
 }
@@ -52,10 +61,19 @@ export interface RecoverOptions {
   readonly progress: (one: Recovered) => void;
   /** Told of ports on the switch that belong to other data directories: they are left alone. */
   readonly others?: (port: KnownPort) => void;
+  /** Told of switches that could not be asked for ports without a journal. Those are no attachments. */
+  readonly unreachable?: (one: UnreachableSwitch) => void;
+  /** Which process has the lock of a journal. @returns undefined where no such process can be seen */
+  readonly holderOf?: (path: string) => Holder | undefined;
   /** Nothing is changed. */
   readonly dryRun?: boolean;
   /** How long what is away is asked again and again, once all else is done. Absent: it is asked once again. */
   readonly patienceMs?: number;
+}
+
+export interface UnreachableSwitch {
+  readonly ovsdb: string;
+  readonly message: string;
 }
 
 /** Of one data directory. */

@@ -13,19 +13,17 @@ import type { Recovered, Task } from './options.ts';
 
 export interface SwitchPorts {
   readonly ovsdb: string;
-  readonly ports: readonly KnownPort[];
-  /** One that cannot be asked owes an answer: there may be ports. */
-  readonly unreachable?: Recovered;
+  /** Absent: it cannot be asked, which the task is told. */
+  readonly ports?: readonly KnownPort[];
 }
 
-export async function portsOf({ host, removeMs }: Task, database: Database): Promise<SwitchPorts> {
+export async function portsOf({ host, removeMs, unreachable }: Task, database: Database): Promise<SwitchPorts> {
   const { ovsdb } = database;
   try {
     return { ovsdb, ports: await host.listPorts(database, within(now() + removeMs, defaultDeadlines.switchMs)) };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const owed = [{ step: 'port', message: `ports without a journal could not be looked for: ${message}` }];
-    return { ovsdb, ports: [], unreachable: { key: ovsdb, found: 'orphan', result: 'owed', owed } };
+    unreachable?.({ ovsdb, message: error instanceof Error ? error.message : String(error) });
+    return { ovsdb };
   } finally {
     host.close();
   }

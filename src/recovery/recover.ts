@@ -33,8 +33,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   await treat(names, { kind: 'recovery', putBack: 'later' });
   const seen = new Set<string>();
   const ids = new Set([task.instance, ...instancesOfJournals(disk, dataDir)].filter((id) => id !== ''));
-  for (const { ovsdb, ports, unreachable } of switches) {
-    report.add(ovsdb, unreachable);
+  for (const { ovsdb, ports = [] } of switches) {
     for (const port of ports) {
       const about = `${port.name} ${port.instance}`;
       // A database that moved is seen at both of its places.
@@ -48,8 +47,8 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
     if (owed.length > 0) await treat(owed, { kind: 'recovery', putBack: 'now' });
     return report.owedOf(names).length === 0;
   });
-  for (const { ovsdb, unreachable } of switches) {
-    if (!unreachable) for (const name of await idleBridges(task, ovsdb, ids)) report.add(name, emptied(name));
+  for (const { ovsdb, ports } of switches) {
+    if (ports) for (const name of await idleBridges(task, ovsdb, ids)) report.add(name, emptied(name));
   }
   return report.end();
 }

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { journalName } from '../../src/attachment.ts';
-import type { Entry } from '../../src/drive.ts';
+import type { Begin, Entry } from '../../src/drive.ts';
 import { bunChild } from '../support/child.ts';
 import { adding, attached, begin, cliScene, owing } from '../support/cli-scene.ts';
 import { keyOf } from '../support/effect-parts.ts';
@@ -25,23 +25,102 @@ async function everything() {
   return s;
 }
 
-const states = ['attached', 'adding', 'owed', 'empty', 'unreadable'];
+const states = ['attached', 'adding', 'owed', 'empty', 'newer'];
 
 describe('list', () => {
-  it('is a table of every attachment with its state, bridge, port, addresses and what is owed and why', async () => {
-    const { exitCode, out, err } = await (await everything()).run('list');
-    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
-    const at = '2025-01-17T12:00:00.000Z';
+  it('is a table of every attachment with its state, pod, bridge, port, addresses and what is owed and why', async () => {
+    const s = await everything();
+    s.now = new Date(s.now.getTime() + 200_000);
+    const { out, err } = await s.run('list');
+    expect(err).toBe('');
+    const [pod, port] = ['blue/app', 'br0'];
     expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
-      ['NETWORK', 'CONTAINER', 'IFNAME', 'STATE', 'BRIDGE', 'PORT', 'ADDRESSES', 'SINCE'],
-      ['net', 'aaaa00000000f', 'net1', 'attached', 'br0', 'aaaa00000000-net1', '10.0.0.5/24', at],
-      ['net', 'bbbb', 'net1', 'adding', 'br0', 'bbbb-net1', '10.0.0.5/24', at],
-      ['net', 'cccc', 'net1', 'owed', 'br0', 'cccc-net1', '10.0.0.5/24', at],
+      ['NETWORK', 'CONTAINER', 'IFNAME', 'STATE', 'LIVE', 'AGE', 'POD', 'BRIDGE', 'PORT', 'ADDRESSES'],
+      ['net', 'aaaa00000000f', 'net1', 'attached', 'yes', '3m', pod, port, 'aaaa00000000-net1', '10.0.0.5/24'],
+      ['net', 'bbbb', 'net1', 'adding', 'yes', '3m', pod, port, 'bbbb-net1', '10.0.0.5/24'],
+      ['net', 'cccc', 'net1', 'owed', 'yes', '3m', pod, port, 'cccc-net1', '10.0.0.5/24'],
       ['', 'owed: address: the pool is away'],
-      ['net', 'dddd', 'net1', 'empty'],
-      ['net', 'eeee', 'net1', 'unreadable', 'br0', 'eeee-net1', at],
+      ['net', 'dddd', 'net1', 'empty', '-', '-'],
+      ['net', 'eeee', 'net1', 'newer', 'yes', '3m', pod, port, 'eeee-net1'],
+      ['', expect.stringContaining('another format')],
       [''],
     ]);
+  });
+
+  it('13.13 is exit code 3 when something is owed or going, and 0 when nothing is', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
+    await s.journal(keyOf('bbbb'), adding(keyOf('bbbb')));
+    expect((await s.run('list')).exitCode).toBe(0);
+    const path = await s.journal(keyOf('cccc'), owing(keyOf('cccc')), true);
+    for (const words of [['list'], ['list', '--json'], ['list', '--no-live']])
+      expect((await s.run(...words)).exitCode).toBe(3);
+    const holder = bunChild(holderProgram, [path, '0']);
+    await holder.line();
+    // Nothing says that its holder ends.
+    expect(await s.run('list')).toMatchObject({ exitCode: 3, out: expect.stringContaining('removing') });
+    await holder.kill();
+  });
+
+  it.each([
+    [5, '5s'],
+    [119, '119s'],
+    [180, '3m'],
+    [7_200, '2h'],
+    [4 * 86_400 + 5, '4d'],
+    [-5, '0s'],
+  ])('13.14 tells the age of an attachment of %i s as kubectl does, and its pod: %s', async (seconds, age) => {
+    const s = await cliScene();
+    await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
+    s.now = new Date(s.now.getTime() + seconds * 1000);
+    expect((await s.run('list')).out).toMatch(new RegExp(` ${age} +blue/app `));
+    expect((await s.run('show', 'aaaa')).out.split('\n')[0]).toBe(`net:aaaa:net1  attached  pod blue/app  age ${age}`);
+    expect(JSON.parse((await s.run('list', '--json')).out).attachments).toMatchObject([{ pod: 'blue/app' }]);
+    expect(JSON.parse((await s.run('show', 'aaaa', '--json')).out)).toMatchObject({ pod: 'blue/app' });
+  });
+
+  it('13.14 asks each switch once which ports it has: yes, no, or unknown with the reason', async () => {
+    const s = await cliScene();
+    for (const id of ['aaaa', 'bbbb']) await s.journal(keyOf(id), attached(keyOf(id)));
+    const [first, ...rest] = attached(keyOf('cccc')) as [Begin, ...Entry[]];
+    await s.journal(keyOf('cccc'), [{ ...first, plan: { ...first.plan, ovsdb: 'unix:/other.sock' } }, ...rest]);
+    await s.journal(keyOf('dddd'), []);
+    s.isThere = (ovsdb, { key }) => ovsdb === 'unix:/other.sock' || key.containerId === 'aaaa';
+    const lives = async () =>
+      JSON.parse((await s.run('list', '--json')).out).attachments.map(({ live }: { live?: string }) => live);
+    expect(await lives()).toEqual(['yes', 'no', 'yes', undefined]);
+    expect(s.looks).toBe(2);
+    s.away = new Error('nobody listens');
+    expect(await lives()).toEqual(['unknown', 'unknown', 'unknown', undefined]);
+    const { exitCode, out } = await s.run('list');
+    expect(exitCode).toBe(0);
+    expect(out).toContain(
+      'the switch at unix:/other.sock could not be asked whether its ports are there: nobody listens\n',
+    );
+    const { unreachable } = JSON.parse((await s.run('list', '--json')).out);
+    expect(unreachable).toContainEqual({ ovsdb: 'unix:/run/db.sock', message: 'nobody listens' });
+  });
+
+  it('13.14 with --no-live asks no switch, and has no such column', async () => {
+    const s = await everything();
+    const { exitCode, out } = await s.run('list', '--no-live');
+    expect({ exitCode, names: out.includes('aaaa00000000f') }).toEqual({ exitCode: 3, names: true });
+    expect({ looks: s.looks, isThere: out.includes('LIVE') }).toEqual({ looks: 0, isThere: false });
+    expect((await s.run('list', '--no-live', '--json')).out).not.toContain('"live"');
+  });
+
+  it('13.14 fits a terminal: what can be done without is left out first, the rest is cut', async () => {
+    const s = await everything();
+    const wide = { network: 'a-network-with-a-long-name', containerId: 'ffff', ifName: 'net1' };
+    await s.journal(wide, attached(wide));
+    for (const columns of [80, 100, 120]) {
+      s.columns = columns;
+      const lines = (await s.run('list')).out.split('\n').filter((line) => !line.startsWith('    '));
+      expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(columns);
+      expect(lines.join('\n')).toContain('aaaa00000000f');
+    }
+    s.columns = undefined;
+    expect((await s.run('list')).out).toContain('a-network-with-a-long-name');
   });
 
   it('has its columns one below the other', async () => {
@@ -67,7 +146,9 @@ describe('list', () => {
       network: 'net',
       containerId: 'aaaa00000000ffff',
       ifName: 'net1',
+      pod: 'blue/app',
       state: 'attached',
+      live: 'yes',
       since: '2025-01-17T12:00:00.000Z',
       bridge: 'br0',
       port: 'aaaa00000000-net1',
@@ -95,7 +176,7 @@ describe('list', () => {
     expect((await s.run('list')).out).toContain(`tried 3 times, last ${minute(first + 2 * again.length)}`);
   });
 
-  it('has colours on a terminal only, each around the state and nothing else', async () => {
+  it('has colours on a terminal only, each around the state or LIVE and nothing else', async () => {
     const s = await everything();
     const named = { network: 'attached', containerId: 'owed', ifName: 'adding' };
     await s.journal(named, attached(named));
@@ -104,7 +185,7 @@ describe('list', () => {
     const coloured = (await s.runInteractive('list')).out;
     expect(stripVTControlCharacters(coloured)).toBe(plain);
     const painted = [...coloured.replaceAll(colour, '<').matchAll(/<\d+m([a-z]+)<0m/g)].map(([, text]) => text);
-    expect(painted.sort()).toEqual([...states, 'attached'].sort());
+    expect(painted.sort()).toEqual([...states, 'attached', ...Array(5).fill('yes')].sort());
     expect(coloured).toMatch(/^attached /m);
   });
 
@@ -116,6 +197,7 @@ describe('list', () => {
     const { out } = await s.run('list');
     expect(out).toContain('removing');
     expect(out).toContain(`held by process ${holder.process.pid} (`);
+    expect(out).toMatch(/\) since 20\d\d-\S+Z$/m);
     const { attachments } = JSON.parse((await s.run('list', '--json')).out);
     expect(attachments).toMatchObject([{ state: 'removing', owed: [], holder: { pid: holder.process.pid } }]);
     // A data directory may be named from here, too.
@@ -140,8 +222,7 @@ describe('list', () => {
     const odd = { kind: 'begin', format: 99, what: 'else' } as unknown as Entry;
     await s.journal(keyOf('9999'), [odd]);
     await s.journal(keyOf('8888'), [{ ...odd, plan: { key: 7 } } as unknown as Entry]);
-    const { exitCode, out } = await s.run('list');
-    expect(exitCode).toBe(0);
+    const { out } = await s.run('list');
     for (const id of ['8888', '9999', 'aaaa', 'ffff']) expect(out).toContain(id);
   });
 
@@ -159,7 +240,7 @@ describe('show', () => {
     expect(exitCode).toBe(0);
     const at = '2025-01-17T12:00:00.000Z';
     const lines = out.split('\n');
-    expect(lines[0]).toBe('net:cccc:net1  owed');
+    expect(lines[0]).toBe('net:cccc:net1  owed  pod blue/app  age 0s');
     expect(lines[1]).toBe(`  ${at}  begin   bridge br0, port cccc-net1 (client), netns /run/netns/a`);
     expect(lines[2]).toBe(`  ${at}  intent  address     `);
     expect(lines[3]).toMatch(/ {2}ensure {2}address +1.5 ms {2}ok$/);
@@ -196,6 +277,16 @@ describe('show', () => {
     expect((await s.run('show', 'aaaa', 'net')).exitCode).toBe(1);
   });
 
+  it('13.14 of the beginning of several containers names them, and shows none; a whole id is no beginning', async () => {
+    const s = await everything();
+    await s.journal(keyOf('bbbb22'), attached(keyOf('bbbb22')));
+    await s.journal(keyOf('bbbb33'), attached(keyOf('bbbb33')));
+    const { exitCode, out, err } = await s.run('show', 'bbb');
+    expect({ exitCode, out }).toEqual({ exitCode: 1, out: '' });
+    for (const key of ['net:bbbb:net1', 'net:bbbb22:net1', 'net:bbbb33:net1']) expect(err).toContain(key);
+    expect((await s.run('show', 'bbbb')).out).toContain('net:bbbb:net1  adding');
+  });
+
   it('of what there is not is exit code 1, naming it and where it was looked for', async () => {
     const s = await everything();
     const { exitCode, out, err } = await s.run('show', 'ffff', 'net1');
@@ -229,7 +320,10 @@ describe('show', () => {
     await s.journal(keyOf('9999'), [{ kind: 'begin', format: 99 } as unknown as Entry]);
     for (const id of ['eeee', '9999']) {
       const { exitCode, out } = await s.run('show', id);
-      expect({ exitCode, head: out.split('\n')[0] }).toEqual({ exitCode: 0, head: `net:${id}:net1  unreadable` });
+      expect({ exitCode, head: out.split('  ').slice(0, 2) }).toEqual({
+        exitCode: 0,
+        head: [`net:${id}:net1`, 'newer'],
+      });
     }
   });
 });

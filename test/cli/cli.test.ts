@@ -1,9 +1,12 @@
 /** Words, exit codes, recover. What list and show print: attachments.test.ts. */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { AttachmentKey as Key } from '../../src/attachment.ts';
+import { healthWords, liveWords, stateWords } from '../../src/cli/words.ts';
 import type { Entry } from '../../src/drive.ts';
 import type { Outcome } from '../../src/machines/protocol.ts';
+import { fateWords, foundWords } from '../../src/recovery/words.ts';
 import { bunChild } from '../support/child.ts';
 import { adding, attached, begin, cliScene, owing } from '../support/cli-scene.ts';
 import { keyOf } from '../support/effect-parts.ts';
@@ -55,6 +58,21 @@ describe('the words of a command', () => {
   });
 });
 
+describe('13.15 every word', () => {
+  const documents = readFileSync(new URL('../../docs/recovery.md', import.meta.url), 'utf8');
+  it.each([
+    ['recover', { ...foundWords, ...fateWords }],
+    ['list', { ...stateWords, ...liveWords }],
+    ['status', healthWords],
+  ])('of %s is explained by its --help and in docs/recovery.md', async (command, words) => {
+    const { out } = await (await cliScene()).run(command, '--help');
+    for (const [word, meaning] of Object.entries(words)) {
+      expect(out.split('\n').map((line) => line.replace(/ {2,}/g, '  '))).toContain(`  ${word}  ${meaning}`);
+      expect(documents).toContain(`\`${word}\``);
+    }
+  });
+});
+
 describe('a data directory', () => {
   it('that is not there has no attachments, and nothing to recover', async () => {
     const s = await cliScene();
@@ -88,14 +106,39 @@ describe('recover --forget', () => {
     expect(await done?.()).toMatchObject({ exitCode: 0, out: expect.stringContaining('an address of IPAM plugin') });
     expect(existsSync(path)).toBe(false);
   });
+
+  it('13.14 takes a short id as show does; one that may be several names them, and nothing is dropped', async () => {
+    const s = await cliScene();
+    const [one, other] = [keyOf('aaaa11112222'), keyOf('aaaa33334444')];
+    const paths = [await s.journal(one, owing(one), true), await s.journal(other, owing(other), true)];
+    const both = await s.run('recover', '--forget', 'aaaa');
+    expect(both).toMatchObject({ exitCode: 1, out: '', err: expect.stringContaining('net:aaaa33334444:net1') });
+    expect((await s.run('recover', '--forget', '')).exitCode).toBe(1);
+    expect(paths.map(existsSync)).toEqual([true, true]);
+    const { exitCode, out } = await s.run('recover', '--forget', 'aaaa1');
+    expect({ exitCode, out }).toEqual({ exitCode: 0, out: expect.stringMatching(/^net:aaaa11112222:net1: forgotten/) });
+    expect(paths.map(existsSync)).toEqual([false, true]);
+  });
+
+  it('13.14 of a container with two interfaces takes the whole key', async () => {
+    const s = await cliScene();
+    for (const ifName of ['net1', 'net2']) await s.journal(keyOf('aaaa', ifName), owing(keyOf('aaaa', ifName)), true);
+    const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: expect.stringContaining('net:aaaa:net1, net:aaaa:net2') });
+    expect((await s.run('recover', '--forget', 'net:aaaa:net2')).exitCode).toBe(0);
+    expect(JSON.parse((await s.run('list', '--json')).out).attachments).toMatchObject([{ ifName: 'net1' }]);
+  });
 });
 
 describe('recover', () => {
-  const heads = 'REMOVED  RESTORED  OWED  KEPT  HELD';
+  const heads = 'REMOVED  RESTORED  OWED  KEPT  HELD  NOT LOOKED AT';
 
   it('with nothing to do says so: exit code 0', async () => {
     const { exitCode, out } = await (await cliScene()).run('recover');
-    expect({ exitCode, out }).toEqual({ exitCode: 0, out: `${heads}\n      0         0     0     0     0\n` });
+    expect({ exitCode, out }).toEqual({
+      exitCode: 0,
+      out: `${heads}\n      0         0     0     0     0              0\n`,
+    });
   });
 
   it('rolls an interrupted ADD back, finishes a removal, and leaves what is attached alone', async () => {
@@ -110,7 +153,7 @@ describe('recover', () => {
       'net:bbbb:net1: attached, kept',
       'net:cccc:net1: going, removed',
       heads,
-      '      2         0     0     1     0',
+      '      2         0     0     1     0              0',
       '',
     ]);
     expect(readdirSync(s.dataDir).sort()).toEqual(['instance', 'net:bbbb:net1.journal']);
@@ -126,7 +169,7 @@ describe('recover', () => {
     const { exitCode, out } = await s.run('recover');
     expect(exitCode).toBe(3);
     expect(out).toContain('net:aaaa:net1: interrupted, owed; port: the switch is away\n');
-    expect(out).toContain(`${heads}\n      0         0     1     0     0\n`);
+    expect(out).toContain(`${heads}\n      0         0     1     0     0 `);
     expect(existsSync(path)).toBe(true);
     s.answer = () => ({ kind: 'ok' });
     expect((await s.run('recover')).exitCode).toBe(0);
@@ -140,9 +183,16 @@ describe('recover', () => {
     expect(await holder.line()).toBe('held');
     const { exitCode, out } = await s.run('recover');
     expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
-    expect(out).toContain('      0         0     0     0     1\n');
+    expect(out).toContain('      0         0     0     0     1 ');
+    // 13.15: nothing was judged, and what holds it is named with its start.
+    const line = out.split('\n')[0] ?? '';
+    expect(line).toMatch(/^net:aaaa:net1: held by process \d+ \(.*lock-holder.*\) since 20\d\d-\S+Z$/);
+    const { attachments } = JSON.parse((await s.run('recover', '--json')).out);
+    expect(attachments).toMatchObject([
+      { found: 'held', result: 'held', holder: { pid: holder.process.pid, since: expect.stringContaining('T') } },
+    ]);
     await holder.kill();
-    expect((await s.run('recover')).out).toContain('      1         0     0     0     0\n');
+    expect((await s.run('recover')).out).toContain('      1         0     0     0     0 ');
   });
 
   it('with --json prints one document and no progress', async () => {
@@ -163,12 +213,14 @@ describe('recover', () => {
         },
       ],
       others: [],
+      unreachable: [],
       dryRun: false,
       removed: 1,
       restored: 0,
       owed: 1,
       kept: 0,
       held: 0,
+      notLookedAt: 0,
     });
   });
 
@@ -177,7 +229,7 @@ describe('recover', () => {
     const path = await s.journal(keyOf('aaaa'), [{ ...begin(keyOf('aaaa')), machine: 99 }, { kind: 'attached' }]);
     const { exitCode, out } = await s.run('recover');
     expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
-    expect(out).toContain('      0         0     0     1     0\n');
+    expect(out).toContain('      0         0     0     1     0 ');
     expect(existsSync(path)).toBe(true);
   });
 
@@ -186,6 +238,59 @@ describe('recover', () => {
     await s.journal(keyOf('0000'), [{ kind: 'begin', format: 99, plan: { key: 7 } } as unknown as Entry]);
     await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
     expect((await s.run('recover')).out).toContain('net:aaaa:net1: interrupted, removed');
+  });
+
+  it.each([
+    ['going', (key: Key) => owing(key), true],
+    ['interrupted', (key: Key) => adding(key), false],
+  ] as const)(
+    '13.13 --dry-run with something %s says what would be removed, and is exit code 3',
+    async (found, entries, going) => {
+      const s = await cliScene();
+      const key = keyOf('aaaa');
+      const path = await s.journal(key, entries(key), going);
+      const { exitCode, out } = await s.run('recover', '--dry-run');
+      expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 3, asked: [] });
+      expect(out).toContain(`net:aaaa:net1: ${found}, would be removed\n`);
+      expect(out).toContain('a dry run: nothing was changed');
+      expect((await s.run('recover', '--dry-run', '--json')).exitCode).toBe(3);
+      expect(existsSync(path)).toBe(true);
+      await s.run('recover');
+      expect(await s.run('recover', '--dry-run')).toMatchObject({ exitCode: 0 });
+    },
+  );
+
+  it('13.14 counts a switch that cannot be asked as no attachment, and says it apart: exit code 3', async () => {
+    const s = await cliScene();
+    s.away = new Error('nobody listens');
+    const { exitCode, out } = await s.run('recover');
+    expect(exitCode).toBe(3);
+    expect(out).toMatch(/^the switch at unix:\S+ could not be asked for ports without a journal: nobody listens\n/);
+    expect(out).toContain(`${heads}\n      0         0     0     0     0              0\n`);
+    const document = JSON.parse((await s.run('recover', '--json')).out);
+    expect(document).toMatchObject({ attachments: [], owed: 0, unreachable: [{ message: 'nobody listens' }] });
+  });
+
+  it('13.15 says "not looked at" where the switch could not be asked, and never "kept"', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
+    s.away = new Error('nobody listens');
+    const { out } = await s.run('recover');
+    expect(out).toContain('net:aaaa:net1: attached, not looked at; the switch could not be asked');
+    expect(out).toContain('      0         0     0     0     0              1\n');
+    expect(JSON.parse((await s.run('recover', '--json')).out)).toMatchObject({ kept: 0, notLookedAt: 1 });
+  });
+
+  it('13.15 tells a journal of another format from one that is corrupt', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('aaaa'), [{ ...begin(keyOf('aaaa')), machine: 99 }, { kind: 'attached' }]);
+    const path = await s.journal(keyOf('bbbb'), attached(keyOf('bbbb')));
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"intent"', '"rotten"'));
+    const { out } = await s.run('recover');
+    expect(out).toContain('net:aaaa:net1: newer, kept');
+    expect(out).toContain('net:bbbb:net1: damaged, kept');
+    const { attachments } = JSON.parse((await s.run('list', '--json')).out);
+    expect(attachments).toMatchObject([{ state: 'newer' }, { state: 'damaged' }]);
   });
 
   it('twice is the same as once', async () => {

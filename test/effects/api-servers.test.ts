@@ -6,7 +6,7 @@ import { createHost } from '../../src/effects/host.ts';
 import type { AnnotationPlan, Facts, Plan, Verb } from '../../src/machines/protocol.ts';
 import { patches } from '../support/annotation-scene.ts';
 import { type Account, namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
-import { call, keyOf, troubleOf } from '../support/effect-parts.ts';
+import { call, keyOf, soon, troubleOf } from '../support/effect-parts.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -116,6 +116,39 @@ describe.each(moves)('a journal whose kubeconfig %s', (_, move, said) => {
     expect(message).toMatch(said);
     expect(message).toContain(`"${nowhere}" cannot be read`);
     expect(troubleOf(await one.remove(one.hostOf())).message).toMatch(said);
+  });
+});
+
+describe('the rights of an account', () => {
+  const all = ['get pods', 'patch pods/status'];
+  it.each([
+    ['plugin', []],
+    ['reader', ['patch pods/status']],
+    ['writer', ['get pods']],
+    ['nobody', all],
+  ] as const)(
+    '13.12 are asked of the API server itself: %s lacks %j, and nothing is written',
+    async (account, lacking) => {
+      const { server, hostOf, kubeconfigOf } = await made();
+      const before = await server.annotations('app');
+      for (const where of [undefined, namespace])
+        expect(await hostOf().missingRights(kubeconfigOf(account), where, soon())).toEqual(lacking);
+      expect(await server.annotations('app')).toEqual(before);
+      expect(server.requests.some(({ method, path }) => method === 'POST' && path.includes('selfsubjectaccess'))).toBe(
+        true,
+      );
+    },
+  );
+
+  it('13.12 cannot be told with credentials that expired, of a server that is away, or by a proxy', async () => {
+    const { server, hostOf, kubeconfigOf } = await made();
+    const ask = (kubeconfig: string) => hostOf().missingRights(kubeconfig, namespace, soon());
+    const expired = writeKubeconfig(temporaryDirectory(), server, { token: 'expired' });
+    await expect(ask(expired)).rejects.toThrow(/401/);
+    server.inject({ kind: 'answer', code: 200, body: '<html>' });
+    await expect(ask(kubeconfigOf('plugin'))).rejects.toThrow(/answered 200 to a question/);
+    await server.stopServer();
+    await expect(ask(kubeconfigOf('plugin'))).rejects.toThrow(/cannot be reached/);
   });
 });
 

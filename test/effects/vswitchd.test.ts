@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -43,6 +44,12 @@ describe('the process of the switch', () => {
     await child;
     expect(vswitchdOf(rundir)).toBeUndefined();
     expect(seenOf(rundir)).toContain('is it running?');
+  });
+
+  it('13.2 kind 6: is not waited for where the switch’s user has put a FIFO at the name of its pid file', () => {
+    const rundir = temporaryDirectory();
+    execFileSync('mkfifo', [join(rundir, 'ovs-vswitchd.pid')]);
+    expect(vswitchdOf(rundir)).toBeUndefined();
   });
 
   it.each([

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import type { Entry } from '../../src/drive.ts';
-import { type Found, judge, keyOf, type Witness } from '../../src/recovery/judge.ts';
+import { judge, keyOf, type Witness } from '../../src/recovery/judge.ts';
+import type { Found } from '../../src/recovery/words.ts';
 import { bytesOf, chmod, rewrite } from '../support/damage.ts';
 import { FakeNode, instance, journalOf, keyOf as keyTextOf } from '../support/fake-node.ts';
 import { attachedNode, locked, one } from '../support/recovery-parts.ts';
@@ -121,8 +122,8 @@ describe('an attachment is judged', () => {
       },
     ],
     [
-      'damaged',
-      'another version wrote it',
+      'newer',
+      'another version wrote it (13.15)',
       async () => {
         const node = await begun();
         const journal = await locked(node);

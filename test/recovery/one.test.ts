@@ -50,7 +50,11 @@ describe('what recovery says of an attachment that it keeps', () => {
     const node = await attachedNode();
     const host = hostOf(node, { isPortLost: () => Promise.reject(new Error('no answer')) });
     const note = expect.stringContaining('switch could not be asked');
-    expect(await recovered(node, undefined, { host })).toMatchObject({ found: 'attached', result: 'kept', note });
+    expect(await recovered(node, undefined, { host })).toMatchObject({
+      found: 'attached',
+      result: 'not looked at',
+      note,
+    });
   });
 
   it('says that its namespace cannot be judged', async () => {
@@ -237,14 +241,21 @@ describe('a purpose', () => {
 });
 
 describe('a journal', () => {
-  it('that another process holds is held: as "interrupted", or as "going", which is a debt', async () => {
+  it('13.15 that another process holds is held, with what holds it; as "going", it is a debt', async () => {
+    const holder = { pid: 7, command: 'userspace', since: '2025-01-17T11:59:00.000Z' };
     for (const [make, found] of [
-      [attachedNode, 'interrupted'],
+      [attachedNode, 'held'],
       [owedNode, 'going'],
     ] as const) {
       const node = await make();
       const journal = await locked(node);
-      expect(await recovered(node)).toMatchObject({ found, result: 'held', owed: [] });
+      const asked: string[] = [];
+      const holderOf = (path: string) => {
+        asked.push(path);
+        return holder;
+      };
+      expect(await recovered(node, undefined, { holderOf })).toMatchObject({ found, result: 'held', owed: [], holder });
+      expect(asked).toEqual([journalOf(one)]);
       journal.close();
     }
   });

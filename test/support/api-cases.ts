@@ -252,6 +252,22 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
           'patch',
           'pods/status',
         );
+        const reviewed = async (who: string, where: string, subresource?: string) => {
+          const verb = subresource ? 'patch' : 'get';
+          const attributes = { verb, resource: 'pods', ...(subresource && { subresource }), namespace: where };
+          const body = {
+            apiVersion: 'authorization.k8s.io/v1',
+            kind: 'SelfSubjectAccessReview',
+            spec: { resourceAttributes: attributes },
+          };
+          const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+          return await call(api(), 'POST', path, { token: who, body, type: 'application/json' });
+        };
+        // An account may ask for its own rights, whatever it may do (13.12).
+        expect(await reviewed(token, 'blue')).toMatchObject({ status: 201, json: { status: { allowed: true } } });
+        expect(await reviewed(token, 'blue', 'status')).toMatchObject({ json: { status: { allowed: true } } });
+        expect(await reviewed(nobody, 'blue')).toMatchObject({ status: 201, json: { status: { allowed: false } } });
+        expect(await reviewed(token, '')).toMatchObject({ json: { status: { allowed: true } } });
         forbidden(await get(name, { token: writer }), 'writer', 'get', 'pods');
         forbidden(await get(name, { token: nobody }), 'nobody', 'get', 'pods');
         forbidden(await call(api(), 'GET', podPath(name)), 'system:anonymous', 'get', 'pods');

@@ -7,13 +7,11 @@ import { type Begin, type Entry, formatVersion, machineVersion, openJournal } fr
 import type { Host } from '../../src/effects/host.ts';
 import { realDisk } from '../../src/journal/disk.ts';
 import { ensureInstance } from '../../src/journal/store.ts';
-import type { Outcome, Request, Step } from '../../src/machines/protocol.ts';
+import type { Outcome, Plan, Request, Step } from '../../src/machines/protocol.ts';
 import { instance, planAt, soon } from './effect-parts.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 const noon = new Date('2025-01-17T12:00:00.000Z');
-const clock = (): Date => noon;
-
 export const begin = (key: AttachmentKey): Begin => ({
   kind: 'begin',
   format: formatVersion,
@@ -21,7 +19,10 @@ export const begin = (key: AttachmentKey): Begin => ({
   instance,
   boot: 'boot-1',
   netns: { path: '/run/netns/a', file: '4:1', directory: '21:1' },
-  plan: { ...planAt('unix:/run/db.sock', '/pods', { key }), address: { program: 'pool', path: ['/opt/cni/bin'] } },
+  plan: {
+    ...planAt('unix:/run/db.sock', '/pods', { key, port: { marks: { pod: 'blue/app' } } }),
+    address: { program: 'pool', path: ['/opt/cni/bin'] },
+  },
 });
 
 const made = (step: Step, outcome: Outcome = { kind: 'ok' }): Entry[] => [
@@ -73,6 +74,23 @@ export interface CliScene {
   readonly asked: string[];
   /** How the node answers a request; by default nothing fails. */
   answer: (request: Request) => Outcome;
+  /** What the clock says when a command is run. */
+  now: Date;
+  /** Which ports the switch at an address has; by default all. */
+  isThere: (ovsdb: string, plan: Plan) => boolean;
+  /** What asking a switch throws, if it is away. */
+  away: Error | undefined;
+  /** How often a switch was asked which ports are there. */
+  looks: number;
+  /** Of the runtime's networks, and of the kernel's counts of hugepages; neither is there by itself. */
+  readonly networkDir: string;
+  readonly hugepagesDir: string;
+  /** CNI_PATH, split. */
+  path: readonly string[];
+  /** What the API server of a kubeconfig says. */
+  rights: Host['missingRights'];
+  /** Of the terminal. */
+  columns: number | undefined;
 }
 
 interface Said {
@@ -98,11 +116,18 @@ export async function cliScene(): Promise<CliScene> {
     preflight: () => Promise.resolve([]),
     readNetns: () => undefined,
     judgeNetns: () => 'alive',
-    isPortLost: () => Promise.resolve(false),
+    isPortLost: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve(false)),
     databaseAt: () => undefined,
-    listPorts: () => Promise.resolve([]),
-    removeIdleBridges: () => Promise.resolve([]),
     roomTroubles: () => [],
+    removeIdleBridges: () => Promise.resolve([]),
+    listPorts: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve([])),
+    missingRights: (...asked) => scene.rights(...asked),
+    portsThere: ({ ovsdb }, sought) => {
+      scene.looks++;
+      return scene.away
+        ? Promise.reject(scene.away)
+        : Promise.resolve(sought.map(({ plan }) => scene.isThere(ovsdb, plan)));
+    },
     collectAddresses: () => Promise.resolve([]),
     netnsTroubles: () => [],
     bootId: () => 'boot-1',
@@ -116,15 +141,34 @@ export async function cliScene(): Promise<CliScene> {
       stdout: (text: string) => void out.push(text),
       stderr: (text: string) => void err.push(text),
       interactive,
+      ...(scene.columns && { columns: scene.columns }),
       version: '1.2.3',
     };
-    const exitCode = await runCli(terminal, { disk: realDisk, host, path: [], clock, pid: process.pid });
+    const machine = {
+      disk: realDisk,
+      host,
+      path: scene.path,
+      clock: () => scene.now,
+      pid: process.pid,
+      networkDir: scene.networkDir,
+      hugepagesDir: scene.hugepagesDir,
+    };
+    const exitCode = await runCli(terminal, machine);
     return { exitCode, out: out.join(''), err: err.join('') };
   };
   const scene: CliScene = {
     dataDir,
     asked,
     answer: () => ({ kind: 'ok' }),
+    now: noon,
+    isThere: () => true,
+    away: undefined,
+    looks: 0,
+    networkDir: join(dataDir, '..', 'net.d'),
+    hugepagesDir: join(dataDir, '..', 'hugepages'),
+    path: [],
+    rights: () => Promise.resolve([]),
+    columns: undefined,
     journal: (key, entries, going = false, minutes = 0) =>
       writeJournal(join(dataDir, journalName(key)), entries, going, minutes),
     run: (...args) => call(false, args),

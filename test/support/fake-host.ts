@@ -110,6 +110,8 @@ export class FakeHost {
       },
       databaseAt: () => undefined,
       removeIdleBridges: async (sought) => this.#effects.removeIdleBridges(sought),
+      missingRights: async () => [],
+      portsThere: async (_, sought) => sought.map(({ plan }) => this.#world.ports.has(plan.port?.name ?? '')),
       listPorts: async () =>
         [...this.#world.ports].flatMap(([name, { marks }]) => {
           const { key = '', instance = '', 'data-dir': dataDir } = marks;

@@ -220,8 +220,17 @@ export class StandInApi extends Api {
     return this.#holdings.shift();
   }
 
+  /** The accounts have their rights in every namespace, as a ClusterRoleBinding gives them. */
+  #review(user: string, review: Json): Reply {
+    const { verb, resource, subresource } = review.spec.resourceAttributes;
+    const right = [resource, subresource, verb].filter(Boolean).join('/');
+    const allowed = user === 'admin' || this.rights[user]?.includes(right) === true;
+    return { status: 201, body: { ...review, status: { allowed } } };
+  }
+
   #apply({ method, path, headers, body, user }: SeenRequest): Reply {
     if (user === undefined) return unauthorized;
+    if (method === 'POST' && path === reviewPath) return this.#review(user, JSON.parse(body));
     const [, where = '', name = '', sub] =
       /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)(\/status)?$/.exec(path) ?? [];
     if (!name) return { status: 404, body: '404 page not found\n' };
@@ -239,6 +248,8 @@ export class StandInApi extends Api {
     return this.#pods.patchStatus(where, name, body);
   }
 }
+
+const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
 /** As the real one: a certificate counts before a token; one that nobody here signed, or a token that is unknown, is nobody's. */
 function userOf({ headers }: HttpRequest, { clientName }: Connection): string | undefined {

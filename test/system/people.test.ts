@@ -2,11 +2,13 @@
  * The commands for people, on what the real switch has.
  */
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import type { Finding } from '../../src/cli/findings.ts';
 import { run, start } from '../support/cni.ts';
-
+import type { Changes, Pod } from '../support/node.ts';
 import { onRealSwitch, useNode } from '../support/suite.ts';
 import { expectNothingLeft } from '../support/world.ts';
 
@@ -64,6 +66,117 @@ onRealSwitch('for people', (theSwitch) => {
     await pod.del();
   });
 
+  describe('list', () => {
+    const lives = async () =>
+      (await node().list()).map(({ containerId, live }: { containerId: string; live: string }) => [containerId, live]);
+
+    test('13.14 LIVE is what the switch has: no after the port was deleted by hand, unknown while it cannot be asked', async () => {
+      const pods = (await Promise.all([1, 2].map(() => node().pod()))).sort((a, b) =>
+        a.containerId < b.containerId ? -1 : 1,
+      );
+      const [kept, lost] = pods as [Pod, Pod];
+      for (const pod of pods) await pod.add();
+      expect(await lives()).toEqual(pods.map(({ containerId }) => [containerId, 'yes']));
+      await theSwitch().vsctl('del-port', lost.portName());
+      expect(await lives()).toEqual([
+        [kept.containerId, 'yes'],
+        [lost.containerId, 'no'],
+      ]);
+      expect((await run(['list', '--data-dir', node().dataDir])).stdout).toMatch(/attached +yes.*\n.*attached +no /);
+      // The marks are gone, and the row is the one that the journal recorded.
+      await theSwitch().vsctl('clear', 'Port', kept.portName(), 'external_ids');
+      expect((await lives())[0]).toEqual([kept.containerId, 'yes']);
+      theSwitch().pauseDatabase();
+      try {
+        expect(await lives()).toEqual(pods.map(({ containerId }) => [containerId, 'unknown']));
+      } finally {
+        theSwitch().resumeDatabase();
+      }
+      expect(await node().recover()).toMatchObject({ exitCode: 0, json: { restored: 1 } });
+      expect((await lives())[1]).toEqual([lost.containerId, 'yes']);
+      for (const pod of pods) await pod.del();
+      expectNothingLeft(await node().world());
+    });
+
+    test('13.14 asks a database in one transaction, however many attachments there are', async () => {
+      const pods = await Promise.all([1, 2, 3].map(() => node().pod()));
+      for (const pod of pods) await pod.add();
+      const trace = join(node().directory, 'trace');
+      const under = ['strace', '-f', '-e', 'trace=sendto,write,writev', '-s', '40', '-o', trace];
+      await run(['list', '--json', '--data-dir', node().dataDir], {}, under);
+      expect((await readFile(trace, 'utf8')).split('\\"method\\":\\"transact').length - 1).toBe(1);
+      for (const pod of pods) await pod.del();
+    });
+  });
+
+  describe('status', () => {
+    const config = async (changes: Changes = {}) => {
+      const path = join(node().directory, 'network.json');
+      await writeFile(path, JSON.stringify(node().config(changes)));
+      return path;
+    };
+    const status = async (changes: Changes = {}) => {
+      const answer = await run(['status', '--json', '--config', await config(changes)]);
+      const healthOf = (check: string) =>
+        answer.json.findings.filter((one: Finding) => one.check === check).map(({ health }: Finding) => health);
+      return { ...answer, json: answer.json, healthOf };
+    };
+
+    test('13.12 of a healthy node is exit code 0, without a CNI variable, for a cniVersion that has no STATUS', async () => {
+      const { exitCode, json } = await status();
+      expect(json.findings.filter(({ health }: Finding) => health !== 'ok')).toEqual([]);
+      expect({ exitCode, healthy: json.healthy }).toEqual({ exitCode: 0, healthy: true });
+      const checks = ['configuration', 'switch', 'DPDK', 'hugepages', 'data directory', 'IPAM', 'owed'];
+      expect(json.findings.map(({ check }: Finding) => check)).toEqual(checks);
+    });
+
+    test('13.12 with the switch away is exit code 1', async () => {
+      await theSwitch().stopDatabase();
+      try {
+        const { exitCode, healthOf } = await status();
+        expect({ exitCode, health: healthOf('switch') }).toEqual({ exitCode: 1, health: ['sick'] });
+      } finally {
+        await theSwitch().startDatabase();
+      }
+    });
+
+    test('13.12 with ovs-vswitchd gone, whose database still says that DPDK is initialized, is exit code 1', async () => {
+      await theSwitch().stopVswitchd();
+      try {
+        expect(await theSwitch().vsctl('--no-wait', 'get', 'Open_vSwitch', '.', 'dpdk_initialized')).toBe('true');
+        const { exitCode, healthOf } = await status();
+        expect({ exitCode, health: healthOf('switch') }).toEqual({ exitCode: 1, health: ['sick'] });
+      } finally {
+        await theSwitch().startVswitchd();
+      }
+    });
+
+    test('13.12 with something owed is exit code 3, and says since when', async () => {
+      await node().program(
+        'stuck',
+        'if [ "$CNI_COMMAND" = DEL ]; then echo "{\\"code\\":11,\\"msg\\":\\"pool away\\"}"; exit 1; fi\nexec /usr/lib/cni/host-local',
+      );
+      const pod = await node().pod();
+      expect(await pod.add('net1', { ipam: { type: 'stuck' } })).toMatchObject({ exitCode: 0 });
+      await pod.del('net1', { ipam: { type: 'stuck' } });
+      const { exitCode, json } = await status();
+      expect(exitCode).toBe(3);
+      expect(json.findings.filter(({ health }: Finding) => health !== 'ok')).toMatchObject([
+        {
+          check: 'owed',
+          subject: `net-a:${pod.containerId}:net1`,
+          finding: expect.stringMatching(/since 20.*pool away/),
+        },
+      ]);
+      expect((await run(['list', '--data-dir', node().dataDir])).exitCode).toBe(3);
+      expect(await node().recover('--dry-run')).toMatchObject({ exitCode: 3, json: { removed: 1, dryRun: true } });
+      await node().program('stuck', 'exec /usr/lib/cni/host-local');
+      expect(await node().recover()).toMatchObject({ exitCode: 0 });
+      expect((await status()).exitCode).toBe(0);
+      expectNothingLeft(await node().world());
+    });
+  });
+
   describe('recover', () => {
     test('leaves an attachment at rest alone, and says so', async () => {
       const pod = await node().pod();
@@ -85,7 +198,14 @@ onRealSwitch('for people', (theSwitch) => {
       const pod = await node().pod();
       const running = start('ADD', pod.call('net1', { ipam: { type: 'slow' } }));
       await until(() => existsSync(`${node().binDir}/slow.begun`));
-      expect((await node().recover()).json).toMatchObject({ held: 1, removed: 0 });
+      const { json } = await node().recover();
+      expect(json).toMatchObject({ held: 1, removed: 0 });
+      const holder = {
+        pid: expect.any(Number),
+        command: expect.stringContaining('userspace'),
+        since: expect.any(String),
+      };
+      expect(json.attachments).toMatchObject([{ found: 'held', result: 'held', holder }]);
       expect((await node().list())[0]).toMatchObject({ state: 'adding', holder: { pid: expect.any(Number) } });
       await writeFile(`${node().binDir}/slow.go`, 'go\n');
       expect((await running).exitCode).toBe(0);
@@ -108,7 +228,10 @@ onRealSwitch('for people', (theSwitch) => {
       await pod.add();
       await theSwitch().stopDatabase();
       await pod.del('net1', { deadlines: { delMs: 1_000, reconnectMs: 100 } });
-      expect(await node().recover()).toMatchObject({ exitCode: 3, json: { owed: 2, removed: 0 } });
+      // The switch itself is no attachment (13.14).
+      const { ovsdb } = theSwitch();
+      const json = { owed: 1, removed: 0, unreachable: [{ ovsdb }] };
+      expect(await node().recover()).toMatchObject({ exitCode: 3, json });
       await theSwitch().startDatabase();
       expect(await node().recover()).toMatchObject({ exitCode: 0, json: { owed: 0, removed: 1 } });
       expect(await node().recover()).toMatchObject({ exitCode: 0, json: { removed: 0, attachments: [] } });

@@ -1,0 +1,33 @@
+/**
+ * What `userspace status` found, and how it is printed.
+ */
+import { type Colour, gap, type Paint, plain } from './print.ts';
+import type { Health } from './words.ts';
+
+export interface Finding {
+  /** What was looked at: `switch`, `DPDK`, `hugepages`, `data directory`, `configuration`, `IPAM`, `kubeconfig`, `owed`. */
+  readonly check: string;
+  /** Which one of them: a path, an address, a network, a key. */
+  readonly subject: string;
+  readonly health: Health;
+  readonly finding: string;
+  readonly remedy?: string;
+}
+
+const healthColour: Record<Health, Colour> = { ok: 'green', owed: 'red', sick: 'red', unknown: 'yellow' };
+
+/** One of many debts is enough to see what kind they are; `list` has all. */
+const debtsMost = 10;
+
+export function findingsTable(findings: readonly Finding[], colours: Paint): string {
+  const owed = findings.filter(({ health }) => health === 'owed');
+  const more = owed.slice(debtsMost);
+  const shown = findings.filter((one) => !more.includes(one));
+  const width = Math.max(...shown.map(({ check }) => check.length));
+  const lines = shown.flatMap(({ health, check, subject, finding, remedy }) => [
+    `${colours(healthColour[health], health)}${' '.repeat(9 - health.length)}${check.padEnd(width)}${gap}${plain(subject)}: ${plain(finding)}`,
+    ...(remedy ? [`${' '.repeat(9 + width)}${gap}-> ${remedy}`] : []),
+  ]);
+  const rest = more.length > 0 ? [`${more.length} more are owed: userspace list`] : [];
+  return `${[colours('dim', `${'HEALTH'.padEnd(9)}${'CHECK'.padEnd(width)}${gap}FINDING`), ...lines, ...rest].join('\n')}\n`;
+}

@@ -1,0 +1,289 @@
+/** userspace status: what it looks at, what it makes of it, and what it understands as a network. */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { attached, cliScene, owing } from '../support/cli-scene.ts';
+import { keyOf } from '../support/effect-parts.ts';
+import { StandInOvsdb } from '../support/stand-in-ovsdb.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+type Finding = { readonly check: string; readonly subject: string; readonly health: string; readonly finding: string };
+
+const says = (columns: object) => ({ op: 'update', table: 'Open_vSwitch', where: [], row: columns });
+
+/** A healthy node: a switch with DPDK, hugepages, an IPAM program that knows 1.1.0 and notes what it is told. */
+async function node() {
+  const s = await cliScene();
+  const directory = temporaryDirectory();
+  const ovsdb = await StandInOvsdb.start(directory);
+  onTestFinished(() => ovsdb.stop());
+  const set = (columns: object) => ovsdb.database.transact([says(columns)], { ownsLock: () => true, waitedMs: 0 });
+  set({ dpdk_initialized: true });
+  const told = join(directory, 'told');
+  const script = `#!/bin/sh
+if [ "$CNI_COMMAND" = VERSION ]; then echo '{"cniVersion":"1.1.0","supportedVersions":["1.1.0"]}'; exit 0; fi
+echo "$CNI_COMMAND $(cat)" >> ${told}
+`;
+  writeFileSync(join(directory, 'pool'), script);
+  chmodSync(join(directory, 'pool'), 0o755);
+  s.path = [directory];
+  const pages = join(s.hugepagesDir, 'hugepages-2048kB');
+  mkdirSync(pages, { recursive: true });
+  writeFileSync(join(pages, 'nr_hugepages'), '512\n');
+  writeFileSync(join(pages, 'free_hugepages'), '100\n');
+  mkdirSync(s.networkDir);
+  const network = (more: object = {}) => ({
+    cniVersion: '1.0.0',
+    name: 'dpdk-net',
+    type: 'userspace',
+    dataDir: s.dataDir,
+    ovsdb: ovsdb.ovsdb,
+    host: { engine: 'ovs-dpdk', iftype: 'vhostuser' },
+    container: { engine: 'ovs-dpdk', iftype: 'vhostuser' },
+    ipam: { type: 'pool' },
+    ...more,
+  });
+  const file = (content: unknown, name = 'network.json') => {
+    const path = join(directory, name);
+    writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+    return path;
+  };
+  const status = async (...args: string[]) => {
+    const { exitCode, out, err } = await s.run('status', '--json', ...args);
+    const { healthy, findings } = JSON.parse(out || '{}') as { healthy: boolean; findings: Finding[] };
+    const of = (check: string) => findings.filter((one) => one.check === check);
+    return { exitCode, err, healthy, findings, of };
+  };
+  return { s, ovsdb, set, pages, network, file, told: () => readFileSync(told, 'utf8'), status };
+}
+
+describe('userspace status', () => {
+  it('13.12 of a healthy node names each thing that was looked at, as text and as JSON: exit code 0', async () => {
+    const { s, network, file, status } = await node();
+    const path = file(network());
+    const { exitCode, err, healthy, findings } = await status('--config', path);
+    expect({ exitCode, err, healthy }).toEqual({ exitCode: 0, err: '', healthy: true });
+    expect(findings.map(({ check, health }) => `${check}: ${health}`)).toEqual(
+      ['configuration', 'switch', 'DPDK', 'hugepages', 'data directory', 'IPAM', 'owed'].map((check) => `${check}: ok`),
+    );
+    const { exitCode: again, out } = await s.run('status', '--config', path);
+    expect(again).toBe(0);
+    expect(out).toMatch(/^HEALTH +CHECK +FINDING\nok +configuration +dpdk-net/);
+    expect(out).toContain('512 of 2 MiB, 100 free');
+  });
+
+  it('13.12 takes the network that README shows, whose cniVersion has no STATUS, and asks its IPAM program all the same', async () => {
+    const { file, status, told, s, ovsdb } = await node();
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const shown = JSON.parse(/```json\n([^`]*"type": "userspace"[^`]*)```/.exec(readme)?.[1] ?? '');
+    expect(shown.cniVersion).toBe('1.0.0');
+    delete shown.host.vhost.group;
+    const here = { ...shown, dataDir: s.dataDir, ovsdb: ovsdb.ovsdb, ipam: { ...shown.ipam, type: 'pool' } };
+    expect(await status('--config', file(here))).toMatchObject({ exitCode: 0, healthy: true });
+    expect(told()).toMatch(/^STATUS \{.*"cniVersion":"1.1.0"/);
+  });
+
+  it('13.12 of a switch that is away, or has no DPDK, is exit code 1, each with its remedy', async () => {
+    const { s, ovsdb, set, network, file, status } = await node();
+    const words = ['--config', file(network())];
+    set({ dpdk_initialized: false });
+    const without = await status(...words);
+    expect(without).toMatchObject({ exitCode: 1, healthy: false });
+    expect(without.of('DPDK')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('dpdk-init=true') }]);
+    await ovsdb.stopDatabase();
+    const away = await status(...words);
+    expect(away.of('switch')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('systemctl status') }]);
+    expect(away.of('DPDK')).toEqual([]);
+    const { exitCode, out } = await s.run('status', ...words);
+    expect(exitCode).toBe(1);
+    expect(out).toMatch(/^sick +switch .*\n +-> look at its service/m);
+  });
+
+  it.each([
+    ['a data directory that is below a file', 'data directory', { dataDir: '/etc/hostname/data' }, 'cannot be written'],
+    ['an IPAM program that is not there', 'IPAM', { ipam: { type: 'nowhere' } }, 'nowhere'],
+    ['a value that an ADD refuses', 'configuration', { host: { engine: 'vpp', iftype: 'vhostuser' } }, 'vpp'],
+    [
+      'a group that is not there',
+      'configuration',
+      { host: { engine: 'ovs-dpdk', iftype: 'vhostuser', vhost: { group: 'no-such' } } },
+      'no-such',
+    ],
+    ['a name that is none', 'configuration', { name: 'a b' }, 'a b'],
+  ])('13.12 finds %s: %s is sick, all else is looked at too', async (_, check, more, word) => {
+    const { ovsdb, network, file, status } = await node();
+    const { exitCode, of } = await status('--config', file(network(more)), '--ovsdb', ovsdb.ovsdb);
+    expect(exitCode).toBe(1);
+    expect(of(check).filter(({ health }) => health !== 'ok')).toMatchObject([
+      { health: 'sick', finding: expect.stringContaining(word), remedy: expect.stringMatching(/./) },
+    ]);
+    for (const other of ['switch', 'hugepages']) expect(of(other)).toMatchObject([{ health: 'ok' }]);
+  });
+
+  it('13.12 finds that no hugepages are reserved', async () => {
+    const { pages, network, file, status } = await node();
+    writeFileSync(join(pages, 'nr_hugepages'), '0\n');
+    const { exitCode, of } = await status('--config', file(network()));
+    expect(exitCode).toBe(1);
+    expect(of('hugepages')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('vm.nr_hugepages') }]);
+  });
+
+  it('13.12 with something owed is exit code 3, and says what, why and since when; what is sick comes first', async () => {
+    const { s, ovsdb, network, file, status } = await node();
+    const words = ['--config', file(network())];
+    await s.journal(keyOf('aaaa'), owing(keyOf('aaaa')), true);
+    await s.journal(keyOf('bbbb'), attached(keyOf('bbbb')));
+    s.now = new Date(s.now.getTime() + 3 * 3_600_000);
+    const { exitCode, healthy, of } = await status(...words);
+    expect({ exitCode, healthy }).toEqual({ exitCode: 3, healthy: false });
+    expect(of('owed')).toEqual([
+      {
+        check: 'owed',
+        subject: 'net:aaaa:net1',
+        health: 'owed',
+        finding: 'for 3h, since 2025-01-17T12:00:00.000Z; address: the pool is away',
+        remedy: expect.stringContaining('userspace recover'),
+      },
+    ]);
+    await ovsdb.stopDatabase();
+    expect(await status(...words)).toMatchObject({ exitCode: 1 });
+  });
+
+  it('13.12 shows ten of many that are owed, and how many more there are', async () => {
+    const { s, network, file, status } = await node();
+    const path = file(network());
+    for (let index = 0; index < 12; index++) await s.journal(keyOf(`aa${index}`), owing(keyOf(`aa${index}`)), true);
+    expect((await s.run('status', '--config', path)).out).toContain('\n2 more are owed: userspace list\n');
+    expect((await status('--config', path)).of('owed')).toHaveLength(12);
+  });
+
+  describe('of a kubeconfig', () => {
+    const inCluster = { kubeconfig: '/etc/kubeconfig' };
+    const definition = (config: object) => ({
+      kind: 'NetworkAttachmentDefinition',
+      metadata: { name: 'dpdk', namespace: 'blue' },
+      spec: { config: JSON.stringify(config) },
+    });
+
+    it('13.12 asks for its rights in the namespace of its NetworkAttachmentDefinition, and once', async () => {
+      const { s, network, file, status } = await node();
+      const asked: unknown[] = [];
+      s.rights = async (...[kubeconfig, namespace]) => {
+        asked.push([kubeconfig, namespace]);
+        return [];
+      };
+      const both = { kind: 'List', items: [definition(network(inCluster)), definition(network(inCluster))] };
+      const { exitCode, of } = await status('--config', file(both));
+      expect({ exitCode, asked }).toEqual({ exitCode: 0, asked: [['/etc/kubeconfig', 'blue']] });
+      expect(of('kubeconfig')).toMatchObject([{ health: 'ok', finding: expect.stringContaining('"blue"') }]);
+    });
+
+    it('13.12 is sick where the account lacks one there, and unknown where it only lacks it in all namespaces', async () => {
+      const { s, network, file, status } = await node();
+      s.rights = async () => ['patch pods/status'];
+      const sick = await status('--config', file(definition(network(inCluster))));
+      expect(sick.exitCode).toBe(1);
+      const finding = expect.stringContaining('may not patch pods/status in namespace "blue"');
+      expect(sick.of('kubeconfig')).toMatchObject([
+        { health: 'sick', finding, remedy: expect.stringContaining('role') },
+      ]);
+      const plain = await status('--config', file(network(inCluster)));
+      expect(plain.exitCode).toBe(0);
+      expect(plain.of('kubeconfig')).toMatchObject([
+        { health: 'unknown', finding: expect.stringContaining('all namespaces') },
+      ]);
+    });
+
+    it('13.12 is sick where the API server cannot be asked', async () => {
+      const { s, network, file, status } = await node();
+      s.rights = () => Promise.reject(new Error('"/etc/kubeconfig" cannot be read: ENOENT'));
+      const { exitCode, of } = await status('--config', file(network(inCluster)));
+      expect(exitCode).toBe(1);
+      expect(of('kubeconfig')).toMatchObject([{ health: 'sick', finding: expect.stringContaining('ENOENT') }]);
+    });
+  });
+
+  describe('understands', () => {
+    const list = (network: object) => ({ cniVersion: '0.4.0', name: 'listed', plugins: [{ type: 'tuning' }, network] });
+    const definition = (config: unknown, name: string) =>
+      `apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:\n  name: ${name}\nspec:\n  config: |\n${JSON.stringify(
+        config,
+        null,
+        2,
+      ).replaceAll(/^/gm, '    ')}\n`;
+
+    it.each<[string, (network: { [key: string]: unknown }) => unknown, string[]]>([
+      ['a network', (network) => network, ['dpdk-net']],
+      ['a list of plugins', list, ['listed']],
+      ['a NetworkAttachmentDefinition in YAML', (network) => definition(network, 'other'), ['dpdk-net']],
+      ['one whose network has no name', ({ name: _, ...rest }) => definition(rest, 'other'), ['other']],
+      ['one of a list of plugins', (network) => definition(list(network), 'other'), ['listed']],
+      [
+        'one in JSON',
+        (network) => ({ kind: 'NetworkAttachmentDefinition', spec: { config: JSON.stringify(network) } }),
+        ['dpdk-net'],
+      ],
+      [
+        'several in one YAML file',
+        (network) => `${definition(network, 'x')}---\n${definition(list(network), 'y')}`,
+        ['dpdk-net', 'listed'],
+      ],
+      [
+        'a network in YAML',
+        (network) =>
+          `# of the node\n${Object.entries(network)
+            .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+            .join('\n')}\n`,
+        ['dpdk-net'],
+      ],
+    ])('13.12 %s', async (_, make, names) => {
+      const { network, file, status } = await node();
+      const { exitCode, of } = await status('--config', file(make(network())));
+      expect(of('configuration').map(({ subject }) => subject.split(' ')[0])).toEqual(names);
+      expect(exitCode).toBe(0);
+    });
+
+    it.each([
+      ['is not there', undefined, 'ENOENT'],
+      ['is broken JSON', '{"type": "userspace"', 'is no JSON'],
+      ['is broken YAML', 'a: [b\nc: d: e', 'is no YAML'],
+      ['has no network of our type', { type: 'bridge' }, 'no network of type "userspace"'],
+      ['is empty', '', 'no network of type "userspace"'],
+      ['is a NetworkAttachmentDefinition without one', { kind: 'NetworkAttachmentDefinition' }, 'no spec.config'],
+    ])('13.12 that a file %s: sick, with the reason', async (_, content, reason) => {
+      const { file, status } = await node();
+      const path = content === undefined ? '/nowhere/network.json' : file(content);
+      const { exitCode, of } = await status('--config', path);
+      expect(exitCode).toBe(1);
+      expect(of('configuration')).toMatchObject([
+        { subject: path, health: 'sick', finding: expect.stringContaining(reason) },
+      ]);
+    });
+
+    it('13.12 without --config what the runtime has, and nothing that is another plugin’s', async () => {
+      const { s, network, status } = await node();
+      const install = (name: string, content: unknown) =>
+        writeFileSync(join(s.networkDir, name), typeof content === 'string' ? content : JSON.stringify(content));
+      expect((await status('--ovsdb', 'unix:/nowhere')).of('configuration')).toMatchObject([{ health: 'unknown' }]);
+      install('10-ours.conf', network());
+      install('20-list.conflist', list(network()));
+      install('30-other.conf', { type: 'bridge', name: 'other' });
+      install('40-broken.json', '{');
+      install('50-ignored.txt', network({ name: 'ignored' }));
+      const { exitCode, of } = await status();
+      expect(of('configuration').map(({ subject }) => subject.split(' ')[0])).toEqual(['dpdk-net', 'listed']);
+      // The scene says --data-dir, and each place is looked at once.
+      expect(['switch', 'data directory'].map((check) => of(check).length)).toEqual([1, 1]);
+      expect(exitCode).toBe(0);
+    });
+  });
+
+  it('13.12 of several files looks at each, and no other command takes --config', async () => {
+    const { s, network, file, status } = await node();
+    const [one, other] = [file(network(), 'one.json'), file(network({ name: 'other' }), 'two.json')];
+    const { of } = await status('--config', one, '--config', other);
+    expect(of('configuration').map(({ subject }) => subject)).toEqual([`dpdk-net (${one})`, `other (${other})`]);
+    expect((await s.run('list', '--config', one)).exitCode).toBe(2);
+    expect((await s.run('status', 'all')).exitCode).toBe(2);
+  });
+});
