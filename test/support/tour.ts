@@ -24,11 +24,12 @@ import {
   stepsInOrder,
 } from './folding.ts';
 
-/** Every combination of the steps that a plan may lack. */
+/** Every combination of the steps that a plan may lack; the bridge, which only a port of OVN's lacks, alone. */
 export const everyPlan: readonly Plan[] = [
   planWithout(),
   planWithout('address'),
   planWithout('deviceInfo'),
+  planWithout('bridge'),
   planWithout('address', 'deviceInfo'),
 ];
 
