@@ -93,7 +93,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/bridge.ts',
-        search: `    unless('Bridge', [['_uuid', '==', id], ours], [{ ports: local ? uuid(local) : set([]) }]),
+        search: `    unless('Bridge', asSeen, [{ ports }]),
 `,
         replace: '',
       },
