@@ -10,6 +10,8 @@ configuration of type "userspace" on stdin. For people:
   userspace show ID [IFNAME]         the journal of an attachment as a timeline; ID may be the beginning of one
   userspace recover                  finish what was interrupted, release what no sandbox can use any more, put back the
                                      ports of living ones that the switch lost, remove ports without a journal
+  userspace install [DIR]            put this executable into the runtime's plugin directory (default /opt/cni/bin), also over
+                                     one that runs
   userspace help
 
   --json             one JSON document instead of text
@@ -20,7 +22,7 @@ configuration of type "userspace" on stdin. For people:
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
                      for ports without a journal, and for an attachment's own database that moved
   --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
-  --version          the version of this executable
+  --version          of this executable: version, target and size
 
 Exit codes: 0 done, nothing left to do; 1 it failed; 2 wrong words; 3 something is owed (try recover again once
 what its reason names works).
