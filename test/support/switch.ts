@@ -52,7 +52,7 @@ export interface SwitchOptions {
 }
 
 export async function startSwitch({ dpdk = true }: SwitchOptions = {}): Promise<Switch> {
-  const hugepages = reserveHugepages(dpdk);
+  const hugepages = await reserveHugepages(dpdk);
   const directory = await mkdtemp(join(tmpdir(), 'usw-'));
   const instance = new PrivateSwitch(directory, hugepages, dpdk);
   try {
@@ -210,7 +210,7 @@ class PrivateSwitch implements Switch {
     await this.stopVswitchd();
     await this.stopDatabase();
     await rm(this.directory, { recursive: true, force: true });
-    this.hugepages.giveBack();
+    await this.hugepages.giveBack();
   }
 
   async #runDatabase(): Promise<void> {
