@@ -7,6 +7,7 @@ const lane = (name: string, include: string[], timeoutMs: number, more: object =
 
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/skip-reporter.ts'],
     projects: [
       lane('unit', ['test/{cni,machines,effects,journal,recovery,cli}/**/*.test.ts', 'test/*.test.ts'], 10_000),
       lane('property', ['test/property/**/*.test.ts'], 60_000),

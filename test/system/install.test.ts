@@ -20,12 +20,16 @@ import { version } from '../../package.json' with { type: 'json' };
 import { flock } from '../../src/native.ts';
 import { cni, run } from '../support/cni.ts';
 import { executable, missing } from '../support/requirements.ts';
+import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const bytes = (): number => statSync(executable).size;
 const identity = () => ({ version, target: `${process.platform}-${process.arch}`, bytes: bytes() });
 
-describe.skipIf(missing(['executable']).length > 0)('13.21 install', () => {
+const lacking = missing(['executable']);
+const title = 'userspace install';
+
+describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lacking.join('; ')) : title, () => {
   test('13.21 --version prints version, target and size, as text and as JSON', async () => {
     const { target } = identity();
     expect((await run(['--version'])).stdout).toBe(`${version} (${target}, ${bytes()} bytes)\n`);
