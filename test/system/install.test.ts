@@ -36,6 +36,14 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect((await run(['--version', '--json'])).json).toEqual(identity());
   });
 
+  test('13.22 the build says what it made', async () => {
+    const { stdout } = await execa(process.execPath, ['scripts/build.ts'], { cwd: join(import.meta.dirname, '../..') });
+    const { target } = identity();
+    expect(stdout).toMatch(
+      new RegExp(`^dist/userspace: ${version} \\(${target}, ${bytes()} bytes\\), built in \\d+ ms$`),
+    );
+  });
+
   test('13.21 the executable is in the directory, and answers a runtime there', async () => {
     const directory = temporaryDirectory();
     const path = join(directory, 'userspace');
