@@ -45,7 +45,10 @@ onRealSwitch('two at once', (theSwitch) => {
       const lane = spawn(alone, ['sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
       onTestFinished(() => void lane.kill('SIGTERM'));
       await createInterface({ input: lane.stdout })[Symbol.asyncIterator]().next();
-      return { lane, orphan: `sleep ${marker}` };
+      const orphan = `sleep ${marker}`;
+      // It says so before its program is the one that it starts.
+      await expect.poll(() => isThere(orphan), { timeout: 10_000 }).toBe(true);
+      return { lane, orphan };
     };
     const isThere = async (command: string): Promise<boolean> =>
       (await execa('ps', ['-eo', 'args'])).stdout.split('\n').includes(command);
@@ -64,7 +67,6 @@ onRealSwitch('two at once', (theSwitch) => {
 
     test.each(['SIGTERM', 'SIGKILL'] as const)('ends with it: %s', async (signal) => {
       const { lane, orphan } = await started();
-      expect(await isThere(orphan)).toBe(true);
       const end = once(lane, 'exit');
       lane.kill(signal);
       await end;
