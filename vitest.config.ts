@@ -7,6 +7,9 @@ const lane = (name: string, include: string[], timeoutMs: number, more: object =
 
 export default defineConfig({
   test: {
+    // By default one processor is left for a person at work, of two one.
+    maxWorkers: '100%',
+    reporters: ['default', './test/support/skip-reporter.ts'],
     projects: [
       lane('unit', ['test/{cni,machines,effects,journal,recovery,cli}/**/*.test.ts', 'test/*.test.ts'], 10_000),
       lane('property', ['test/property/**/*.test.ts'], 60_000),

@@ -25,6 +25,9 @@ try {
   });
   // By rename: a call that is running keeps its own file, and none meets a half-written one.
   renameSync(fresh, target);
+  // It has been seen to run, too.
+  const told = execFileSync(target, ['--version'], { env: {}, encoding: 'utf8' });
+  console.log(`${target}: ${told.trim()}, built in ${Math.round(performance.now())} ms`);
 } finally {
   rmSync(fresh, { force: true });
 }

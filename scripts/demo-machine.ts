@@ -5,11 +5,15 @@
 import { existsSync } from 'node:fs';
 import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { execa } from 'execa';
+import { type Daemon, launch } from '../test/support/daemon.ts';
 import { cniPath, missing, switchParts } from '../test/support/requirements.ts';
 import type { Screen } from './demo-screen.ts';
 
 const packages = ['openvswitch-switch-dpdk', 'openvswitch-common', 'containernetworking-plugins'];
 const service = 'openvswitch-switch';
+
+/** While packages are installed, so often something is said. */
+const progressMs = 1_000;
 
 export interface Machine {
   /** The real switch can run; else the stand-in of the tests. */
@@ -20,13 +24,17 @@ export interface Machine {
   readonly stays: readonly string[];
   /** A namespace to give to a pod, where we cannot make one as a runtime does. */
   netns(): Promise<string | undefined>;
+  /** Added to the environment of the plugin. */
+  readonly env: Readonly<Record<string, string>>;
   close(): Promise<void>;
 }
 
-export async function prepareMachine(screen: Screen): Promise<Machine> {
+/** @param alone no other demo runs: what an earlier one changed is put back */
+export async function prepareMachine(screen: Screen, alone: boolean): Promise<Machine> {
   const isRoot = process.getuid?.() === 0;
   const isDebian = existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get');
   if (!isRoot || !isDebian) return await standInMachine(screen, isRoot, isDebian);
+  if (alone) await undoLast();
   screen.say('this demo changes the machine, as root: it reserves up to 256 hugepages of 2 MiB while it runs,');
   screen.say(
     'makes network namespaces, files in the temporary directory and a switch of its own; all of that is taken back',
@@ -40,6 +48,7 @@ export async function prepareMachine(screen: Screen): Promise<Machine> {
     real: true,
     addresses: true,
     stays: staying(lacking),
+    env: {},
     netns: async () => undefined,
     close: async () => undefined,
   };
@@ -66,7 +75,14 @@ async function notInstalled(): Promise<string[]> {
 async function install(screen: Screen, names: string[]): Promise<void> {
   screen.say(`it installs ${names.join(', ')} by apt-get, without starting the service ${service}; they stay`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  const apt = (...args: string[]) => execa('apt-get', ['-q', '-y', ...args], { env, timeout: 600_000 });
+  const apt = async (...args: string[]): Promise<void> => {
+    let said = performance.now();
+    for await (const line of execa('apt-get', ['-q', '-y', ...args], { env, timeout: 600_000 })) {
+      if (!/^(Get:|Unpacking|Setting up)/.test(line) || performance.now() - said < progressMs) continue;
+      said = performance.now();
+      screen.progress(line.slice(0, 70));
+    }
+  };
   const restore = await holdServices();
   try {
     // dpdk only recommends the memory pool drivers without which no port comes up, so recommended packages are taken too.
@@ -112,36 +128,42 @@ async function standInMachine(screen: Screen, isRoot: boolean, isDebian: boolean
   screen.say('falling back to the embedded OVSDB stand-in of the tests: real plugin, real journal, pretended switch');
   const addresses = missing(['ipam']).length === 0;
   if (!addresses) screen.say(`without addresses: no IPAM programs in ${cniPath}`);
-  const children: { kill(): void }[] = [];
+  const children: Daemon[] = [];
+  const refusal = await namespaceRefusal();
+  if (refusal !== undefined) {
+    screen.say(`no network namespaces: a plain user needs user namespaces, and they are refused here (${refusal})`);
+    screen.say(
+      'so each pod is given the network namespace of this demo (CNI_NETNS_OVERRIDE=1); as root it gets its own',
+    );
+  }
   return {
     real: false,
     addresses,
     stays: [],
-    netns: async () => await foreignNetns(children),
+    env: refusal === undefined ? {} : { CNI_NETNS_OVERRIDE: '1' },
+    netns: async () => (refusal === undefined ? await foreignNetns(children) : `/proc/${process.pid}/ns/net`),
     close: async () => {
-      for (const child of children) child.kill();
+      for (const child of children) child.kill('SIGKILL');
+      await Promise.all(children);
     },
   };
 }
 
-/** The namespace of a child of ours: what a user may make without being root. */
-async function foreignNetns(children: { kill(): void }[]): Promise<string> {
-  const unshare = [
-    '--user',
-    '--map-root-user',
-    '--net',
-    '--kill-child',
-    '--fork',
-    'sh',
-    '-c',
-    'echo ready; exec sleep 600',
-  ];
-  const child = execa('unshare', unshare, { reject: false, stdin: 'ignore', buffer: false });
-  children.push({ kill: () => void child.kill('SIGKILL') });
-  const ready = await Promise.race([
-    new Promise<boolean>((resolve) => child.stdout.once('data', () => resolve(true))),
-    child.then(() => false),
-  ]);
-  if (!ready) return `/proc/${process.pid}/ns/net`;
+/** What a user may make without being root; containers, Ubuntu 24.04 and some kernels do not let one. */
+const ownNamespace = ['unshare', '--user', '--map-root-user', '--net'];
+
+async function namespaceRefusal(): Promise<string | undefined> {
+  const { exitCode, stderr, message } = await execa({ reject: false })`${ownNamespace} true`;
+  return exitCode === 0 ? undefined : stderr || message;
+}
+
+/** The namespace of a child of ours. */
+async function foreignNetns(children: Daemon[]): Promise<string> {
+  const child = launch([...ownNamespace, '--kill-child', '--fork', 'sh', '-c', 'echo ready; exec sleep 600'], '/', {});
+  children.push(child);
+  const isReady = new Promise<boolean>((resolve) => child.stdout.once('data', () => resolve(true)));
+  if (!(await Promise.race([isReady, child.then(() => false)]))) {
+    throw new Error(`a network namespace was made once, and now is not: ${(await child).stderr}`);
+  }
   return `/proc/${child.pid}/ns/net`;
 }

@@ -1,5 +1,7 @@
 /**
  * How the demo looks: progress lines with the time since the start, quotes, tables. Colours on a terminal only.
+ *
+ * It is also where the story stops: after a signal the next line that it wants to say is not said, so no step is cut in two.
  */
 import type { World } from '../test/support/world.ts';
 
@@ -13,20 +15,61 @@ const rows: readonly (readonly [label: string, part: keyof World])[] = [
   ['disk: journals', 'journals'],
 ];
 
+const columns = 80;
+/** Of the time before each line. */
+const margin = 10;
+
+/** A signal came: what is to be said next is not, and what was done is taken back. */
+export class Interrupted extends Error {}
+
 export class Screen {
   readonly #colours = process.stdout.isTTY === true && !process.env.NO_COLOR;
+  #signal: string | undefined;
 
+  /** The next line of the story throws. */
+  interrupt(signal: string): void {
+    this.progress(`${signal}: this ends with the step that is under way, then everything is put back`);
+    this.#signal = signal;
+  }
+
+  /** The story is over: lines are said again, whatever signal came. */
+  endStory(): void {
+    this.#signal = undefined;
+  }
+
+  /** @throws Interrupted after a signal */
   say(text: string): void {
+    this.#heed();
+    this.progress(text);
+  }
+
+  /** Within a step: never throws. */
+  progress(text: string): void {
     const seconds = (performance.now() / 1000).toFixed(1).padStart(5);
-    console.log(`${this.#paint('2', `[${seconds} s]`)} ${text}`);
+    const [first = '', ...more] = wrapped(text, columns - margin);
+    console.log(
+      [`${this.#paint('2', `[${seconds} s]`)} ${first}`, ...more.map((line) => ' '.repeat(margin) + line)].join('\n'),
+    );
+  }
+
+  #heed(): void {
+    if (this.#signal !== undefined) throw new Interrupted(this.#signal);
   }
 
   quote(title: string, text: string): void {
-    const lines = text.trimEnd().split('\n');
+    this.#heed();
+    const lines = text === '' ? [] : text.trimEnd().split('\n');
     console.log([this.#paint('1', `    $ ${title}`), ...lines.map((line) => `    ${line}`)].join('\n'));
   }
 
+  /** Beside the lines, to be copied: never wrapped. */
+  note(text: string): void {
+    this.#heed();
+    console.log(`    ${text}`);
+  }
+
   table(title: string, world: World): void {
+    this.#heed();
     console.log(`\n${this.#paint('1', title)}`);
     for (const [label, part] of rows) {
       const count = world[part].length;
@@ -43,4 +86,14 @@ export class Screen {
   #paint(code: string, text: string): string {
     return this.#colours ? `\u001b[${code}m${text}\u001b[0m` : text;
   }
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }

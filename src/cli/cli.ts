@@ -1,5 +1,5 @@
 /**
- * The commands for people: list, show, recover, status. A table or a timeline on a terminal, one JSON document with --json.
+ * The commands for people: list, show, recover, status, install. A table or a timeline on a terminal, one JSON document with --json.
  *
  * Exit codes: 0 done and nothing left to do, 1 it failed (status: the node is sick), 2 the words were wrong, 3 something is owed; of a
  * dry run: something is to be done.
@@ -74,6 +74,7 @@ const commands: { readonly [command: string]: { readonly words: number; readonly
   show: { words: 3, options: [] },
   recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'] },
   status: { words: 1, options: ['config', 'ovsdb'] },
+  install: { words: 2, options: [] },
 };
 
 const common: readonly string[] = ['json', 'data-dir'];
@@ -93,7 +94,7 @@ export async function runCli(terminal: Terminal, machine: Machine): Promise<numb
     return misused(terminal, String(error instanceof Error ? error.message : error).split('. ')[0] ?? '');
   }
   const [command] = words.positionals;
-  if (words.values.version) return said(terminal, `${terminal.version}\n`);
+  if (words.values.version) return await versionOf(words, terminal);
   if (words.values.help || command === undefined || command === 'help')
     return said(terminal, help(terminal.version, command));
   const misuse = misuseOf(command, words);
@@ -114,7 +115,8 @@ function misuseOf(command: string, { positionals, tokens }: Words): string | und
   if (positionals.length > known.words) return `"${command}" takes no word "${positionals[known.words]}"`;
   if (command === 'show' && !positionals[1]) return 'show needs a container id';
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
-  const strange = given.find((name) => !common.includes(name) && !known.options.includes(name));
+  const taken = command === 'install' ? ['json'] : [...common, ...known.options];
+  const strange = given.find((name) => !taken.includes(name));
   if (strange) return `"${command}" takes no --${strange}`;
   return given.includes('forget') && given.includes('boot') ? '--forget takes no --boot' : undefined;
 }
@@ -123,6 +125,7 @@ async function run(command: string, words: Words, terminal: Terminal, machine: M
   if (command === 'list') return await list(words, terminal, machine);
   if (command === 'show') return show(words, terminal, machine);
   if (command === 'status') return await status(words, terminal, machine);
+  if (command === 'install') return await installHere(words, terminal);
   if (words.values.forget !== undefined) return await forgetOne(words.values.forget, words, terminal, machine);
   return await recoverAlone(words, terminal, machine);
 }
@@ -135,6 +138,21 @@ function said({ stdout }: Terminal, text: string): number {
 function misused({ stderr }: Terminal, message: string): number {
   stderr(`userspace: ${message}; see userspace --help\n`);
   return exit.usage;
+}
+
+async function versionOf({ values }: Words, terminal: Terminal): Promise<number> {
+  const { identityOf, identityText } = await import('./install.ts');
+  const identity = identityOf(terminal.version);
+  return said(terminal, values.json ? json(identity) : `${identityText(identity)}\n`);
+}
+
+async function installHere({ values, positionals }: Words, terminal: Terminal): Promise<number> {
+  const { defaultBinDir, identityText, install } = await import('./install.ts');
+  const installed = install(positionals[1] ?? defaultBinDir, terminal.version);
+  return said(
+    terminal,
+    values.json ? json(installed) : `${installed.path}: ${installed.done}: ${identityText(installed)}\n`,
+  );
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;

@@ -38,6 +38,8 @@ configuration of type "userspace" on stdin. For people:
   userspace recover                  finish what was interrupted, release what no sandbox can use any more, put back the
                                      ports of living ones that the switch lost, remove ports without a journal
   userspace status                   whether this node can serve an ADD, what is owed, and what to do about either
+  userspace install [DIR]            put this executable into the runtime's plugin directory (default /opt/cni/bin), also over
+                                     one that runs
   userspace help
 
 ID is a container's id or the beginning of one, or the whole key as list --json has it.
@@ -53,7 +55,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
                      for ports without a journal, and for an attachment's own database that moved
   --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
-  --version          the version of this executable
+  --version          of this executable: version, target and size
 
 userspace COMMAND --help explains the words that list, recover and status print.
 

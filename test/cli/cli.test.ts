@@ -23,8 +23,9 @@ describe('the words of a command', () => {
       expect(out).toContain(word);
   });
 
-  it('--version: the version and nothing else', async () => {
-    expect(await (await cliScene()).run('--version')).toEqual({ exitCode: 0, out: '1.2.3\n', err: '' });
+  it('13.21 --version: version, target and size, and nothing else', async () => {
+    const said = await (await cliScene()).run('--version');
+    expect(said).toEqual({ exitCode: 0, out: expect.stringMatching(/^1\.2\.3 \(linux-\w+, \d+ bytes\)\n$/), err: '' });
   });
 
   it.each([

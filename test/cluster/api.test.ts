@@ -3,12 +3,13 @@ import { describe } from 'vitest';
 import { apiCases } from '../support/api-cases.ts';
 import { Cluster } from '../support/cluster.ts';
 import { clusterParts, missing } from '../support/requirements.ts';
+import { skippedTitle } from '../support/skip-reporter.ts';
 
 const title = 'a real API server';
 const lacking = missing(clusterParts);
 
 if (lacking.length > 0 && !process.env.CI) {
-  describe.skip(`${title} [skipped: ${lacking.join('; ')}]`, () => apiCases(title, Cluster.start)); // never in CI: the title says what is missing
+  describe.skip(skippedTitle(title, lacking.join('; ')), () => apiCases(title, Cluster.start)); // never in CI: the title says what is missing
 } else {
   apiCases(title, async () => {
     if (lacking.length > 0) throw new Error(lacking.join('\n'));

@@ -4,6 +4,7 @@ import { isSystemError, realDisk } from '../../src/journal/disk.ts';
 import { type Choose, everyChoice, keepAll, loseAll } from '../support/choices.ts';
 import { bytesOf, diskCases, readOnlyCases, textOf, withOpenFilesClosed } from '../support/disk-cases.ts';
 import { Crash, SimulatedDisk } from '../support/simulated-disk.ts';
+import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 describe('the real disk', () => {
@@ -47,7 +48,9 @@ const canMount =
 // Without it the shared cases run on the simulated disk alone.
 const describeMounted = canMount || process.env.CI ? describe : describe.skip; // mounting needs root; never skipped in CI
 
-describeMounted('a real disk that is full or read-only', () => {
+const mounted = 'a real disk that is full or read-only';
+
+describeMounted(canMount ? mounted : skippedTitle(mounted, 'mounting needs root'), () => {
   it('answers as the simulated one does', () => {
     const seen = onSmallDisk(temporaryDirectory());
     expect(seen.readOnly).toEqual(readOnlyCases.map(({ expected }) => JSON.parse(JSON.stringify(expected))));

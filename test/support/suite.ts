@@ -4,6 +4,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
 import { type Mode, Node } from './node.ts';
 import { missing, type PartName, switchParts } from './requirements.ts';
+import { skippedTitle } from './skip-reporter.ts';
 import { type Switch, type SwitchOptions, startSwitch } from './switch.ts';
 
 interface SuiteOptions extends SwitchOptions {
@@ -18,7 +19,7 @@ interface SuiteOptions extends SwitchOptions {
 export function onRealSwitch(title: string, body: (theSwitch: () => Switch) => void, options: SuiteOptions = {}): void {
   const lacking = missing([...switchParts, 'ipam', 'executable', ...(options.parts ?? [])]);
   if (lacking.length > 0 && !process.env.CI) {
-    describe.skip(`${title} [skipped: ${lacking.join('; ')}]`, () => body(absent)); // never in CI: the title says what is missing
+    describe.skip(skippedTitle(title, lacking.join('; ')), () => body(absent)); // never in CI: the title says what is missing
     return;
   }
   describe(title, () => {

@@ -58,7 +58,7 @@ const keptRights = '+net_admin,+net_broadcast,+net_raw,+ipc_lock';
 
 export async function startSwitch(options: SwitchOptions = {}): Promise<Switch> {
   const { dpdk = true } = options;
-  const hugepages = reserveHugepages(dpdk);
+  const hugepages = await reserveHugepages(dpdk);
   const directory = await mkdtemp(join(tmpdir(), 'usw-'));
   const instance = new PrivateSwitch(directory, hugepages, options);
   try {
@@ -240,7 +240,7 @@ class PrivateSwitch implements Switch {
     await this.stopVswitchd();
     await this.stopDatabase();
     await rm(this.directory, { recursive: true, force: true });
-    this.hugepages.giveBack();
+    await this.hugepages.giveBack();
   }
 
   async #runDatabase(): Promise<void> {

@@ -1,0 +1,159 @@
+/**
+ * `userspace install`: this executable in a runtime's plugin directory, and `--version`: which one it is.
+ *
+ * A copy by cp(1) fails over a plugin that runs ("Text file busy"), or leaves half of one that a runtime may start. Here the name leads
+ * to the old file or to the new one at any moment, a power cut included, and the new one has run before it gets the name.
+ */
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { arch, platform } from 'node:os';
+import { join, resolve } from 'node:path';
+import { flock } from '../native.ts';
+
+export const defaultBinDir = '/opt/cni/bin';
+
+/** This executable, also where its name leads to another one by now (proc(5)). */
+const self = '/proc/self/exe';
+
+/** `type` in a network configuration, which runtimes look up by name. */
+const name = 'userspace';
+/** Runtimes look up no such name. Written by the one that holds the directory's lock alone, so an earlier one is a leftover. */
+const freshName = '.userspace.new';
+
+const runMs = 10_000;
+const chunkBytes = 1024 * 1024;
+
+/** Which executable: a copy of other size is half of one. */
+export interface Identity {
+  readonly version: string;
+  /** Operating system and architecture, as linux-x64. */
+  readonly target: string;
+  readonly bytes: number;
+}
+
+export const identityOf = (version: string): Identity => ({
+  version,
+  target: `${platform()}-${arch()}`,
+  bytes: fs.statSync(self).size,
+});
+
+export const identityText = ({ version, target, bytes }: Identity): string => `${version} (${target}, ${bytes} bytes)`;
+
+export interface Installed extends Identity {
+  readonly path: string;
+  readonly done: 'installed' | 'replaced' | 'already there';
+}
+
+/**
+ * @param directory what is there, as the runtime's `bin_dir`
+ * @throws Error naming what failed and its remedy; the name leads where it led before
+ */
+export function install(directory: string, version: string): Installed {
+  const bin = openDirectory(resolve(directory));
+  try {
+    // Ends with this process, and is seen from other containers that have the directory too.
+    if (!flock(bin.fd)) throw new Error(`another install is at work in "${bin.path}": run this one when it has ended`);
+    return { ...identityOf(version), ...put(bin, identityOf(version)) };
+  } finally {
+    fs.closeSync(bin.fd);
+  }
+}
+
+interface Directory {
+  readonly path: string;
+  readonly fd: number;
+}
+
+/** A directory that is missing is not made: a mistyped one would have a plugin that no runtime calls. */
+function openDirectory(path: string): Directory {
+  try {
+    return { path, fd: fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY) };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Error(
+      `there is no directory "${path}": name the runtime's plugin directory, or make this one (mkdir -p)`,
+    );
+  }
+}
+
+function put(bin: Directory, identity: Identity): Pick<Installed, 'path' | 'done'> {
+  const path = join(bin.path, name);
+  const there = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (there?.isFile() && (there.mode & 0o7777) === 0o755 && isSame(path, identity.bytes)) {
+    fs.fsyncSync(bin.fd);
+    return { path, done: 'already there' };
+  }
+  const fresh = join(bin.path, freshName);
+  fs.rmSync(fresh, { force: true });
+  try {
+    copy(fresh);
+    prove(fresh, identity);
+    fs.renameSync(fresh, path);
+  } catch (error) {
+    fs.rmSync(fresh, { force: true });
+    throw error;
+  }
+  fs.fsyncSync(bin.fd);
+  return { path, done: there ? 'replaced' : 'installed' };
+}
+
+function copy(to: string): void {
+  const fd = fs.openSync(to, 'wx', 0o755);
+  try {
+    for (const chunk of chunksOf(self)) {
+      for (let written = 0; written < chunk.length; ) written += fs.writeSync(fd, chunk, written);
+    }
+    // Whatever the umask says.
+    fs.fchmodSync(fd, 0o755);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** A file system that executes nothing, or that lost a part of the copy, is found before a runtime finds it. */
+function prove(path: string, identity: Identity): void {
+  const told = runVersion(path);
+  const expected = JSON.stringify(identity);
+  if (told !== expected) throw new Error(`what was written to "${path}" says ${told || 'nothing'} and not ${expected}`);
+}
+
+function runVersion(path: string): string {
+  try {
+    const told = execFileSync(path, ['--version', '--json'], {
+      env: {},
+      timeout: runMs,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return JSON.stringify(JSON.parse(told.toString()));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : cause;
+    throw new Error(`"${path}" cannot be executed (${why}): is its file system mounted noexec?`, { cause });
+  }
+}
+
+function isSame(path: string, bytes: number): boolean {
+  if (fs.statSync(path).size !== bytes) return false;
+  const [ours, theirs] = [chunksOf(self), chunksOf(path)];
+  for (const chunk of ours) {
+    const other = theirs.next();
+    if (other.done || !chunk.equals(other.value)) return false;
+  }
+  return true;
+}
+
+/** Each is valid until the next one is asked for. */
+function* chunksOf(path: string): Generator<Buffer, void> {
+  const fd = fs.openSync(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(chunkBytes);
+    for (let at = 0; ; ) {
+      const count = fs.readSync(fd, buffer, 0, chunkBytes, at);
+      if (count === 0) return;
+      at += count;
+      yield buffer.subarray(0, count);
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}

@@ -1,0 +1,27 @@
+/** At the end of a run: which tests were skipped and why, as their titles say in brackets. */
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
+
+/** Of a test's full name, or of a suite's around it. */
+export const skippedTitle = (title: string, reason: string): string => `${title} [skipped: ${reason}]`;
+
+const reasonIn = (fullName: string): string | undefined => fullName.match(/\[skipped: (.*?)\](?= > |$)/)?.[1];
+
+export default class SkipReporter implements Reporter {
+  #isPicked = false;
+
+  onInit({ config }: Vitest): void {
+    this.#isPicked = config.testNamePattern !== undefined;
+  }
+
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const counts = new Map<string, number>();
+    for (const one of modules) {
+      for (const { fullName } of one.children.allTests('skipped')) {
+        // What a pattern leaves out was left out by the caller.
+        const reason = reasonIn(fullName) ?? (this.#isPicked ? undefined : 'no reason is given');
+        if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+      }
+    }
+    for (const [reason, count] of counts) console.log(`skipped: ${count} tests: ${reason}`);
+  }
+}
