@@ -250,7 +250,7 @@ onRealSwitch(
     });
 
     const run = () => theSwitch().rundir;
-    const pidfile = () => join(run(), 'ovs-vswitchd.pid');
+    const pidfile = () => join(run(), 'ovs-vswitchd-dpdk.pid');
 
     /** For one test. */
     function withoutPidfile(): string {
@@ -271,7 +271,7 @@ onRealSwitch(
     test('13.2 is known by its pid file in the run directory that the database tells, under either name', async () => {
       const elsewhere = join(node().directory, 'run');
       mkdirSync(elsewhere);
-      writeFileSync(join(elsewhere, 'ovs-vswitchd-dpdk.pid'), withoutPidfile());
+      writeFileSync(join(elsewhere, 'ovs-vswitchd.pid'), withoutPidfile());
       // Of the database nothing can be learnt then.
       chownSync(join(run(), 'db.sock'), 0, 0);
       onTestFinished(() => chownSync(join(run(), 'db.sock'), user, user));
