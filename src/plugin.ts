@@ -62,7 +62,8 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
   const journal = openOwn(request, node);
   try {
     await hold(journal, request, end);
-    const call = { instance, lockFd: journal.fd, dataDir, end, begun };
+    const netns = host.readNetns(request.netns);
+    const call = { instance, lockFd: journal.fd, dataDir, end, begun, ...(netns && { netns }) };
     const plan = await foreseen(journal, request, node, call, looked);
     const repeated = await startOver(journal, request, plan, node, call);
     const facts = repeated ?? (await attach(journal, request, plan, node, call));

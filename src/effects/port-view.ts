@@ -27,6 +27,7 @@ import {
   isOwn,
   madeElsewhere,
   marked,
+  netnsMarks,
   noType,
   ovnPortId,
   ownerMarks,
@@ -98,7 +99,9 @@ export async function isPortLost(ovs: Switch, { plan, facts }: Sought, port: Por
 export async function listPorts(ovs: Switch, database: Database, end: Moment): Promise<KnownPort[]> {
   const [ports] = await ovs.read(database, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
   return (ports?.rows ?? []).map((row) => {
-    const { key = '', instance = '', netns, begun } = readMap(row.external_ids) as Marks;
+    const marks = readMap(row.external_ids) as Marks;
+    const { key = '', instance = '', netns: path, begun } = marks;
+    const netns = path && { path, file: marks[netnsMarks.file], directory: marks[netnsMarks.directory] };
     return { name: String(row.name), key, instance, ...(netns && { netns }), ...(begun && { begun }) };
   });
 }

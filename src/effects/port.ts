@@ -35,6 +35,7 @@ import {
   keyMarks,
   letGo,
   marked,
+  netnsMarks,
   noType,
   ovnPortId,
   raiseNextCfg,
@@ -58,6 +59,7 @@ const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({
   directory: port.directory,
   ...(port.link && { link: port.link }),
   ...(call.begun && { begun: call.begun }),
+  ...(call.netns && { [netnsMarks.file]: call.netns.file, [netnsMarks.directory]: call.netns.directory }),
   ...(call.dataDir && { [dataDirMark]: call.dataDir }),
   socket: socketOf(port),
 });

@@ -180,6 +180,9 @@ export const ownerMarks = (plan: Pick<Plan, 'key'>) => ({ owner, key: keyText(pl
 /** The mark that tells a person, and a data directory that lost its id, where the journal of a port is. */
 export const dataDirMark = 'data-dir';
 
+/** What tells a sandbox's namespace from another at its path (netns.ts). */
+export const netnsMarks = { file: 'netns-file', directory: 'netns-directory' } as const;
+
 /** Whether marks of this key are of the call's own data directory: by its id, or by its path where the id was lost with it. */
 export const isOwn = (
   marks: { readonly [name: string]: string | undefined },

@@ -1,7 +1,7 @@
 /**
  * ADD, as a recipe. A step that is refused leads into the removal of what was begun; nothing resumes halfway.
  */
-import { removal } from './removal.ts';
+import { rollback } from './removal.ts';
 import { attachment, giveUp, making, nothingYet } from './steps.ts';
 
 export const addMachine = attachment.createMachine({
@@ -34,7 +34,7 @@ export const addMachine = attachment.createMachine({
     deviceInfo: making('deviceInfo', [{ target: 'ready', actions: 'learn' }]),
     // Everything is made; until the answer has been given, the ADD may still be told to take it back.
     ready: { on: { abandon: giveUp } },
-    removing: { ...removal, onDone: 'failed' },
+    removing: { ...rollback, onDone: 'failed' },
     failed: { type: 'final' },
   },
 });

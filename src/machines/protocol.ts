@@ -266,6 +266,8 @@ export interface Call {
   readonly end: number;
   /** A moment of this boot, of an ADD: which of two sandboxes of one pod is the later one. */
   readonly begun?: string;
+  /** The sandbox's network namespace and its directory, dev:inode each: by them a port without a journal is judged. */
+  readonly netns?: { readonly file: string; readonly directory: string };
   /** Whether the journal of another attachment, one that is not going, names this socket as its own. */
   readonly isAnothersSocket?: (socket: string) => boolean;
 }
@@ -290,8 +292,12 @@ export interface KnownPort {
   /** `network:container:interface`. */
   readonly key: string;
   readonly instance: string;
-  /** The network namespace of its sandbox, as its marks tell it. */
-  readonly netns?: string;
+  /** The network namespace of its sandbox, as its marks tell it; ports of earlier releases bear its path alone. */
+  readonly netns?: {
+    readonly path: string;
+    readonly file?: string | undefined;
+    readonly directory?: string | undefined;
+  };
   /** When its ADD began (netns.ts), which tells of which boot it is. */
   readonly begun?: string;
 }

@@ -61,17 +61,26 @@ export async function recoverPort(
   if (!key) return names.some((name) => planOf(task, name)?.port?.name === port.name) ? undefined : nameless(port);
   const own = journalName(key);
   if (names.includes(own)) return undefined;
-  if (isLiving(port, task)) return { key: text, found: 'orphan', result: 'kept', owed: [], ...bereft };
+  const life = lifeOf(port, task);
+  if (life !== 'gone') return { key: text, found: 'orphan', result: 'kept', owed: [], ...bereft[life] };
   if (task.dryRun) return { key: text, found: 'orphan', result: 'removed', owed: [], ...untold };
   return await tolerant(own, () => recoverOne(own, { ...task, instance }, { kind: 'orphan', key }));
 }
 
-const bereft = { note: 'its journal is lost, and its network namespace lives: its DEL removes it by its marks' };
+const bereft = {
+  alive: { note: 'its journal is lost, and its network namespace lives: its DEL removes it by its marks' },
+  unknown: {
+    note: 'its journal is lost, and its network namespace cannot be judged from here: its DEL removes it by its marks',
+  },
+};
 
 /** A journal can be lost, or be in another copy of the directory, while the pod lives. */
-function isLiving({ netns, begun }: KnownPort, { host }: Task): boolean {
-  if (netns === undefined || (begun !== undefined && !begun.startsWith(`${host.bootId()} `))) return false;
-  return host.readNetns(netns) !== undefined;
+function lifeOf({ netns, begun }: KnownPort, { host }: Task): 'alive' | 'gone' | 'unknown' {
+  if (netns === undefined || (begun !== undefined && !begun.startsWith(`${host.bootId()} `))) return 'gone';
+  const { path, file, directory } = netns;
+  if (file !== undefined && directory !== undefined) return host.judgeNetns({ path, file, directory });
+  // By its path alone what is not seen from here may be seen elsewhere.
+  return host.readNetns(path) === undefined ? 'unknown' : 'alive';
 }
 
 /** Neither its marks nor a journal tell whose it is: a person has to. */

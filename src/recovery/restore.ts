@@ -25,7 +25,8 @@ export interface PutBack {
 /** @returns why it could not be put back; it is tried again by the next recovery. */
 export async function putBack({ journal, past, host, asChecked, call: given }: PutBack): Promise<Trouble | undefined> {
   const { header, facts } = past;
-  const call = { ...given, instance: header.instance, ...(header.begun && { begun: header.begun }) };
+  const { instance, netns, begun } = header;
+  const call = { ...given, instance, netns, ...(begun && { begun }) };
   const { database } = past.undo;
   const written: Plan = { ...header.plan, ...(database && { database }) };
   const { bridge, ...rest } = written;

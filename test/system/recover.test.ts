@@ -1,5 +1,5 @@
 /** `userspace recover` on a real switch: after a reboot, a lost namespace, a wiped database, a restarted switch. */
-import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -61,6 +61,39 @@ onRealSwitch('recovery', (theSwitch) => {
     });
     expect((await node().world()).ports).toEqual([kept.portName()]);
     expect(await kept.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test.each([
+    ['another file system lies over its directory', 'mount -t tmpfs none "$(dirname "$0")"'],
+    ['its name is a plain file, with the namespace unmounted', 'umount "$0"'],
+  ])('kind 2: a port without a journal stays where its namespace is not seen from here: %s', async (_, hide) => {
+    const pod = await node().pod();
+    expect(await pod.add('net1', { ipam: undefined })).toMatchObject(ok);
+    rmSync(pod.journal());
+    const elsewhere = ['unshare', '--mount', 'bash', '-c', `${hide} && exec "$@"`, pod.netns];
+    const { exitCode, json } = await node().recoverUnder(elsewhere);
+    expect({ exitCode, json }).toMatchObject({
+      ...ok,
+      json: { removed: 0, attachments: [{ found: 'orphan', result: 'kept', note: expect.stringContaining('judged') }] },
+    });
+    expect((await node().world()).ports).toEqual([pod.portName()]);
+    expect(await pod.del('net1', { ipam: undefined })).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('kind 1: an ADD through a copy of its data directory, which IPAM refuses, leaves the living port', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    const copy = join(node().directory, 'copy');
+    cpSync(node().dataDir, copy, { recursive: true });
+    for (const name of readdirSync(copy)) if (name.endsWith('.journal')) rmSync(join(copy, name));
+    expect(await pod.add('net1', { dataDir: copy })).toMatchObject({ exitCode: 1 });
+    const { ports, addresses } = await node().world();
+    expect({ ports, addresses: addresses.length }).toEqual({ ports: [pod.portName()], addresses: 1 });
+    expect(await pod.check((await pod.add()).json)).toMatchObject(ok);
+    expect(await pod.del()).toMatchObject(ok);
+    rmSync(copy, { recursive: true });
     expectNothingLeft(await node().world());
   });
 
