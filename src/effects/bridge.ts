@@ -5,7 +5,17 @@
 import { code, owner } from '../attachment.ts';
 import type { BridgePlan, Call, Facts, IdleBridges, Outcome, Plan, Request } from '../machines/protocol.ts';
 import { map, named, type Row, readMap, readUuid, readUuids, uuid } from './ovsdb.ts';
-import { dataDirMark, guarded, instanceMarks, isOwn, marked, type Switch, select, unless } from './switch.ts';
+import {
+  dataDirMark,
+  guarded,
+  instanceMarks,
+  isOfAnother,
+  isOwn,
+  marked,
+  type Switch,
+  select,
+  unless,
+} from './switch.ts';
 
 const byName = (name: string): unknown => ['name', '==', name];
 
@@ -20,10 +30,14 @@ export async function ensureBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, 
     if (!guarded(error)) throw error;
     const [bridges] = await ovs.read(plan, [select('Bridge', [byName(name)], ['_uuid', 'external_ids'])], call.end);
     const found = bridges?.rows?.[0];
-    const ours = found !== undefined && isOurs(found, undefined, call);
-    return { kind: 'ok', facts: { created: false, ours, ...(ours && { uuid: readUuid(found._uuid) }) } };
+    const ours = found !== undefined && isOwners(found);
+    const isOwn = found !== undefined && isOurs(found, undefined, call);
+    return { kind: 'ok', facts: { created: false, ours, ...(isOwn && { uuid: readUuid(found._uuid) }) } };
   }
 }
+
+/** Made by this plugin, through whichever data directory: if it is lost, any attachment on it makes it again. */
+const isOwners = ({ external_ids }: Row): boolean => (readMap(external_ids) as Marks).owner === owner;
 
 /**
  * By its marks: those of this data directory, by its id or its path. One whose marks another tool has cleared is ours by the _uuid that
@@ -88,10 +102,10 @@ export async function removeIdleBridges(
   const plan: Plan = { ...nothing, ...database };
   const gone: string[] = [];
   for (const bridge of await look(ovs, plan, [marked({ owner })], call)) {
-    const { instance } = readMap(bridge.external_ids) as Marks;
-    const isOurOwn = (instance !== undefined && ids.has(instance)) || isOurs(bridge, undefined, call);
+    const marks = readMap(bridge.external_ids) as Marks;
+    const isOurOwn = (marks.instance !== undefined && ids.has(marks.instance)) || isOurs(bridge, undefined, call);
     const name = String(bridge.name);
-    if (!isOurOwn || used.has(name) || !isEmpty(bridge)) continue;
+    if (!isOurOwn || isOfAnother(marks, call.dataDir) || used.has(name) || !isEmpty(bridge)) continue;
     if (dryRun || (await removeIfEmpty(ovs, plan, bridge, call))) gone.push(name);
   }
   return gone;

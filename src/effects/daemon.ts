@@ -7,7 +7,7 @@ import type { Moment } from '../deadlines.ts';
 import type { Plan } from '../machines/protocol.ts';
 import type { Row } from './ovsdb.ts';
 import { isBehind, letGo, raiseNextCfg, runDirectory, type Switch, selectSwitch } from './switch.ts';
-import { seenOf } from './vswitchd.ts';
+import { seenOf, vswitchdOf } from './vswitchd.ts';
 
 /**
  * Asks it to apply a next_cfg, as ovs-vsctl does with each change, unless there is one already that it has not come to.
@@ -28,6 +28,19 @@ export async function daemonTrouble(
   if (caughtUp.kind === 'failed') return caughtUp.trouble;
   ovs.noteDaemon(asked, 'alive');
   return undefined;
+}
+
+/** A process that is there and not stopped is at work, however long a change takes it; of what is not seen, the database decides. */
+export async function notAtWork(
+  ovs: Switch,
+  { ovsdb }: Pick<Plan, 'ovsdb'>,
+  state: Row | undefined,
+  end: Moment,
+): Promise<Trouble | undefined> {
+  const rundir = runDirectory(ovsdb, state);
+  const seen = vswitchdOf(rundir);
+  if (!seen) return await daemonTrouble(ovs, { ovsdb }, state, end);
+  return seen.isStopped ? { code: code.tryAgainLater, message: `ovs-vswitchd: ${seenOf(rundir)}` } : undefined;
 }
 
 async function raised(ovs: Switch, asked: Pick<Plan, 'ovsdb'>, end: Moment): Promise<Row | undefined> {

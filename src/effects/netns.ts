@@ -91,4 +91,11 @@ export function isLater(one: string, other: string): boolean {
 }
 
 /** boot_id of proc(5): another one means that every sandbox of a journal is gone. */
-export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+export function bootId(): string {
+  const id = readFileSync(bootIdFile, 'utf8').trim();
+  // An empty one would be another boot than any journal's.
+  if (!/^[0-9a-f-]{36}$/.test(id)) throw new Error(`"${bootIdFile}" tells no boot: is /proc mounted whole?`);
+  return id;
+}
+
+const bootIdFile = '/proc/sys/kernel/random/boot_id';

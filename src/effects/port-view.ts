@@ -4,7 +4,7 @@
 import { lstat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../attachment.ts';
-import type { Moment } from '../deadlines.ts';
+import { type Moment, within } from '../deadlines.ts';
 import type {
   AnnotationPlan,
   Call,
@@ -17,6 +17,7 @@ import type {
   Request,
   SocketDirPlan,
 } from '../machines/protocol.ts';
+import { notAtWork } from './daemon.ts';
 import { codeOf, Directory, inTime } from './directory.ts';
 import { isLater, readNetns } from './netns.ts';
 import { map, type Operation, type OperationResult, type Row, readMap, readSet, uuid } from './ovsdb.ts';
@@ -74,8 +75,14 @@ export async function findPort(ovs: Switch, { plan, facts }: Sought, port: PortP
     ...differences(port, row, interfaces?.rows?.[0] ?? {}, String(bridges?.rows?.[0]?.name ?? '')),
     ...(port.mode === 'server' ? await socketDrift(port, switchSocketDirectory(plan.ovsdb, root), call.end) : []),
   ];
-  return drift.length > 0 ? failed(code.drift, `port "${port.name}": ${drift.join(', ')}`) : { kind: 'ok' };
+  if (drift.length > 0) return failed(code.drift, `port "${port.name}": ${drift.join(', ')}`);
+  // What the database says of it a dead daemon has left there.
+  const trouble = await notAtWork(ovs, plan, root, within(call.end, workMs));
+  return trouble ? { kind: 'failed', trouble, unjudged: true } : { kind: 'ok' };
 }
+
+/** A daemon that loads flows applies nothing for a while. */
+const workMs = 5_000;
 
 /**
  * Whether the switch lost the port (its database was wiped), or the socket that it made (it restarted). What only differs from what

@@ -5,13 +5,13 @@
 import { code, type Trouble } from '../attachment.ts';
 import type { Deadlines, Moment } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
-import { daemonTrouble, noDpdk } from './daemon.ts';
+import { noDpdk, notAtWork } from './daemon.ts';
 import { DirectoryTimeout } from './directory.ts';
 import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
 import { roomTroubles } from './room.ts';
 import { runDirectory, Switch, selectSwitch, socketPathOf } from './switch.ts';
 import { switchUser } from './switch-user.ts';
-import { seenOf, vswitchdOf } from './vswitchd.ts';
+import { vswitchdOf } from './vswitchd.ts';
 
 export interface Readiness {
   readonly ovsdb: string;
@@ -44,7 +44,7 @@ async function switchTroubles(asked: Readiness, { end }: Call, deadlines: Deadli
     const state = root?.rows?.[0];
     const lacking = noDpdk(ovsdb, state);
     if (lacking) return [{ code: code.limitedConnectivity, message: lacking }];
-    const trouble = await notAtWork(ovs, ovsdb, state, end);
+    const trouble = await notAtWork(ovs, asked, state, end);
     return trouble ? [{ ...trouble, code: code.notAvailable }] : await wayTroubles(asked, state, end);
   } catch (error) {
     if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
@@ -53,19 +53,6 @@ async function switchTroubles(asked: Readiness, { end }: Call, deadlines: Deadli
   } finally {
     ovs.close();
   }
-}
-
-/** A process that is there and not stopped is at work, however long a change takes it; of what is not seen, the database decides. */
-async function notAtWork(
-  ovs: Switch,
-  ovsdb: string,
-  state: Row | undefined,
-  end: Moment,
-): Promise<Trouble | undefined> {
-  const rundir = runDirectory(ovsdb, state);
-  const seen = vswitchdOf(rundir);
-  if (!seen) return await daemonTrouble(ovs, { ovsdb }, state, end);
-  return seen.isStopped ? { code: code.notAvailable, message: `ovs-vswitchd: ${seenOf(rundir)}` } : undefined;
 }
 
 /** That the switch would not come to the sockets of what is attached, it says nowhere itself. */

@@ -3,7 +3,7 @@
  *
  * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
  */
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { code, fenceName, keyText, owner, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../deadlines.ts';
@@ -188,6 +188,15 @@ export const isOwn = (
   marks: { readonly [name: string]: string | undefined },
   call: Pick<Call, 'instance' | 'dataDir'>,
 ): boolean => marks.instance === call.instance || isSameDirectory(marks[dataDirMark], call.dataDir);
+
+/** Whether they name another data directory, which is there: this one may be a copy of it, under the same id. */
+export function isOfAnother(
+  marks: { readonly [name: string]: string | undefined },
+  dataDir: string | undefined,
+): boolean {
+  const named = marks[dataDirMark];
+  return named !== undefined && !isSameDirectory(named, dataDir) && existsSync(join(named, 'instance'));
+}
 
 /** Root's own directories. One that is not there is known by its name alone. */
 function isSameDirectory(one: string | undefined, other: string | undefined): boolean {

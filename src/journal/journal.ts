@@ -93,7 +93,8 @@ export class Journal<R extends object> {
     } catch (error) {
       if (!isSystemError(error)) throw error;
       if (error.code === 'ENOENT' && !options.create) return undefined;
-      if (error.code === 'EROFS') return Journal.#openReadOnly<R>(disk, path, options);
+      // An immutable file (chattr +i) is to us what a read-only disk is.
+      if (error.code === 'EROFS' || error.code === 'EPERM') return Journal.#openReadOnly<R>(disk, path, options);
       throw new JournalError(error.code, `cannot open the journal "${path}": ${error.message}`, { cause: error });
     }
   }

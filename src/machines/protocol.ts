@@ -170,8 +170,8 @@ export interface Facts {
   /** Only where something was opened. It goes with the directory, or is shared by all pods and stays: nothing is to be undone. */
   readonly socketDir?: { readonly uid: number; readonly granted: readonly Grant[] };
   /**
-   * Whether this ADD created it, and whether it bears our mark: if it is lost, such a one may be made again. Of one that is ours the _uuid
-   * of its row, by which it is known without marks too; absent in journals of earlier releases.
+   * Whether this ADD created it, and whether it bears our mark: if it is lost, such a one may be made again. Of one of this data directory the
+   * _uuid of its row, by which it is known without marks too; absent in journals of earlier releases.
    */
   readonly bridge?: { readonly created: boolean; readonly ours?: boolean; readonly uuid?: string };
   readonly port?:

@@ -34,6 +34,8 @@ export async function idleBridges(task: Task, ovsdb: string, ids: ReadonlySet<st
   const { host, disk, instance, dataDir, removeMs, dryRun = false } = task;
   const call = { instance, dataDir, end: within(now() + removeMs, defaultDeadlines.switchMs) };
   const plans = listJournals(disk, dataDir, journalSuffix).map((name) => planOf(task, name));
+  // One that cannot be read may name any.
+  if (plans.includes(undefined)) return [];
   const used = new Set(plans.flatMap((plan) => plan?.bridge?.name ?? plan?.port?.bridge ?? []));
   try {
     return await host.removeIdleBridges({ database: { ovsdb }, ids, used, dryRun }, call);

@@ -1,9 +1,12 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from '../../src/effects/bridge.ts';
 import { ensurePort } from '../../src/effects/port.ts';
 import type { Facts } from '../../src/machines/protocol.ts';
 import { call, keyOf, type Scene, scene, sought, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { RawSession } from '../support/raw-ovsdb.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { readSwitch } from '../support/world.ts';
 
 /** A _uuid of the database's. */
@@ -221,19 +224,35 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     expect(await bridgesOf(s)).toEqual([]);
   });
 
+  it('kind 2: of another data directory of ours may be made again by an attachment that found it, and is not its to remove', async () => {
+    const s = await scene();
+    await made(s, call(5_000, { instance: 'a'.repeat(16), dataDir: '/one' }));
+    const ovs = s.another();
+    const other = call(5_000, { instance: 'b'.repeat(16), dataDir: '/other' });
+    const outcome = await ensureBridge(ovs, s.plan(), s.plan().bridge, other);
+    expect(outcome).toEqual({ kind: 'ok', facts: { created: false, ours: true } });
+    ovs.close();
+    await remove(s, s.plan(), other, { bridge: { created: false, ours: true } });
+    expect(await bridgesOf(s)).toHaveLength(1);
+  });
+
   it('goes with a recovery when no port is left on it: ours, under any id of the directory, and no other', async () => {
     const s = await scene();
     const ids = new Set(['a'.repeat(16), 'b'.repeat(16)]);
-    const bridges = ['br-used', 'br-idle', 'br-soon', 'br-admin', 'br-other'];
-    for (const [bridge, instance] of [
+    // This directory is a copy of one that is there.
+    const original = temporaryDirectory();
+    writeFileSync(join(original, 'instance'), '');
+    const bridges = ['br-used', 'br-idle', 'br-soon', 'br-admin', 'br-copied', 'br-other'];
+    for (const [bridge, instance, directory] of [
       ['br-used', 'a'.repeat(16)],
       ['br-idle', 'b'.repeat(16)],
       ['br-soon', 'b'.repeat(16)],
+      ['br-copied', 'a'.repeat(16), original],
       ['br-other', 'c'.repeat(16)],
     ] as const) {
       const plan = s.plan({ bridge });
       const ovs = s.another();
-      await ensureBridge(ovs, plan, plan.bridge, call(5_000, { instance }));
+      await ensureBridge(ovs, plan, plan.bridge, call(5_000, { instance, ...(directory && { dataDir: directory }) }));
       ovs.close();
     }
     await adminBridge(s, 'br-admin');
@@ -246,7 +265,13 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     expect(await sweep(true)).toEqual(['br-idle']);
     expect((await bridgesOf(s)).map(({ name }) => name).sort()).toEqual([...bridges].sort());
     expect(await sweep(false)).toEqual(['br-idle']);
-    expect((await bridgesOf(s)).map(({ name }) => name).sort()).toEqual(['br-admin', 'br-other', 'br-soon', 'br-used']);
+    expect((await bridgesOf(s)).map(({ name }) => name).sort()).toEqual([
+      'br-admin',
+      'br-copied',
+      'br-other',
+      'br-soon',
+      'br-used',
+    ]);
     expect(await sweep(false)).toEqual([]);
   });
 });

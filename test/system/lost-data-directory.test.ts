@@ -147,6 +147,22 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     }
   });
 
+  test('kind 2: a DEL whose journal is immutable (chattr +i) takes away all else, and is no success', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    sh(`chattr +i ${pod.journal()}`);
+    try {
+      const { exitCode, json } = await pod.del();
+      expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 5 });
+      const { ports, addresses } = await node().world();
+      expect({ ports, addresses }).toEqual({ ports: [], addresses: [] });
+    } finally {
+      sh(`chattr -i ${pod.journal()}`);
+    }
+    expect(await pod.del()).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
   describe('kind 6: names that are no journals of ours', () => {
     const bounded = (...args: string[]) =>
       execa(executable, [...args, '--data-dir', node().dataDir], {

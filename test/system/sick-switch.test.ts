@@ -210,6 +210,32 @@ onRealSwitch('a sick switch', (theSwitch) => {
     theSwitch().resumeDatabase();
     expectNothingLeft(await node().world());
   });
+
+  test.each([
+    ['stopped', () => theSwitch().pauseVswitchd(), () => theSwitch().resumeVswitchd()],
+    ['gone', () => theSwitch().stopVswitchd(), () => theSwitch().startVswitchd()],
+  ])(
+    '13.24 a repeated ADD, and CHECK, while ovs-vswitchd is %s are code 11, and touch nothing',
+    async (_, stop, go) => {
+      const pod = await node().pod();
+      const added = await pod.add();
+      expect(added).toMatchObject({ exitCode: 0 });
+      await stop();
+      try {
+        for (const again of [await pod.add(), await pod.check(added.json)]) {
+          expect(again).toMatchObject({
+            exitCode: 1,
+            json: { code: 11, msg: expect.stringContaining('ovs-vswitchd') },
+          });
+        }
+      } finally {
+        await go();
+      }
+      expect((await pod.add()).json).toEqual(added.json);
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      expectNothingLeft(await node().world());
+    },
+  );
 });
 
 onRealSwitch(
