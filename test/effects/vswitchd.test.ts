@@ -17,7 +17,7 @@ async function running(pidFile = 'ovs-vswitchd.pid', program = 'ovs-vswitchd') {
     child.kill('SIGKILL');
     await child;
   });
-  for (let tries = 0; tries < 100 && logOf(pid)?.path !== log; tries++) await Bun.sleep(10);
+  for (let tries = 0; tries < 1_000 && logOf(pid)?.path !== log; tries++) await Bun.sleep(10);
   writeFileSync(join(rundir, pidFile), `${pid}\n`);
   return { rundir, pid, log, child };
 }
@@ -37,7 +37,7 @@ describe('the process of the switch', () => {
   it('13.11 is stopped after SIGSTOP, and is not there once it has ended', async () => {
     const { rundir, pid, child } = await running();
     child.kill('SIGSTOP');
-    for (let tries = 0; tries < 100 && !vswitchdOf(rundir)?.isStopped; tries++) await Bun.sleep(10);
+    for (let tries = 0; tries < 1_000 && !vswitchdOf(rundir)?.isStopped; tries++) await Bun.sleep(10);
     expect(vswitchdOf(rundir)).toEqual({ pid, isStopped: true });
     expect(seenOf(rundir)).toContain(`kill -CONT ${pid}`);
     child.kill('SIGKILL');
