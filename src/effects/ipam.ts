@@ -7,8 +7,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Addresses, type AttachmentKey, code, keyText, type Trouble } from '../attachment.ts';
-import { memberOf } from '../cni/leniency.ts';
-import { parseResult } from '../cni/result.ts';
+import { parseResult, versionIn } from '../cni/result.ts';
 import { type Deadlines, sleep, within } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';
 import { endOrphans } from '../processes.ts';
@@ -176,8 +175,6 @@ async function versionsOf(asked: Asked, file: string | undefined): Promise<reado
 
 const knows = async (asked: Asked, file: string | undefined): Promise<boolean> =>
   (await versionsOf(asked, file)).includes(upkeepVersion);
-
-const versionIn = (stdin: string): unknown => memberOf(JSON.parse(stdin), 'cniVersion') || '0.1.0';
 
 /** As an ADD would find the program, and with the version that its ADD would have. @param asked for a network of any version */
 export async function addressStatus(asked: Asked): Promise<Trouble[]> {
