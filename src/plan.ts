@@ -17,7 +17,7 @@ import {
   shortId,
   socketPathBytesMax,
 } from './attachment.ts';
-import { type Basics, integrationBridge, type NetworkConfig } from './cni/config.ts';
+import type { Basics, NetworkConfig } from './cni/config.ts';
 import type { AddRequest, DelRequest } from './cni/request.ts';
 import type { FilePlan, Plan, PodPlace, PortPlan, SocketDirPlan } from './machines/protocol.ts';
 
@@ -58,8 +58,8 @@ export function planOf(request: AddRequest, place?: PodPlace): Plan {
   };
 }
 
-/** OVN makes its bridge, and ports on one that it has not made would be no part of its network. */
-const isOvns = ({ ovnPort, bridge }: NetworkConfig): boolean => ovnPort !== undefined && bridge === integrationBridge;
+/** OVN makes its bridge, whatever its name, and ports on one that it has not made would be no part of its network. */
+const isOvns = ({ ovnPort }: NetworkConfig): boolean => ovnPort !== undefined;
 
 export function removalPlan(request: DelRequest): Plan {
   const { key, config, pod } = request;

@@ -186,16 +186,14 @@ function roomFinding(dataDir: string): Finding {
 async function addressFindings({ network, path, config }: Read): Promise<Finding[]> {
   if (!config?.ipam) return [];
   const { ipam: program, deadlines } = config;
-  // The verb came with this version, and what it asks for with any.
-  const stdin = JSON.stringify({ ...network.raw, cniVersion: '1.1.0' });
-  const text = { stdin, env: { CNI_PATH: path.join(':') } };
+  const text = { stdin: JSON.stringify(network.raw), env: { CNI_PATH: path.join(':') } };
   const call = { instance: '', end: now() + deadlines.statusMs };
   const [trouble] = await addressStatus({ plan: { program, path }, text, call, deadlines });
   const subject = `${program} of ${network.name}`;
   const file = programIn({ program, path });
   if (!trouble) return [well('IPAM', subject, `it is ${file}`)];
   const remedy = file
-    ? 'what it says comes from the IPAM plugin itself: its own documents have the rest'
+    ? 'its own documents say what it takes, and what its words mean'
     : "install it where the runtime has its plugins, or name that directory in this command's CNI_PATH";
   return [sick('IPAM', subject, trouble.message, remedy)];
 }

@@ -1,14 +1,16 @@
 /**
  * The network configuration: the predecessor's, unchanged, and our optional keys (design: small decisions).
  *
- * Owns: shape, defaults, limits of every key. Two readings of what `lenient` made of the same bytes: `parseConfig` for ADD and CHECK
- * refuses with every fault named; `salvageConfig` for DEL takes what it can use and refuses nothing, because a pod must be able to go.
+ * Owns: defaults, and what contradicts what; shape and limits of every key are in schema.ts. Two readings of what `lenient` made of
+ * the same bytes: `parseConfig` for ADD and CHECK refuses with every fault named; `salvageConfig` for DEL takes what it can use and
+ * refuses nothing, because a pod must be able to go.
  */
 import * as v from 'valibot';
-import { code, deviceNameBytesMax, isOwnFile, type Trouble } from '../attachment.ts';
+import { code, isOwnFile, type Trouble } from '../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
 import type { Args } from './args.ts';
-import { asGoReads, isObject, type Json, type Lenient } from './leniency.ts';
+import { asGoReads, type Json, type Lenient } from './leniency.ts';
+import { Bridge, Network, path, type Side, Vhost } from './schema.ts';
 import { at, shown, unsupported } from './unsupported.ts';
 
 export const defaultDataDir = '/var/lib/cni/userspace';
@@ -17,156 +19,15 @@ export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';
 const defaultSharedDir = '/usr/local/var/run/openvswitch';
 const defaultBridge = 'br0';
 /** OVN's integration bridge (ovn-controller(8)): the bridge of an OVN port, unless one is named. */
-export const integrationBridge = 'br-int';
+const integrationBridge = 'br-int';
 const defaultKubeletRootDir = '/var/lib/kubelet';
 /** The predecessor's directory for paths that are too long; ours holds symlinks. */
 const defaultShortDir = '/var/lib/vhost_sockets';
 /** Where the predecessor kept what it needed for a DEL. */
 const defaultPredecessorDir = '/var/lib/cni/usrspcni/data';
 
-/** No separators, no spaces, no `=` (consumers split on it), nothing an option parser could take for its own. */
-const fileName = /^[A-Za-z0-9_][A-Za-z0-9_.:@+-]*$/;
-const bridgeName = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-/** A NUL ends a path for the kernel, a newline a log line. */
-const printable = /^[^\p{Cc}]*$/u;
-const fileNameBytesMax = 100;
-const deadlineMsMax = 600_000;
-
-const zeroOr = (least: number, most: number) =>
-  v.optional(v.union([v.literal(0), v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))]));
-const text = v.optional(v.string());
-const oneOf = <const T extends string[]>(...words: T) => v.optional(v.picklist(['', ...words]));
-const path = v.pipe(
-  v.string(),
-  v.regex(/^\//, 'an absolute path'),
-  v.regex(/^(?!.*\/\.\.(\/|$))/s, 'a path without ".."'),
-  v.regex(printable, 'a printable path'),
-);
-
-const macSample = 'a MAC address such as "02:00:00:00:00:01"';
-
-const Mac = v.pipe(v.string(), v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, macSample));
-
-const macOrNone = v.union([v.literal(''), Mac]);
-
-/** To valibot a list is an object too. */
-const object = v.custom<Json>(isObject, 'an object');
-
-const Vhost = v.strictObject({
-  mode: oneOf('client', 'server'),
-  group: text,
-  socketfile: v.optional(
-    v.union([
-      v.literal(''),
-      v.pipe(v.string(), v.regex(fileName, 'a file name of letters, digits, "_.:@+-"'), v.maxBytes(fileNameBytesMax)),
-    ]),
-  ),
-  ingressPolicingRate: zeroOr(1, 0xffffffff),
-  ingressPolicingBurst: zeroOr(1, 0xffffffff),
-  enableGso: v.optional(v.boolean()),
-  enablePacked: v.optional(v.boolean()),
-  enableEventIdx: v.optional(v.boolean()),
-});
-
-const Bridge = v.strictObject({
-  bridgeName: v.optional(
-    v.union([
-      v.literal(''),
-      v.pipe(
-        v.string(),
-        v.regex(bridgeName, 'a bridge name of letters, digits, "_.-"'),
-        v.maxBytes(deviceNameBytesMax, `at most ${deviceNameBytesMax} bytes`),
-      ),
-    ]),
-  ),
-  bridgeId: v.optional(v.pipe(v.number(), v.integer())),
-  vlanId: zeroOr(1, 4094),
-  trunks: v.optional(v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(4095)))),
-  vlanMode: oneOf('access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'),
-});
-
-const Memif = v.record(v.string(), v.unknown());
-
-const Side = v.strictObject({
-  engine: text,
-  iftype: text,
-  netType: text,
-  mtu: zeroOr(68, 65535),
-  mac: v.optional(macOrNone),
-  memif: v.optional(v.pipe(object, Memif)),
-  vhost: v.optional(v.pipe(object, Vhost)),
-  bridge: v.optional(v.pipe(object, Bridge)),
-});
-
-const milliseconds = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(deadlineMsMax)));
-
-const DeadlineKeys = v.strictObject(
-  Object.fromEntries(Object.keys(defaultDeadlines).map((key) => [key, milliseconds])) as {
-    [K in keyof Deadlines]: typeof milliseconds;
-  },
-);
-
-const Ipam = v.looseObject({ type: v.optional(v.pipe(v.string(), v.regex(/^[^/]*$/, 'a program name without "/"'))) });
-
-/** Accepted whatever it is: another part of the protocol reads it, or it is no business of ours. */
-const anything = v.optional(v.unknown());
-
-/** Runtimes and Multus hand these to every plugin, or read them in its configuration. */
-const forOthers = {
-  capabilities: anything,
-  deviceID: anything,
-  disableCheck: anything,
-  disableGC: anything,
-  ipMasq: anything,
-  loadOnlyInlinedPlugins: anything,
-  pciBusID: anything,
-};
-
 const defaultLevel = 'warning';
 const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
-
-const Network = v.looseObject({
-  ...forOthers,
-  cniVersion: text,
-  name: anything,
-  type: text,
-  kubeconfig: v.optional(v.union([v.literal(''), path])),
-  kubeletRootDir: v.optional(path),
-  shortDir: v.optional(path),
-  grantAccess: v.optional(v.boolean()),
-  predecessorDir: v.optional(path),
-  sharedDir: v.optional(v.union([v.literal(''), path])),
-  logFile: text,
-  logLevel: anything,
-  dataDir: v.optional(path),
-  ovsdb: v.optional(v.pipe(v.string(), v.regex(/^unix:\/[^\p{Cc}]*$/u, '"unix:" and an absolute path'))),
-  deadlines: v.optional(v.pipe(object, DeadlineKeys)),
-  mtu: zeroOr(68, 65535),
-  host: v.optional(v.pipe(object, Side)),
-  container: v.optional(v.pipe(object, Side)),
-  ipam: v.optional(v.pipe(object, Ipam)),
-  dns: v.optional(object),
-  prevResult: v.optional(object),
-  runtimeConfig: v.optional(
-    v.pipe(object, v.looseObject({ mac: v.optional(macOrNone), CNIDeviceInfoFile: v.optional(path) })),
-  ),
-  args: v.optional(
-    v.pipe(
-      object,
-      v.looseObject({
-        cni: v.optional(
-          v.pipe(
-            object,
-            v.looseObject({
-              mac: v.optional(macOrNone),
-              OvnPort: v.optional(v.pipe(v.string(), v.regex(printable, 'a printable name'))),
-            }),
-          ),
-        ),
-      }),
-    ),
-  ),
-});
 
 /** What both readings are of. */
 export const lenient = (raw: Json): Lenient => asGoReads(raw, Network);
@@ -227,55 +88,103 @@ type Raw = v.InferOutput<typeof Network>;
 /** Every fault of shape, of value and of combination; a configuration only if there is none. */
 export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: NetworkConfig; troubles: Trouble[] } {
   const shape = v.safeParse(Network, raw);
-  if (!shape.success) return { troubles: [...shape.issues.map(shapeTrouble), ...unsupported(raw)] };
-  const network = shape.output;
-  const troubles = [...unsupported(raw), ...contradictions(network)];
-  return troubles.length > 0 ? { troubles } : { config: digest(network, args, warnings), troubles };
+  const faults = (shape.issues ?? []).map((issue) => v.getDotPath(issue) ?? '');
+  const troubles = [
+    ...(shape.issues ?? []).map(shapeTrouble),
+    ...unsupported(raw),
+    // What is of its right shape can be read, whatever else there is.
+    ...contradictionsOf(shape.output as Raw, faults),
+  ];
+  return shape.success && troubles.length === 0
+    ? { config: digest(shape.output, args, warnings), troubles }
+    : { troubles };
 }
 
 /** The first leaf of a union's branches says more than "one of them". */
 function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const name = v.getDotPath(issue) ?? 'configuration';
-  if (issue.type === 'strict_object') {
-    const value = shown(issue.path?.at(-1)?.value ?? issue.input);
-    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${value}` };
+  if (issue.type === 'never') {
+    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${shown(issue.input)}` };
   }
   const leaf = issue.issues?.at(-1) ?? issue;
-  const wanted = leaf.type === 'regex' || leaf.type === 'custom' ? leaf.message : (leaf.expected ?? leaf.message);
+  const hasOwnWords = ['regex', 'custom', 'max_bytes'].includes(leaf.type);
+  const wanted = hasOwnWords ? leaf.message : (leaf.expected ?? leaf.message);
   return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
 }
 
-function contradictions({ host, container, mtu, ipam, deadlines, logFile, dataDir }: Raw): Trouble[] {
-  const bad = (message: string): Trouble => ({ code: code.invalidConfig, message });
-  const found: Trouble[] = [];
-  const mode = host?.vhost?.mode || 'server';
-  if (container?.vhost?.mode === mode) {
-    found.push(bad(`"host.vhost.mode" and "container.vhost.mode" are both "${mode}": one of them must be the other`));
-  }
-  found.push(...vlanContradictions(host?.bridge ?? {}).map(bad));
-  if (host?.vhost?.socketfile?.startsWith('configData-')) {
-    found.push(
-      bad(`"host.vhost.socketfile" is "${host.vhost.socketfile}": "configData-" begins the name of a published file`),
-    );
-  }
-  if (host?.vhost?.ingressPolicingBurst && !host.vhost.ingressPolicingRate) {
-    found.push(bad('"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"'));
-  }
-  const content = Object.keys(ipam ?? {}).filter((key) => key !== 'type' && ipam?.[key] !== null);
-  if (content.length > 0 && !ipam?.type) {
-    const keys = content.map((key) => `"${key}"`).join(', ');
-    found.push(bad(`"ipam" has ${keys} and no "type": name the IPAM plugin, or leave "ipam" out for no address`));
-  }
-  const { addMs = defaultDeadlines.addMs, rollbackMs = defaultDeadlines.rollbackMs } = deadlines ?? {};
-  if (addMs <= rollbackMs) {
-    found.push(bad(`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`));
-  }
-  if (logFile && isOwnFile(logFile, dataDir ?? defaultDataDir)) {
-    found.push(bad(`"logFile" is "${logFile}": that is the name of a journal or another file of "dataDir"`));
-  }
-  if (host?.mtu && mtu && host.mtu !== mtu) found.push(bad(`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`));
-  return found;
+/** @param faults dotted paths of values that are not of their shape: what speaks of one of them is not looked for */
+function contradictionsOf(raw: Raw, faults: readonly string[]): Trouble[] {
+  const isIn = (inner: string, outer: string) => `${inner}.`.startsWith(`${outer}.`);
+  const isReadable = (part: string) => !faults.some((fault) => isIn(fault, part) || isIn(part, fault));
+  return contradictions
+    .filter(({ of }) => of.every(isReadable))
+    .flatMap(({ found }) => found(raw))
+    .map((message) => ({ code: code.invalidConfig, message }));
 }
+
+/** What does not go together: the keys that it speaks of, and what it says where it is so. */
+interface Contradiction {
+  readonly of: readonly string[];
+  readonly found: (raw: Raw) => readonly string[];
+}
+
+const contradictions: readonly Contradiction[] = [
+  {
+    of: ['host.vhost.mode', 'container.vhost.mode'],
+    found: ({ host, container }) => {
+      const mode = host?.vhost?.mode || 'server';
+      if (container?.vhost?.mode !== mode) return [];
+      return [`"host.vhost.mode" and "container.vhost.mode" are both "${mode}": one of them must be the other`];
+    },
+  },
+  {
+    of: ['host.bridge.vlanId', 'host.bridge.trunks', 'host.bridge.vlanMode'],
+    found: ({ host }) => vlanContradictions(host?.bridge ?? {}),
+  },
+  {
+    of: ['host.vhost.socketfile'],
+    found: ({ host: { vhost: { socketfile } = {} } = {} }) =>
+      socketfile?.startsWith('configData-')
+        ? [`"host.vhost.socketfile" is "${socketfile}": "configData-" begins the name of a published file`]
+        : [],
+  },
+  {
+    of: ['host.vhost.ingressPolicingBurst', 'host.vhost.ingressPolicingRate'],
+    found: ({ host: { vhost } = {} }) =>
+      vhost?.ingressPolicingBurst && !vhost.ingressPolicingRate
+        ? ['"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"']
+        : [],
+  },
+  {
+    of: ['ipam'],
+    found: ({ ipam }) => {
+      const content = Object.keys(ipam ?? {}).filter((key) => key !== 'type' && ipam?.[key] !== null);
+      if (content.length === 0 || ipam?.type) return [];
+      const keys = content.map((key) => `"${key}"`).join(', ');
+      return [`"ipam" has ${keys} and no "type": name the IPAM plugin, or leave "ipam" out for no address`];
+    },
+  },
+  {
+    of: ['deadlines.addMs', 'deadlines.rollbackMs'],
+    found: ({ deadlines }) => {
+      const { addMs = defaultDeadlines.addMs, rollbackMs = defaultDeadlines.rollbackMs } = deadlines ?? {};
+      if (addMs > rollbackMs) return [];
+      return [`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`];
+    },
+  },
+  {
+    of: ['logFile', 'dataDir'],
+    found: ({ logFile, dataDir }) =>
+      logFile && isOwnFile(logFile, dataDir ?? defaultDataDir)
+        ? [`"logFile" is "${logFile}": that is the name of a journal or another file of "dataDir"`]
+        : [],
+  },
+  {
+    of: ['host.mtu', 'mtu'],
+    found: ({ host, mtu }) =>
+      host?.mtu && mtu && host.mtu !== mtu ? [`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`] : [],
+  },
+];
 
 /** ovs-vswitchd ignores in silence what does not go together (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
 function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof Bridge>): string[] {

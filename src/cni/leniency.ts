@@ -36,7 +36,7 @@ function renamed(raw: Json, shape: Shape, path: string, warnings: string[]): Jso
   for (const [key, value] of Object.entries(raw)) {
     const name = names.get(key.toLowerCase());
     // In an object that takes any key, null may mean something to those whose keys they are: to GC a list that is empty.
-    if (name === undefined && (value !== null || shape.type !== 'strict_object')) members.push([key, value]);
+    if (name === undefined && (value !== null || shape.type !== 'object_with_rest')) members.push([key, value]);
     if (name === undefined || value === null) continue;
     const before = taken.get(name);
     // The exact one; without one Go takes the last.

@@ -5,9 +5,12 @@
  */
 import { type Addresses, code, type IpConfig, type Route } from '../attachment.ts';
 import { CniError } from './error.ts';
-import { isObject, type Json } from './leniency.ts';
+import { isObject, type Json, memberOf } from './leniency.ts';
 
 export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
+
+/** What a configuration says as `cniVersion`, or would say by leaving it out (CNI SPEC 0.1.0). @param stdin a JSON object */
+export const versionIn = (stdin: string): unknown => memberOf(JSON.parse(stdin), 'cniVersion') || '0.1.0';
 
 export interface Interface {
   readonly name: string;

@@ -13,13 +13,20 @@ export const at = (raw: unknown, key: string): unknown =>
 export function unsupported(raw: Json): Trouble[] {
   const no = (name: string, value: unknown, remedy: string): Trouble => ({
     code: code.unsupportedField,
-    message: `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
+    message:
+      value === undefined
+        ? `"${name}" is missing and needed: ${remedy}`
+        : `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
   });
   const found: Trouble[] = [];
-  const { host, container } = raw;
+  const { host, container, plugins } = raw;
+  const isList = host === undefined && Array.isArray(plugins);
+  const hint = isList
+    ? '; "plugins" makes this a list: a runtime hands over one plugin of it, with the name of the list'
+    : '';
   const engine = at(host, 'engine');
   const iftype = at(host, 'iftype');
-  if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, 'only "ovs-dpdk" is built in'));
+  if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, `only "ovs-dpdk" is built in${hint}`));
   if (iftype !== 'vhostuser') found.push(no('host.iftype', iftype, 'only "vhostuser" is built in'));
   const hostNet = at(host, 'netType');
   if (![undefined, '', 'bridge'].includes(hostNet as string)) {

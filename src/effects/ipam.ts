@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Addresses, type AttachmentKey, code, keyText, type Trouble } from '../attachment.ts';
-import { parseResult } from '../cni/result.ts';
+import { parseResult, versionIn } from '../cni/result.ts';
 import { type Deadlines, sleep, within } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.ts';
 import { endOrphans } from '../processes.ts';
@@ -20,9 +20,12 @@ import { type Finished, run } from './subprocess.ts';
 const busyTriesMax = 5;
 const busyPauseMs = 200;
 
-/** What plugins say on a DEL of an address they do not hold (A13). The specification wants success. */
-const alreadyReleased =
-  /did not find reserved ip|(address|allocation|lease|reservation)(?: \S+){0,4} (?:was |is )?not found|^no (address|allocation|lease|reservation) (found|for)\b/i;
+/** What plugins say of an address that they do not hold: on a DEL, which the specification wants to succeed (A13), and on a CHECK. */
+const notHeld =
+  /did not find reserved ip|failed to find address added by container|(address|allocation|lease|reservation)(?: \S+){0,4} (?:was |is )?not found|^no (address|allocation|lease|reservation) (found|for)\b/i;
+
+/** What a program says that has no CHECK; what it gave is taken as it is. */
+const knowsNoCheck = /unknown CNI_COMMAND|not implemented/i;
 
 /**
  * What host-local says on an ADD (allocator.go, Get) of an id that holds an address already, and of an address that an id holds, its own
@@ -127,9 +130,10 @@ export async function removeAddress(
 /** @returns undefined once the address is held no more */
 async function releasing(asked: Asked, file: string | undefined): Promise<Trouble | undefined> {
   const finished = await delegate('DEL', asked, file);
-  const said = readError(finished.stdout)?.message ?? finished.stderr.trim();
-  return alreadyReleased.test(said) ? undefined : troubleOf('DEL', asked.plan, finished);
+  return notHeld.test(saidIn(finished)) ? undefined : troubleOf('DEL', asked.plan, finished);
 }
+
+const saidIn = ({ stdout, stderr }: Finished): string => readError(stdout)?.message ?? stderr.trim();
 
 /**
  * A DEL goes by container and interface. The address that its ADD was to ask for is read all the same, and one that the program cannot
@@ -143,35 +147,50 @@ function withoutIp<T extends Asked>(asked: T): T | undefined {
   return { ...asked, text: { ...asked.text, env: { ...asked.text.env, CNI_ARGS: others.join(';') } } };
 }
 
+/** Only a program that says that the address is not there has judged: its store may be broken, and the address in use. */
 export async function checkAddress(asked: Asked): Promise<Outcome> {
   const finished = await delegate('CHECK', asked, findProgram(asked));
   const trouble = troubleOf('CHECK', asked.plan, finished);
-  // A version that knows no CHECK: what it gave is taken as it is.
   if (!trouble || trouble.code === code.incompatibleVersion) return { kind: 'ok' };
-  const own = readError(finished.stdout);
-  const isAnswered = !finished.timedOut && own !== undefined && own.code !== code.tryAgainLater;
-  return { kind: 'failed', trouble, ...(!isAnswered && { unjudged: true }) };
+  const said = finished.timedOut ? '' : saidIn(finished);
+  if (knowsNoCheck.test(said)) return { kind: 'ok' };
+  return { kind: 'failed', trouble, ...(!notHeld.test(said) && { unjudged: true }) };
 }
 
-/** GC and STATUS came with 1.1.0: whether a program knows them is asked by its VERSION. */
-async function knows(asked: Asked, file: string | undefined): Promise<boolean> {
+/** The version that GC and STATUS came with. */
+const upkeepVersion = '1.1.0';
+
+/** @returns what its VERSION lists; nothing if that cannot be read */
+async function versionsOf(asked: Asked, file: string | undefined): Promise<readonly unknown[]> {
   const { exitCode, stdout, spawnError } = await delegate('VERSION', asked, file);
   // One that cannot be run is no old one: what it is asked next says so.
-  if (spawnError) return true;
+  if (spawnError) return [upkeepVersion, versionIn(asked.text.stdin)];
   try {
-    return exitCode === 0 && JSON.parse(stdout).supportedVersions.includes('1.1.0');
+    const { supportedVersions } = JSON.parse(stdout);
+    return exitCode === 0 && Array.isArray(supportedVersions) ? supportedVersions : [];
   } catch {
-    return false;
+    return [];
   }
 }
 
-/** As an ADD would find the program. */
+const knows = async (asked: Asked, file: string | undefined): Promise<boolean> =>
+  (await versionsOf(asked, file)).includes(upkeepVersion);
+
+/** As an ADD would find the program, and with the version that its ADD would have. @param asked for a network of any version */
 export async function addressStatus(asked: Asked): Promise<Trouble[]> {
-  const { plan } = asked;
+  const { plan, text } = asked;
   const { file, trouble: missing } = programOf(plan);
   if (missing) return [{ ...missing, code: code.notAvailable }];
-  if (!(await knows(asked, file))) return [];
-  const finished = await delegate('STATUS', asked, file);
+  const versions = await versionsOf(asked, file);
+  const version = versionIn(text.stdin);
+  if (versions.length > 0 && !versions.includes(version)) {
+    const message = `IPAM plugin "${plan.program}" takes the versions ${versions.join(', ')}, and "cniVersion" is ${version}: name one of those there, or install a newer plugin`;
+    return [{ code: code.notAvailable, message }];
+  }
+  if (!versions.includes(upkeepVersion)) return [];
+  const isOld = version !== upkeepVersion;
+  const stdin = isOld ? JSON.stringify({ ...JSON.parse(text.stdin), cniVersion: upkeepVersion }) : text.stdin;
+  const finished = await delegate('STATUS', { ...asked, text: { ...text, stdin } }, file);
   const trouble = troubleOf('STATUS', plan, finished);
   return trouble ? [finished.spawnError ? { ...trouble, code: code.notAvailable } : trouble] : [];
 }

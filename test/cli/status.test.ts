@@ -21,7 +21,7 @@ async function node() {
   set({ dpdk_initialized: true });
   const told = join(directory, 'told');
   const script = `#!/bin/sh
-if [ "$CNI_COMMAND" = VERSION ]; then echo '{"cniVersion":"1.1.0","supportedVersions":["1.1.0"]}'; exit 0; fi
+if [ "$CNI_COMMAND" = VERSION ]; then echo '{"cniVersion":"1.1.0","supportedVersions":["0.4.0","1.0.0","1.1.0"]}'; exit 0; fi
 echo "$CNI_COMMAND $(cat)" >> ${told}
 `;
   writeFileSync(join(directory, 'pool'), script);
@@ -81,6 +81,22 @@ describe('userspace status', () => {
     const here = { ...shown, dataDir: s.dataDir, ovsdb: ovsdb.ovsdb, ipam: { ...shown.ipam, type: 'pool' } };
     expect(await status('--config', file(here))).toMatchObject({ exitCode: 0, healthy: true });
     expect(told()).toMatch(/^STATUS \{.*"cniVersion":"1.1.0"/);
+  });
+
+  it('13.12 judges an IPAM program by the version of the network, and asks STATUS only of one that has it', async () => {
+    const { file, status, told, network, s } = await node();
+    const of = async (cniVersion: string) =>
+      (await status('--config', file(network({ cniVersion, ipam: { type: 'old' } })))).of('IPAM');
+    const script = (await Bun.file(join(s.path[0] ?? '', 'pool')).text()).replace(',"1.1.0"]', ']');
+    writeFileSync(join(s.path[0] ?? '', 'old'), script, { mode: 0o755 });
+    expect(await of('1.0.0')).toMatchObject([{ health: 'ok' }]);
+    expect(await of('1.1.0')).toMatchObject([
+      {
+        health: 'sick',
+        finding: expect.stringContaining('"old" takes the versions 0.4.0, 1.0.0, and "cniVersion" is 1.1.0'),
+      },
+    ]);
+    expect(told).toThrow('ENOENT');
   });
 
   it('13.12 of a switch that is away, or has no DPDK, is exit code 1, each with its remedy', async () => {

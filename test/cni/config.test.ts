@@ -73,6 +73,21 @@ describe('a key that nobody knows', () => {
     });
   });
 
+  it('I11 is named with every other one of its object and of all others', () => {
+    const both = { one: 1, two: 2 };
+    const { code, message } =
+      refused({
+        ...host({ ...both, vhost: both, bridge: both }),
+        container: { ...both, vhost: both, bridge: both },
+        deadlines: both,
+      }) ?? {};
+    expect(code).toBe(2);
+    const places = ['host', 'container'].flatMap((side) => [side, `${side}.vhost`, `${side}.bridge`]);
+    for (const place of [...places, 'deadlines'])
+      for (const [key, value] of Object.entries(both))
+        expect(message).toContain(`unsupported key "${place}.${key}" with value ${value}`);
+  });
+
   it('13.7 at the top level is a warning, unless runtimes or Multus put it there', () => {
     const { warnings } = added({
       colour: 'red',
@@ -105,6 +120,14 @@ describe('an "ipam"', () => {
     expect(added({ ipam }).config).not.toHaveProperty('ipam');
   });
 
+  it('I11 with content and no type is named beside a fault of shape, and not where its type is that fault', () => {
+    const content = { subnet: '10.56.0.0/16' };
+    const message = refused({ ipam: content, sharedDir: 'pods' })?.message;
+    for (const words of ['"ipam" has "subnet" and no "type"', '"sharedDir" is "pods"'])
+      expect(message).toContain(words);
+    expect(refused({ ipam: { ...content, type: 7 } })?.message).not.toContain('no "type"');
+  });
+
   it('13.7 with content and no type does not keep a DEL', () => {
     const config = network({ ipam: { subnet: '10.56.0.0/16' } });
     expect(parseDel(environment(), textOf(config)).config).not.toHaveProperty('ipam');
@@ -134,6 +157,14 @@ describe('what the predecessor could do and this engine can not', () => {
     expect(error?.code).toBe(2);
     expect(error?.message).toContain('host.engine');
     expect(error?.message).toContain('host.iftype');
+  });
+
+  it('I11 is said to be missing where it is not said, and a list of plugins to be a list', () => {
+    const missing = refused({ host: {} })?.message;
+    expect(missing).toContain('"host.engine" is missing and needed: only "ovs-dpdk"');
+    expect(missing).not.toContain('plugins');
+    const list = refused({ host: undefined, plugins: [network({})] })?.message;
+    expect(list).toContain('a runtime hands over one plugin of it');
   });
 
   it.each([undefined, '', 'bridge'])('is not netType %j: that is the bridge', (netType) => {
@@ -169,6 +200,11 @@ describe('names that reach the switch or the file system', () => {
       expect(error?.message).toContain(`"host.bridge.bridgeName" is ${JSON.stringify(bridgeName)}`);
     },
   );
+
+  it('B29 a bridgeName that is too long is told how long it may be', () => {
+    const error = refused(at('host.bridge.bridgeName', 'b'.repeat(16)));
+    expect(error?.message).toContain('expected at most 15 bytes');
+  });
 
   it.each(['b', 'br-dpdk_0.1', 'b'.repeat(15)])('bridgeName %j is taken', (bridgeName) => {
     expect(added(at('host.bridge.bridgeName', bridgeName)).config.bridge).toBe(bridgeName);
@@ -309,6 +345,13 @@ describe('keys that contradict each other', () => {
     const error = refused(changes);
     expect(error?.code).toBe(7);
     for (const word of words) expect(error?.message).toContain(word);
+  });
+
+  it('I11 are named beside a fault of another key, and not where a key of theirs is that fault', () => {
+    const named = refused({ ...host({ mtu: 1400, speed: 1, bridge: { vlanMode: 'access' } }), mtu: 1500 })?.message;
+    for (const word of ['"host.speed"', '"mtu" is 1500', 'needs "host.bridge.vlanId"']) expect(named).toContain(word);
+    const unread = refused(host({ bridge: { vlanMode: 'access', vlanId: 'x' } }))?.message;
+    expect(unread).not.toContain('needs "host.bridge.vlanId"');
   });
 
   it('are all named at once', () => {

@@ -246,17 +246,30 @@ describe('finding a program', () => {
 });
 
 describe('CHECK of an address', () => {
-  const error = (number: number) => `echo '{"code":${number},"msg":"no"}'; exit 1`;
+  const error = (number: number, message = 'no') => `echo '{"code":${number},"msg":"${message}"}'; exit 1`;
 
   it.each([
-    ['a program that says so', error(999)],
-    ['a program that says so with its own code', error(121)],
-  ])('13.24 by %s is a finding', async (_, body) => {
-    expect(await pool(body).ask('CHECK')).not.toHaveProperty('unjudged');
+    ['host-local', error(999, 'host-local: Failed to find address added by container c0ffee')],
+    ['a program with its own code', error(121, 'no allocation found')],
+  ])('13.24 that is not there, by %s, is a finding', async (_, body) => {
+    const outcome = await pool(body).ask('CHECK');
+    expect(outcome.kind).toBe('failed');
+    expect(outcome).not.toHaveProperty('unjudged');
+  });
+
+  it.each([
+    ['unknown CNI_COMMAND: CHECK', 4],
+    ['CNI CHECK method is not implemented', 999],
+    ['config version does not allow CHECK', 1],
+  ])('13.24 by a program that has none, “%s”, takes what it gave as it is', async (message, number) => {
+    expect(await pool(error(number, message)).ask('CHECK')).toEqual({ kind: 'ok' });
   });
 
   it.each([
     ['asks to come again', error(11)],
+    ['cannot lock its store', error(999, 'is a directory')],
+    ['fails with a code of its own', error(121)],
+    ['lacks a variable', error(4, 'required env variables [CNI_IFNAME] missing')],
     ['ends without a word', 'exit 1'],
     ['is killed', 'kill -9 $$'],
     ['does not end in time', 'sleep 60'],

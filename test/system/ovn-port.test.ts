@@ -28,6 +28,14 @@ onRealSwitch('an OVN port', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
+  test('13.5 on a bridge that is named and not there is refused with code 7: with OvnPort none is ever made', async () => {
+    const pod = await node().pod();
+    const { exitCode, json } = await pod.add('net1', { args: asked.args });
+    expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 7 });
+    expect(json.msg).toContain(`bridge "${node().bridge}" is not there`);
+    expectNothingLeft(await node().world());
+  });
+
   test('13.5 bears iface-id on br-int, by args.cni or by CNI_ARGS, and leaves the bridge as it was', async () => {
     await ovnStarts();
     const pod = await node().pod();

@@ -1,5 +1,5 @@
 /** An ADD that a runtime repeats: the same is answered again, whatever order it comes in, and what cannot be judged is let be. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { whileAway } from '../support/away.ts';
@@ -50,6 +50,25 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
     rmSync(mood);
     expect((await pod.add('net1', changes)).json).toEqual(first.json);
     expect(await pod.del('net1', changes)).toMatchObject(ok);
+    expectNothingLeft(await node().world());
+  });
+
+  test('13.24 whose address cannot be looked for, as host-local’s lock is a directory, touches nothing and answers 11', async () => {
+    const pod = await node().pod();
+    const first = await pod.add();
+    expect(first).toMatchObject(ok);
+    const rowBefore = await rowOf(pod.portName());
+    const lock = join(node().ipamDir, 'net-a', 'lock');
+    rmSync(lock);
+    mkdirSync(lock);
+    const before = await node().world();
+    const { exitCode, json } = await pod.add();
+    expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 11 });
+    expect(await pod.check(first.json)).toMatchObject({ exitCode: 1, json: { code: 999 } });
+    expect([await rowOf(pod.portName()), await node().world()]).toEqual([rowBefore, before]);
+    rmSync(lock, { recursive: true });
+    expect((await pod.add()).json).toEqual(first.json);
+    expect(await pod.del()).toMatchObject(ok);
     expectNothingLeft(await node().world());
   });
 

@@ -30,7 +30,7 @@ function hidePidFile(theSwitch: Switch): () => void {
 }
 
 const status = (node: Node, changes: Changes = {}): Promise<Answer> =>
-  cni('STATUS', { config: node.config({ cniVersion: '1.1.0', ...changes }), path: node.path });
+  cni('STATUS', { config: node.config({ cniVersion: '1.1.0', ipam: undefined, ...changes }), path: node.path });
 
 const expectWords = (answer: Answer, code: number, ...words: (string | number)[]) => {
   expect({ exitCode: answer.exitCode, code: answer.json.code }).toEqual({ exitCode: 1, code });

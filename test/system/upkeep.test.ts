@@ -154,8 +154,18 @@ esac`,
     expect(await pod.del('net1', changes)).toMatchObject(ok);
   });
 
-  test('B40 STATUS is fine where an ADD would be: with Debian’s host-local, which knows no STATUS', async () => {
-    expect(await call('STATUS')).toMatchObject(ok);
+  test('B40 STATUS is 50 where each ADD would fail: Debian’s host-local takes no configuration of 1.1.0', async () => {
+    const pod = await node().pod();
+    expect(await pod.add('net1', newest)).toMatchObject({ exitCode: 1, json: { code: 1 } });
+    expectNothingLeft(await node().world());
+    const { exitCode, json } = await call('STATUS');
+    expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 50 });
+    for (const word of ['"host-local"', '0.4.0, 1.0.0', '"cniVersion" is 1.1.0']) expect(json.msg).toContain(word);
+  });
+
+  test('B40 STATUS is fine where an ADD would be: with an IPAM program that knows 1.1.0, and without one', async () => {
+    await modernIpam();
+    for (const ipam of [{ type: 'modern' }, undefined]) expect(await call('STATUS', { ipam })).toMatchObject(ok);
   });
 
   test.each([
@@ -202,13 +212,14 @@ esac`,
   test('STATUS of a stopped database is 50, and waits for no lock', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject({ exitCode: 0 });
+    const without = { ipam: undefined };
     theSwitch().pauseDatabase();
     try {
-      expect(await call('STATUS')).toMatchObject({ exitCode: 1, json: { code: 50 } });
+      expect(await call('STATUS', without)).toMatchObject({ exitCode: 1, json: { code: 50 } });
     } finally {
       theSwitch().resumeDatabase();
     }
-    expect(await call('STATUS')).toMatchObject(ok);
+    expect(await call('STATUS', without)).toMatchObject(ok);
     expect(await pod.del()).toMatchObject(ok);
     expectNothingLeft(await node().world());
   });
