@@ -2,7 +2,7 @@
  * One journal under its lock: judged, and brought to where its attachment belongs.
  */
 import { join } from 'node:path';
-import { type AttachmentKey, journalSuffix, keyText } from '../attachment.ts';
+import { type AttachmentKey, journalName, journalSuffix, keyText } from '../attachment.ts';
 import { now, sleep } from '../deadlines.ts';
 import { type Entry, openJournal, type Past, peekJournal, planOfHeader, recorded } from '../drive.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
@@ -68,7 +68,7 @@ export async function recoverOne(
     const outcome = await journal.lock(now() + patience, task.dryRun !== true);
     if (outcome === 'gone') return undefined;
     if (outcome === 'busy') return held(name, task);
-    const one = await treat(journal, name, task, purpose, looks);
+    const one = copyOf(journal, name) ?? (await treat(journal, name, task, purpose, looks));
     if (one !== 'look again') return one;
   } finally {
     journal.close();
@@ -115,6 +115,14 @@ async function treat(
       if (found === 'lost' && past) return await restore({ journal, name, past }, task, purpose.putBack);
       return kept(journal, name, judgement);
   }
+}
+
+/** A file that bears another name than its records give it is a copy: it tells nothing of what there is to remove. */
+function copyOf({ records }: Journal<Entry>, name: string): Recovered | undefined {
+  const key = planOfHeader(records)?.key;
+  if (key === undefined || journalName(key) === name) return undefined;
+  const note = `its records are those of ${keyText(key)}: a copy, which nothing removes by itself: remove the file`;
+  return { key: labelOf(name), found: 'damaged', result: 'kept', owed: [], note };
 }
 
 function kept({ strangeMode }: Journal<Entry>, name: string, { found, isUnasked }: Judgement): Recovered {

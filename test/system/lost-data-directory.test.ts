@@ -113,6 +113,24 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     expect((await node().world()).ports).toEqual([pod.portName()]);
   });
 
+  test('kind 2: a copy of a journal under another name is told, in whatever state its original is, and nothing is removed by it', async () => {
+    const pod = await node().pod();
+    expect(await pod.add()).toMatchObject(ok);
+    const copy = join(node().dataDir, 'copy.journal');
+    cpSync(pod.journal(), copy);
+    const told = { found: 'damaged', result: 'kept', note: expect.stringContaining(pod.containerId) };
+    const attached = await node().recover();
+    expect(attached.json.attachments).toMatchObject([told, { found: 'attached', result: 'kept' }]);
+    expect(await pod.del()).toMatchObject(ok);
+    const gone = await node().recover();
+    expect({ exitCode: gone.exitCode, attachments: gone.json.attachments }).toMatchObject({
+      ...ok,
+      attachments: [told],
+    });
+    rmSync(copy);
+    expectNothingLeft(await node().world());
+  });
+
   test('kind 1: a journal that lies under another attachment’s name is not what that one’s DEL removes by', async () => {
     const [living, other] = [await node().pod(), await node().pod()];
     expect(await living.add()).toMatchObject(ok);
