@@ -47,7 +47,8 @@ async function servePeople(): Promise<number> {
   const [interactive, columns] = isTerminal(1) ? [!process.env.NO_COLOR, terminalColumns(1)] : [false, undefined];
   const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
   const terminal = { args: process.argv.slice(2), ...say, interactive, ...(columns && { columns }), version };
-  const exitCode = await runCli(terminal, machineForPeople(clock, process.pid, process.env.CNI_PATH));
+  const identity = { pid: process.pid, uid: process.geteuid?.() ?? 0 };
+  const exitCode = await runCli(terminal, machineForPeople(clock, identity, process.env.CNI_PATH));
   for (const outlet of [out, err]) await outlet.finish(Number.POSITIVE_INFINITY);
   return exitCode;
 }

@@ -69,7 +69,11 @@ function bootedAtMs(clock: () => Date): number {
   return all.reduce((best, one) => (one.gapMs < best.gapMs ? one : best)).bootedAtMs;
 }
 
-export const machineForPeople = (clock: () => Date, pid: number, path: string | undefined): Machine => ({
+export const machineForPeople = (
+  clock: () => Date,
+  { pid, uid }: Pick<Machine, 'pid' | 'uid'>,
+  path: string | undefined,
+): Machine => ({
   disk: realDisk,
   // A recovery asks for a thousand attachments: one that waited in vain is enough.
   host: (elsewhere) => {
@@ -79,6 +83,7 @@ export const machineForPeople = (clock: () => Date, pid: number, path: string | 
   path: (path ?? '').split(':').filter((directory) => directory.startsWith('/')),
   clock,
   pid,
+  uid,
   networkDir: '/etc/cni/net.d',
   hugepagesDir: '/sys/kernel/mm/hugepages',
 });

@@ -10,6 +10,7 @@ import { asChecked } from '../answer.ts';
 import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import type { Host } from '../effects/host.ts';
+import { leadsNowhere } from '../effects/room.ts';
 import type { Disk } from '../journal/disk.ts';
 import { whoHolds } from '../journal/holder.ts';
 import type { Elsewhere, KnownPort } from '../machines/protocol.ts';
@@ -44,6 +45,8 @@ export interface Machine {
   readonly path: readonly string[];
   readonly clock: () => Date;
   readonly pid: number;
+  /** Effective. */
+  readonly uid: number;
   /** Where the runtime has its networks, and the kernel its counts of hugepages. */
   readonly networkDir: string;
   readonly hugepagesDir: string;
@@ -76,6 +79,9 @@ const commands: { readonly [command: string]: { readonly words: number; readonly
   status: { words: 1, options: ['config', 'ovsdb'] },
   install: { words: 2, options: [] },
 };
+
+/** Options that name a file, a directory or a socket: an empty one would be where the person stands. */
+const places: readonly string[] = ['data-dir', 'config', 'ovsdb', 'kubeconfig'];
 
 const common: readonly string[] = ['json', 'data-dir'];
 
@@ -118,6 +124,8 @@ function misuseOf(command: string, { positionals, tokens }: Words): string | und
   const taken = command === 'install' ? ['json'] : [...common, ...known.options];
   const strange = given.find((name) => !taken.includes(name));
   if (strange) return `"${command}" takes no --${strange}`;
+  const empty = tokens.find((token) => token.kind === 'option' && places.includes(token.name) && token.value === '');
+  if (empty?.kind === 'option') return `--${empty.name} is empty: name one, or leave it out`;
   return given.includes('forget') && given.includes('boot') ? '--forget takes no --boot' : undefined;
 }
 
@@ -196,7 +204,8 @@ async function askAll(readings: Parameters<typeof askSwitches>[0], machine: Mach
 /** A directory's name mistyped has no attachments either. */
 function nothingIn(dataDir: string, disk: Disk): string {
   const isThere = disk.lookup(dataDir) !== undefined;
-  return `no attachments in ${dataDir}${isThere ? '' : ', which is not there'}\n`;
+  const why = leadsNowhere(dataDir) ? ', which is a symlink that leads nowhere' : ', which is not there';
+  return `no attachments in ${dataDir}${isThere ? '' : why}\n`;
 }
 
 /** Its code is read by no other command. */
@@ -205,9 +214,9 @@ async function status({ values, tokens }: Words, terminal: Terminal, machine: Ma
     import('./status.ts'),
     import('./networks.ts'),
   ]);
-  const { networkDir, hugepagesDir, path, disk, clock } = machine;
+  const { networkDir, hugepagesDir, path, disk, clock, uid } = machine;
   const files = values.config?.map((file) => resolve(file));
-  const found = files ? namedNetworks(files) : { networks: installedNetworks(networkDir), bad: [] };
+  const found = files ? namedNetworks(files) : installedNetworks(networkDir);
   const isSaid = (name: string) => tokens.some((token) => token.kind === 'option' && token.name === name);
   const host = machine.host();
   try {
@@ -219,6 +228,7 @@ async function status({ values, tokens }: Words, terminal: Terminal, machine: Ma
       hugepagesDir,
       path,
       host,
+      uid,
       attachments: (dataDir) => readAttachments(disk, dataDir, clock()).map(({ attachment }) => attachment),
       now: clock(),
     });

@@ -5,7 +5,7 @@ import { type Colour, gap, type Paint, plain } from './print.ts';
 import type { Health } from './words.ts';
 
 export interface Finding {
-  /** What was looked at: `switch`, `DPDK`, `hugepages`, `data directory`, `configuration`, `IPAM`, `kubeconfig`, `owed`. */
+  /** What was looked at: `user`, `switch`, `DPDK`, `hugepages`, `data directory`, `configuration`, `IPAM`, `kubeconfig`, `owed`. */
   readonly check: string;
   /** Which one of them: a path, an address, a network, a key. */
   readonly subject: string;

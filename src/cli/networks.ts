@@ -2,9 +2,10 @@
  * Network configurations as people have them in files: a network, a list of plugins (libcni), a NetworkAttachmentDefinition of Multus,
  * or what kubectl prints of many; as JSON or YAML.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseYaml } from '../native.ts';
+import { readToEnd } from '../streams.ts';
 
 /** One configuration of type "userspace", as a runtime would hand it over. */
 export interface Network {
@@ -15,15 +16,26 @@ export interface Network {
   readonly namespace?: string;
 }
 
-/** What is wrong with a file that a person named. */
+/** What is wrong with a file, or with one item of it. */
 export interface BadFile {
   readonly file: string;
   readonly message: string;
+  /** `sick`: a person named it. `unknown`: the runtime has it, and it may be another plugin's. */
+  readonly health: 'sick' | 'unknown';
 }
 
 interface Found {
   readonly networks: readonly Network[];
   readonly bad: readonly BadFile[];
+}
+
+/** What is in one file. */
+interface Contents {
+  readonly networks: readonly Network[];
+  /** Of its items: what is wrong with each that is ours, or may be. */
+  readonly bad: readonly string[];
+  /** What is worth a word only where there is nothing else. */
+  readonly asides: readonly string[];
 }
 
 type Raw = { readonly [key: string]: unknown };
@@ -32,38 +44,77 @@ type Raw = { readonly [key: string]: unknown };
 const isConfiguration = (name: string): boolean => /\.(conf|conflist|json)$/.test(name);
 
 /** What a person named has to be there and of our type. */
-export function namedNetworks(files: readonly string[]): Found {
-  const found = files.map((file) => {
-    try {
-      const networks = networksIn(file);
-      if (networks.length > 0) return { networks, bad: [] };
-      return { networks, bad: [{ file, message: 'has no network of type "userspace"' }] };
-    } catch (error) {
-      return { networks: [], bad: [{ file, message: error instanceof Error ? error.message : String(error) }] };
-    }
-  });
-  return { networks: found.flatMap(({ networks }) => networks), bad: found.flatMap(({ bad }) => bad) };
-}
+export const namedNetworks = (files: readonly string[]): Found => all(files.map(named));
 
-/** Of the runtime's own directory. A file that cannot be understood is not ours to judge. */
-export function installedNetworks(directory: string): Network[] {
-  return attempt(() => readdirSync(directory).filter(isConfiguration).sort()).flatMap((name) =>
-    attempt(() => networksIn(join(directory, name))),
-  );
-}
-
-function attempt<T>(action: () => T[]): T[] {
+function named(file: string): Found {
+  const health = 'sick';
   try {
-    return action();
-  } catch {
-    return [];
+    const { networks, bad, asides } = contentsOf(textOf(file), file);
+    if (networks.length + bad.length > 0) return { networks, bad: bad.map((message) => ({ file, message, health })) };
+    const none = ['has no network of type "userspace"', ...asides].join(': ');
+    return { networks, bad: [{ file, message: none, health }] };
+  } catch (error) {
+    return { networks: [], bad: [{ file, message: reasonOf(error), health }] };
+  }
+}
+
+/** Of the runtime's own directory. What cannot be understood and does not speak of us is not ours to judge. */
+export function installedNetworks(directory: string): Found {
+  const health = 'unknown';
+  try {
+    const names = readdirSync(directory).filter(isConfiguration).sort();
+    return all(names.map((name) => installed(join(directory, name))));
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return { networks: [], bad: isMissing ? [] : [{ file: directory, message: reasonOf(error), health }] };
+  }
+}
+
+function installed(file: string): Found {
+  const health = 'unknown';
+  let text = 'userspace';
+  try {
+    text = textOf(file);
+    const { networks, bad } = contentsOf(text, file);
+    return { networks, bad: bad.map((message) => ({ file, message, health })) };
+  } catch (error) {
+    return { networks: [], bad: mentionsUs(text) ? [{ file, message: reasonOf(error), health }] : [] };
+  }
+}
+
+const all = (found: readonly Found[]): Found => ({
+  networks: found.flatMap(({ networks }) => networks),
+  bad: found.flatMap(({ bad }) => bad),
+});
+
+const mentionsUs = (text: string): boolean => text.includes('userspace');
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const fileBytesMax = 4 * 1024 * 1024;
+
+/** A FIFO is not waited for, and a device not read: but the standard input, which is a pipe mostly. @throws Error in words for people */
+function textOf(file: string): string {
+  if (file === '/dev/stdin') return readToEnd(0);
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw new Error('is no regular file: name one, or /dev/stdin');
+    if (stats.size > fileBytesMax) throw new Error(`has ${stats.size} bytes: ${fileBytesMax} is the most that is read`);
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
   }
 }
 
 /** @throws Error in words for people */
-function networksIn(file: string): Network[] {
-  const text = readFileSync(file, 'utf8');
-  return documentsIn(parse(text)).flatMap((document) => networksOf(document, file));
+function contentsOf(text: string, file: string): Contents {
+  const found = documentsIn(parse(text)).map((document) => itemOf(document, file));
+  return {
+    networks: found.flatMap(({ networks }) => networks),
+    bad: found.flatMap(({ bad }) => bad),
+    asides: found.flatMap(({ asides }) => asides),
+  };
 }
 
 /** JSON is YAML too, but its own parser says better what is wrong with it. */
@@ -84,20 +135,33 @@ function documentsIn(value: unknown): Raw[] {
   return typeof kind === 'string' && kind.endsWith('List') ? documentsIn(items ?? []) : [value as Raw];
 }
 
-function networksOf(document: Raw, file: string): Network[] {
-  if (document.kind !== 'NetworkAttachmentDefinition') return pluginsOf(document).flatMap((raw) => network(raw, file));
-  const { metadata, spec } = document as { metadata?: Raw; spec?: Raw };
-  if (typeof spec?.config !== 'string') {
-    throw new Error(
-      `NetworkAttachmentDefinition "${metadata?.name}" has no spec.config: Multus takes the file of that name`,
-    );
+function itemOf(document: Raw, file: string): Contents {
+  if (document.kind === 'NetworkAttachmentDefinition') return definitionOf(document, file);
+  return { networks: pluginsOf(document).flatMap((raw) => network(raw, file)), bad: [], asides: [] };
+}
+
+/** One that is broken hides no other. */
+function definitionOf({ metadata, spec }: { metadata?: Raw; spec?: Raw }, file: string): Contents {
+  const { name, namespace } = metadata ?? {};
+  const said = `NetworkAttachmentDefinition "${typeof namespace === 'string' ? `${namespace}/` : ''}${name}"`;
+  const text = spec?.config;
+  if (text === undefined || text === null) {
+    const aside = `${said} has no spec.config: Multus takes the file of that name`;
+    return { networks: [], bad: [], asides: [aside] };
   }
-  // Multus names what has no name.
-  const config = { name: metadata?.name, ...(parse(spec.config) as Raw) };
-  const { namespace } = metadata ?? {};
-  return pluginsOf(config).flatMap((raw) =>
-    network(raw, file).map((one) => ({ ...one, ...(typeof namespace === 'string' && { namespace }) })),
-  );
+  try {
+    if (typeof text !== 'string')
+      throw new Error('has to be a string that holds JSON ("config: |" in YAML), and is none');
+    // Multus names what has no name.
+    const config = { name, ...(parse(text) as Raw) };
+    const networks = pluginsOf(config).flatMap((raw) => network(raw, file));
+    const ofPods = typeof namespace === 'string' ? { namespace } : {};
+    return { networks: networks.map((one) => ({ ...one, ...ofPods })), bad: [], asides: [] };
+  } catch (error) {
+    const message = `${said}: spec.config ${reasonOf(error)}`;
+    const isOurs = mentionsUs(typeof text === 'string' ? text : JSON.stringify(text));
+    return { networks: [], bad: isOurs ? [message] : [], asides: isOurs ? [] : [message] };
+  }
 }
 
 /** Each plugin of a list is handed the list's name and version. */

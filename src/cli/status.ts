@@ -1,8 +1,9 @@
 /**
  * `userspace status`: whether this node can serve an ADD, what is owed, and what to do about either. What STATUS asks is asked by the
- * same code (effects/readiness.ts); a configuration is read as an ADD reads it. Changes nothing.
+ * same code (effects/readiness.ts); a configuration is read, and what it needs is looked at, as an ADD does (effects/preflight.ts). Changes
+ * nothing, but that it raises next_cfg where STATUS does.
  */
-import { code } from '../attachment.ts';
+import { code, type Trouble } from '../attachment.ts';
 import type { Basics } from '../cni/config.ts';
 import { CniError } from '../cni/error.ts';
 import { type DelRequest, parseAdd, parseDel } from '../cni/request.ts';
@@ -11,10 +12,11 @@ import type { Host } from '../effects/host.ts';
 import { hugepages } from '../effects/hugepages.ts';
 import { addressStatus } from '../effects/ipam.ts';
 import { programIn, usualDirectories } from '../effects/program.ts';
-import { readiness } from '../effects/readiness.ts';
+import { closedWays, readiness } from '../effects/readiness.ts';
 import { roomTroubles } from '../effects/room.ts';
-import { groupTroubles } from '../effects/socket-dir.ts';
+import type { Plan } from '../machines/protocol.ts';
 import { planOf } from '../plan.ts';
+import { searchedBy } from '../status.ts';
 import { type Attachment, owes } from './attachments.ts';
 import type { Finding } from './findings.ts';
 import type { BadFile, Network } from './networks.ts';
@@ -31,6 +33,8 @@ export interface Looked {
   /** CNI_PATH, split. */
   readonly path: readonly string[];
   readonly host: Host;
+  /** Effective, of this process. */
+  readonly uid: number;
   /** @throws JournalError */
   readonly attachments: (dataDir: string) => readonly Attachment[];
   readonly now: Date;
@@ -42,7 +46,23 @@ interface Place {
   readonly isSaid: boolean;
 }
 
+/** Of what a plain user may not look at nothing is known. */
 export async function statusOfNode(looked: Looked): Promise<Finding[]> {
+  const findings = await findingsOf(looked);
+  if (looked.uid === 0) return findings;
+  const remedy = 'run it as root: sudo userspace status';
+  const finding = 'not root: what only root may look at cannot be told';
+  return [
+    { check: 'user', subject: `uid ${looked.uid}`, health: 'unknown', finding, remedy },
+    ...findings.map((one) =>
+      one.health === 'sick' && isForbidden.test(one.finding) ? { ...one, health: 'unknown' as const, remedy } : one,
+    ),
+  ];
+}
+
+const isForbidden = /\bE(ACCES|PERM)\b|permission denied/i;
+
+async function findingsOf(looked: Looked): Promise<Finding[]> {
   const read = looked.networks.map((network) => asRead(network, looked));
   const configs = read.flatMap(({ config }) => config ?? []);
   const meant = ({ place, isSaid }: Place): string[] => (isSaid || configs.length === 0 ? [place] : []);
@@ -52,12 +72,13 @@ export async function statusOfNode(looked: Looked): Promise<Finding[]> {
   ]);
   const dataDirs = [...new Set([...meant(looked.dataDir), ...configs.map(({ dataDir }) => dataDir)])];
   const ofSwitches = Promise.all([...databases].map(([ovsdb, deadlines]) => switchFindings(ovsdb, deadlines)));
+  const ofConfigurations = configurationFindings(read, looked);
   const ofOthers = Promise.all([
     ...read.map(addressFindings),
     ...accountsOf(read).map((account) => kubeconfigFindings(account, looked.host)),
   ]);
   return [
-    ...configurationFindings(read, looked),
+    ...(await ofConfigurations),
     ...(await ofSwitches).flat(),
     hugepagesFinding(looked),
     ...dataDirs.map(roomFinding),
@@ -83,23 +104,26 @@ interface Read {
   readonly path: readonly string[];
   /** Why an ADD would be refused. */
   readonly refused?: string;
+  /** What it would make. */
+  readonly plan?: Plan;
   /** What can be used of it all the same. */
   readonly config?: Basics;
 }
+
+/** As long as those of runtimes: names of sockets are made of it. */
+const anyContainer = '0'.repeat(64);
 
 /** As an ADD of some pod would be asked for. */
 const anyPod = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod';
 
 function asRead(network: Network, looked: Looked): Read {
   const path = looked.path.length > 0 ? looked.path : usualDirectories;
-  const names = { CNI_CONTAINERID: 'status', CNI_NETNS: '/run/netns/status', CNI_IFNAME: 'net1' };
+  const names = { CNI_CONTAINERID: anyContainer, CNI_NETNS: '/run/netns/status', CNI_IFNAME: 'net1' };
   const env = { ...names, CNI_PATH: path.join(':'), CNI_ARGS: anyPod };
   const stdin = JSON.stringify(network.raw);
   try {
     const request = parseAdd(env, stdin);
-    const { socketDir } = planOf(request);
-    const [trouble] = socketDir ? groupTroubles(socketDir) : [];
-    return { network, path, config: request.config, ...(trouble && { refused: trouble.message }) };
+    return { network, path, config: request.config, plan: planOf(request) };
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
     const salvaged = salvage(env, stdin);
@@ -118,22 +142,60 @@ function salvage(env: { readonly [name: string]: string }, stdin: string): DelRe
 
 const nameOf = ({ name, file }: Network): string => `${name || 'a network without a name'} (${file})`;
 
-function configurationFindings(read: readonly Read[], { bad, networkDir }: Looked): Finding[] {
+async function configurationFindings(read: readonly Read[], { bad, networkDir, host }: Looked): Promise<Finding[]> {
   const check = 'configuration';
-  const remedy = 'docs/configuration.md has every key';
   const none = 'no network of type "userspace" was found: what one needs beside the defaults was not looked at';
+  const badRemedy = {
+    sick: 'name a network, a list or a NetworkAttachmentDefinition',
+    unknown: 'mend it, or take it away: the runtime cannot use it either',
+  };
+  const ofNetworks = await Promise.all(read.map((one) => networkFindings(one, host)));
   return [
-    ...bad.map(({ file, message }) =>
-      sick(check, file, message, 'name a network, a list or a NetworkAttachmentDefinition'),
-    ),
-    ...read.map(({ network, refused }) =>
-      refused ? sick(check, nameOf(network), refused, remedy) : well(check, nameOf(network), 'an ADD takes it'),
-    ),
+    ...bad.map(({ file, message, health }) => ({
+      ...sick(check, file, message, badRemedy[health]),
+      health,
+    })),
+    ...ofNetworks.flat(),
     ...(read.length + bad.length > 0
       ? []
       : [{ ...well(check, networkDir, none), health: 'unknown' as const, remedy: 'name one with --config FILE' }]),
   ];
 }
+
+/** For all looks of an ADD at the switch and at its directories: whoever asks wants to know now. */
+const preflightMs = 2_000;
+
+async function networkFindings({ network, config, plan, refused }: Read, host: Host): Promise<Finding[]> {
+  const [check, subject] = ['configuration', nameOf(network)];
+  if (refused || !config || !plan) return [sick(check, subject, refused ?? '', 'docs/configuration.md has every key')];
+  const { troubles, isAsked } = await forbidden(plan, config, host);
+  if (troubles.length > 0) {
+    const remedy = 'where the message has a line to type, that one; docs/troubleshooting.md has the rest';
+    return troubles.map(({ message }) => sick(check, subject, message, remedy));
+  }
+  if (isAsked) return [well(check, subject, 'an ADD takes it')];
+  const finding = 'an ADD takes it, unless the switch, which could not be asked, has something against it';
+  return [{ ...well(check, subject, finding), health: 'unknown', remedy: switchRemedy }];
+}
+
+/** What the pre-flight of an ADD says, without what has a finding of its own: the IPAM program, the data directory, a silent database. */
+async function forbidden({ address: _, ...plan }: Plan, config: Basics, host: Host) {
+  const { ovsdb, dataDir, deadlines, kubeconfig } = config;
+  const call = { instance: '', end: now() + preflightMs };
+  // Where sockets lie is the pod's volume to say.
+  const { socketDir, publication, ...placeless } = plan;
+  const found = await host.preflight(kubeconfig ? placeless : plan, dataDir, call);
+  const isAsked = host.databaseAt(ovsdb) !== undefined;
+  const searched = kubeconfig && isAsked ? searchedBy(config) : [];
+  const closed = searched.length > 0 ? await closedWays({ ovsdb, searched }, call.end, deadlines) : [];
+  const told = roomTroubles(dataDir).map(({ message }) => message);
+  const isNew = ({ code: number, message }: Trouble): boolean =>
+    !told.includes(message) && (isAsked || number !== code.tryAgainLater) && !heldByOurs.test(message);
+  return { troubles: [...found.filter(isNew), ...closed], isAsked };
+}
+
+/** A fixed socketfile that a pod of this node uses is no fault. */
+const heldByOurs = /is held by attachment "/;
 
 // ---- the switch and the machine
 

@@ -13,7 +13,7 @@ import type { AddressPlan, Call, CallText, Outcome } from '../machines/protocol.
 import { endOrphans } from '../processes.ts';
 import { type Away, askedBefore } from './away.ts';
 import { throughGate } from './gate.ts';
-import { isOurselves, programIn, programOrElsewhere } from './program.ts';
+import { isOurselves, programIn, programOrElsewhere, unfitIn, usualDirectories } from './program.ts';
 import { type Finished, run } from './subprocess.ts';
 
 /** The plugin is being replaced on disk: the kernel refuses to run a file that is open for writing (libcni tries again too). */
@@ -66,8 +66,16 @@ function programOf(plan: AddressPlan): { readonly file?: string; readonly troubl
   return isOurselves(file) ? { trouble: { code: code.invalidConfig, message: itself(plan) } } : { file };
 }
 
-const notFound = ({ program, path }: AddressPlan): string =>
-  `IPAM plugin "${program}" is in none of CNI_PATH's directories ${JSON.stringify(path)}: install it or correct "ipam.type"`;
+function notFound(plan: AddressPlan): string {
+  const { program, path } = plan;
+  const unfit = unfitIn(plan);
+  if (unfit) return `IPAM plugin "${program}" cannot be run: ${unfit}`;
+  const where =
+    path === usualDirectories
+      ? `the usual directories (${path.join(', ')})`
+      : `CNI_PATH's directories ${JSON.stringify(path)}`;
+  return `IPAM plugin "${program}" is in none of ${where}: install it or correct "ipam.type"`;
+}
 
 const itself = ({ program }: AddressPlan): string =>
   `"ipam.type" "${program}" is this plugin itself, which gives no addresses: name an IPAM plugin there`;

@@ -48,8 +48,9 @@ async function placeTroubles(access: Access, { plan, dataDir }: Intended, soon: 
   const { port, socketDir, address, ovsdb } = plan;
   return [
     ...(port ? pathTroubles(port) : []),
-    ...(socketDir ? [...(await directoryTroubles(socketDir, soon)), ...groupTroubles(socketDir)] : []),
-    ...(port?.mode === 'client' ? await viewTroubles(access.pidBeside(ovsdb), port, soon) : []),
+    ...(socketDir ? await directoryTroubles(socketDir, soon) : []),
+    ...groupTroubles(socketDir ?? port ?? {}),
+    ...(socketDir && port?.mode === 'client' ? await viewTroubles(access.pidBeside(ovsdb), port, soon) : []),
     ...(address ? programTroubles(address) : []),
     ...roomTroubles(dataDir),
   ];
@@ -194,7 +195,8 @@ async function switchTroubles(ovs: Switch, plan: Plan, call: Call, soon: () => M
       ...(plan.bridge || bridges?.rows?.length ? [] : bad(notMade(bridge))),
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
       ...(port ? heldTroubles(plan, port, holders, call) : []),
-      ...(port?.mode === 'server'
+      // Where sockets lie is not known without a directory.
+      ...(plan.socketDir && port?.mode === 'server'
         ? await serverTroubles(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), soon(), isOurs)
         : []),
     ];

@@ -4,7 +4,7 @@
  *
  * All of these are root's own directories, so a synchronous look is safe.
  */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AddressPlan } from '../machines/protocol.ts';
 
@@ -41,6 +41,26 @@ export function isProgram(file: string): boolean {
     return false;
   }
 }
+
+/** What bears the name of a program that is not found, and why it is none. @returns undefined if there is nothing of that name */
+export function unfitIn({ program, path }: AddressPlan): string | undefined {
+  for (const file of path.map((directory) => join(directory, program))) {
+    const stats = lookedAt(file);
+    if (stats?.isFile()) return `"${file}" may not be executed (mode ${modeOf(stats.mode)}): run chmod +x '${file}'`;
+    if (stats) return `"${file}" is ${stats.isDirectory() ? 'a directory' : 'no regular file'}`;
+  }
+  return undefined;
+}
+
+function lookedAt(file: string): Stats | undefined {
+  try {
+    return statSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+const modeOf = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 /** By inode: a link of any kind to this executable is it too. A copy refuses to be asked (cni/command.ts). */
 export function isOurselves(file: string): boolean {

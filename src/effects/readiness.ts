@@ -55,8 +55,31 @@ async function switchTroubles(asked: Readiness, { end }: Call, deadlines: Deadli
   }
 }
 
+/** Of a switch that others find at work: which of the directories are closed to it. */
+export async function closedWays(
+  asked: Pick<Readiness, 'ovsdb' | 'searched'>,
+  end: Moment,
+  deadlines: Deadlines,
+): Promise<Trouble[]> {
+  const ovs = new Switch(deadlines);
+  try {
+    const [root] = await ovs.read(asked, [selectSwitch], end);
+    return await wayTroubles(asked, root?.rows?.[0], end);
+  } catch (error) {
+    if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
+    if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
+    return [];
+  } finally {
+    ovs.close();
+  }
+}
+
 /** That the switch would not come to the sockets of what is attached, it says nowhere itself. */
-async function wayTroubles({ searched, ovsdb }: Readiness, root: Row | undefined, end: Moment): Promise<Trouble[]> {
+async function wayTroubles(
+  { searched, ovsdb }: Pick<Readiness, 'ovsdb' | 'searched'>,
+  root: Row | undefined,
+  end: Moment,
+): Promise<Trouble[]> {
   if (searched.length === 0) return [];
   const daemon = vswitchdOf(runDirectory(ovsdb)) ?? vswitchdOf(runDirectory(ovsdb, root));
   const user = await switchUser(daemon?.pid, socketPathOf(ovsdb), end);

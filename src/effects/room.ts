@@ -12,6 +12,7 @@ const roomBytesMin = 256n * 1024n;
 export function roomTroubles(dataDir: string): Trouble[] {
   try {
     const directory = existing(dataDir);
+    if (leadsNowhere(directory)) throw new Error(`"${directory}" is a symlink that leads nowhere`);
     if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
     accessSync(directory, constants.W_OK | constants.X_OK);
     const id = join(dataDir, 'instance');
@@ -28,5 +29,9 @@ export function roomTroubles(dataDir: string): Trouble[] {
 
 /** A symlink that leads nowhere is there too: nothing can be made at its place. */
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
+/** Whether it is a symlink to nothing. */
+export const leadsNowhere = (path: string): boolean =>
+  isThere(path) && statSync(path, { throwIfNoEntry: false }) === undefined;
 
 const existing = (path: string): string => (path === '/' || isThere(path) ? path : existing(dirname(path)));

@@ -150,9 +150,9 @@ export function groupId(group: string): number {
   throw new Mismatch(`there is no group "${group}" in /etc/group`);
 }
 
-export function groupTroubles(plan: SocketDirPlan): Trouble[] {
+export function groupTroubles({ group }: Pick<SocketDirPlan, 'group'>): Trouble[] {
   try {
-    if (plan.group) groupId(plan.group);
+    if (group) groupId(group);
     return [];
   } catch (error) {
     const message = `"host.vhost.group": ${error instanceof Error ? error.message : error}`;

@@ -3,9 +3,12 @@
  */
 import { keyText } from '../attachment.ts';
 import { now } from '../deadlines.ts';
-import { fold, openJournal, planOfHeader } from '../drive.ts';
+import { type Entry, fold, isOfAnotherVersion, openJournal, type Past, planOfHeader } from '../drive.ts';
 import type { Disk } from '../journal/disk.ts';
+import type { Journal } from '../journal/journal.ts';
 import type { Plan } from '../machines/protocol.ts';
+
+type Seen = Pick<Journal<Entry>, 'damaged' | 'records'>;
 
 interface Forgetting {
   readonly disk: Disk;
@@ -23,15 +26,24 @@ export async function forget(path: string, key: string, { disk, clock, dryRun }:
   if (!journal) throw new Error(`there is no journal of "${key}" any more`);
   try {
     if ((await journal.lock(now(), !dryRun)) !== 'held') throw new Error(`another process works on "${key}"`);
-    const past = journal.damaged ? undefined : fold(journal.records);
-    if (past?.state === 'attached' && !journal.going)
-      throw new Error(`"${key}" is attached: the runtime's DEL removes it`);
+    const told = fold(journal.records);
+    const past = journal.damaged ? undefined : told;
+    const isGoing = journal.going || told?.state === 'going';
+    if (!isGoing) throw new Error(`"${key}" is not owed: ${whyNot(past?.state, journal)}`);
     const left = leftBehind(past?.undo ?? planOfHeader(journal.records));
     if (!dryRun) journal.unlink();
     return left;
   } finally {
     journal.close();
   }
+}
+
+function whyNot(state: Past['state'] | undefined, { damaged, records }: Seen): string {
+  if (state === 'attached') return "it is attached, and the runtime's DEL removes it";
+  if (state === 'adding') return 'its ADD was interrupted, and "userspace recover" rolls it back';
+  if (!damaged && records.length === 0) return 'its journal is empty, and "userspace recover" removes it';
+  const found = !damaged && isOfAnotherVersion(records) ? 'of another format than this release writes' : 'damaged';
+  return `its journal is ${found}, and the runtime's DEL removes it by its marks`;
 }
 
 function leftBehind(plan: Plan | undefined): string[] {

@@ -28,7 +28,7 @@ export const fateWords = {
   removed: 'all of it is gone',
   restored: 'its port was put back',
   owed: 'what could not be done, and why, is said; the next recover tries again',
-  kept: 'nothing was changed',
+  kept: 'nothing of the attachment was changed',
   held: 'that process was left to its work; what is going counts as owed',
   'not looked at': 'nothing was changed: the switch could not be asked whether its port is there',
 } as const;

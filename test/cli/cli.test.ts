@@ -1,5 +1,5 @@
 /** Words, exit codes, recover. What list and show print: attachments.test.ts. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttachmentKey as Key } from '../../src/attachment.ts';
@@ -10,6 +10,7 @@ import { fateWords, foundWords } from '../../src/recovery/words.ts';
 import { bunChild } from '../support/child.ts';
 import { adding, attached, begin, cliScene, owing } from '../support/cli-scene.ts';
 import { keyOf } from '../support/effect-parts.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
 
@@ -97,7 +98,50 @@ describe('a data directory', () => {
   });
 });
 
+describe('places', () => {
+  it.each(['data-dir', 'ovsdb'])('14.7 that are empty are wrong words: --%s ""', async (option) => {
+    const s = await cliScene();
+    expect(await s.run('recover', `--${option}`, '')).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining(`--${option} is empty`),
+    });
+  });
+
+  it('14.7 of a data directory that is a symlink to nothing, list and recover say so', async () => {
+    const s = await cliScene();
+    const link = join(temporaryDirectory(), 'link');
+    symlinkSync('/nowhere/at/all', link);
+    for (const word of ['list', 'recover']) {
+      const { out } = await s.run(word, '--data-dir', link);
+      expect(out).toContain(`no attachments in ${link}, which is a symlink that leads nowhere`);
+    }
+  });
+});
+
 describe('recover --forget', () => {
+  it.each<[string, Entry[], string]>([
+    ['attached', attached(keyOf('aaaa')), 'it is attached'],
+    ['of an ADD that was interrupted', adding(keyOf('aaaa')), 'its ADD was interrupted'],
+    ['of another format', [{ ...begin(keyOf('aaaa')), format: 99 as never }], 'another format'],
+    ['empty', [], 'is empty'],
+  ])('14.8 of one that is not owed but %s is refused, and drops nothing', async (_, entries, why) => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), entries);
+    const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: expect.stringMatching(`is not owed: .*${why}`) });
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it('14.8 of a damaged one that is not going is refused, and drops nothing', async () => {
+    const s = await cliScene();
+    const path = await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
+    const whole = readFileSync(path, 'utf8');
+    writeFileSync(path, whole.replace('"step":"port"', '"step":"pork"'));
+    const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: expect.stringContaining('its journal is damaged') });
+    expect(existsSync(path)).toBe(true);
+  });
+
   it('of what is owed drops its journal and names what stays; a dry run drops nothing', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), owing(keyOf('aaaa')), true);

@@ -1,61 +1,11 @@
 /** userspace status: what it looks at, what it makes of it, and what it understands as a network. */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { attached, cliScene, owing } from '../support/cli-scene.ts';
+import { describe, expect, it } from 'vitest';
+import { attached, owing } from '../support/cli-scene.ts';
 import { keyOf } from '../support/effect-parts.ts';
-import { StandInOvsdb } from '../support/stand-in-ovsdb.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
-
-type Finding = { readonly check: string; readonly subject: string; readonly health: string; readonly finding: string };
-
-const says = (columns: object) => ({ op: 'update', table: 'Open_vSwitch', where: [], row: columns });
-
-/** A healthy node: a switch with DPDK, hugepages, an IPAM program that knows 1.1.0 and notes what it is told. */
-async function node() {
-  const s = await cliScene();
-  const directory = temporaryDirectory();
-  const ovsdb = await StandInOvsdb.start(directory);
-  onTestFinished(() => ovsdb.stop());
-  const set = (columns: object) => ovsdb.database.transact([says(columns)], { ownsLock: () => true, waitedMs: 0 });
-  set({ dpdk_initialized: true });
-  const told = join(directory, 'told');
-  const script = `#!/bin/sh
-if [ "$CNI_COMMAND" = VERSION ]; then echo '{"cniVersion":"1.1.0","supportedVersions":["0.4.0","1.0.0","1.1.0"]}'; exit 0; fi
-echo "$CNI_COMMAND $(cat)" >> ${told}
-`;
-  writeFileSync(join(directory, 'pool'), script);
-  chmodSync(join(directory, 'pool'), 0o755);
-  s.path = [directory];
-  const pages = join(s.hugepagesDir, 'hugepages-2048kB');
-  mkdirSync(pages, { recursive: true });
-  writeFileSync(join(pages, 'nr_hugepages'), '512\n');
-  writeFileSync(join(pages, 'free_hugepages'), '100\n');
-  mkdirSync(s.networkDir);
-  const network = (more: object = {}) => ({
-    cniVersion: '1.0.0',
-    name: 'dpdk-net',
-    type: 'userspace',
-    dataDir: s.dataDir,
-    ovsdb: ovsdb.ovsdb,
-    host: { engine: 'ovs-dpdk', iftype: 'vhostuser' },
-    container: { engine: 'ovs-dpdk', iftype: 'vhostuser' },
-    ipam: { type: 'pool' },
-    ...more,
-  });
-  const file = (content: unknown, name = 'network.json') => {
-    const path = join(directory, name);
-    writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
-    return path;
-  };
-  const status = async (...args: string[]) => {
-    const { exitCode, out, err } = await s.run('status', '--json', ...args);
-    const { healthy, findings } = JSON.parse(out || '{}') as { healthy: boolean; findings: Finding[] };
-    const of = (check: string) => findings.filter((one) => one.check === check);
-    return { exitCode, err, healthy, findings, of };
-  };
-  return { s, ovsdb, set, pages, network, file, told: () => readFileSync(told, 'utf8'), status };
-}
+import { node } from '../support/status-scene.ts';
 
 describe('userspace status', () => {
   it('13.12 of a healthy node names each thing that was looked at, as text and as JSON: exit code 0', async () => {
@@ -73,12 +23,18 @@ describe('userspace status', () => {
   });
 
   it('13.12 takes the network that README shows, whose cniVersion has no STATUS, and asks its IPAM program all the same', async () => {
-    const { file, status, told, s, ovsdb } = await node();
+    const { file, status, told, s, directory, ovsdb } = await node();
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
     const shown = JSON.parse(/```json\n([^`]*"type": "userspace"[^`]*)```/.exec(readme)?.[1] ?? '');
     expect(shown.cniVersion).toBe('1.0.0');
     delete shown.host.vhost.group;
-    const here = { ...shown, dataDir: s.dataDir, ovsdb: ovsdb.ovsdb, ipam: { ...shown.ipam, type: 'pool' } };
+    const here = {
+      ...shown,
+      sharedDir: join(directory, 'shared'),
+      dataDir: s.dataDir,
+      ovsdb: ovsdb.ovsdb,
+      ipam: { ...shown.ipam, type: 'pool' },
+    };
     expect(await status('--config', file(here))).toMatchObject({ exitCode: 0, healthy: true });
     expect(told()).toMatch(/^STATUS \{.*"cniVersion":"1.1.0"/);
   });
@@ -274,6 +230,72 @@ describe('userspace status', () => {
       expect(of('configuration')).toMatchObject([
         { subject: path, health: 'sick', finding: expect.stringContaining(reason) },
       ]);
+    });
+
+    it('14.2 without --config names a file that is broken, a link to nothing and a FIFO: unknown, if it may be ours', async () => {
+      const { s, network, status } = await node();
+      const path = (name: string) => join(s.networkDir, name);
+      writeFileSync(path('10-ours.conf'), JSON.stringify(network()));
+      writeFileSync(path('20-comma.conf'), '{"type": "userspace",}');
+      writeFileSync(path('30-other.conf'), '{"type": "bridge",}');
+      symlinkSync('/nowhere/at/all', path('40-link.conf'));
+      execFileSync('mkfifo', [path('50-fifo.conf')]);
+      const { exitCode, of } = await status();
+      const unknown = (name: string, reason: string) => ({
+        subject: path(name),
+        health: 'unknown',
+        finding: expect.stringContaining(reason),
+      });
+      expect(of('configuration')).toMatchObject([
+        unknown('20-comma.conf', 'is no JSON'),
+        unknown('40-link.conf', 'ENOENT'),
+        unknown('50-fifo.conf', 'is no regular file'),
+        { health: 'ok' },
+      ]);
+      expect(exitCode).toBe(0);
+    });
+
+    it('14.3 of a list whose items are partly broken looks at the others, and names those that are ours', async () => {
+      const { network, file, status } = await node();
+      const item = (name: string, spec: object) => ({
+        kind: 'NetworkAttachmentDefinition',
+        metadata: { name, namespace: 'blue' },
+        spec,
+      });
+      const items = [
+        item('no-config', {}),
+        item('others', { config: '{"type": "bridge",}' }),
+        item('comma', { config: '{"type": "userspace",}' }),
+        item('object', { config: { type: 'userspace' } }),
+        item('good', { config: JSON.stringify(network()) }),
+      ];
+      const { exitCode, of } = await status('--config', file({ kind: 'List', items }));
+      expect(exitCode).toBe(1);
+      expect(of('configuration').map(({ health, finding }) => `${health}: ${finding}`)).toEqual([
+        expect.stringMatching(/^sick: NetworkAttachmentDefinition "blue\/comma": spec.config is no JSON/),
+        expect.stringMatching(/^sick: NetworkAttachmentDefinition "blue\/object": spec.config has to be a string/),
+        'ok: an ADD takes it',
+      ]);
+    });
+
+    it('14.6 takes no FIFO, no device, no directory and nothing of many megabytes for a file', async () => {
+      const { directory, file, status } = await node();
+      const fifo = join(directory, 'fifo');
+      execFileSync('mkfifo', [fifo]);
+      const large = file('', 'large');
+      truncateSync(large, 5 * 1024 * 1024);
+      for (const [path, reason] of [
+        [fifo, 'is no regular file'],
+        ['/dev/zero', 'is no regular file'],
+        [directory, 'is no regular file'],
+        [large, 'has 5242880 bytes'],
+      ] as const) {
+        const { exitCode, of } = await status('--config', path);
+        expect({ exitCode, found: of('configuration') }).toMatchObject({
+          exitCode: 1,
+          found: [{ subject: path, health: 'sick', finding: expect.stringContaining(reason) }],
+        });
+      }
     });
 
     it('13.12 without --config what the runtime has, and nothing that is another plugin’s', async () => {

@@ -89,6 +89,11 @@ export interface CliScene {
   path: readonly string[];
   /** What the API server of a kubeconfig says. */
   rights: Host['missingRights'];
+  /** What an ADD's look before its first effect finds, and whether it could ask the database. */
+  preflight: Host['preflight'];
+  databaseAt: Host['databaseAt'];
+  /** Effective, of the person. */
+  uid: number;
   /** Of the terminal. */
   columns: number | undefined;
 }
@@ -113,11 +118,11 @@ export async function cliScene(): Promise<CliScene> {
     restoreTrouble: () => Promise.resolve(undefined),
     forgetAway: () => false,
     lookUpPod: () => Promise.resolve([]),
-    preflight: () => Promise.resolve([]),
+    preflight: (...asked) => scene.preflight(...asked),
     readNetns: () => undefined,
     judgeNetns: () => 'alive',
     isPortLost: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve(false)),
-    databaseAt: () => undefined,
+    databaseAt: (ovsdb) => scene.databaseAt(ovsdb),
     roomTroubles: () => [],
     removeIdleBridges: () => Promise.resolve([]),
     listPorts: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve([])),
@@ -150,6 +155,7 @@ export async function cliScene(): Promise<CliScene> {
       path: scene.path,
       clock: () => scene.now,
       pid: process.pid,
+      uid: scene.uid,
       networkDir: scene.networkDir,
       hugepagesDir: scene.hugepagesDir,
     };
@@ -168,6 +174,9 @@ export async function cliScene(): Promise<CliScene> {
     hugepagesDir: join(dataDir, '..', 'hugepages'),
     path: [],
     rights: () => Promise.resolve([]),
+    preflight: () => Promise.resolve([]),
+    databaseAt: () => undefined,
+    uid: 0,
     columns: undefined,
     journal: (key, entries, going = false, minutes = 0) =>
       writeJournal(join(dataDir, journalName(key)), entries, going, minutes),

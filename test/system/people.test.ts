@@ -130,6 +130,33 @@ onRealSwitch('for people', (theSwitch) => {
       expect(json.findings.map(({ check }: Finding) => check)).toEqual(checks);
     });
 
+    test('14.1 of a network that an ADD refuses for what it finds on this node says so, as the ADD does', async () => {
+      const plain = join(node().directory, 'plain');
+      await writeFile(plain, '');
+      await theSwitch().vsctl('add-br', 'br-sys', '--', 'set', 'Bridge', 'br-sys', 'datapath_type=system');
+      const cases: Changes[] = [
+        { sharedDir: '/dev/shm/userspace', host: { vhost: { mode: 'server' } } },
+        { sharedDir: plain },
+        { host: { bridge: { bridgeName: 'br-sys' } } },
+        { host: { bridge: { bridgeName: 'br-int' } }, args: { cni: { OvnPort: 'lsp' } } },
+      ];
+      try {
+        for (const changes of cases) {
+          const { exitCode, json } = await status(changes);
+          const [{ finding, ...told }] = json.findings.filter(({ health }: Finding) => health !== 'ok');
+          expect({ exitCode, told }).toMatchObject({ exitCode: 1, told: { check: 'configuration', health: 'sick' } });
+          const pod = await node().pod();
+          const added = await pod.add('net1', changes);
+          expect(added.exitCode).not.toBe(0);
+          // The sandbox's own name is in some paths.
+          expect(added.json.msg.slice(0, 30)).toBe(finding.slice(0, 30));
+          await pod.del('net1', changes);
+        }
+      } finally {
+        await theSwitch().vsctl('del-br', 'br-sys');
+      }
+    });
+
     test('13.12 with the switch away is exit code 1', async () => {
       await theSwitch().stopDatabase();
       try {

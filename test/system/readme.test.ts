@@ -62,7 +62,7 @@ onRealSwitch('README', (theSwitch) => {
       expect(ports).toContainEqual(
         expect.objectContaining({ bridge: network.host.bridge.bridgeName, options: { 'vhost-server-path': socket } }),
       );
-      expect(commands.map((command) => command.split(' ')[1])).toEqual(['list', 'show', 'recover']);
+      expect(commands.map((command) => command.split(' ')[1])).toEqual(['status', 'list', 'show', 'recover']);
       for (const command of commands) {
         const [, ...words] = command.split(' ');
         const [program = '', ...more] = [...under, executable, ...words];
