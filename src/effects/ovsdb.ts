@@ -255,7 +255,9 @@ const noAnswer = 'no answer in time';
 function unreachable(address: string, error: unknown): Unreachable {
   const errno = error instanceof Error && 'code' in error ? error.code : '';
   const refused = errno === 'ECONNREFUSED' || errno === 'ENOENT';
-  const why = errno === 'ENOENT' ? 'there is no such socket' : error instanceof Error ? error.message : String(error);
+  const said = error instanceof Error ? error.message : String(error);
+  // What a failed connect says itself has no errno in it.
+  const why = errno === 'ENOENT' ? 'there is no such socket' : errno === 'EACCES' ? 'EACCES: permission denied' : said;
   const what = `cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`;
   return new Unreachable(what, refused, why === noAnswer);
 }

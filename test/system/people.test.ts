@@ -157,6 +157,15 @@ onRealSwitch('for people', (theSwitch) => {
       }
     });
 
+    test('14.4 of a plain user is unknown where only root may look, and says so first', async () => {
+      const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+      const words = ['status', '--json', '--ovsdb', theSwitch().ovsdb, '--data-dir', node().dataDir];
+      const { json } = await run(words, {}, user);
+      expect(json.findings[0]).toMatchObject({ check: 'user', remedy: expect.stringContaining('run it as root') });
+      const told = json.findings.filter(({ check }: Finding) => ['switch', 'data directory'].includes(check));
+      expect(told.map(({ health }: Finding) => health)).toEqual(['unknown', 'unknown']);
+    });
+
     test('13.12 with the switch away is exit code 1', async () => {
       await theSwitch().stopDatabase();
       try {
