@@ -99,7 +99,7 @@ describe('a data directory', () => {
 });
 
 describe('places', () => {
-  it.each(['data-dir', 'ovsdb'])('14.7 that are empty are wrong words: --%s ""', async (option) => {
+  it.each(['data-dir', 'ovsdb'])('13.14 that are empty are wrong words: --%s ""', async (option) => {
     const s = await cliScene();
     expect(await s.run('recover', `--${option}`, '')).toMatchObject({
       exitCode: 2,
@@ -107,7 +107,7 @@ describe('places', () => {
     });
   });
 
-  it('14.7 of a data directory that is a symlink to nothing, list and recover say so', async () => {
+  it('13.14 of a data directory that is a symlink to nothing, list and recover say so', async () => {
     const s = await cliScene();
     const link = join(temporaryDirectory(), 'link');
     symlinkSync('/nowhere/at/all', link);
@@ -124,7 +124,7 @@ describe('recover --forget', () => {
     ['of an ADD that was interrupted', adding(keyOf('aaaa')), 'its ADD was interrupted'],
     ['of another format', [{ ...begin(keyOf('aaaa')), format: 99 as never }], 'another format'],
     ['empty', [], 'is empty'],
-  ])('14.8 of one that is not owed but %s is refused, and drops nothing', async (_, entries, why) => {
+  ])('13.14 of one that is not owed but %s is refused, and drops nothing', async (_, entries, why) => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), entries);
     const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
@@ -132,7 +132,7 @@ describe('recover --forget', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('14.8 of a damaged one that is not going is refused, and drops nothing', async () => {
+  it('13.14 of a damaged one that is not going is refused, and drops nothing', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
     const whole = readFileSync(path, 'utf8');

@@ -8,7 +8,7 @@ describe('userspace status', () => {
   describe('of a network that an ADD refuses for what it finds', () => {
     const host = (more: object) => ({ engine: 'ovs-dpdk', iftype: 'vhostuser', ...more });
 
-    it('14.1 says so of "sharedDir" on another file system in server mode, of a regular file, of bridges that cannot be used', async () => {
+    it('13.12 says so of "sharedDir" on another file system in server mode, of a regular file, of bridges that cannot be used', async () => {
       const { ovsdb, directory, network, file, status } = await node();
       const bridge = {
         op: 'insert',
@@ -40,7 +40,7 @@ describe('userspace status', () => {
       expect(existsSync(join(directory, 'shared'))).toBe(false);
     });
 
-    it('14.1 tells each fault once: an IPAM program, a data directory or a silent database has a finding of its own', async () => {
+    it('13.12 tells each fault once: an IPAM program, a data directory or a silent database has a finding of its own', async () => {
       const { ovsdb, network, file, status } = await node();
       const path = file(network({ dataDir: '/etc/hostname/data', ipam: { type: 'nowhere' } }));
       expect((await status('--config', path)).of('configuration')).toMatchObject([{ health: 'ok' }]);
@@ -51,7 +51,7 @@ describe('userspace status', () => {
       expect(findings[0]).toMatchObject({ check: 'configuration', health: 'unknown' });
     });
 
-    it('14.1 of one with a kubeconfig says nothing of "sharedDir", where no socket will lie, but of its group', async () => {
+    it('13.12 of one with a kubeconfig says nothing of "sharedDir", where no socket will lie, but of its group', async () => {
       const { network, file, status } = await node();
       const more = { kubeconfig: '/etc/kubeconfig', sharedDir: '/etc/hostname/shared' };
       expect((await status('--config', file(network(more)))).of('configuration')).toMatchObject([{ health: 'ok' }]);
@@ -61,7 +61,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('14.1 of one with a kubeconfig finds a directory that is closed to a switch that is not root, as STATUS does', async () => {
+    it('13.12 of one with a kubeconfig finds a directory that is closed to a switch that is not root, as STATUS does', async () => {
       const { ovsdb, directory, network, file, status } = await node();
       const closed = join(directory, 'closed');
       mkdirSync(join(closed, 'short'), { recursive: true });
@@ -79,7 +79,7 @@ describe('userspace status', () => {
     });
   });
 
-  it('14.4 of a person who is not root begins with that, and what is forbidden is unknown, not sick', async () => {
+  it('13.12 of a person who is not root begins with that, and what is forbidden is unknown, not sick', async () => {
     const { s, network, file, status } = await node();
     s.uid = 1000;
     s.rights = () => Promise.reject(new Error("EACCES: permission denied, open '/etc/kubeconfig'"));
@@ -92,7 +92,7 @@ describe('userspace status', () => {
     expect({ exitCode, found: of('kubeconfig') }).toMatchObject({ exitCode: 0, found: [{ health: 'unknown' }] });
   });
 
-  it('14.5 of an IPAM program that may not be executed, or is a directory, says that', async () => {
+  it('13.12 of an IPAM program that may not be executed, or is a directory, says that', async () => {
     const { s, directory, network, file, status } = await node();
     file('', 'plain');
     mkdirSync(join(directory, 'folder'));
@@ -111,7 +111,7 @@ describe('userspace status', () => {
     ]);
   });
 
-  it('14.7 of a data directory that is a symlink to nothing says so', async () => {
+  it('13.14 of a data directory that is a symlink to nothing says so', async () => {
     const { directory, network, file, status } = await node();
     const link = join(directory, 'link');
     symlinkSync('/nowhere/at/all', link);

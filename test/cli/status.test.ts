@@ -232,7 +232,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('14.2 without --config names a file that is broken, a link to nothing and a FIFO: unknown, if it may be ours', async () => {
+    it('13.12 without --config names a file that is broken, a link to nothing and a FIFO: unknown, if it may be ours', async () => {
       const { s, network, status } = await node();
       const path = (name: string) => join(s.networkDir, name);
       writeFileSync(path('10-ours.conf'), JSON.stringify(network()));
@@ -255,7 +255,7 @@ describe('userspace status', () => {
       expect(exitCode).toBe(0);
     });
 
-    it('14.3 of a list whose items are partly broken looks at the others, and names those that are ours', async () => {
+    it('13.12 of a list whose items are partly broken looks at the others, and names those that are ours', async () => {
       const { network, file, status } = await node();
       const item = (name: string, spec: object) => ({
         kind: 'NetworkAttachmentDefinition',
@@ -278,7 +278,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('14.6 takes no FIFO, no device, no directory and nothing of many megabytes for a file', async () => {
+    it('13.12 takes no FIFO, no device, no directory and nothing of many megabytes for a file', async () => {
       const { directory, file, status } = await node();
       const fifo = join(directory, 'fifo');
       execFileSync('mkfifo', [fifo]);

@@ -130,7 +130,7 @@ onRealSwitch('for people', (theSwitch) => {
       expect(json.findings.map(({ check }: Finding) => check)).toEqual(checks);
     });
 
-    test('14.1 of a network that an ADD refuses for what it finds on this node says so, as the ADD does', async () => {
+    test('13.12 of a network that an ADD refuses for what it finds on this node says so, as the ADD does', async () => {
       const plain = join(node().directory, 'plain');
       await writeFile(plain, '');
       await theSwitch().vsctl('add-br', 'br-sys', '--', 'set', 'Bridge', 'br-sys', 'datapath_type=system');
@@ -157,7 +157,7 @@ onRealSwitch('for people', (theSwitch) => {
       }
     });
 
-    test('14.4 of a plain user is unknown where only root may look, and says so first', async () => {
+    test('13.12 of a plain user is unknown where only root may look, and says so first', async () => {
       const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
       const words = ['status', '--json', '--ovsdb', theSwitch().ovsdb, '--data-dir', node().dataDir];
       const { json } = await run(words, {}, user);
