@@ -78,7 +78,7 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
 async function foreseen(
   journal: Journal<Entry>,
   request: AddRequest,
-  { host, log }: Node,
+  { host, disk, log }: Node,
   call: OwnCall,
   looked: Ahead['looked'],
 ): Promise<Plan> {
@@ -90,10 +90,27 @@ async function foreseen(
     refuse([...ofNetns(), ...(await host.preflight(plan, call.dataDir, call))]);
     return plan;
   } catch (error) {
-    // What is marked is left to the DEL that waits for it.
-    tolerate(log, () => journal.discardBlank());
+    await leave(journal, request, { host, disk, log }, call);
     throw error;
   }
+}
+
+/** A DEL that came meanwhile has answered that the attachment will go, or waits for the lock: the lock's holder sees to it. */
+async function leave(
+  journal: Journal<Entry>,
+  { key, config, stdin, env }: AddRequest,
+  { host, disk, log }: Pick<Node, 'host' | 'disk' | 'log'>,
+  call: OwnCall,
+): Promise<void> {
+  let isBlank = false;
+  recorded(() => {
+    isBlank = journal.blank;
+  });
+  if (isBlank && whyGoing(journal) === going) {
+    const known = { key, ovsdb: config.ovsdb, request: { stdin, env } };
+    const { owed, elsewhere } = await takeAway({ host, disk, journal, by: 'ADD', known, call });
+    if (owed.length === 0 && !elsewhere) forget(journal, log);
+  } else tolerate(log, () => journal.discardBlank());
 }
 
 /** Waits for the lock; an ADD that finds the attachment gone or locked has to come again (code 11). */
