@@ -135,7 +135,7 @@ export function setFileAttribute(fd: number, isSet: boolean): void {
 
 const lists = { access: terminated('system.posix_acl_access'), default: terminated('system.posix_acl_default') };
 
-/** Of a list with some eighty entries: what is longer was made by no one who expects it to be read. */
+/** Enough for a list of five hundred entries; a longer one is not read. */
 const listBytesMax = 4096;
 
 interface Attributes {

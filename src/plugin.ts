@@ -62,8 +62,7 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
   const journal = openOwn(request, node);
   try {
     await hold(journal, request, end);
-    const netns = host.readNetns(request.netns);
-    const call = { instance, lockFd: journal.fd, dataDir, end, begun, ...(netns && { netns }) };
+    const call = { instance, lockFd: journal.fd, dataDir, end, begun };
     const plan = await foreseen(journal, request, node, call, looked);
     const repeated = await startOver(journal, request, plan, node, call);
     const facts = repeated ?? (await attach(journal, request, plan, node, call));
@@ -201,7 +200,7 @@ async function attach(
   const ways: Ways = {
     journal,
     perform: node.host.perform,
-    call,
+    call: { ...call, netns: begin.netns },
     end: { make: Math.max(now(), end - deadlines.rollbackMs), remove: end },
     stop: () => stop() ?? (now() >= end - deadlines.rollbackMs ? late : undefined),
   };

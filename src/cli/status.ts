@@ -162,7 +162,7 @@ async function configurationFindings(read: readonly Read[], { bad, networkDir, h
   ];
 }
 
-/** For all looks of an ADD at the switch and at its directories: whoever asks wants to know now. */
+/** For all looks of an ADD at the switch and at its directories: a person waits for the answer. */
 const preflightMs = 2_000;
 
 async function networkFindings({ network, config, plan, refused }: Read, host: Host): Promise<Finding[]> {

@@ -12,7 +12,7 @@ import { vswitchdOf } from './vswitchd.ts';
 
 type Acts = typeof import('./switch-access.ts');
 
-/** A database that is silent is waited for by those who need its answer. */
+/** A silent database is waited for where its answer is needed. Here it only tells where the process may be found. */
 const askedMs = 1_000;
 
 const nothing: Outcome = { kind: 'ok' };

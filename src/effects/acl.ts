@@ -89,8 +89,8 @@ export const rightsIn = (credentials: Credentials, owned: Owned, list: AccessLis
   [search, write, 4].filter((right) => may(credentials, owned, list, right)).reduce((one, other) => one | other, 0);
 
 /**
- * With these rights, and no others, for one user more: an entry of its own is all that counts for it. What the mask held back from the others it goes on to hold back: where it has to be widened,
- * their entries are narrowed by it first.
+ * With these rights, and no others, for one user more: an entry of its own is all that counts for it. What the mask held back from the
+ * others it goes on to hold back: where it has to be widened, their entries are narrowed by it first.
  */
 export function withUser(list: AccessList, uid: number, rights: number): AccessList {
   const owning = rightsOf(list, tags.owningGroup) ?? 0;

@@ -5,6 +5,7 @@
 import { code, owner } from '../attachment.ts';
 import type { BridgePlan, Call, Facts, IdleBridges, Outcome, Plan, Request } from '../machines/protocol.ts';
 import { map, named, type Row, readMap, readUuid, readUuids, uuid } from './ovsdb.ts';
+import type { Marks } from './own-ports.ts';
 import {
   dataDirMark,
   guarded,
@@ -18,8 +19,6 @@ import {
 } from './switch.ts';
 
 const byName = (name: string): unknown => ['name', '==', name];
-
-type Marks = { readonly [name: string]: string | undefined };
 
 export async function ensureBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
   const { name } = bridge;
