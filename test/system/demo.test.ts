@@ -73,7 +73,8 @@ async function leftIn(directory: string): Promise<string[]> {
   return [...mounts, ...processes, ...readdirSync(directory)];
 }
 
-const lacking = missing([...switchParts, 'ipam', 'executable']);
+// Never skipped in CI: a part that is missing fails there.
+const lacking = process.env.CI ? [] : missing([...switchParts, 'ipam', 'executable']);
 const title = 'the demo';
 
 describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lacking.join('; ')) : title, () => {

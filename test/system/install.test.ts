@@ -26,7 +26,8 @@ import { temporaryDirectory } from '../support/temporary.ts';
 const bytes = (): number => statSync(executable).size;
 const identity = () => ({ version, target: `${process.platform}-${process.arch}`, bytes: bytes() });
 
-const lacking = missing(['executable']);
+// Never skipped in CI: a part that is missing fails there.
+const lacking = process.env.CI ? [] : missing(['executable']);
 const title = 'userspace install';
 
 describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lacking.join('; ')) : title, () => {
