@@ -33,7 +33,7 @@ module.exports = {
     only(
       'journal-knows-bytes',
       '^src/journal/',
-      `^src/journal/|^src/(native|processes)\\.ts$|${vocabulary}|^(node:)?(fs|path|timers)`,
+      `^src/(journal|os)/|${vocabulary}|^(node:)?(fs|path|timers)`,
       'The journal does not know CNI.',
     ),
     only(
@@ -45,19 +45,19 @@ module.exports = {
     only(
       'effects-speak-protocol',
       '^src/effects/',
-      `^src/effects/|^src/(native|processes)\\.ts$|^src/machines/protocol\\.ts$|^src/cni/result\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic|node_modules/@kubernetes/client-node`,
+      `^src/(effects|os)/|^src/machines/protocol\\.ts$|^src/cni/result\\.ts$|^src/json-text\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic|node_modules/@kubernetes/client-node`,
       'Effects hear requests and give outcomes; results are the language of IPAM plugins and of the publication.',
     ),
     only(
       'drive-receives-perform',
-      '^src/drive\\.ts$',
-      `^src/(machines|journal)/|${vocabulary}|node_modules/xstate`,
+      '^src/drive/',
+      `^src/(drive|machines|journal)/|${vocabulary}|^(node:)?(fs|path)$|node_modules/xstate`,
       'The loop is handed its effects as an argument.',
     ),
     only(
       'recovery-drives',
       '^src/recovery/',
-      `^src/(recovery|machines|journal)/|^src/drive\\.ts$|${vocabulary}|^(node:)?(fs|path)$|node_modules/(@types/)?proper-lockfile`,
+      `^src/(recovery|drive|machines|journal)/|${vocabulary}|^(node:)?(fs|path)$|node_modules/(@types/)?proper-lockfile`,
       'Recovery is handed its effects, like the loop.',
     ),
     {
@@ -65,16 +65,16 @@ module.exports = {
       severity: 'error',
       comment:
         'What speaks to an API server is loaded by the calls that have a kubeconfig, and by no others (ADR 0007).',
-      from: { path: '^src/', pathNot: '^src/effects/(annotation|pod|kubernetes|kubeconfig)\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/effects/kubernetes/(annotation|pod|api-server|kubeconfig)\\.ts$' },
       to: {
-        path: '^src/effects/(annotation|pod|kubernetes|kubeconfig)\\.ts$',
+        path: '^src/effects/kubernetes/(annotation|pod|api-server|kubeconfig)\\.ts$',
         dependencyTypesNot: ['dynamic-import', 'type-only'],
       },
     },
     only(
       'plan-is-pure',
-      '^src/plan\\.ts$',
-      `^src/cni/|^src/machines/protocol\\.ts$|${vocabulary}|^(node:)?path$`,
+      '^src/plan/',
+      `^src/(plan|cni)/|^src/json-text\\.ts$|^src/machines/protocol\\.ts$|${vocabulary}|^(node:)?path$`,
       'Names and places only.',
     ),
     {

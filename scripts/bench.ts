@@ -13,11 +13,11 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { namespace, sharing, tokenOf, writeKubeconfig } from '../test/support/api.ts';
-import { Cluster } from '../test/support/cluster.ts';
-import { createNetns, removeNetns } from '../test/support/netns.ts';
+import { Cluster } from '../test/support/cluster/cluster.ts';
+import { createNetns, removeNetns } from '../test/support/real/netns.ts';
+import { startSwitch } from '../test/support/real/switch.ts';
 import { clusterParts, cniPath, executable, missing } from '../test/support/requirements.ts';
-import { startSwitch } from '../test/support/switch.ts';
+import { namespace, sharing, tokenOf, writeKubeconfig } from '../test/support/stand-in/api.ts';
 import { copyDebt, writeDebtor } from './bench-owed.ts';
 
 const { values } = parseArgs({

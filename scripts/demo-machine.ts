@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { execa } from 'execa';
-import { type Daemon, launch } from '../test/support/daemon.ts';
+import { type Daemon, launch } from '../test/support/real/daemon.ts';
 import { cniPath, missing, switchParts } from '../test/support/requirements.ts';
 import type { Screen } from './demo-screen.ts';
 

@@ -5,7 +5,7 @@
 import { closeSync, lstatSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { flock, unmount } from '../src/native.ts';
+import { flock, unmount } from '../src/os/native.ts';
 
 const prefix = 'usw-demo-';
 

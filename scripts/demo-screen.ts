@@ -3,7 +3,7 @@
  *
  * It is also where the story stops: after a signal the next line that it wants to say is not said, so no step is cut in two.
  */
-import type { World } from '../test/support/world.ts';
+import type { World } from '../test/support/real/world.ts';
 
 const rows: readonly (readonly [label: string, part: keyof World])[] = [
   ['switch: ports', 'ports'],

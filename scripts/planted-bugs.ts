@@ -9,12 +9,12 @@ export const bugs: readonly Bug[] = [
     title: 'the intent is recorded after the effect',
     patches: [
       {
-        file: 'src/drive.ts',
+        file: 'src/drive/loop.ts',
         search: "return reason ?? recorded(() => journal.append({ kind: 'intent', step: name }));",
         replace: 'return reason;',
       },
       {
-        file: 'src/drive.ts',
+        file: 'src/drive/loop.ts',
         search: '  const ms = Math.round((now() - began) * 10) / 10;',
         replace: `  if (making) recorded(() => journal.append({ kind: 'intent', step: request.step }));
   const ms = Math.round((now() - began) * 10) / 10;`,
@@ -27,7 +27,7 @@ export const bugs: readonly Bug[] = [
     title: 'no fsync of the directory before the first intent',
     patches: [
       {
-        file: 'src/plugin.ts',
+        file: 'src/verbs/add.ts',
         search: `    journal.append(begin);
     journal.fsyncName();`,
         replace: '    journal.append(begin);',
@@ -44,24 +44,24 @@ export const bugs: readonly Bug[] = [
     title: 'files are removed that only begin with our name, or are another attachment’s',
     patches: [
       {
-        file: 'src/effects/device-info.ts',
+        file: 'src/effects/files/device-info.ts',
         search: '    if (text === undefined || !(await isOwn(text))) continue;',
         replace: '    if (text === undefined) continue;',
       },
     ],
-    suites: [unit('test/effects/device-info.test.ts')],
+    suites: [unit('test/effects/files/device-info.test.ts')],
   },
   {
     letter: 'd',
     title: 'children are not handed the lock',
     patches: [
       {
-        file: 'src/effects/subprocess.ts',
+        file: 'src/os/subprocess.ts',
         search: 'fds: locks });',
         replace: 'fds: [] });',
       },
     ],
-    suites: [unit('test/effects/subprocess.test.ts')],
+    suites: [unit('test/os/subprocess.test.ts')],
   },
   {
     letter: 'e',
@@ -80,7 +80,7 @@ export const bugs: readonly Bug[] = [
     title: 'the going mark is not looked at before the answer',
     patches: [
       {
-        file: 'src/plugin.ts',
+        file: 'src/verbs/add.ts',
         search: '      stop() ??\n',
         replace: '',
       },
@@ -92,13 +92,13 @@ export const bugs: readonly Bug[] = [
     title: 'the bridge is deleted without the guard that it is empty',
     patches: [
       {
-        file: 'src/effects/bridge.ts',
+        file: 'src/effects/ovs/bridge.ts',
         search: `    unless('Bridge', asSeen, [{ ports }]),
 `,
         replace: '',
       },
     ],
-    suites: [unit('test/effects/bridge.test.ts')],
+    suites: [unit('test/effects/ovs/bridge.test.ts')],
   },
   {
     letter: 'h',
@@ -144,44 +144,44 @@ export const bugs: readonly Bug[] = [
     title: 'a transaction goes without the assert of its fence',
     patches: [
       {
-        file: 'src/effects/ovsdb.ts',
+        file: 'src/effects/ovs/session.ts',
         search: `        const results = await this.transact([{ op: 'assert', lock: fence }, ...operations], end);
         return results.slice(1);`,
         replace: '        return await this.transact(operations, end);',
       },
     ],
-    suites: [unit('test/effects/ovsdb.test.ts', '^the fence')],
+    suites: [unit('test/effects/ovs/session.test.ts', '^the fence')],
   },
   {
     letter: 'k',
     title: 'a published file is written through a symlink',
     patches: [
       {
-        file: 'src/effects/directory.ts',
+        file: 'src/effects/files/directory.ts',
         search: 'const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK;',
         replace: 'const flags = O_WRONLY | O_CREAT | O_NONBLOCK;',
       },
     ],
-    suites: [unit('test/effects/publication.test.ts')],
+    suites: [unit('test/effects/files/published-file.test.ts')],
   },
   {
     letter: 'm',
     title: 'a removal does not make stale what may be on its way to the API server',
     patches: [
       {
-        file: 'src/effects/annotation.ts',
+        file: 'src/effects/kubernetes/annotation.ts',
         search: 'if (own !== undefined || settled) return own;',
         replace: 'if (!fenced) return own;',
       },
     ],
-    suites: [unit('test/effects/annotation.test.ts', 'on its way')],
+    suites: [unit('test/effects/kubernetes/annotation.test.ts', 'on its way')],
   },
   {
     letter: 'r',
     title: 'what was seen of a pod before the lock is taken for what is there under it',
     patches: [
       {
-        file: 'src/effects/annotation.ts',
+        file: 'src/effects/kubernetes/annotation.ts',
         search: '  api.forget(plan.pod);\n',
         replace: '',
       },
@@ -193,12 +193,12 @@ export const bugs: readonly Bug[] = [
     title: 'an annotation is written whatever others wrote meanwhile',
     patches: [
       {
-        file: 'src/effects/kubernetes.ts',
+        file: 'src/effects/kubernetes/api-server.ts',
         search: 'metadata: { uid, resourceVersion, annotations }',
         replace: 'metadata: { uid, annotations }',
       },
     ],
-    suites: [unit('test/effects/annotation.test.ts', 'merge patch')],
+    suites: [unit('test/effects/kubernetes/annotation.test.ts', 'merge patch')],
   },
   {
     letter: 'o',
@@ -229,7 +229,7 @@ export const bugs: readonly Bug[] = [
     title: 'a put-back is told as if it were a part of the ADD',
     patches: [
       {
-        file: 'src/drive.ts',
+        file: 'src/drive/loop.ts',
         search: "if (kind === 'restoring') restoring = true;",
         replace: '',
       },
@@ -241,43 +241,43 @@ export const bugs: readonly Bug[] = [
     title: 'a name is taken over while ovs-vswitchd has not let go of it',
     patches: [
       {
-        file: 'src/effects/port.ts',
+        file: 'src/effects/ovs/port.ts',
         search: 'isBehind(state)',
         replace: 'false',
       },
     ],
-    suites: [unit('test/effects/port-name.test.ts', 'hears of both at once')],
+    suites: [unit('test/effects/ovs/port-name-handover.test.ts', 'hears of both at once')],
   },
   {
     letter: 'u',
     title: 'an address is asked for while a GC with an older list is under way',
     patches: [
       {
-        file: 'src/effects/gate.ts',
+        file: 'src/effects/ipam/gate.ts',
         search: "!(await taken(() => lockByte(fd, at, how === 'together' ? 'shared' : 'alone'), lockOf, end))",
         replace: 'false',
       },
     ],
-    suites: [unit('test/effects/gate.test.ts')],
+    suites: [unit('test/effects/ipam/gate.test.ts')],
   },
   {
     letter: 'v',
     title: 'what may go is looked for before the fence is had',
     patches: [
       {
-        file: 'src/effects/own-ports.ts',
+        file: 'src/effects/ovs/own-ports.ts',
         search: 'await ovs.fenced(plan, questions(sought), call)',
         replace: 'await ovs.read(plan, questions(sought), call.end)',
       },
     ],
-    suites: [unit('test/effects/port-view.test.ts', 'came after it')],
+    suites: [unit('test/effects/ovs/port-view.test.ts', 'came after it')],
   },
   {
     letter: 'q',
     title: 'an ADD answers before its last outcome is fsynced',
     patches: [
       {
-        file: 'src/plugin.ts',
+        file: 'src/verbs/add.ts',
         search: "recorded(() => journal.append({ kind: 'attached' })) ??",
         replace: "recorded(() => journal.stage({ kind: 'attached' })) ??",
       },

@@ -19,7 +19,7 @@ export const kinds: readonly Bug[] = [
     title: 'kind 1: the journals are not asked before a socket goes',
     patches: [
       {
-        file: 'src/recovery/removal.ts',
+        file: 'src/drive/removal.ts',
         search: 'isAnothersSocket: (socket) => isAnothers(removal, socket) };',
         replace: 'isAnothersSocket: (socket) => isAnothers(removal, socket) && false };',
       },
@@ -31,7 +31,7 @@ export const kinds: readonly Bug[] = [
     title: 'kind 2: a DEL through another data directory goes on',
     patches: [
       {
-        file: 'src/recovery/removal.ts',
+        file: 'src/drive/removal.ts',
         search: "  if (found.kind === 'elsewhere') return { owed: [], warnings: [], elsewhere: found.trouble };\n",
         replace: '',
       },
@@ -67,7 +67,7 @@ export const kinds: readonly Bug[] = [
     title: 'kind 4: an ADD cannot be seen while it waits for its pod',
     patches: [
       {
-        file: 'src/plugin.ts',
+        file: 'src/verbs/add.ts',
         search: '  const journal = openOwn(request, node);\n  try {\n    await hold(journal, request, end);',
         replace:
           '  await looked;\n  const journal = openOwn(request, node);\n  try {\n    await hold(journal, request, end);',
@@ -80,51 +80,55 @@ export const kinds: readonly Bug[] = [
     title: 'kind 1: the living attachment’s address is released after a refused ADD',
     patches: [
       {
-        file: 'src/effects/ipam.ts',
+        file: 'src/effects/ipam/plugin.ts',
         search: "  return { made: heldAlready.test(own?.message ?? stderr) ? 'nothing' : 'doubtful' };\n",
         replace: "  return { made: 'doubtful' };\n",
       },
     ],
-    suites: [unit('test/effects/ipam-programs.test.ts', 'if this id may hold one')],
+    suites: [unit('test/effects/ipam/programs.test.ts', 'if this id may hold one')],
   },
   {
     letter: 'x',
     title: 'kind 2: any 404 proves that the pod is gone',
     patches: [
       {
-        file: 'src/effects/api-answer.ts',
+        file: 'src/effects/kubernetes/api-answer.ts',
         search: "return refusal?.reason === 'NotFound' && refusal.kind === 'pods' && refusal.name === name;",
         replace: "return answer.status === 404 || (refusal?.kind === 'pods' && refusal.name === name);",
       },
     ],
-    suites: [unit('test/effects/annotation-refusals.test.ts', 'kind 2: a 404 of a proxy')],
+    suites: [unit('test/effects/kubernetes/annotation-refusals.test.ts', 'kind 2: a 404 of a proxy')],
   },
   {
     letter: 'y',
     title: 'kind 2: what the predecessor left and could not be settled is answered with success',
     patches: [
-      { file: 'src/effects/predecessor.ts', search: '  if (troubles.length > 0) throw troubles[0];\n', replace: '' },
+      {
+        file: 'src/effects/ovs/predecessor.ts',
+        search: '  if (troubles.length > 0) throw troubles[0];\n',
+        replace: '',
+      },
     ],
-    suites: [unit('test/effects/predecessor.test.ts', 'state file stays as long')],
+    suites: [unit('test/effects/ovs/predecessor.test.ts', 'state file stays as long')],
   },
   {
     letter: 'z',
     title: 'kind 1: the predecessor’s old sandbox takes the port of its later one',
     patches: [
       {
-        file: 'src/effects/predecessor.ts',
+        file: 'src/effects/ovs/predecessor.ts',
         search:
           '  if (others.some((other) => other.isTold && other.names.includes(name) && isLater(other, state))) return false;\n',
         replace: '',
       },
     ],
-    suites: [unit('test/effects/predecessor.test.ts', 'made again under the same name')],
+    suites: [unit('test/effects/ovs/predecessor.test.ts', 'made again under the same name')],
   },
   {
     letter: 'aa',
     title: 'kind 3: a holder whose deadline is over is not ended',
-    patches: [{ file: 'src/processes.ts', search: '    await endOverdue(lockOf());\n', replace: '' }],
-    suites: [unit('test/processes.test.ts', 'whose deadline is over is taken')],
+    patches: [{ file: 'src/os/processes.ts', search: '    await endOverdue(lockOf());\n', replace: '' }],
+    suites: [unit('test/os/processes.test.ts', 'whose deadline is over is taken')],
   },
   {
     letter: 'ab',
@@ -143,24 +147,24 @@ export const kinds: readonly Bug[] = [
     title: 'kind 5: an IPAM program that refused is owed',
     patches: [
       {
-        file: 'src/effects/ipam.ts',
+        file: 'src/effects/ipam/plugin.ts',
         search: "  return { made: heldAlready.test(own?.message ?? stderr) ? 'nothing' : 'doubtful' };\n",
         replace: "  return heldAlready.test(own?.message ?? stderr) ? { made: 'nothing' } : {};\n",
       },
     ],
-    suites: [unit('test/effects/ipam-programs.test.ts', 'by the program’s own answer is doubtful')],
+    suites: [unit('test/effects/ipam/programs.test.ts', 'by the program’s own answer is doubtful')],
   },
   {
     letter: 'ad',
     title: 'kind 5: the caller’s kubeconfig is not looked at',
     patches: [
       {
-        file: 'src/effects/api-servers.ts',
+        file: 'src/effects/kubernetes/api-servers.ts',
         search: "const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;",
         replace: 'const elsewhere = undefined;',
       },
     ],
-    suites: [unit('test/effects/api-servers.test.ts', 'is paid where the pod')],
+    suites: [unit('test/effects/kubernetes/api-servers.test.ts', 'is paid where the pod')],
   },
   {
     letter: 'ae',
@@ -177,16 +181,20 @@ export const kinds: readonly Bug[] = [
   {
     letter: 'ah',
     title: 'kind 6: a pipe is written to by a description that waits',
-    patches: [{ file: 'src/streams.ts', search: 'access | O_NONBLOCK | O_NOCTTY', replace: 'access | O_NOCTTY' }],
-    suites: [unit('test/streams.test.ts', 'stands does not hold what is said to it')],
+    patches: [{ file: 'src/os/streams.ts', search: 'access | O_NONBLOCK | O_NOCTTY', replace: 'access | O_NOCTTY' }],
+    suites: [unit('test/os/streams.test.ts', 'stands does not hold what is said to it')],
   },
   {
     letter: 'af',
     title: 'kind 7: a write that an admission changes is fought on',
     patches: [
-      { file: 'src/effects/kubernetes.ts', search: '    if (tries >= alterationsMax) throw trouble;\n', replace: '' },
+      {
+        file: 'src/effects/kubernetes/api-server.ts',
+        search: '    if (tries >= alterationsMax) throw trouble;\n',
+        replace: '',
+      },
     ],
-    suites: [unit('test/effects/annotation-refusals.test.ts', 'kind 7: in its addresses')],
+    suites: [unit('test/effects/kubernetes/annotation-refusals.test.ts', 'kind 7: in its addresses')],
   },
   {
     letter: 'ag',
@@ -198,6 +206,6 @@ export const kinds: readonly Bug[] = [
         replace: 'const found = undefined as Verdict; verdict(error);',
       },
     ],
-    suites: [unit('test/effects/api-servers.test.ts', 'kind 7: being silent')],
+    suites: [unit('test/effects/kubernetes/api-servers.test.ts', 'kind 7: being silent')],
   },
 ];

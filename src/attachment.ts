@@ -2,7 +2,7 @@
  * The vocabulary everyone speaks: what an attachment is and the names that follow from it.
  *
  * Owns: the key, every name derived from it, the limits of names, and the two shapes that cross every layer: addresses and
- * troubles with their codes. Does not own: where things live (plan.ts), what they do (effects/). Imports nothing, reads nothing.
+ * troubles with their codes. Does not own: where things live (plan/), what they do (effects/). Imports nothing, reads nothing.
  *
  * Invariants
  *  A1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.

@@ -4,9 +4,9 @@
 import { version } from '../package.json' with { type: 'json' };
 import { runCniCommand, type Status } from './cni/command.ts';
 import { answerMs, leaseVariable, now } from './deadlines.ts';
-import { isTerminal, sinceBootMs, terminalColumns } from './native.ts';
-import { Outlet, readToEnd } from './streams.ts';
-import { handlers } from './verbs.ts';
+import { isTerminal, sinceBootMs, terminalColumns } from './os/native.ts';
+import { Outlet, readToEnd } from './os/streams.ts';
+import { handlers } from './verbs/handlers.ts';
 
 // A hardened runtime's umask must not take from a group what the configuration gives it.
 process.umask(0o022);
@@ -26,7 +26,7 @@ async function verbs() {
 }
 
 async function status(): Promise<Status> {
-  const { statusOf } = await import('./status.ts');
+  const { statusOf } = await import('./verbs/status.ts');
   return statusOf;
 }
 

@@ -3,12 +3,12 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Machine } from './cli/cli.ts';
-import type { Basics } from './cni/config.ts';
+import type { Basics } from './cni/config/config.ts';
 import { defaultDeadlines } from './deadlines.ts';
 import { createHost, type Host } from './effects/host.ts';
 import { type Disk, realDisk } from './journal/disk.ts';
 import { type Log, openLog } from './log.ts';
-import { allowFileThreads, sinceBootMs } from './native.ts';
+import { allowFileThreads, sinceBootMs } from './os/native.ts';
 
 /** What the handlers are given of the machine they run on. */
 export interface Node {

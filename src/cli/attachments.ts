@@ -3,7 +3,7 @@
  */
 import { basename, join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
-import { type Entry, fold, headerOf, isOfAnotherVersion, peekJournal, planOfHeader } from '../drive.ts';
+import { type Entry, fold, headerOf, isOfAnotherVersion, peekJournal, planOfHeader } from '../drive/loop.ts';
 import type { Disk } from '../journal/disk.ts';
 import { holders, type Holder as Process } from '../journal/holder.ts';
 import { JournalError } from '../journal/journal.ts';

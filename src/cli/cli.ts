@@ -6,14 +6,14 @@
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { asChecked } from '../answer.ts';
-import { defaultDataDir, defaultOvsdb } from '../cni/config.ts';
+import { defaultDataDir, defaultOvsdb } from '../cni/config/config.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
+import { leadsNowhere } from '../effects/files/room.ts';
 import type { Host } from '../effects/host.ts';
-import { leadsNowhere } from '../effects/room.ts';
 import type { Disk } from '../journal/disk.ts';
 import { whoHolds } from '../journal/holder.ts';
 import type { Elsewhere, KnownPort } from '../machines/protocol.ts';
+import { asChecked } from '../plan/result.ts';
 import { forget } from '../recovery/forget.ts';
 import { withLease } from '../recovery/lease.ts';
 import { isOwed, type Recovered, type UnreachableSwitch } from '../recovery/options.ts';

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { arch, platform } from 'node:os';
 import { join, resolve } from 'node:path';
-import { flock } from '../native.ts';
+import { flock } from '../os/native.ts';
 
 export const defaultBinDir = '/opt/cni/bin';
 

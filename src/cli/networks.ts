@@ -4,8 +4,8 @@
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseYaml } from '../native.ts';
-import { readToEnd } from '../streams.ts';
+import { parseYaml } from '../os/native.ts';
+import { readToEnd } from '../os/streams.ts';
 
 /** One configuration of type "userspace", as a runtime would hand it over. */
 export interface Network {

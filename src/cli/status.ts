@@ -4,19 +4,19 @@
  * nothing, but that it raises next_cfg where STATUS does.
  */
 import { code, type Trouble } from '../attachment.ts';
-import type { Basics } from '../cni/config.ts';
+import type { Basics } from '../cni/config/config.ts';
 import { CniError } from '../cni/error.ts';
 import { type DelRequest, parseAdd, parseDel } from '../cni/request.ts';
 import { type Deadlines, defaultDeadlines, now } from '../deadlines.ts';
+import { roomTroubles } from '../effects/files/room.ts';
 import type { Host } from '../effects/host.ts';
-import { hugepages } from '../effects/hugepages.ts';
-import { addressStatus } from '../effects/ipam.ts';
+import { addressStatus } from '../effects/ipam/plugin.ts';
+import { hugepages } from '../effects/ovs/hugepages.ts';
 import { programIn, usualDirectories } from '../effects/program.ts';
 import { closedWays, readiness } from '../effects/readiness.ts';
-import { roomTroubles } from '../effects/room.ts';
 import type { Plan } from '../machines/protocol.ts';
-import { planOf } from '../plan.ts';
-import { searchedBy } from '../status.ts';
+import { planOf } from '../plan/attach.ts';
+import { searchedBy } from '../verbs/status.ts';
 import { type Attachment, owes } from './attachments.ts';
 import type { Finding } from './findings.ts';
 import type { BadFile, Network } from './networks.ts';

@@ -5,7 +5,7 @@
  */
 import { type AttachmentKey, code, deviceNameBytesMax, type PodRef, type Trouble } from '../attachment.ts';
 import { type Args, parseArgs, podOf, podTroubles } from './args.ts';
-import { type Basics, lenient, type NetworkConfig, parseConfig, salvageConfig } from './config.ts';
+import { type Basics, lenient, type NetworkConfig, parseConfig, salvageConfig } from './config/config.ts';
 import { refuse } from './error.ts';
 import { isObject, type Json, type Lenient } from './leniency.ts';
 import { cannotSay, parseResult, supportedVersions } from './result.ts';

@@ -2,7 +2,7 @@
  * GC and STATUS (CNI SPEC 1.1.0, section 2): requests that speak of a node and a network, not of one interface.
  */
 import { type AttachmentKey, code, type Trouble } from '../attachment.ts';
-import type { Basics } from './config.ts';
+import type { Basics } from './config/config.ts';
 import { refuse } from './error.ts';
 import type { Json } from './leniency.ts';
 import { type Environment, forIpam, parseBody } from './request.ts';

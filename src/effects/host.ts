@@ -21,28 +21,28 @@ import type {
   Request,
   Verb,
 } from '../machines/protocol.ts';
-import { Access } from './access.ts';
-import { ApiServers } from './api-servers.ts';
 import { FailedAttempt } from './attempt.ts';
 import { Away } from './away.ts';
-import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './bridge.ts';
-import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './device-info.ts';
-import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './directory.ts';
-import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam.ts';
-import type { SoughtPort } from './live-ports.ts';
+import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './files/device-info.ts';
+import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './files/directory.ts';
+import { ensurePublication, findPublication, removePublication } from './files/published-file.ts';
+import { roomTroubles } from './files/room.ts';
+import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './files/socket-dir.ts';
+import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam/plugin.ts';
+import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
-import { TransactionError, Unreachable } from './ovsdb.ts';
-import { ensurePort, restorePort } from './port.ts';
-import { otherHolder } from './port-holder.ts';
-import { removePort, withdrawPort } from './port-removal.ts';
-import { findPort, isPortLost, listPorts, recallPort } from './port-view.ts';
-import { isPredecessors, removePredecessors } from './predecessor.ts';
+import { Access } from './ovs/access.ts';
+import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './ovs/bridge.ts';
+import type { SoughtPort } from './ovs/live-ports.ts';
+import { ensurePort, restorePort } from './ovs/port.ts';
+import { otherHolder } from './ovs/port-holder.ts';
+import { removePort, withdrawPort } from './ovs/port-removal.ts';
+import { findPort, isPortLost, listPorts, recallPort } from './ovs/port-view.ts';
+import { isPredecessors, removePredecessors } from './ovs/predecessor.ts';
+import { restoreTrouble } from './ovs/restorable.ts';
+import { TransactionError, Unreachable } from './ovs/session.ts';
+import { letGo, Switch } from './ovs/switch.ts';
 import { preflight } from './preflight.ts';
-import { ensurePublication, findPublication, removePublication } from './publication.ts';
-import { restoreTrouble } from './restorable.ts';
-import { roomTroubles } from './room.ts';
-import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './socket-dir.ts';
-import { letGo, Switch } from './switch.ts';
 
 /** A node, as the handlers of the verbs are handed it. */
 export interface Host {
@@ -122,7 +122,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
     listPorts: (database, end) => listPorts(ovs, database, end),
     removeIdleBridges: (sought, call) => removeIdleBridges(ovs, sought, call),
-    portsThere: async (...asked) => await (await import('./live-ports.ts')).portsThere(ovs, ...asked),
+    portsThere: async (...asked) => await (await import('./ovs/live-ports.ts')).portsThere(ovs, ...asked),
     missingRights: (...asked) => api.missingRights(...asked),
     netnsTroubles,
     bootId,

@@ -4,8 +4,8 @@
 import { closeSync, constants, existsSync, lstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
-import { sinceBootMs } from '../native.ts';
-import { codeOf } from './directory.ts';
+import { sinceBootMs } from '../os/native.ts';
+import { codeOf } from './files/directory.ts';
 
 /** What tells one netns from another as far as anything does: numbers are reused, so equality alone proves nothing. */
 export interface Netns {

@@ -7,14 +7,22 @@ import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type { Call, Plan, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
-import type { Access } from './access.ts';
-import { codeOf, DirectoryTimeout, inTime } from './directory.ts';
-import { programTroubles } from './ipam.ts';
-import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
-import { heldTroubles, holdersOf } from './port-view.ts';
-import { roomTroubles } from './room.ts';
-import { groupTroubles } from './socket-dir.ts';
-import { keyMarks, marked, type Switch, select, selectSwitch, switchPathOf, switchSocketDirectory } from './switch.ts';
+import { codeOf, DirectoryTimeout, inTime } from './files/directory.ts';
+import { roomTroubles } from './files/room.ts';
+import { groupTroubles } from './files/socket-dir.ts';
+import { programTroubles } from './ipam/plugin.ts';
+import type { Access } from './ovs/access.ts';
+import { heldTroubles, holdersOf } from './ovs/port-view.ts';
+import { type Row, TransactionError, Unreachable } from './ovs/session.ts';
+import {
+  keyMarks,
+  marked,
+  type Switch,
+  select,
+  selectSwitch,
+  switchPathOf,
+  switchSocketDirectory,
+} from './ovs/switch.ts';
 
 /** What an ADD is about to use. */
 interface Intended {

@@ -5,13 +5,13 @@
 import { code, type Trouble } from '../attachment.ts';
 import type { Deadlines, Moment } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
-import { noDpdk, notAtWork } from './daemon.ts';
-import { DirectoryTimeout } from './directory.ts';
-import { type Row, TransactionError, Unreachable } from './ovsdb.ts';
-import { roomTroubles } from './room.ts';
-import { runDirectory, Switch, selectSwitch, socketPathOf } from './switch.ts';
-import { switchUser } from './switch-user.ts';
-import { vswitchdOf } from './vswitchd.ts';
+import { DirectoryTimeout } from './files/directory.ts';
+import { roomTroubles } from './files/room.ts';
+import { noDpdk, notAtWork } from './ovs/daemon.ts';
+import { type Row, TransactionError, Unreachable } from './ovs/session.ts';
+import { runDirectory, Switch, selectSwitch, socketPathOf } from './ovs/switch.ts';
+import { switchUser } from './ovs/switch-user.ts';
+import { vswitchdOf } from './ovs/vswitchd.ts';
 
 export interface Readiness {
   readonly ovsdb: string;
@@ -27,7 +27,7 @@ export async function readiness(asked: Readiness, call: Call, deadlines: Deadlin
   const { dataDir, address, text } = asked;
   const [ofSwitch, ofAddresses] = await Promise.all([
     switchTroubles(asked, call, deadlines),
-    address ? (await import('./ipam.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
+    address ? (await import('./ipam/plugin.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
   ]);
   const ofDisk = (dataDir === undefined ? [] : roomTroubles(dataDir)).map(({ message }) => ({
     code: code.notAvailable,
@@ -84,7 +84,7 @@ async function wayTroubles(
   const daemon = vswitchdOf(runDirectory(ovsdb)) ?? vswitchdOf(runDirectory(ovsdb, root));
   const user = await switchUser(daemon?.pid, socketPathOf(ovsdb), end);
   if (user === undefined || user === 'unlimited') return [];
-  const { searchTroubles } = await import('./switch-access.ts');
+  const { searchTroubles } = await import('./ovs/switch-access.ts');
   const found: Trouble[] = [];
   for (const directory of searched) found.push(...(await searchTroubles(directory, user, end)));
   return found.map(({ message }) => ({ code: code.notAvailable, message }));

@@ -6,7 +6,7 @@
  * code of ours runs between two of them.
  */
 import * as fs from 'node:fs';
-import { flock, hasFileAttribute, setFileAttribute, unlock } from '../native.ts';
+import { flock, hasFileAttribute, setFileAttribute, unlock } from '../os/native.ts';
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = fs.constants;
 

@@ -1,9 +1,9 @@
 /**
  * Which process holds a journal's lock, for messages and for people. Nothing is decided on it.
  */
-import { type Holder, holdersOf, type Lock, lockOf } from '../processes.ts';
+import { type Holder, holdersOf, type Lock, lockOf } from '../os/processes.ts';
 
-export type { Holder } from '../processes.ts';
+export type { Holder } from '../os/processes.ts';
 
 /** Another process that holds the lock of the file; undefined if none can be seen (another pid namespace). */
 export const whoHolds = (path: string): Holder | undefined => holders([path]).get(path);

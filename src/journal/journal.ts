@@ -14,7 +14,7 @@
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
-import { isLent } from '../processes.ts';
+import { isLent } from '../os/processes.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
 import { type LockOutcome, lock } from './lock.ts';
 import { isGoing, mayBeGoing, modeAlive, modeGoing, strangeModeOf } from './marks.ts';

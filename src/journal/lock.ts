@@ -11,7 +11,7 @@
  *  L4 A process that has the lock by inheritance is ended by the process that waits, once its lease is over (processes.ts).
  */
 import type { Moment } from '../deadlines.ts';
-import { claim, taken } from '../processes.ts';
+import { claim, taken } from '../os/processes.ts';
 import type { Disk } from './disk.ts';
 
 /** `gone`: a removal completed while we waited. `busy`: another process held it until the end of the wait. */

@@ -10,7 +10,7 @@
  *  R3 No input makes decode throw.
  */
 
-import { crc32 } from '../native.ts';
+import { crc32 } from '../os/native.ts';
 
 /** What every record carries; the rest belongs to whoever writes it. */
 export interface Stamped {

@@ -260,7 +260,7 @@ export interface Call {
   readonly instance: string;
   /** The locked journal, handed to every child process; absent where there could be none. */
   readonly lockFd?: number;
-  /** The data directory: a part of each port's marks; and where the gate between ADDs and GC is (effects/gate.ts). */
+  /** The data directory: a part of each port's marks; and where the gate between ADDs and GC is (effects/ipam/gate.ts). */
   readonly dataDir?: string;
   /** Moment (deadlines.ts) at which the effect must have answered. */
   readonly end: number;

@@ -2,13 +2,13 @@
  * What the machines share: their context, the events they hear, the one action they know.
  *
  * A machine never acts. Entering a step's state gives one `request` action, which the pure `transition` of xstate returns as
- * plain data; drive.ts performs it and answers with the step's event.
+ * plain data; drive/loop.ts performs it and answers with the step's event.
  *
  * Invariants
  *  M1 At rest or waiting for exactly one request: no state has two.
  *  M2 Every failure of a step that makes something leads into `removing`, and nowhere else.
  *  M3 An ADD that gives up takes away only what it began: what was planned and never tried may be somebody else's. (What a journal
- *     that is read back has to be removed, drive.ts says.)
+ *     that is read back has to be removed, drive/loop.ts says.)
  */
 import { assign, setup } from 'xstate';
 import type { Trouble } from '../attachment.ts';

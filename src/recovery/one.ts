@@ -4,13 +4,13 @@
 import { join } from 'node:path';
 import { type AttachmentKey, journalName, journalSuffix, keyText } from '../attachment.ts';
 import { now, sleep } from '../deadlines.ts';
-import { type Entry, openJournal, type Past, peekJournal, planOfHeader, recorded } from '../drive.ts';
+import { isNothingNew, nextTry } from '../drive/due.ts';
+import { type Entry, openJournal, type Past, peekJournal, planOfHeader, recorded } from '../drive/loop.ts';
+import { type Removed, takeAway } from '../drive/removal.ts';
+import { putBack } from '../drive/restore.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
-import { isNothingNew, nextTry } from './due.ts';
 import { type Judgement, judge, keyOf } from './judge.ts';
 import type { Recovered, Task } from './options.ts';
-import { type Removed, takeAway } from './removal.ts';
-import { putBack } from './restore.ts';
 import type { Found } from './words.ts';
 
 /** Why a journal is opened, and so what may be done with it. */

@@ -2,11 +2,11 @@
  * What a recovery is asked for, and what it says of each attachment.
  */
 import type { AttachmentKey, Trouble } from '../attachment.ts';
-import type { Past } from '../drive.ts';
+import type { Past } from '../drive/loop.ts';
+import type { RemovalHost } from '../drive/removal.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Call, Database, IdleBridges, KnownPort, Plan, Request } from '../machines/protocol.ts';
 import type { Witness } from './judge.ts';
-import type { RemovalHost } from './removal.ts';
 import type { Fate, Found } from './words.ts';
 
 /** A process that has an attachment's lock. */

@@ -7,12 +7,12 @@
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
-import { fold, peekJournal, planOfHeader } from '../drive.ts';
+import { adoptIdentity, instancesOfJournals } from '../drive/identity.ts';
+import { fold, peekJournal, planOfHeader } from '../drive/loop.ts';
 import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals, readInstance, syncNames } from '../journal/store.ts';
 import type { Database } from '../machines/protocol.ts';
-import { adoptIdentity, instancesOfJournals } from './identity.ts';
 import { type Purpose, recoverOne, tolerant } from './one.ts';
 import { isOwed, type Recovered, type RecoverOptions, type Task } from './options.ts';
 import { idleBridges, portsOf, recoverPort, type SwitchPorts } from './orphans.ts';

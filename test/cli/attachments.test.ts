@@ -4,12 +4,12 @@ import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { journalName } from '../../src/attachment.ts';
-import type { Begin, Entry } from '../../src/drive.ts';
-import { bunChild } from '../support/child.ts';
-import { adding, attached, begin, cliScene, owing } from '../support/cli-scene.ts';
-import { keyOf } from '../support/effect-parts.ts';
+import type { Begin, Entry } from '../../src/drive/loop.ts';
+import { adding, attached, begin, cliScene, owing } from '../support/fake/cli-scene.ts';
+import { bunChild } from '../support/real/child.ts';
+import { keyOf } from '../support/stand-in/scene.ts';
 
-const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
+const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url);
 
 /** What begins a colour. */
 const colour = '\u001b[';

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttachmentKey as Key } from '../../src/attachment.ts';
 import { healthWords, liveWords, stateWords } from '../../src/cli/words.ts';
-import type { Entry } from '../../src/drive.ts';
+import type { Entry } from '../../src/drive/loop.ts';
 import type { Outcome } from '../../src/machines/protocol.ts';
 import { fateWords, foundWords } from '../../src/recovery/words.ts';
-import { bunChild } from '../support/child.ts';
-import { adding, attached, begin, cliScene, owing } from '../support/cli-scene.ts';
-import { keyOf } from '../support/effect-parts.ts';
+import { adding, attached, begin, cliScene, owing } from '../support/fake/cli-scene.ts';
+import { bunChild } from '../support/real/child.ts';
+import { keyOf } from '../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
+const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url);
 
 const failed: Outcome = { kind: 'failed', trouble: { code: 11, message: 'the switch is away' } };
 

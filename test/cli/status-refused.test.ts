@@ -3,7 +3,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, symlinkSync } from 'node:f
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { skippedTitle } from '../support/skip-reporter.ts';
-import { node } from '../support/status-scene.ts';
+import { node } from '../support/stand-in/status-scene.ts';
 
 const isRoot = process.getuid?.() === 0;
 const itAsRoot = isRoot || process.env.CI ? it : it.skip; // chown needs root; never skipped in CI

@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { attached, owing } from '../support/cli-scene.ts';
-import { keyOf } from '../support/effect-parts.ts';
-import { node } from '../support/status-scene.ts';
+import { attached, owing } from '../support/fake/cli-scene.ts';
+import { keyOf } from '../support/stand-in/scene.ts';
+import { node } from '../support/stand-in/status-scene.ts';
 
 describe('userspace status', () => {
   it('13.12 of a healthy node names each thing that was looked at, as text and as JSON: exit code 0', async () => {

@@ -1,9 +1,9 @@
 /** What a real API server does of what the plugin leans on: the stand-in is held to the same cases (test/effects). */
 import { describe } from 'vitest';
-import { apiCases } from '../support/api-cases.ts';
-import { Cluster } from '../support/cluster.ts';
+import { Cluster } from '../support/cluster/cluster.ts';
 import { clusterParts, missing } from '../support/requirements.ts';
 import { skippedTitle } from '../support/skip-reporter.ts';
+import { apiCases } from '../support/stand-in/api-cases.ts';
 
 const title = 'a real API server';
 const lacking = missing(clusterParts);

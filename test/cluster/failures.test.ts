@@ -2,10 +2,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { tokenOf, writeKubeconfig } from '../support/api.ts';
-import { authority } from '../support/certificates.ts';
-import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import { emptyKubeWorld, type KubePod } from '../support/kube-node.ts';
+import { onCluster, useKubeNode } from '../support/cluster/cluster-suite.ts';
+import { emptyKubeWorld, type KubePod } from '../support/cluster/kube-node.ts';
+import { tokenOf, writeKubeconfig } from '../support/stand-in/api.ts';
+import { authority } from '../support/stand-in/certificates.ts';
 
 const ok = { exitCode: 0 };
 const quick = { deadlines: { apiMs: 1000, apiRetryMs: 1500, reconnectMs: 300 } };

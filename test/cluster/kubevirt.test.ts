@@ -2,8 +2,8 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
-import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import { emptyKubeWorld } from '../support/kube-node.ts';
+import { onCluster, useKubeNode } from '../support/cluster/cluster-suite.ts';
+import { emptyKubeWorld } from '../support/cluster/kube-node.ts';
 
 const qemu = 107;
 const group = { host: { vhost: { group: String(qemu) } } };

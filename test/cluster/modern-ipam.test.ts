@@ -1,11 +1,11 @@
 /** CNI 1.1.0 with a current host-local, built from its module: Debian's knows it not. */
 import { expect, test } from 'vitest';
-import { cni } from '../support/cni.ts';
-import { halfIsCollected } from '../support/garbage.ts';
-import type { Changes, Pod } from '../support/node.ts';
+import { cni } from '../support/real/cni.ts';
+import { halfIsCollected } from '../support/real/gc-among-living.ts';
+import type { Changes, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 import { ipamAssets } from '../support/requirements.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
 
 const newest = { cniVersion: '1.1.0' };
 

@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import { Tally } from '../support/faults.ts';
-import { killByTime } from '../support/kill-by-time.ts';
-import { emptyKubeWorld, podGround, type Volume } from '../support/kube-node.ts';
+import { onCluster, useKubeNode } from '../support/cluster/cluster-suite.ts';
+import { emptyKubeWorld, podGround, type Volume } from '../support/cluster/kube-node.ts';
+import { Tally } from '../support/real/fault-suite.ts';
+import { killByTime } from '../support/real/kill-by-time.ts';
 
 const ok = { exitCode: 0 };
 const kills = 40;

@@ -2,9 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import { emptyKubeWorld } from '../support/kube-node.ts';
-import { startPeer } from '../support/peer.ts';
+import { onCluster, useKubeNode } from '../support/cluster/cluster-suite.ts';
+import { emptyKubeWorld } from '../support/cluster/kube-node.ts';
+import { startPeer } from '../support/real/peer.ts';
 
 onCluster('an application in a pod', (parts) => {
   const home = useKubeNode(parts);

@@ -2,10 +2,10 @@
 import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import type { Answer } from '../support/cni.ts';
-import { emptyKubeWorld, type KubeNode, type KubePod, mountPath, type Volume } from '../support/kube-node.ts';
-import type { Mode } from '../support/node.ts';
+import { onCluster, useKubeNode } from '../support/cluster/cluster-suite.ts';
+import { emptyKubeWorld, type KubeNode, type KubePod, mountPath, type Volume } from '../support/cluster/kube-node.ts';
+import type { Answer } from '../support/real/cni.ts';
+import type { Mode } from '../support/real/node.ts';
 
 const ok = { exitCode: 0 };
 
@@ -162,7 +162,7 @@ onCluster('pods of a cluster', (parts) => {
     const directory = pod.directory.replace(pod.uid, uid);
     await Bun.write(join(directory, 'made-by-kubelet'), '');
     const args = pod.args.replace(pod.uid, uid);
-    const { cni } = await import('../support/cni.ts');
+    const { cni } = await import('../support/real/cni.ts');
     const added = await cni('ADD', { ...pod.call(), args });
     expect(added).toMatchObject(ok);
     expect(await pod.entries()).toHaveLength(1);
@@ -173,7 +173,7 @@ onCluster('pods of a cluster', (parts) => {
 
   test('another uid than the sandbox’s is another pod: code 11, and nothing is touched', async () => {
     const pod = await home().pod();
-    const { cni } = await import('../support/cni.ts');
+    const { cni } = await import('../support/real/cni.ts');
     const args = pod.args.replace(pod.uid, '00000000-0000-0000-0000-000000000000');
     expect(await cni('ADD', { ...pod.call(), args })).toMatchObject({
       exitCode: 1,

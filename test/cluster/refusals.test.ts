@@ -2,10 +2,10 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Admission, type Annotations } from '../support/admission.ts';
-import { tokenOf, writeKubeconfig } from '../support/api.ts';
-import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import { emptyKubeWorld, type KubePod } from '../support/kube-node.ts';
+import { Admission, type Annotations } from '../support/cluster/admission.ts';
+import { onCluster, useKubeNode } from '../support/cluster/cluster-suite.ts';
+import { emptyKubeWorld, type KubePod } from '../support/cluster/kube-node.ts';
+import { tokenOf, writeKubeconfig } from '../support/stand-in/api.ts';
 
 const ok = { exitCode: 0 };
 const quick = { deadlines: { apiMs: 1000, apiRetryMs: 1000, reconnectMs: 300 } };

@@ -1,12 +1,12 @@
 /** Kills and crowds with a real API server in the loop: nothing is left in the switch, the address store, the volumes, the pods. */
 import { afterAll, describe, expect, test } from 'vitest';
-import { onCluster, useKubeNode } from '../support/cluster-suite.ts';
-import { complete, dice, Tally } from '../support/faults.ts';
-import { killByTime } from '../support/kill-by-time.ts';
-import { killMatrix } from '../support/kill-matrix.ts';
-import { emptyKubeWorld, podGround } from '../support/kube-node.ts';
+import { onCluster, useKubeNode } from '../support/cluster/cluster-suite.ts';
+import { emptyKubeWorld, podGround } from '../support/cluster/kube-node.ts';
+import { complete, dice, Tally } from '../support/real/fault-suite.ts';
+import { killByTime } from '../support/real/kill-by-time.ts';
+import { killMatrix } from '../support/real/kill-matrix.ts';
+import { failures, storms } from '../support/real/storm.ts';
 import { withSeed } from '../support/seed.ts';
-import { failures, storms } from '../support/storm.ts';
 
 const kills = complete ? 200 : 60;
 const sampledPoints = 8;

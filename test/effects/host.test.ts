@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createHost } from '../../src/effects/host.ts';
 import type { Facts, Outcome, Plan, Step, Verb } from '../../src/machines/protocol.ts';
-import { call, type Scene, scene, troubleOf, type WholePlan } from '../support/effect-parts.ts';
 import { programs } from '../support/programs.ts';
-import { emptyWorld, look } from '../support/world.ts';
+import { emptyWorld, look } from '../support/real/world.ts';
+import { call, type Scene, scene, troubleOf, type WholePlan } from '../support/stand-in/scene.ts';
 
 const steps: Step[] = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'];
 const verbs: Verb[] = ['ensure', 'find', 'remove'];
@@ -160,7 +160,7 @@ describe('a failure', () => {
     );
     expect(trouble.code).toBe(999);
     expect(trouble.message).toContain('cannot ensure publication: ');
-    expect(trouble.details).toContain('publication.ts');
+    expect(trouble.details).toContain('published-file.ts');
   });
 
   it('of the address while ovs-vswitchd holds on to the port keeps the address (A32)', async () => {

@@ -2,14 +2,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Trouble } from '../../src/attachment.ts';
-import { Access } from '../../src/effects/access.ts';
-import { ensureBridge } from '../../src/effects/bridge.ts';
-import { ensurePort } from '../../src/effects/port.ts';
+import { Access } from '../../src/effects/ovs/access.ts';
+import { ensureBridge } from '../../src/effects/ovs/bridge.ts';
+import { ensurePort } from '../../src/effects/ovs/port.ts';
 import { preflight } from '../../src/effects/preflight.ts';
 import type { Plan } from '../../src/machines/protocol.ts';
-import { call, keyOf, type Scene, scene } from '../support/effect-parts.ts';
 import { programs } from '../support/programs.ts';
-import { tree } from '../support/world.ts';
+import { tree } from '../support/real/world.ts';
+import { call, keyOf, type Scene, scene } from '../support/stand-in/scene.ts';
 
 const dataDirOf = (s: Scene) => join(s.sharedDir, '..', 'data');
 

@@ -3,7 +3,7 @@
  * that mean the default. They answer 7 and touch nothing, in whichever window they die or meet the attachment's own calls.
  */
 import { afterAll, describe, expect, it } from 'vitest';
-import { explore, fork } from '../support/crash-points.ts';
+import { explore, fork } from '../support/fake/crash-points.ts';
 import {
   type Attachment,
   attachmentShapes,
@@ -13,10 +13,10 @@ import {
   otherDataDir,
   portOf,
   socketOf,
-} from '../support/fake-node.ts';
-import { everyMomentIn, heldAt, placeText } from '../support/gate.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, lawsBroken, leftOf } from '../support/world-checker.ts';
+} from '../support/fake/fake-node.ts';
+import { everyMomentIn, heldAt, placeText } from '../support/fake/held-call.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, lawsBroken, leftOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -1,8 +1,8 @@
 /** A wall clock that goes back: before NTP has spoken, a node without a battery lives in 1970. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Attachment, FakeNode, podA } from '../support/fake-node.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { leftOf } from '../support/world-checker.ts';
+import { type Attachment, FakeNode, podA } from '../support/fake/fake-node.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { leftOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Crash } from '../support/crash-points.ts';
+import type { Crash } from '../support/fake/crash-points.ts';
 import {
   type Crashed,
   crashesOn,
@@ -8,10 +8,10 @@ import {
   faultsOfRepeating,
   followUps,
   shapes,
-} from '../support/crash-scenarios.ts';
-import type { Attachment } from '../support/fake-node.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { recordsOf } from '../support/world-checker.ts';
+} from '../support/fake/crash-scenarios.ts';
+import type { Attachment } from '../support/fake/fake-node.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { recordsOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

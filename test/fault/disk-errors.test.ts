@@ -3,15 +3,15 @@
  * are. How many there are is counted in a run without a fault.
  */
 import { afterAll, describe, expect, it } from 'vitest';
-import { loseAll } from '../support/choices.ts';
-import { diskKindsOf, fork } from '../support/crash-points.ts';
-import { expectOk } from '../support/crash-scenarios.ts';
-import { DurabilityRecorder } from '../support/durability.ts';
-import { type Answer, type Attachment, FakeNode, podA, type Verb } from '../support/fake-node.ts';
-import { Gate, momentsIn, placeText } from '../support/gate.ts';
-import type { Fault } from '../support/simulated-disk.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, isGoing, lawsBroken, leftInWorld, leftOf, othersThan } from '../support/world-checker.ts';
+import { loseAll } from '../support/fake/choices.ts';
+import { diskKindsOf, fork } from '../support/fake/crash-points.ts';
+import { expectOk } from '../support/fake/crash-scenarios.ts';
+import { DurabilityRecorder } from '../support/fake/durability.ts';
+import { type Answer, type Attachment, FakeNode, podA, type Verb } from '../support/fake/fake-node.ts';
+import { Gate, momentsIn, placeText } from '../support/fake/held-call.ts';
+import type { Fault } from '../support/fake/simulated-disk.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, isGoing, lawsBroken, leftInWorld, leftOf, othersThan } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -1,10 +1,10 @@
 /** Every step that makes something fails, hangs, or does half of its work; then every step that takes something away. */
 import { afterAll, describe, expect, it } from 'vitest';
-import type { HostFault, Instant } from '../support/fake-host.ts';
-import { type Attachment, FakeNode, keyOf, netnsOf, podA } from '../support/fake-node.ts';
-import { momentsIn } from '../support/gate.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/world-checker.ts';
+import type { HostFault, Instant } from '../support/fake/fake-host.ts';
+import { type Attachment, FakeNode, keyOf, netnsOf, podA } from '../support/fake/fake-node.ts';
+import { momentsIn } from '../support/fake/held-call.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/fake/world-checker.ts';
 
 const time = new VirtualTime();
 afterAll(time.install());

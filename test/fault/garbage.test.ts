@@ -1,8 +1,8 @@
 /** GC of what its runtime has forgotten, while its namespace still lives: whatever dies or fails, it is never put back. */
 import { afterAll, expect, it } from 'vitest';
-import { type Attachment, FakeNode, podA, portOf } from '../support/fake-node.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { leftOf } from '../support/world-checker.ts';
+import { type Attachment, FakeNode, podA, portOf } from '../support/fake/fake-node.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { leftOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -5,15 +5,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Disk } from '../../src/journal/disk.ts';
-import { loseAll } from '../support/choices.ts';
-import { diskKindsOf, fork, watched } from '../support/crash-points.ts';
-import type { Instant } from '../support/fake-host.ts';
-import { type Answer, type Attachment, dataDir, FakeNode, journalOf, podA } from '../support/fake-node.ts';
-import { heldAt, momentsIn, placeText, until } from '../support/gate.ts';
+import { loseAll } from '../support/fake/choices.ts';
+import { diskKindsOf, fork, watched } from '../support/fake/crash-points.ts';
+import type { Instant } from '../support/fake/fake-host.ts';
+import { type Answer, type Attachment, dataDir, FakeNode, journalOf, podA } from '../support/fake/fake-node.ts';
+import { heldAt, momentsIn, placeText, until } from '../support/fake/held-call.ts';
+import type { SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, isGoing, lawsBroken, leftOf } from '../support/fake/world-checker.ts';
 import { withSeed } from '../support/seed.ts';
-import type { SimulatedDisk } from '../support/simulated-disk.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, isGoing, lawsBroken, leftOf } from '../support/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -4,11 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Entry, fold } from '../../src/drive.ts';
+import { type Entry, fold } from '../../src/drive/loop.ts';
 import { encode, type Stamped } from '../../src/journal/record.ts';
-import { type Attachment, FakeNode, journalOf, podA } from '../support/fake-node.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { leftOf, othersThan } from '../support/world-checker.ts';
+import { type Attachment, FakeNode, journalOf, podA } from '../support/fake/fake-node.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { leftOf, othersThan } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -1,11 +1,11 @@
 /** The last record of an ADD, `attached`: what is answered, and what is told of it later, when the disk does not take it. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { loseAll } from '../support/choices.ts';
-import { diskKindsOf } from '../support/crash-points.ts';
-import { type Attachment, FakeNode, podA, socketOf } from '../support/fake-node.ts';
-import type { Fault } from '../support/simulated-disk.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, leftOf, recordsOf } from '../support/world-checker.ts';
+import { loseAll } from '../support/fake/choices.ts';
+import { diskKindsOf } from '../support/fake/crash-points.ts';
+import { type Attachment, FakeNode, podA, socketOf } from '../support/fake/fake-node.ts';
+import type { Fault } from '../support/fake/simulated-disk.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, leftOf, recordsOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

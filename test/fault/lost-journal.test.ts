@@ -1,10 +1,10 @@
 /** A journal that is not there, or not what it was: what was made is found by key and marks. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { encode, type Stamped } from '../../src/journal/record.ts';
-import { bytesOf, rewrite } from '../support/damage.ts';
-import { type Attachment, FakeNode, journalOf, podA } from '../support/fake-node.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, lawsBroken, leftOf, othersThan, recordsOf } from '../support/world-checker.ts';
+import { bytesOf, rewrite } from '../support/fake/damage.ts';
+import { type Attachment, FakeNode, journalOf, podA } from '../support/fake/fake-node.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, lawsBroken, leftOf, othersThan, recordsOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -4,13 +4,13 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Disk } from '../../src/journal/disk.ts';
-import { diskKindsOf, explore, fork, watched } from '../support/crash-points.ts';
-import type { HostFault, Instant } from '../support/fake-host.ts';
-import { type Attachment, dataDir, FakeNode, journalOf, podA } from '../support/fake-node.ts';
-import { everyMomentIn, heldAt, placeText, until } from '../support/gate.ts';
-import type { SimulatedDisk } from '../support/simulated-disk.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, isGoing, lawsBroken, leftOf } from '../support/world-checker.ts';
+import { diskKindsOf, explore, fork, watched } from '../support/fake/crash-points.ts';
+import type { HostFault, Instant } from '../support/fake/fake-host.ts';
+import { type Attachment, dataDir, FakeNode, journalOf, podA } from '../support/fake/fake-node.ts';
+import { everyMomentIn, heldAt, placeText, until } from '../support/fake/held-call.ts';
+import type { SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, isGoing, lawsBroken, leftOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -3,9 +3,9 @@
  * whatever comes between, what lives keeps all that it has, and is whole once the refusal's cause is gone.
  */
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Crash, explore, fork } from '../support/crash-points.ts';
-import { bytesOf } from '../support/damage.ts';
-import type { HostFault } from '../support/fake-host.ts';
+import { type Crash, explore, fork } from '../support/fake/crash-points.ts';
+import { bytesOf } from '../support/fake/damage.ts';
+import type { HostFault } from '../support/fake/fake-host.ts';
 import {
   type Answer,
   type Attachment,
@@ -17,12 +17,12 @@ import {
   keyOf,
   portOf,
   socketOf,
-} from '../support/fake-node.ts';
-import { type FakePort, type FakeWorld, switchDir } from '../support/fake-world.ts';
-import { everyMomentIn, heldAt, placeText, until } from '../support/gate.ts';
+} from '../support/fake/fake-node.ts';
+import { type FakePort, type FakeWorld, switchDir } from '../support/fake/fake-world.ts';
+import { everyMomentIn, heldAt, placeText, until } from '../support/fake/held-call.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/fake/world-checker.ts';
 import { skippedTitle } from '../support/skip-reporter.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

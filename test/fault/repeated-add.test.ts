@@ -1,6 +1,6 @@
 /** ADD for an attachment that is there already (docs/adr/0004): the recorded answer if all is as it was, else removal first. */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Instant } from '../support/fake-host.ts';
+import type { Instant } from '../support/fake/fake-host.ts';
 import {
   type Answer,
   type Attachment,
@@ -13,10 +13,10 @@ import {
   podA,
   portOf,
   socketOf,
-} from '../support/fake-node.ts';
-import { momentsIn } from '../support/gate.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, lawsBroken, leftOf, othersThan } from '../support/world-checker.ts';
+} from '../support/fake/fake-node.ts';
+import { momentsIn } from '../support/fake/held-call.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, lawsBroken, leftOf, othersThan } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

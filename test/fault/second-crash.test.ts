@@ -4,11 +4,11 @@
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Choose, choices } from '../support/choices.ts';
-import { type Crash, dieInTurn, diskKindsOf, explore, fingerprint } from '../support/crash-points.ts';
-import { crashesOn, deedsOn, type FollowUp, faultsAfter, followUps, shapes } from '../support/crash-scenarios.ts';
+import { type Choose, choices } from '../support/fake/choices.ts';
+import { type Crash, dieInTurn, diskKindsOf, explore, fingerprint } from '../support/fake/crash-points.ts';
+import { crashesOn, deedsOn, type FollowUp, faultsAfter, followUps, shapes } from '../support/fake/crash-scenarios.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
 import { withSeed } from '../support/seed.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -3,12 +3,12 @@
  * and its record. What a dead ADD granted goes with the directory, or is what all pods share; what it had not come to, the next grants.
  */
 import { afterAll, describe, expect, it } from 'vitest';
-import { explore } from '../support/crash-points.ts';
-import { faultsAfter, followUps } from '../support/crash-scenarios.ts';
-import { type Attachment, FakeNode, podA } from '../support/fake-node.ts';
-import { emptyDir } from '../support/fake-world.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { recordsOf } from '../support/world-checker.ts';
+import { explore } from '../support/fake/crash-points.ts';
+import { faultsAfter, followUps } from '../support/fake/crash-scenarios.ts';
+import { type Attachment, FakeNode, podA } from '../support/fake/fake-node.ts';
+import { emptyDir } from '../support/fake/fake-world.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { recordsOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { isSystemError, realDisk } from '../../src/journal/disk.ts';
-import { type Choose, everyChoice, keepAll, loseAll } from '../support/choices.ts';
-import { bytesOf, diskCases, readOnlyCases, textOf, withOpenFilesClosed } from '../support/disk-cases.ts';
-import { Crash, SimulatedDisk } from '../support/simulated-disk.ts';
+import { type Choose, everyChoice, keepAll, loseAll } from '../support/fake/choices.ts';
+import { bytesOf, diskCases, readOnlyCases, textOf, withOpenFilesClosed } from '../support/fake/disk-cases.ts';
+import { Crash, SimulatedDisk } from '../support/fake/simulated-disk.ts';
 import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -33,7 +33,7 @@ describe('the simulated disk, as the real one', () => {
 
 /** A file system of 64 KiB in a mount namespace of its own, which ends with the program in it. */
 const onSmallDisk = (directory: string): Record<string, unknown> => {
-  const program = new URL('../support/small-disk.ts', import.meta.url).pathname;
+  const program = new URL('../support/real/small-disk.ts', import.meta.url).pathname;
   const script = 'mount -t tmpfs -o size=64k tmpfs "$1" && exec "$2" "$3" "$1"';
   const args = ['--mount', 'sh', '-c', script, 'sh', directory, process.execPath, program];
   const { stdout, stderr, status } = spawnSync('unshare', args, { encoding: 'utf8' });

@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { realDisk } from '../../src/journal/disk.ts';
 import { whoHolds } from '../../src/journal/holder.ts';
-import { bunChild, startChild } from '../support/child.ts';
+import { bunChild, startChild } from '../support/real/child.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
+const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url);
 
 describe('who holds a journal', () => {
   it('is named by its process and its command, for the message of the call that waits in vain', async () => {

@@ -4,10 +4,18 @@
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { corruptSuffix, type Journal, JournalError } from '../../src/journal/journal.ts';
-import { loseAll } from '../support/choices.ts';
-import { bytesOf } from '../support/disk-cases.ts';
-import { type Fault, SimulatedDisk } from '../support/simulated-disk.ts';
-import { contentOf, lockedWords, openWords, refusal, type Word, wordsFound, wordsOf } from '../support/words.ts';
+import { loseAll } from '../support/fake/choices.ts';
+import { bytesOf } from '../support/fake/disk-cases.ts';
+import { type Fault, SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import {
+  contentOf,
+  lockedWords,
+  openWords,
+  refusal,
+  type Word,
+  wordsFound,
+  wordsOf,
+} from '../support/fake/word-journal.ts';
 
 const path = '/data/a:b:c.journal';
 const full: Fault = { call: 'write', nth: 1, how: { error: 'ENOSPC' }, forever: true };

@@ -5,10 +5,9 @@ import { journalName } from '../../src/attachment.ts';
 import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
 import { corruptSuffix, Journal, JournalError } from '../../src/journal/journal.ts';
-import { keepAll, loseAll, nulTail } from '../support/choices.ts';
-import { bytesOf } from '../support/disk-cases.ts';
-import { SimulatedDisk } from '../support/simulated-disk.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
+import { keepAll, loseAll, nulTail } from '../support/fake/choices.ts';
+import { bytesOf } from '../support/fake/disk-cases.ts';
+import { SimulatedDisk } from '../support/fake/simulated-disk.ts';
 import {
   clock,
   contentOf,
@@ -19,7 +18,8 @@ import {
   type Word,
   wordsFound,
   wordsOf,
-} from '../support/words.ts';
+} from '../support/fake/word-journal.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const simulated = '/data/a:b:c.journal';
 

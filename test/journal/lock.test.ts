@@ -5,12 +5,12 @@ import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { lock } from '../../src/journal/lock.ts';
-import { lend } from '../../src/processes.ts';
-import { bunChild, type Child, startChild } from '../support/child.ts';
-import { SimulatedDisk } from '../support/simulated-disk.ts';
+import { lend } from '../../src/os/processes.ts';
+import { SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { bunChild, type Child, startChild } from '../support/real/child.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-const holderProgram = new URL('../support/lock-holder.ts', import.meta.url);
+const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url);
 
 /** Far beyond what any of these waits takes; the test's own time limit comes first. */
 const ample = (): number => now() + 60_000;

@@ -4,10 +4,18 @@ import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
 import { Journal } from '../../src/journal/journal.ts';
-import { bytesOf } from '../support/disk-cases.ts';
-import { SimulatedDisk } from '../support/simulated-disk.ts';
+import { bytesOf } from '../support/fake/disk-cases.ts';
+import { SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import {
+  contentOf,
+  lockedWords,
+  openWords,
+  refusal,
+  tells,
+  wordsFound,
+  wordsOf,
+} from '../support/fake/word-journal.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { contentOf, lockedWords, openWords, refusal, tells, wordsFound, wordsOf } from '../support/words.ts';
 
 const simulated = '/data/a:b:c.journal';
 

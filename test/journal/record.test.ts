@@ -1,8 +1,8 @@
 import { crc32 as crc32OfZlib } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { type Decoded, decode, encode, type Stamped } from '../../src/journal/record.ts';
-import { crc32 } from '../../src/native.ts';
-import { bytesOf, textOf } from '../support/disk-cases.ts';
+import { crc32 } from '../../src/os/native.ts';
+import { bytesOf, textOf } from '../support/fake/disk-cases.ts';
 
 interface Word extends Stamped {
   readonly word: string;

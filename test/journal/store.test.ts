@@ -6,12 +6,12 @@ import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
 import { JournalError } from '../../src/journal/journal.ts';
 import { ensureInstance, listDue, listJournals, readInstance } from '../../src/journal/store.ts';
-import { bunChild } from '../support/child.ts';
-import { loseAll } from '../support/choices.ts';
-import { bytesOf } from '../support/disk-cases.ts';
-import { type Fault, SimulatedDisk } from '../support/simulated-disk.ts';
+import { loseAll } from '../support/fake/choices.ts';
+import { bytesOf } from '../support/fake/disk-cases.ts';
+import { type Fault, SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { openWords, refusal } from '../support/fake/word-journal.ts';
+import { bunChild } from '../support/real/child.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { openWords, refusal } from '../support/words.ts';
 
 const dataDir = '/var/lib/cni/userspace';
 const file = `${dataDir}/instance`;
@@ -202,7 +202,7 @@ describe('the list of what is due', () => {
 });
 
 describe('the data directory', () => {
-  const program = new URL('../support/instance-maker.ts', import.meta.url);
+  const program = new URL('../support/real/instance-maker.ts', import.meta.url);
 
   it('is given one id however many processes need it first at once (S1, I8)', async () => {
     const directory = join(temporaryDirectory(), 'lib', 'cni', 'userspace');

@@ -21,7 +21,7 @@ import {
   stepsInOrder,
   trouble,
   wordsOf,
-} from '../support/folding.ts';
+} from '../support/fake/machine-events.ts';
 
 const add = (...events: readonly AttachmentEvent[]): Folded => folded(machines.add, events);
 

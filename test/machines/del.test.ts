@@ -12,7 +12,7 @@ import {
   removedFrom,
   stepsInOrder,
   trouble,
-} from '../support/folding.ts';
+} from '../support/fake/machine-events.ts';
 
 describe('DEL', () => {
   it('asks for nothing before it is told what to remove', () => {

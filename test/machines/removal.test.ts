@@ -18,7 +18,7 @@ import {
   stepsInOrder,
   trouble,
   wordsOf,
-} from '../support/folding.ts';
+} from '../support/fake/machine-events.ts';
 
 const removals = {
   'a failed ADD': { machine: machines.add, start: (plan: Plan) => [begin(plan), ...allMade(plan), abandon] },

@@ -15,7 +15,7 @@ import {
   planWithout,
   stepsInOrder,
   trouble,
-} from '../support/folding.ts';
+} from '../support/fake/machine-events.ts';
 
 describe('what a machine asks for', () => {
   it('is returned as data; the implementation of the action throws if anybody runs it', () => {

@@ -9,7 +9,7 @@ import {
   readList,
   rightsIn,
   withUser,
-} from '../../src/effects/acl.ts';
+} from '../../src/effects/files/acl.ts';
 import { withSeed } from '../support/seed.ts';
 
 const rights = fc.nat(7);

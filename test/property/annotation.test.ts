@@ -4,14 +4,14 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/annotation.ts';
-import type { Kubernetes } from '../../src/effects/kubernetes.ts';
+import { ensureAnnotation, findAnnotation, removeAnnotation } from '../../src/effects/kubernetes/annotation.ts';
+import type { Kubernetes } from '../../src/effects/kubernetes/api-server.ts';
 import type { AnnotationPlan } from '../../src/machines/protocol.ts';
-import { namespace, tokenOf, writeKubeconfig } from '../support/api.ts';
-import type { Injection } from '../support/api-faults.ts';
-import { openApi, soon } from '../support/effect-parts.ts';
 import { withSeed } from '../support/seed.ts';
-import { type Held, StandInApi } from '../support/stand-in-api.ts';
+import { namespace, tokenOf, writeKubeconfig } from '../support/stand-in/api.ts';
+import type { Injection } from '../support/stand-in/api-faults.ts';
+import { openApi, soon } from '../support/stand-in/scene.ts';
+import { type Held, StandInApi } from '../support/stand-in/stand-in-api.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const runs = 300;
@@ -129,7 +129,7 @@ class Story {
     this.#sent.push({ held, due: turn + 1 + step.late });
   }
 
-  /** As a call goes under its lock (plugin.ts): what is there already goes first. */
+  /** As a call goes under its lock (verbs/add.ts): what is there already goes first. */
   async #live({ verb, dies = 0, refused = false }: Pick<Step, 'verb'> & Partial<Step>, index: number): Promise<void> {
     const api = await this.#client(index);
     const journal = this.#journal;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, describe, it } from 'vitest';
-import { commands, counted, expectCleanEnd, Model, Real } from '../support/node-commands.ts';
+import { commands, counted, expectCleanEnd, Model, Real } from '../support/fake/node-commands.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
 import { withSeed } from '../support/seed.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -4,11 +4,11 @@
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { bytesOf, chmod, type Damage, damages, modes, rewrite } from '../support/damage.ts';
-import { type Answer, type Attachment, FakeNode, keyOf, podA, portOf, socketOf } from '../support/fake-node.ts';
+import { bytesOf, chmod, type Damage, damages, modes, rewrite } from '../support/fake/damage.ts';
+import { type Answer, type Attachment, FakeNode, keyOf, podA, portOf, socketOf } from '../support/fake/fake-node.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/fake/world-checker.ts';
 import { withSeed } from '../support/seed.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, isGoing, lawsBroken, leftOf, othersThan } from '../support/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
-import { everyChoice } from '../support/choices.ts';
-import { attempt, bytesOf, textOf, withOpenFilesClosed } from '../support/disk-cases.ts';
+import { everyChoice } from '../support/fake/choices.ts';
+import { attempt, bytesOf, textOf, withOpenFilesClosed } from '../support/fake/disk-cases.ts';
+import { SimulatedDisk } from '../support/fake/simulated-disk.ts';
 import { withSeed } from '../support/seed.ts';
-import { SimulatedDisk } from '../support/simulated-disk.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 /** One call; `files` are the descriptors that this sequence has open. */

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { HostFault } from '../support/fake-host.ts';
+import type { HostFault } from '../support/fake/fake-host.ts';
 import {
   type Answer,
   type Attachment,
@@ -14,11 +14,11 @@ import {
   podA,
   portOf,
   socketOf,
-} from '../support/fake-node.ts';
-import { type FakePort, switchDir } from '../support/fake-world.ts';
+} from '../support/fake/fake-node.ts';
+import { type FakePort, switchDir } from '../support/fake/fake-world.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, lawsBroken, leftOf, recordsOf } from '../support/fake/world-checker.ts';
 import { withSeed } from '../support/seed.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, lawsBroken, leftOf, recordsOf } from '../support/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

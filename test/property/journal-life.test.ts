@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSystemError } from '../../src/journal/disk.ts';
 import { corruptSuffix, type Journal, JournalError } from '../../src/journal/journal.ts';
-import { type Choose, choices, everyChoice, keepAll } from '../support/choices.ts';
+import { type Choose, choices, everyChoice, keepAll } from '../support/fake/choices.ts';
+import { type Call, Crash, type Fault, SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { lockedWords, openWords, type Word, wordsFound, wordsOf } from '../support/fake/word-journal.ts';
 import { withSeed } from '../support/seed.ts';
-import { type Call, Crash, type Fault, SimulatedDisk } from '../support/simulated-disk.ts';
-import { lockedWords, openWords, type Word, wordsFound, wordsOf } from '../support/words.ts';
 
 const path = '/data/a:b:c.journal';
 

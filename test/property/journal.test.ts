@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Decoded, decode, encode, type Stamped } from '../../src/journal/record.ts';
-import { bytesOf } from '../support/disk-cases.ts';
+import { bytesOf } from '../support/fake/disk-cases.ts';
 import { withSeed } from '../support/seed.ts';
 
 type Anything = Stamped & { readonly [name: string]: unknown };

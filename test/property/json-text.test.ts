@@ -1,7 +1,7 @@
 /** Arrays of JSON as anybody may have written them: each element's own text is found, whatever is in it and around it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { elementsOf, isSameValue } from '../../src/effects/json-text.ts';
+import { elementsOf, isSameValue } from '../../src/json-text.ts';
 import { withSeed } from '../support/seed.ts';
 
 const space = fc.stringMatching(/^[ \t\r\n]{0,3}$/);

@@ -20,8 +20,7 @@ import {
   type Snapshot,
   stepsInOrder,
   trouble,
-} from '../support/folding.ts';
-import { withSeed } from '../support/seed.ts';
+} from '../support/fake/machine-events.ts';
 import {
   everyPlan,
   everySimpleWalk,
@@ -31,7 +30,8 @@ import {
   takenBy,
   transitionsOf,
   whatDecides,
-} from '../support/tour.ts';
+} from '../support/fake/machine-graph.ts';
+import { withSeed } from '../support/seed.ts';
 
 const all = Object.entries(machines) as [name: string, machine: Machine][];
 

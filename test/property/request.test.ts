@@ -5,7 +5,7 @@ import { keyText } from '../../src/attachment.ts';
 import { CniError } from '../../src/cni/error.ts';
 import { type Environment, parseAdd, parseCheck, parseDel } from '../../src/cni/request.ts';
 import { formatResult, parseResult, supportedVersions } from '../../src/cni/result.ts';
-import { planOf, removalPlan } from '../../src/plan.ts';
+import { planOf, removalPlan } from '../../src/plan/attach.ts';
 import { environment, host, network } from '../support/cni-requests.ts';
 import { withSeed } from '../support/seed.ts';
 

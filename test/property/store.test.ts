@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { ensureInstance, readInstance } from '../../src/journal/store.ts';
-import { everyChoice, keepAll } from '../support/choices.ts';
-import { Crash, SimulatedDisk } from '../support/simulated-disk.ts';
+import { everyChoice, keepAll } from '../support/fake/choices.ts';
+import { Crash, SimulatedDisk } from '../support/fake/simulated-disk.ts';
 
 const dataDir = '/var/cni/userspace';
 

@@ -1,12 +1,12 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
-import type { Entry } from '../../src/drive.ts';
+import type { Entry } from '../../src/drive/loop.ts';
 import { judge, keyOf, type Witness } from '../../src/recovery/judge.ts';
 import type { Found } from '../../src/recovery/words.ts';
-import { bytesOf, chmod, rewrite } from '../support/damage.ts';
-import { FakeNode, instance, journalOf, keyOf as keyTextOf } from '../support/fake-node.ts';
-import { attachedNode, locked, one } from '../support/recovery-parts.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
+import { bytesOf, chmod, rewrite } from '../support/fake/damage.ts';
+import { FakeNode, instance, journalOf, keyOf as keyTextOf } from '../support/fake/fake-node.ts';
+import { attachedNode, locked, one } from '../support/fake/recovery-parts.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
 
 afterAll(new VirtualTime().install());
 

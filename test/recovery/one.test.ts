@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { RecoveryHost } from '../../src/recovery/options.ts';
-import { chmod, rewrite } from '../support/damage.ts';
-import { FakeHost } from '../support/fake-host.ts';
-import { FakeNode, journalOf, otherDataDir, portOf } from '../support/fake-node.ts';
-import { attachedNode, clock, locked, one, recovered } from '../support/recovery-parts.ts';
-import { VirtualTime } from '../support/virtual-time.ts';
-import { faultsOf, isGoing, leftOf } from '../support/world-checker.ts';
+import { chmod, rewrite } from '../support/fake/damage.ts';
+import { FakeHost } from '../support/fake/fake-host.ts';
+import { FakeNode, journalOf, otherDataDir, portOf } from '../support/fake/fake-node.ts';
+import { attachedNode, clock, locked, one, recovered } from '../support/fake/recovery-parts.ts';
+import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { faultsOf, isGoing, leftOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { hugepageCount } from '../support/hugepages.ts';
-import { Node } from '../support/node.ts';
-import { onRealSwitch } from '../support/suite.ts';
-import { startSwitch } from '../support/switch.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { hugepageCount } from '../support/real/hugepages.ts';
+import { Node } from '../support/real/node.ts';
+import { onRealSwitch } from '../support/real/suite.ts';
+import { startSwitch } from '../support/real/switch.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const alone = join(import.meta.dirname, '../../scripts/alone.sh');
 

@@ -2,9 +2,9 @@
  * Bridges: ours come with the first port and go with the last; an administrator's are used and left alone.
  */
 import { expect, test } from 'vitest';
-import { Node, type Pod } from '../support/node.ts';
-import { adminBridge, onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, readSwitch } from '../support/world.ts';
+import { Node, type Pod } from '../support/real/node.ts';
+import { adminBridge, onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft, readSwitch } from '../support/real/world.ts';
 
 onRealSwitch('bridges', (theSwitch) => {
   const node = useNode(theSwitch);

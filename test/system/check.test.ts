@@ -4,9 +4,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Json } from '../support/cni.ts';
-import type { Changes, Node, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
+import type { Json } from '../support/real/cni.ts';
+import type { Changes, Node, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
 
 const changes: Changes = {
   host: { mtu: 2000, vhost: { ingressPolicingRate: 1000, ingressPolicingBurst: 100 }, bridge: { vlanId: 100 } },

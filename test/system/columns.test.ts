@@ -2,9 +2,9 @@
  * What the configuration asks of the switch stands in the switch's rows, or is refused.
  */
 import { describe, expect, test } from 'vitest';
-import type { Changes } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import type { Changes } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const bridge = (settings: Changes): Changes => ({ host: { bridge: settings } });
 const cases: [string, Changes, object][] = [

@@ -3,10 +3,10 @@
  * switch; then whoever comes next finishes. The number of kills is computed from a whole run.
  */
 import { describe, expect, test } from 'vitest';
-import { killedAt, pointsOf } from '../support/kill.ts';
-import type { Node, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { killedAt, pointsOf } from '../support/real/kill-at-syscall.ts';
+import type { Node, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const durable = 'fsync';
 const changing = 'fsync,write,sendto,sendmsg,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,fchmod';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { hugepageCount } from '../support/hugepages.ts';
+import { hugepageCount } from '../support/real/hugepages.ts';
 import { missing, switchParts } from '../support/requirements.ts';
 import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';

@@ -4,11 +4,11 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { cni } from '../support/cni.ts';
-import { inNetns } from '../support/netns.ts';
-import type { Mode } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, tree } from '../support/world.ts';
+import { cni } from '../support/real/cni.ts';
+import { inNetns } from '../support/real/netns.ts';
+import type { Mode } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft, tree } from '../support/real/world.ts';
 
 const damages: [string, (bytes: Buffer) => Buffer][] = [
   ['empty', () => Buffer.alloc(0)],

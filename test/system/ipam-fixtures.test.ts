@@ -2,11 +2,11 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Answer, cni } from '../support/cni.ts';
-import type { Changes, Pod } from '../support/node.ts';
+import { type Answer, cni } from '../support/real/cni.ts';
+import type { Changes, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft, tree } from '../support/real/world.ts';
 import { cniPath } from '../support/requirements.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, tree } from '../support/world.ts';
 
 const ok = { exitCode: 0 };
 const hostLocal = join(cniPath, 'host-local');

@@ -11,12 +11,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { cni, start } from '../support/cni.ts';
-import { gcConfig } from '../support/garbage.ts';
-import type { Changes } from '../support/node.ts';
+import { cni, start } from '../support/real/cni.ts';
+import { gcConfig } from '../support/real/gc-among-living.ts';
+import type { Changes } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 import { cniPath, executable } from '../support/requirements.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
 
 const ok = { exitCode: 0, stdout: '' };
 const newest = { cniVersion: '1.1.0' };

@@ -2,11 +2,11 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Application } from '../support/application.ts';
-import { whileAway } from '../support/away.ts';
-import type { Changes } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, readSwitch } from '../support/world.ts';
+import { Application } from '../support/real/application.ts';
+import { whileAway } from '../support/real/away.ts';
+import type { Changes } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft, readSwitch } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };

@@ -2,13 +2,13 @@
 import { lstatSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Application } from '../support/application.ts';
-import { KubeNode } from '../support/kube-node.ts';
-import { Node, type Pod } from '../support/node.ts';
-import { StandInApi } from '../support/stand-in-api.ts';
-import { adminBridge, onRealSwitch, useNode } from '../support/suite.ts';
-import type { Switch } from '../support/switch.ts';
-import { expectNothingLeft, withoutLease } from '../support/world.ts';
+import { KubeNode } from '../support/cluster/kube-node.ts';
+import { Application } from '../support/real/application.ts';
+import { Node, type Pod } from '../support/real/node.ts';
+import { adminBridge, onRealSwitch, useNode } from '../support/real/suite.ts';
+import type { Switch } from '../support/real/switch.ts';
+import { expectNothingLeft, withoutLease } from '../support/real/world.ts';
+import { StandInApi } from '../support/stand-in/stand-in-api.ts';
 
 const ok = { exitCode: 0 };
 const sizeOf = (pod: Pod): number => statSync(pod.journal()).size;

@@ -2,11 +2,11 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { whileAway } from '../support/away.ts';
-import { type Answer, cni, run } from '../support/cni.ts';
-import type { Mode, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { emptyWorld, expectNothingLeft, tree, withoutLease } from '../support/world.ts';
+import { whileAway } from '../support/real/away.ts';
+import { type Answer, cni, run } from '../support/real/cni.ts';
+import type { Mode, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { emptyWorld, expectNothingLeft, tree, withoutLease } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };

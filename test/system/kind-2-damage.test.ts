@@ -1,10 +1,10 @@
 /** A kill leaves the beginning of one record: any other end of a living pod's journal is damage, and is kept until DEL. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { whileAway } from '../support/away.ts';
-import type { Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { whileAway } from '../support/real/away.ts';
+import type { Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 

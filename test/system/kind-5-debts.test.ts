@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { socketOf, whileAway } from '../support/away.ts';
-import { type Answer, cni, run } from '../support/cni.ts';
-import type { Changes, Mode, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { type Switch, startSwitch } from '../support/switch.ts';
-import { expectNothingLeft, tree } from '../support/world.ts';
+import { socketOf, whileAway } from '../support/real/away.ts';
+import { type Answer, cni, run } from '../support/real/cni.ts';
+import type { Changes, Mode, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { type Switch, startSwitch } from '../support/real/switch.ts';
+import { expectNothingLeft, tree } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };

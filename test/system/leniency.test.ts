@@ -1,9 +1,9 @@
 /** A network as the field writes it, for programs that read JSON as Go does. */
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { cni } from '../support/cni.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { cni } from '../support/real/cni.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 onRealSwitch('a network in any case, with nulls', (theSwitch) => {
   const node = useNode(theSwitch);

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
-import { run } from '../support/cni.ts';
-import type { Node } from '../support/node.ts';
-import { startPeer } from '../support/peer.ts';
+import { run } from '../support/real/cni.ts';
+import type { Node } from '../support/real/node.ts';
+import { startPeer } from '../support/real/peer.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 import { executable } from '../support/requirements.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
 
 const ok = { exitCode: 0 };
 const sh = (command: string) => execFileSync('sh', ['-c', command], { encoding: 'utf8' });

@@ -7,10 +7,10 @@ import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { cni } from '../support/cni.ts';
-import type { Changes, Pod } from '../support/node.ts';
-import { uid, usePredecessor } from '../support/predecessor.ts';
-import { adminBridge, onRealSwitch, useNode } from '../support/suite.ts';
+import { cni } from '../support/real/cni.ts';
+import type { Changes, Pod } from '../support/real/node.ts';
+import { uid, usePredecessor } from '../support/real/predecessor.ts';
+import { adminBridge, onRealSwitch, useNode } from '../support/real/suite.ts';
 
 const ok = { exitCode: 0, stdout: '' };
 onRealSwitch('moving over from the predecessor', (theSwitch) => {

@@ -6,13 +6,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { tokenOf, writeKubeconfig } from '../support/api.ts';
-import { type Call, cni, type Json } from '../support/cni.ts';
-import { KubeNode, type Volume } from '../support/kube-node.ts';
-import type { Node } from '../support/node.ts';
-import { StandInApi } from '../support/stand-in-api.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, readSwitch } from '../support/world.ts';
+import { KubeNode, type Volume } from '../support/cluster/kube-node.ts';
+import { type Call, cni, type Json } from '../support/real/cni.ts';
+import type { Node } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft, readSwitch } from '../support/real/world.ts';
+import { tokenOf, writeKubeconfig } from '../support/stand-in/api.ts';
+import { StandInApi } from '../support/stand-in/stand-in-api.ts';
 
 const directory = join(import.meta.dirname, '../golden/networks');
 

@@ -1,9 +1,9 @@
 /** Ports of OVN: marked with the logical port that they are, on a bridge that OVN makes. */
 import { afterEach, expect, test } from 'vitest';
-import { cni } from '../support/cni.ts';
-import type { Changes } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { cni } from '../support/real/cni.ts';
+import type { Changes } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 const noBridge: Changes = { host: { bridge: { bridgeName: undefined } } };

@@ -3,9 +3,9 @@
  */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import type { Changes, Node, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import type { Changes, Node, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const impatient: Changes = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500, ipamMs: 500 } };
 

@@ -3,10 +3,10 @@
  */
 import { lstat } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { Node } from '../support/node.ts';
-import { startPeer } from '../support/peer.ts';
-import { onRealSwitch } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { Node } from '../support/real/node.ts';
+import { startPeer } from '../support/real/peer.ts';
+import { onRealSwitch } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 onRealSwitch(
   'a vhost-user application',

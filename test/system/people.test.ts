@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/cli/findings.ts';
-import { run, start } from '../support/cni.ts';
-import type { Changes, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { run, start } from '../support/real/cni.ts';
+import type { Changes, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 onRealSwitch('for people', (theSwitch) => {
   const node = useNode(theSwitch);

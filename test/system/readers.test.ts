@@ -8,12 +8,12 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Call, cni, run } from '../support/cni.ts';
-import type { Changes, Pod } from '../support/node.ts';
-import { brokenPipe, fullPipe, type Pipe, pipe } from '../support/pipes.ts';
+import { type Call, cni, run } from '../support/real/cni.ts';
+import type { Changes, Pod } from '../support/real/node.ts';
+import { brokenPipe, fullPipe, type Pipe, pipe } from '../support/real/pipes.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 import { executable } from '../support/requirements.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
 
 const impatient: Changes = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500, ipamMs: 500 } };
 

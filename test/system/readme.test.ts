@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
-import { type Answer, type Call, cni } from '../support/cni.ts';
-import { createNetns, removeNetns } from '../support/netns.ts';
+import { type Answer, type Call, cni } from '../support/real/cni.ts';
+import { createNetns, removeNetns } from '../support/real/netns.ts';
+import { onRealSwitch } from '../support/real/suite.ts';
+import { readSwitch } from '../support/real/world.ts';
 import { executable } from '../support/requirements.ts';
-import { onRealSwitch } from '../support/suite.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { readSwitch } from '../support/world.ts';
 
 const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
 

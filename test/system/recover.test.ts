@@ -3,12 +3,12 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, write
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createNetns } from '../support/netns.ts';
-import { Node, newId } from '../support/node.ts';
-import { startPeer } from '../support/peer.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { startSwitch } from '../support/switch.ts';
-import { expectNothingLeft, readSwitch } from '../support/world.ts';
+import { createNetns } from '../support/real/netns.ts';
+import { Node, newId } from '../support/real/node.ts';
+import { startPeer } from '../support/real/peer.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { startSwitch } from '../support/real/switch.ts';
+import { expectNothingLeft, readSwitch } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 

@@ -2,8 +2,8 @@
 import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 

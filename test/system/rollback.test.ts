@@ -4,9 +4,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Changes, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, look } from '../support/world.ts';
+import type { Changes, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft, look } from '../support/real/world.ts';
 
 onRealSwitch('a failing ADD', (theSwitch) => {
   const node = useNode(theSwitch);

@@ -3,12 +3,12 @@ import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Answer, cni } from '../support/cni.ts';
-import type { Changes, Mode, Node } from '../support/node.ts';
-import { startPeer } from '../support/peer.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import type { Switch } from '../support/switch.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { type Answer, cni } from '../support/real/cni.ts';
+import type { Changes, Mode, Node } from '../support/real/node.ts';
+import { startPeer } from '../support/real/peer.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import type { Switch } from '../support/real/switch.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
 const ok = { exitCode: 0 };
 const hasty = { deadlines: { switchMs: 500 } };

@@ -4,11 +4,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Changes } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import type { Changes } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 
-const script = new URL('../support/silent-mount.ts', import.meta.url).pathname;
+const script = new URL('../support/real/silent-mount.ts', import.meta.url).pathname;
 
 /** What the executable is started by. */
 const onSilent = (directory: string) => ({

@@ -6,10 +6,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Answer } from '../support/cni.ts';
-import type { Changes, Node } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft, tree } from '../support/world.ts';
+import type { Answer } from '../support/real/cni.ts';
+import type { Changes, Node } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft, tree } from '../support/real/world.ts';
 
 onRealSwitch('a socket file named by the user', (theSwitch) => {
   describe.each(['client', 'server'] as const)('in %s mode', (mode) => {

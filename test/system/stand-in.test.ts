@@ -6,9 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { RawSession, shape } from '../support/raw-ovsdb.ts';
-import { StandInOvsdb } from '../support/stand-in-ovsdb.ts';
-import { onRealSwitch } from '../support/suite.ts';
+import { onRealSwitch } from '../support/real/suite.ts';
+import { RawSession, shape } from '../support/stand-in/raw-ovsdb.ts';
+import { StandInOvsdb } from '../support/stand-in/stand-in-ovsdb.ts';
 
 const map = (entries: Record<string, string>) => ['map', Object.entries(entries)];
 const absent = (bridge: string) => ({

@@ -7,16 +7,16 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, stat
 import { basename, dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { bytesOfList, listOfMode, may, readList, withUser } from '../../src/effects/acl.ts';
-import { accessList, setAccessList } from '../../src/native.ts';
-import { type Answer, cni } from '../support/cni.ts';
-import { killedAt, pointsOf } from '../support/kill.ts';
-import { KubeNode, type KubePod } from '../support/kube-node.ts';
-import type { Changes, Node, Pod } from '../support/node.ts';
-import { startPeer } from '../support/peer.ts';
-import { StandInApi } from '../support/stand-in-api.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
-import { expectNothingLeft } from '../support/world.ts';
+import { bytesOfList, listOfMode, may, readList, withUser } from '../../src/effects/files/acl.ts';
+import { accessList, setAccessList } from '../../src/os/native.ts';
+import { KubeNode, type KubePod } from '../support/cluster/kube-node.ts';
+import { type Answer, cni } from '../support/real/cni.ts';
+import { killedAt, pointsOf } from '../support/real/kill-at-syscall.ts';
+import type { Changes, Node, Pod } from '../support/real/node.ts';
+import { startPeer } from '../support/real/peer.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
+import { StandInApi } from '../support/stand-in/stand-in-api.ts';
 
 /** No entry of /etc/passwd is needed. */
 const user = 65532;

@@ -4,12 +4,12 @@ import { rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { cni } from '../support/cni.ts';
-import { gcConfig, halfIsCollected } from '../support/garbage.ts';
-import type { Changes, Pod } from '../support/node.ts';
-import { onRealSwitch, useNode } from '../support/suite.ts';
+import { cni } from '../support/real/cni.ts';
+import { gcConfig, halfIsCollected } from '../support/real/gc-among-living.ts';
+import type { Changes, Pod } from '../support/real/node.ts';
+import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { expectNothingLeft } from '../support/real/world.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { expectNothingLeft } from '../support/world.ts';
 
 const ok = { exitCode: 0, stdout: '' };
 const newest = { cniVersion: '1.1.0' };

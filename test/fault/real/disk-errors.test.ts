@@ -4,13 +4,13 @@
  */
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { Answer } from '../../support/cni.ts';
-import { complete, dice, Tally } from '../../support/faults.ts';
-import { type Point, pointsOf } from '../../support/kill.ts';
-import type { Pod } from '../../support/node.ts';
+import type { Answer } from '../../support/real/cni.ts';
+import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
+import { type Point, pointsOf } from '../../support/real/kill-at-syscall.ts';
+import type { Pod } from '../../support/real/node.ts';
+import { onRealSwitch, useNode } from '../../support/real/suite.ts';
+import { expectNothingLeft } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
-import { onRealSwitch, useNode } from '../../support/suite.ts';
-import { expectNothingLeft } from '../../support/world.ts';
 
 /** Of each verb when it is sampled: of the main thread's calls, and of those of all threads and children. */
 const sampled = 60;

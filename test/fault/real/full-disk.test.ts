@@ -5,12 +5,12 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Tally, tracedCni } from '../../support/faults.ts';
-import { type FileSystem, LoopDisk } from '../../support/loop-disk.ts';
-import { Node } from '../../support/node.ts';
+import { Tally, tracedCni } from '../../support/real/fault-suite.ts';
+import { type FileSystem, LoopDisk } from '../../support/real/loop-disk.ts';
+import { Node } from '../../support/real/node.ts';
+import { onRealSwitch } from '../../support/real/suite.ts';
+import { emptyWorld, expectNothingLeft, tree } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
-import { onRealSwitch } from '../../support/suite.ts';
-import { emptyWorld, expectNothingLeft, tree } from '../../support/world.ts';
 
 /** CNI SPEC: I/O failure. */
 const ioFailure = 5;

@@ -7,14 +7,14 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, describe, expect, test } from 'vitest';
-import { bunChild } from '../../support/child.ts';
-import type { Answer } from '../../support/cni.ts';
-import { complete, dice, Tally } from '../../support/faults.ts';
-import { type Changes, type Mode, type Node, newId, type Pod } from '../../support/node.ts';
-import { type Kind, kinds, plant } from '../../support/planter.ts';
+import { bunChild } from '../../support/real/child.ts';
+import type { Answer } from '../../support/real/cni.ts';
+import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
+import { type Changes, type Mode, type Node, newId, type Pod } from '../../support/real/node.ts';
+import { type Kind, kinds, plant } from '../../support/real/planter.ts';
+import { onRealSwitch, useNode } from '../../support/real/suite.ts';
+import { emptyWorld, expectNothingLeft, tree } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
-import { onRealSwitch, useNode } from '../../support/suite.ts';
-import { emptyWorld, expectNothingLeft, tree } from '../../support/world.ts';
 
 const modes: readonly Mode[] = ['client', 'server'];
 /** Of the busy planter, in each mode. */
@@ -143,7 +143,7 @@ onRealSwitch(withSeed('a hostile pod'), (theSwitch) => {
     test('a process that plants and swaps all the time', async () => {
       const { pod, names, stock, canary, sandbox, untouched, end } = await scene();
       const seed = String(dice(`hostile ${mode}`).below(2 ** 31));
-      const script = new URL('../../support/planter.ts', import.meta.url);
+      const script = new URL('../../support/real/planter.ts', import.meta.url);
       const planter = bunChild(script, [seed, stock, canary, sandbox, ...names.inside]);
       expect(await planter.line()).toBe('planting');
       const answered = new Map<string, number>();

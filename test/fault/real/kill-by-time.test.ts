@@ -1,11 +1,11 @@
 /** The executable killed at moments spread evenly over an ADD and a DEL, in both modes. */
 import { afterAll, describe, test } from 'vitest';
-import { Tally } from '../../support/faults.ts';
-import { killByTime } from '../../support/kill-by-time.ts';
-import { plainGround } from '../../support/kill-matrix.ts';
-import type { Mode } from '../../support/node.ts';
+import { Tally } from '../../support/real/fault-suite.ts';
+import { killByTime } from '../../support/real/kill-by-time.ts';
+import { plainGround } from '../../support/real/kill-matrix.ts';
+import type { Mode } from '../../support/real/node.ts';
+import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { withSeed } from '../../support/seed.ts';
-import { onRealSwitch, useNode } from '../../support/suite.ts';
 
 /** Of each verb, half of them in each mode. */
 const killsInAll = 200;

@@ -3,13 +3,13 @@
  * for a pod that an API server knows (the stand-in, which shares its cases with the real one).
  */
 import { afterAll, beforeAll, describe } from 'vitest';
-import { dice, Tally } from '../../support/faults.ts';
-import { killMatrix, plainGround } from '../../support/kill-matrix.ts';
-import { KubeNode, podGround } from '../../support/kube-node.ts';
-import type { Changes, Mode, Node } from '../../support/node.ts';
+import { KubeNode, podGround } from '../../support/cluster/kube-node.ts';
+import { dice, Tally } from '../../support/real/fault-suite.ts';
+import { killMatrix, plainGround } from '../../support/real/kill-matrix.ts';
+import type { Changes, Mode, Node } from '../../support/real/node.ts';
+import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { withSeed } from '../../support/seed.ts';
-import { StandInApi } from '../../support/stand-in-api.ts';
-import { onRealSwitch, useNode } from '../../support/suite.ts';
+import { StandInApi } from '../../support/stand-in/stand-in-api.ts';
 
 const modes: readonly Mode[] = ['client', 'server'];
 const addressing: readonly (readonly [string, Changes])[] = [

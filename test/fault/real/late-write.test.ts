@@ -4,13 +4,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { start } from '../../support/cni.ts';
-import { complete, dice, Tally } from '../../support/faults.ts';
-import { emptyKubeWorld, KubeNode } from '../../support/kube-node.ts';
+import { emptyKubeWorld, KubeNode } from '../../support/cluster/kube-node.ts';
+import { start } from '../../support/real/cni.ts';
+import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
+import { failures, storms } from '../../support/real/storm.ts';
+import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { withSeed } from '../../support/seed.ts';
-import { StandInApi } from '../../support/stand-in-api.ts';
-import { failures, storms } from '../../support/storm.ts';
-import { onRealSwitch, useNode } from '../../support/suite.ts';
+import { StandInApi } from '../../support/stand-in/stand-in-api.ts';
 
 const rounds = 5;
 /** The write is guarded by a resourceVersion that is not the pod's any more. */

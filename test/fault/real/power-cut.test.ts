@@ -9,13 +9,13 @@
  */
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Answer } from '../../support/cni.ts';
-import { complete, dice, Tally, tracedCni } from '../../support/faults.ts';
-import { type FileSystem, LoopDisk } from '../../support/loop-disk.ts';
-import { type Mode, Node, type Pod } from '../../support/node.ts';
+import type { Answer } from '../../support/real/cni.ts';
+import { complete, dice, Tally, tracedCni } from '../../support/real/fault-suite.ts';
+import { type FileSystem, LoopDisk } from '../../support/real/loop-disk.ts';
+import { type Mode, Node, type Pod } from '../../support/real/node.ts';
+import { onRealSwitch } from '../../support/real/suite.ts';
+import { expectNothingLeft, tree } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
-import { onRealSwitch } from '../../support/suite.ts';
-import { expectNothingLeft, tree } from '../../support/world.ts';
 
 /** Beside every fsync, of each row of the table when it is sampled. */
 const sampled = 6;

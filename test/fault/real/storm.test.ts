@@ -4,13 +4,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
-import { start } from '../../support/cni.ts';
-import { complete, dice, Tally } from '../../support/faults.ts';
-import { type Mode, type Node, newId, type Pod } from '../../support/node.ts';
+import { start } from '../../support/real/cni.ts';
+import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
+import { type Mode, type Node, newId, type Pod } from '../../support/real/node.ts';
+import { failures, storms } from '../../support/real/storm.ts';
+import { onRealSwitch, useNode } from '../../support/real/suite.ts';
+import { expectNothingLeft } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
-import { failures, storms } from '../../support/storm.ts';
-import { onRealSwitch, useNode } from '../../support/suite.ts';
-import { expectNothingLeft } from '../../support/world.ts';
 
 const modes: readonly Mode[] = ['client', 'server'];
 const crowd = 100;

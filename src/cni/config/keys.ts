@@ -1,0 +1,157 @@
+/**
+ * The shape and the limits of every key of the network configuration. What goes together, and what is taken where nothing is said:
+ * config.ts.
+ */
+import * as v from 'valibot';
+import { deviceNameBytesMax } from '../../attachment.ts';
+import { type Deadlines, defaultDeadlines } from '../../deadlines.ts';
+import { isObject, type Json } from '../leniency.ts';
+
+/** No separators, no spaces, no `=` (consumers split on it), nothing an option parser could take for its own. */
+const fileName = /^[A-Za-z0-9_][A-Za-z0-9_.:@+-]*$/;
+const bridgeName = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+/** A NUL ends a path for the kernel, a newline a log line. */
+const printable = /^[^\p{Cc}]*$/u;
+const fileNameBytesMax = 100;
+const deadlineMsMax = 600_000;
+
+const zeroOr = (least: number, most: number) =>
+  v.optional(v.union([v.literal(0), v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))]));
+const text = v.optional(v.string());
+const oneOf = <const T extends string[]>(...words: T) => v.optional(v.picklist(['', ...words]));
+export const path = v.pipe(
+  v.string(),
+  v.regex(/^\//, 'an absolute path'),
+  v.regex(/^(?!.*\/\.\.(\/|$))/s, 'a path without ".."'),
+  v.regex(printable, 'a printable path'),
+);
+
+const macSample = 'a MAC address such as "02:00:00:00:00:01"';
+
+const Mac = v.pipe(v.string(), v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, macSample));
+
+const macOrNone = v.union([v.literal(''), Mac]);
+
+/** Of an object that takes no other keys each other one is an issue of type "never"; `strictObject` names the first alone. */
+const noOther: v.GenericSchema<unknown> = v.never();
+const closed = <const T extends v.ObjectEntries>(entries: T) => v.objectWithRest(entries, noOther);
+
+/** To valibot a list is an object too. */
+const object = v.custom<Json>(isObject, 'an object');
+
+export const Vhost = closed({
+  mode: oneOf('client', 'server'),
+  group: text,
+  socketfile: v.optional(
+    v.union([
+      v.literal(''),
+      v.pipe(
+        v.string(),
+        v.regex(fileName, 'a file name of letters, digits, "_.:@+-"'),
+        v.maxBytes(fileNameBytesMax, `at most ${fileNameBytesMax} bytes`),
+      ),
+    ]),
+  ),
+  ingressPolicingRate: zeroOr(1, 0xffffffff),
+  ingressPolicingBurst: zeroOr(1, 0xffffffff),
+  enableGso: v.optional(v.boolean()),
+  enablePacked: v.optional(v.boolean()),
+  enableEventIdx: v.optional(v.boolean()),
+});
+
+export const Bridge = closed({
+  bridgeName: v.optional(
+    v.union([
+      v.literal(''),
+      v.pipe(
+        v.string(),
+        v.regex(bridgeName, 'a bridge name of letters, digits, "_.-"'),
+        v.maxBytes(deviceNameBytesMax, `at most ${deviceNameBytesMax} bytes`),
+      ),
+    ]),
+  ),
+  bridgeId: v.optional(v.pipe(v.number(), v.integer())),
+  vlanId: zeroOr(1, 4094),
+  trunks: v.optional(v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(4095)))),
+  vlanMode: oneOf('access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'),
+});
+
+const Memif = v.record(v.string(), v.unknown());
+
+export const Side = closed({
+  engine: text,
+  iftype: text,
+  netType: text,
+  mtu: zeroOr(68, 65535),
+  mac: v.optional(macOrNone),
+  memif: v.optional(v.pipe(object, Memif)),
+  vhost: v.optional(v.pipe(object, Vhost)),
+  bridge: v.optional(v.pipe(object, Bridge)),
+});
+
+const milliseconds = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(deadlineMsMax)));
+
+const DeadlineKeys = closed(
+  Object.fromEntries(Object.keys(defaultDeadlines).map((key) => [key, milliseconds])) as {
+    [K in keyof Deadlines]: typeof milliseconds;
+  },
+);
+
+const Ipam = v.looseObject({ type: v.optional(v.pipe(v.string(), v.regex(/^[^/]*$/, 'a program name without "/"'))) });
+
+/** Accepted whatever it is: another part of the protocol reads it, or it is no business of ours. */
+const anything = v.optional(v.unknown());
+
+/** Runtimes and Multus hand these to every plugin, or read them in its configuration. */
+const forOthers = {
+  capabilities: anything,
+  deviceID: anything,
+  disableCheck: anything,
+  disableGC: anything,
+  ipMasq: anything,
+  loadOnlyInlinedPlugins: anything,
+  pciBusID: anything,
+};
+
+export const Network = v.looseObject({
+  ...forOthers,
+  cniVersion: text,
+  name: anything,
+  type: text,
+  kubeconfig: v.optional(v.union([v.literal(''), path])),
+  kubeletRootDir: v.optional(path),
+  shortDir: v.optional(path),
+  grantAccess: v.optional(v.boolean()),
+  predecessorDir: v.optional(path),
+  sharedDir: v.optional(v.union([v.literal(''), path])),
+  logFile: text,
+  logLevel: anything,
+  dataDir: v.optional(path),
+  ovsdb: v.optional(v.pipe(v.string(), v.regex(/^unix:\/[^\p{Cc}]*$/u, '"unix:" and an absolute path'))),
+  deadlines: v.optional(v.pipe(object, DeadlineKeys)),
+  mtu: zeroOr(68, 65535),
+  host: v.optional(v.pipe(object, Side)),
+  container: v.optional(v.pipe(object, Side)),
+  ipam: v.optional(v.pipe(object, Ipam)),
+  dns: v.optional(object),
+  prevResult: v.optional(object),
+  runtimeConfig: v.optional(
+    v.pipe(object, v.looseObject({ mac: v.optional(macOrNone), CNIDeviceInfoFile: v.optional(path) })),
+  ),
+  args: v.optional(
+    v.pipe(
+      object,
+      v.looseObject({
+        cni: v.optional(
+          v.pipe(
+            object,
+            v.looseObject({
+              mac: v.optional(macOrNone),
+              OvnPort: v.optional(v.pipe(v.string(), v.regex(printable, 'a printable name'))),
+            }),
+          ),
+        ),
+      }),
+    ),
+  ),
+});

@@ -1,0 +1,150 @@
+/**
+ * The device information file that Multus asks for (Device Information Specification 1.1.0), in a directory that is root's alone.
+ *
+ * write-file-atomic writes it; what that leaves to its caller is done here: the size is looked at, the directory is fsynced, and
+ * the temporary file of a killed call is found again.
+ *
+ * Its name is the caller's, so another attachment can have been given the same. The socket that it tells of says whose it is
+ * (port-holder.ts): one of an attachment that lives is neither replaced nor removed, what a dead one left is replaced.
+ */
+
+import { lstat, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type AttachmentKey, code, portName } from '../../attachment.ts';
+import type { Moment } from '../../deadlines.ts';
+import type { DeviceInfoPlan, Outcome } from '../../machines/protocol.ts';
+import type { OtherHolder } from '../ovs/port-holder.ts';
+import { codeOf, inTime, Mismatch, makingNothing } from './directory.ts';
+
+const type = 'vhost-user';
+
+const contents = ({ mode, socket }: DeviceInfoPlan): string =>
+  JSON.stringify({ type, version: '1.1.0', 'vhost-user': { mode, path: socket } });
+
+export async function ensureDeviceInfo(plan: DeviceInfoPlan, holder: OtherHolder, end: Moment): Promise<Outcome> {
+  const refusal = await makingNothing(refusalOf(plan, holder, end));
+  if (refusal) return { kind: 'failed', trouble: { code: code.invalidConfig, message: refusal }, made: 'nothing' };
+  const text = contents(plan);
+  const { default: writeFileAtomic } = await import('write-file-atomic');
+  const directory = dirname(plan.path);
+  const making = () => mkdir(directory, { recursive: true, mode: 0o755 });
+  await makingNothing(inTime(making, end, `"${directory}"`));
+  await inTime(() => writeFileAtomic(plan.path, text, { mode: 0o444 }), end, `"${plan.path}"`);
+  const { size } = await inTime(() => stat(plan.path), end, `"${plan.path}"`);
+  if (size !== Buffer.byteLength(text)) throw new Mismatch(`"${plan.path}" was cut short: is the disk full?`);
+  await fsyncDirectory(directory, end);
+  return { kind: 'ok' };
+}
+
+/** @returns why what is there must not be replaced */
+async function refusalOf({ path, socket }: DeviceInfoPlan, holder: OtherHolder, end: Moment) {
+  const there = read(await textOf(path, end));
+  // A port of that name is ours by now: the file is what an earlier sandbox left.
+  if (there.socket !== undefined && basename(there.socket) === basename(socket)) return undefined;
+  const whose =
+    there.type === undefined || there.type === type
+      ? there.socket && (await holder(basename(there.socket)))
+      : `a device of type "${there.type}"`;
+  const what = there.socket === undefined ? '' : ` (socket "${there.socket}")`;
+  const remedy = 'give each attachment a CNIDeviceInfoFile of its own, or remove the file if its pod is gone';
+  return whose && `device info "${path}" belongs to ${whose}${what}: ${remedy}`;
+}
+
+interface Told {
+  readonly type?: string;
+  readonly socket?: string;
+}
+
+/** What is no JSON tells nothing: no reader could use it. */
+function read(text: string | undefined): Told {
+  try {
+    const told = JSON.parse(text ?? '{}');
+    const socket = told['vhost-user']?.path;
+    return {
+      ...(typeof told.type === 'string' && { type: told.type }),
+      ...(typeof socket === 'string' && { socket }),
+    };
+  } catch {
+    return {};
+  }
+}
+
+/** Anything but a file at its name tells nothing, and may not end. */
+const textOf = (path: string, end: Moment): Promise<string | undefined> =>
+  inTime(async () => ((await lstat(path)).isFile() ? await readFile(path, 'utf8') : undefined), end, `"${path}"`).catch(
+    (error) => {
+      if (!codeOf(error)) throw error;
+      return undefined;
+    },
+  );
+
+export async function removeDeviceInfo(
+  key: AttachmentKey,
+  plan: DeviceInfoPlan,
+  holder: OtherHolder,
+  end: Moment,
+): Promise<Outcome> {
+  const isOwn = async (text: string) => isBeginning(plan, text) || (await isOurs(key, plan, text, holder));
+  const paths = [plan.path, ...(await temporaries(plan.path, end))];
+  for (const path of paths) {
+    const text = await textOf(path, end);
+    if (text === undefined || !(await isOwn(text))) continue;
+    await inTime(() => removeFile(path), end, `"${path}"`).catch((error) => {
+      if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw error;
+    });
+  }
+  return { kind: 'ok' };
+}
+
+/** A write that was cut off. */
+const isBeginning = (plan: DeviceInfoPlan, text: string): boolean =>
+  text.length < contents(plan).length && contents(plan).startsWith(text);
+
+/** A name that follows from the key is no other's; one that the configuration gave can be a later attachment's by now. */
+async function isOurs(key: AttachmentKey, plan: DeviceInfoPlan, text: string, holder: OtherHolder): Promise<boolean> {
+  const { socket } = read(text);
+  if (socket === undefined) return false;
+  const name = basename(socket);
+  // Without a journal only the file's name is known, and by one of an older version not even that.
+  const own = plan.socket || portName(key);
+  const isSame = own.includes('/') ? socket === own : name === own;
+  if (!isSame || name === portName(key)) return isSame;
+  return (await holder(name)) === undefined;
+}
+
+/** Anything but a file at its name is not ours. */
+async function removeFile(path: string): Promise<void> {
+  if ((await lstat(path)).isFile()) await unlink(path);
+}
+
+/**
+ * write-file-atomic's `NAME.NUMBER`. A finished file of another interface can bear such a name too ("net1" and "net1.100"): what it
+ * says tells.
+ */
+async function temporaries(path: string, end: Moment): Promise<string[]> {
+  const directory = dirname(path);
+  const prefix = `${basename(path)}.`;
+  const names = await inTime(() => readdir(directory), end, `"${directory}"`).catch((error) => {
+    if (!codeOf(error)) throw error;
+    return [];
+  });
+  return names
+    .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
+    .map((name) => join(directory, name));
+}
+
+export async function findDeviceInfo(plan: DeviceInfoPlan, end: Moment): Promise<Outcome> {
+  const text = await textOf(plan.path, end);
+  if (text === contents(plan)) return { kind: 'ok' };
+  const message = `device info "${plan.path}" ${text === undefined ? 'is gone' : 'is not as it was written'}`;
+  return { kind: 'failed', trouble: { code: code.drift, message } };
+}
+
+async function fsyncDirectory(directory: string, end: Moment): Promise<void> {
+  const handle = await inTime(() => open(directory, 'r'), end, `"${directory}"`);
+  try {
+    await inTime(() => handle.sync(), end, `"${directory}"`);
+  } finally {
+    await inTime(handle.close(), end, `"${directory}"`);
+  }
+}

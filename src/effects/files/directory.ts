@@ -1,0 +1,281 @@
+/**
+ * A directory that a pod can write to, and is therefore hostile: it may hold symlinks, FIFOs and directories at our names, and
+ * be swapped while we work (design: outside world).
+ *
+ * Invariants
+ *  H1 The directory is opened once, its last component is never followed, and everything happens below that descriptor.
+ *  H2 What is of the wrong type at a name of ours is not ours: it is neither used nor removed.
+ *  H3 No call here outlasts its moment, whatever the file system does.
+ *
+ * H3 holds for every path that a user, a pod or the switch named. Synchronous on purpose, because root and the kernel alone answer
+ * for them: the data directory with its journals and locks, the programs of CNI_PATH, /proc, /etc/group, and network namespaces.
+ */
+import { constants, readFileSync, type Stats } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type Moment, now, remainingMs } from '../../deadlines.ts';
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+
+/** The file system did not answer. */
+export class DirectoryTimeout extends Error {
+  override readonly name = 'DirectoryTimeout';
+}
+
+/** The world is not as an effect has to leave it, and no system call said so. */
+export class Mismatch extends Error {
+  override readonly name = 'Mismatch';
+}
+
+/**
+ * Where an answer is owed. The call cannot be ended, and it keeps a thread: what lies there too is not asked meanwhile, else a few of
+ * them would keep every thread, and the healthy file systems would seem dead too.
+ */
+const silent = new Set<string>();
+
+/**
+ * Races a file-system call against its moment: a thread may stay stuck, the call does not (H3).
+ * @param call not even begun where an earlier one has no answer yet; a promise is raced in any case
+ * @param what the path, in quotation marks
+ */
+export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Moment, what: string): Promise<T> {
+  const path = what.slice(1, -1);
+  const isBegun = typeof call !== 'function';
+  if (!isBegun && isSilent(path)) throw new DirectoryTimeout(`${what} is not asked: its file system owes an answer`);
+  const begun = isBegun ? call : call();
+  const seconds = Math.ceil(remainingMs(end) / 100) / 10;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      expectFrom(path, begun);
+      reject(new DirectoryTimeout(`${what} did not answer in time (${seconds} s)`));
+    }, remainingMs(end));
+  });
+  try {
+    return await Promise.race([begun, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Or the same; by the text of the paths. */
+export const isBelow = (path: string, top: string): boolean => path === top || path.startsWith(`${top}/`);
+
+const isSilent = (path: string): boolean => [...silent].some((top) => isBelow(path, top));
+
+function expectFrom(path: string, call: Promise<unknown>): void {
+  const top = remoteMountOf(path) ?? path;
+  silent.add(top);
+  const answered = () => void silent.delete(top);
+  call.then(answered, answered);
+}
+
+/** Types of file systems behind which there is a process or another machine, so that all of one can fall silent. */
+const remote = /^(fuse|nfs|cifs|smb|ceph|9p|afs|lustre|virtiofs|autofs)/;
+
+/** By the text of the path, for what it leads to is not to be asked. The first of two at one place is the hidden one. */
+function remoteMountOf(path: string, mounts = readMounts()): string | undefined {
+  const above = mounts.filter(({ point }) => isBelow(path, point));
+  const last = above.reduceRight((longest, mount) => (mount.point.length > longest.point.length ? mount : longest), {
+    point: '',
+    type: '',
+  });
+  return remote.test(last.type) ? last.point : undefined;
+}
+
+/** @returns whether a process or another machine answers for what is at a path, not this kernel alone; as things are now */
+export function remoteFiles(): (path: string) => boolean {
+  const mounts = readMounts();
+  return (path) => remoteMountOf(path, mounts) !== undefined;
+}
+
+const readMounts = (): Mount[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map(readMount);
+
+interface Mount {
+  readonly point: string;
+  readonly type: string;
+}
+
+/** Of proc_pid_mountinfo(5): the fifth field, white space and backslashes in octal, and the one behind the dash. */
+function readMount(line: string): Mount {
+  const [own = '', rest = ''] = line.split(' - ');
+  const unescaped = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
+  return { point: (own.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, unescaped), type: rest.split(' ')[0] ?? '' };
+}
+
+/** Around the error of an effect that had made nothing yet: there is nothing to take back. */
+export class NothingMade extends Error {
+  override readonly name = 'NothingMade';
+  readonly why: unknown;
+  readonly code: string;
+
+  constructor(why: unknown) {
+    super(why instanceof Error ? why.message : String(why));
+    this.why = why;
+    this.code = codeOf(why);
+  }
+}
+
+/** For what only looks, or leaves nothing when it fails. @throws NothingMade */
+export async function makingNothing<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw new NothingMade(error);
+  }
+}
+
+/** Closing has nothing to wait for: what was written was waited for before. */
+const closeMs = 100;
+
+/** errno codes that mean: somebody else's, not ours to touch. */
+const foreign = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EISDIR', 'ENXIO']);
+
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+/** The file type that a name of ours must have. */
+type Kind = 'file' | 'socket';
+
+/** An inode's number alone is given to the next file. */
+const isSame = (one: Stats, other: Stats): boolean => one.ino === other.ino && one.birthtimeMs === other.birthtimeMs;
+
+const isOf = (kind: Kind, stats: Stats): boolean => (kind === 'file' ? stats.isFile() : stats.isSocket());
+
+export class Directory {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  readonly #end: Moment;
+
+  private constructor(path: string, handle: FileHandle, end: Moment) {
+    this.path = path;
+    this.#handle = handle;
+    this.#end = end;
+  }
+
+  /** @throws errno exceptions; ELOOP or ENOTDIR if the last component is no directory. */
+  static async open(path: string, end: Moment): Promise<Directory> {
+    const above = await inTime(() => realpath(dirname(path)), end, `"${path}"`);
+    const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
+    const opened = () => open(join(above, basename(path)), flags);
+    return new Directory(path, await inTime(opened, end, `"${path}"`), end);
+  }
+
+  /** @returns undefined if there is none, or something else at its place. */
+  static async find(path: string, end: Moment): Promise<Directory | undefined> {
+    return await Directory.open(path, end).catch((error) => {
+      if (foreign.has(codeOf(error))) return undefined;
+      throw error;
+    });
+  }
+
+  /** The path of a name in this very directory, wherever it is by now. */
+  at(name: string): string {
+    return `/proc/self/fd/${this.#handle.fd}/${name}`;
+  }
+
+  async stat(name: string): Promise<Stats | undefined> {
+    return await this.#try(() => lstat(this.at(name))).catch((error) => {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+  }
+
+  /** Creates a file that was not there. @throws EEXIST, ENOENT if the directory itself was removed. */
+  async create(name: string, mode: number, bytes?: Uint8Array): Promise<void> {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK;
+    const file = await this.#try(() => open(this.at(name), flags, mode));
+    try {
+      if (bytes) await this.#try(() => file.writeFile(bytes));
+    } finally {
+      // Some file systems say only here that the disk is full.
+      await this.#try(file.close());
+    }
+  }
+
+  /** Puts a whole file at `name`, through `temporary`: two names of ours. @throws errno exceptions */
+  async replace(name: string, temporary: string, bytes: Uint8Array, mode: number): Promise<void> {
+    await this.remove(temporary, 'file');
+    await this.create(temporary, mode, bytes);
+    await this.#try(() => rename(this.at(temporary), this.at(name)));
+  }
+
+  async read(name: string): Promise<string | undefined> {
+    try {
+      const file = await this.#try(() => open(this.at(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+      try {
+        const isFile = (await this.#try(() => file.stat())).isFile();
+        return isFile ? await this.#try(() => file.readFile('utf8')) : undefined;
+      } finally {
+        await this.#closed(file);
+      }
+    } catch (error) {
+      if (foreign.has(codeOf(error))) return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes what bears our name and is of our kind (H2). @param seen and nothing that was made there since */
+  async remove(name: string, kind: Kind, seen?: Stats): Promise<void> {
+    const stats = await this.stat(name);
+    if (!stats || !isOf(kind, stats) || (seen && !isSame(stats, seen))) return;
+    await this.#try(() => unlink(this.at(name))).catch((error) => {
+      if (!foreign.has(codeOf(error))) throw error;
+    });
+  }
+
+  /** Moves a file from outside to a name in here. @throws EXDEV, EISDIR, … */
+  async adopt(from: string, name: string): Promise<void> {
+    await this.#try(() => rename(from, this.at(name)));
+  }
+
+  /**
+   * Lets a group create and open sockets here, unless everybody may; nobody loses a right.
+   * @returns the gid of another group that may do so already: a directory has only one
+   */
+  async admit(gid: number): Promise<number | undefined> {
+    const { uid, gid: before, mode } = await this.#try(() => this.#handle.stat());
+    if ((mode & 0o007) === 0o007) return undefined;
+    if (before !== gid && (mode & 0o030) === 0o030) return before;
+    if (before !== gid) await this.#try(() => this.#handle.chown(uid, gid));
+    await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o070));
+    return undefined;
+  }
+
+  /** Lets a group read and search here: the directory becomes that group's. */
+  async give(gid: number): Promise<void> {
+    const { uid, mode } = await this.#try(() => this.#handle.stat());
+    await this.#try(() => this.#handle.chown(uid, gid));
+    await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o050));
+  }
+
+  async close(): Promise<void> {
+    await this.#closed(this.#handle);
+  }
+
+  async #closed(file: FileHandle): Promise<void> {
+    await inTime(file.close(), Math.max(this.#end, now() + closeMs), `"${this.path}"`).catch(() => undefined);
+  }
+
+  #try<T>(call: Promise<T> | (() => Promise<T>)): Promise<T> {
+    return inTime(call, this.#end, `"${this.path}"`);
+  }
+}
+
+/** mkdir of a name that is ours. @returns false if something is there already. */
+export async function make(path: string, mode: number, end: Moment): Promise<boolean> {
+  try {
+    await inTime(() => mkdir(path, { mode }), end, `"${path}"`);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** rmdir of a name that is ours: somebody's content in it, or something else at its place, is done. */
+export async function removeEmpty(path: string, end: Moment): Promise<void> {
+  await inTime(() => rmdir(path), end, `"${path}"`).catch((error) => {
+    if (!foreign.has(codeOf(error)) && !['ENOTEMPTY', 'EEXIST'].includes(codeOf(error))) throw error;
+  });
+}

@@ -1,0 +1,37 @@
+/**
+ * Whether the data directory, be it there or to be made, can be written, and has room. Reads only.
+ */
+import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { code, type Trouble } from '../../attachment.ts';
+
+/** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
+const roomBytesMin = 256n * 1024n;
+
+/** Of the data directory, which is root's own: synchronous as the journal in it is. */
+export function roomTroubles(dataDir: string): Trouble[] {
+  try {
+    const directory = existing(dataDir);
+    if (leadsNowhere(directory)) throw new Error(`"${directory}" is a symlink that leads nowhere`);
+    if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    const id = join(dataDir, 'instance');
+    if (isThere(id) && !statSync(id).isFile()) throw new Error(`"${id}" is no regular file: remove it`);
+    if (isThere(id)) accessSync(id, constants.R_OK | constants.W_OK);
+    const { bavail, bsize } = statfsSync(directory, { bigint: true });
+    if (bavail * bsize >= roomBytesMin) return [];
+    return [{ code: code.io, message: `"dataDir" "${dataDir}" has no room left for a journal` }];
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return [{ code: code.io, message: `"dataDir" "${dataDir}" cannot be written: ${message}` }];
+  }
+}
+
+/** A symlink that leads nowhere is there too: nothing can be made at its place. */
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
+/** Whether it is a symlink to nothing. */
+export const leadsNowhere = (path: string): boolean =>
+  isThere(path) && statSync(path, { throwIfNoEntry: false }) === undefined;
+
+const existing = (path: string): string => (path === '/' || isThere(path) ? path : existing(dirname(path)));

@@ -1,0 +1,161 @@
+/**
+ * The directory in which the attachment's socket lies, and the hold file that keeps it there while we need it.
+ *
+ * Nothing is ever mounted. A directory that the user or the pod named is created when missing, one of the kubelet's is not, and
+ * neither is ever removed; one below it is ours by name, shared by all interfaces of one sandbox, and goes with the last of them.
+ * Where a path is too long for a socket, the switch comes in by a symlink, one for each attachment.
+ */
+import { readFileSync } from 'node:fs';
+import { mkdir, readlink, symlink, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { code, type Trouble } from '../../attachment.ts';
+import type { Moment } from '../../deadlines.ts';
+import type { Outcome, SocketDirPlan } from '../../machines/protocol.ts';
+import { codeOf, Directory, inTime, Mismatch, make, makingNothing, NothingMade, removeEmpty } from './directory.ts';
+
+/** The predecessor's: root and the group, nobody else. */
+const modePrivate = 0o750;
+const modeBase = 0o755;
+const modeHold = 0o600;
+
+/** A sibling's DEL may remove the directory between our mkdir and our hold file; each round is another sibling. */
+const roundsMax = 50;
+
+export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
+  const { base, own, kubelet, link } = plan;
+  // What was made of it stays, as it would after a success.
+  const making = () => mkdir(base, { recursive: true, mode: modeBase });
+  if (!kubelet) await makingNothing(inTime(making, end, `"${base}"`));
+  const refusal = own === undefined ? await openTo(plan, end) : await ensureOwn(own, plan, end);
+  if (refusal) return refusal;
+  if (link) await ensureLink(link, own ?? base, end);
+  return { kind: 'ok' };
+}
+
+/** A directory that is not ours: what a group was let into stays open to it. */
+async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
+  const directory = await makingNothing(Directory.open(base, end));
+  try {
+    const trouble = await admit(directory, group);
+    return trouble && { kind: 'failed', trouble, made: 'nothing' };
+  } finally {
+    await directory.close();
+  }
+}
+
+/** A group that is named must be able to create sockets (B33): of two interfaces that share a directory, the same. */
+async function admit(directory: Directory, group: string | undefined): Promise<Trouble | undefined> {
+  const other = group && (await directory.admit(groupId(group)));
+  if (typeof other !== 'number') return undefined;
+  const message = `"host.vhost.group": "${directory.path}" is shared with group ${other} already, and "${group}" would shut it out: use one group for all that share a directory`;
+  return { code: code.invalidConfig, message };
+}
+
+async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
+  for (let round = 0; round < roundsMax; round++) {
+    await make(own, modePrivate, end).catch((error) => {
+      // One that did not answer may come to it yet.
+      throw codeOf(error) ? new NothingMade(error) : error;
+    });
+    const directory = await Directory.find(own, end);
+    if (!directory) continue;
+    try {
+      if (await hold(directory, plan.hold)) {
+        const trouble = await admit(directory, plan.group);
+        return trouble && { kind: 'failed', trouble };
+      }
+    } finally {
+      await directory.close();
+    }
+  }
+  const message = `cannot keep "${own}": it is no directory, or is removed again and again`;
+  return { kind: 'failed', trouble: { code: code.tryAgainLater, message }, made: 'nothing' };
+}
+
+/** In a directory that is root's alone: a symlink at our name is ours, whatever it led to. */
+async function ensureLink(link: string, target: string, end: Moment): Promise<void> {
+  await inTime(() => mkdir(dirname(link), { recursive: true, mode: modeBase }), end, `"${link}"`);
+  if ((await linkTarget(link, end)) === target) return;
+  await removeLink(link, end);
+  await inTime(() => symlink(target, link), end, `"${link}"`);
+}
+
+async function removeLink(link: string, end: Moment): Promise<void> {
+  if ((await linkTarget(link, end)) === undefined) return;
+  await inTime(() => unlink(link), end, `"${link}"`).catch((error) => {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  });
+}
+
+/** Whether the switch's way to the directory is there. */
+export const linkStands = async ({ link, own, base }: SocketDirPlan, end: Moment): Promise<boolean> =>
+  link === undefined || (await linkTarget(link, end)) === (own ?? base);
+
+/** @returns undefined if there is no symlink. */
+async function linkTarget(link: string, end: Moment): Promise<string | undefined> {
+  return await inTime(() => readlink(link), end, `"${link}"`).catch((error) => {
+    if (['ENOENT', 'ENOTDIR', 'EINVAL'].includes(codeOf(error))) return undefined;
+    throw error;
+  });
+}
+
+/** @returns false if the directory was removed under us. @throws if something else bears the hold file's name. */
+async function hold(directory: Directory, name: string): Promise<boolean> {
+  try {
+    await directory.create(name, modeHold);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    if (codeOf(error) === 'EEXIST' && (await directory.stat(name))?.isFile()) return true;
+    throw error;
+  }
+}
+
+export async function removeSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
+  const { own, link } = plan;
+  if (link) await removeLink(link, end);
+  if (own === undefined) return { kind: 'ok' };
+  const directory = await Directory.find(own, end);
+  if (!directory) return { kind: 'ok' };
+  try {
+    await directory.remove(plan.hold, 'file');
+  } finally {
+    await directory.close();
+  }
+  await removeEmpty(own, end);
+  return { kind: 'ok' };
+}
+
+export async function findSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
+  const drift = (message: string): Outcome => ({ kind: 'failed', trouble: { code: code.drift, message } });
+  const { base, own, link, hold: name } = plan;
+  if (!(await linkStands(plan, end))) return drift(`symlink "${link}" is gone, or leads elsewhere`);
+  const directory = await Directory.find(own ?? base, end);
+  if (!directory) return drift(`socket directory "${own ?? base}" is gone`);
+  try {
+    const held = own === undefined || (await directory.stat(name))?.isFile();
+    return held ? { kind: 'ok' } : drift(`"${own}/${name}" is gone: a sibling's DEL could remove the directory`);
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Of the host's /etc/group; a number is taken as it is. @throws if there is no such group. */
+export function groupId(group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  for (const line of readFileSync('/etc/group', 'utf8').split('\n')) {
+    const [name, , gid] = line.split(':');
+    if (name === group && gid) return Number(gid);
+  }
+  throw new Mismatch(`there is no group "${group}" in /etc/group`);
+}
+
+export function groupTroubles({ group }: Pick<SocketDirPlan, 'group'>): Trouble[] {
+  try {
+    if (group) groupId(group);
+    return [];
+  } catch (error) {
+    const message = `"host.vhost.group": ${error instanceof Error ? error.message : error}`;
+    return [{ code: code.invalidConfig, message }];
+  }
+}

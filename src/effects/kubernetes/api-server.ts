@@ -1,0 +1,378 @@
+/**
+ * The API server, as far as we need it: one pod read, its annotations patched. Every request has a deadline, every wait an end.
+ *
+ * Owns: requests, their repetition, what an answer means. Does not own: what the annotations say (annotation.ts).
+ *
+ * Invariants
+ *  K1 A write is guarded by the uid and the resourceVersion of what was read: it changes that or nothing.
+ *  K2 Rights that suffice: `get` of pods, `patch` of pods/status.
+ *  K3 Every loop ends by a count of each of its causes, and pauses between two turns.
+ *  K4 A write that was refused by an answer is told from one whose answer never came (Sent).
+ */
+import { code, type PodRef } from '../../attachment.ts';
+import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../../deadlines.ts';
+import { fetchBy } from '../../os/native.ts';
+import { codeOf } from '../files/directory.ts';
+import { isAllowed, reviewOf, reviewPath, rights } from './access-review.ts';
+import {
+  type Answer,
+  isAtWork,
+  isNoPod,
+  isOvertaken,
+  isPod,
+  isTooLong,
+  isTurnedAway,
+  isUnauthorized,
+  isUndone,
+  lacksRight,
+  parse,
+  refusalOf,
+  wordsOf,
+} from './api-answer.ts';
+import { ApiError } from './api-error.ts';
+import type { Credentials } from './exec-credential.ts';
+import { type Access, readKubeconfig } from './kubeconfig.ts';
+
+/** As much of a v1 Pod as anything here looks at. */
+export interface Pod {
+  readonly metadata: {
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly annotations?: { readonly [key: string]: string };
+  };
+  readonly spec: {
+    readonly volumes?: readonly {
+      readonly name: string;
+      readonly hostPath?: { readonly path: string };
+      readonly emptyDir?: object;
+    }[];
+    readonly containers?: readonly {
+      readonly name: string;
+      readonly volumeMounts?: readonly VolumeMount[];
+    }[];
+  };
+}
+
+interface VolumeMount {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly subPath?: string;
+  readonly subPathExpr?: string;
+}
+
+/** null takes an annotation away (RFC 7386). */
+export type Annotations = { readonly [key: string]: string | null };
+
+/** How long something may take, and until when it may be begun again. */
+export interface Patience {
+  readonly end: Moment;
+  readonly until: Moment;
+  /** The same against the writes of others. Absent: `apiRetryMs`, for a server that refuses for a conflict is there. */
+  readonly againstOthers?: Moment;
+}
+
+/** What became of the writes of one attempt. */
+export class Sent {
+  /** One was taken, or may have been: what there is of it has to be removed. */
+  wasTaken = false;
+  /** The resourceVersion that guards a write whose answer never came: as long as the pod has it, that write may still be taken. */
+  open: string | undefined;
+
+  /** @param answer undefined: none came, or one that does not say what became of the write */
+  note(resourceVersion: string, answer: Answer | undefined, ref: PodRef): void {
+    if (answer === undefined) {
+      this.wasTaken = true;
+      this.open = resourceVersion;
+    } else if (isPod(answer, ref)) {
+      this.wasTaken = true;
+      this.open = undefined;
+    } else if (isOvertaken(answer, ref)) {
+      // No pod gets a resourceVersion back.
+      this.open = undefined;
+    } else if (!refusalOf(answer) && !isTurnedAway(answer)) {
+      // Something on the way answered: perhaps it kept back not the write, but the answer to it.
+      this.wasTaken = true;
+    }
+  }
+}
+
+/** Of one request, and of one write in conflict with others' writes. */
+const triesMax = 40;
+const pauseMs = 20;
+const pauseMsMax = 500;
+
+/** How often a write is tried that is taken and then is not what was sent. */
+const alterationsMax = 3;
+
+/** A removal needs two: one that makes late writes stale, and one that takes that away again. */
+const writesMax = 8;
+
+/** etcd takes no object over 1.5 MiB. */
+const bodyBytesMax = 4 * 1024 * 1024;
+
+const mediaTypes = { PATCH: 'application/merge-patch+json', POST: 'application/json' } as const;
+
+/** One request; of a write, with what hears its fate. */
+interface Question {
+  readonly method: 'GET' | keyof typeof mediaTypes;
+  readonly path: string;
+  readonly body?: string;
+  /** Of a write. @param answer undefined: nothing is known of it */
+  readonly heard?: (answer: Answer | undefined) => void;
+}
+
+export interface Opening {
+  readonly deadlines: Deadlines;
+  readonly end: Moment;
+  /** What programs have given: a program runs once for all that need it. */
+  readonly credentials: Credentials;
+}
+
+export class Kubernetes {
+  readonly #access: Access;
+  readonly #kubeconfig: string;
+  readonly #deadlines: Deadlines;
+  /** What the last answer said of a pod: good enough to write upon, since a stale one is refused (K1); not to leave it at that. */
+  readonly #seen = new Map<string, Pod>();
+
+  private constructor(access: Access, kubeconfig: string, deadlines: Deadlines) {
+    this.#access = access;
+    this.#kubeconfig = kubeconfig;
+    this.#deadlines = deadlines;
+  }
+
+  /** @throws ApiError */
+  static async open(kubeconfig: string, { deadlines, end, credentials }: Opening): Promise<Kubernetes> {
+    const access = await readKubeconfig(kubeconfig, within(end, deadlines.apiMs), credentials);
+    return new Kubernetes(access, kubeconfig, deadlines);
+  }
+
+  /** @returns undefined if there is no such pod. @throws ApiError */
+  async pod(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
+    const answer = await this.#request({ method: 'GET', path: pathOf(ref) }, patience);
+    return isNoPod(answer, ref) ? undefined : this.#keep(answer, 'get pods', ref);
+  }
+
+  /**
+   * Which of its rights the account lacks.
+   * @param namespace undefined: in all of them
+   * @returns such as `patch pods/status`. @throws ApiError
+   */
+  async missingRights(namespace: string | undefined, patience: Patience): Promise<string[]> {
+    const missing: string[] = [];
+    for (const [words, right] of Object.entries(rights)) {
+      const question: Question = { method: 'POST', path: reviewPath, body: reviewOf(right, namespace) };
+      const answer = await this.#request(question, patience);
+      const allowed = isAllowed(answer);
+      if (allowed === undefined) {
+        const what = `answered ${answer.status} to a question for the account's own rights: ${wordsOf(answer)}`;
+        throw this.#error(code.tryAgainLater, what, answer.status === 401 ? 'unauthorized' : undefined);
+      }
+      if (!allowed) missing.push(words);
+    }
+    return missing;
+  }
+
+  /** The next write reads first. */
+  forget(ref: PodRef): void {
+    this.#seen.delete(pathOf(ref));
+  }
+
+  /**
+   * Writes what `change` makes of the pod, again from the start after a conflict.
+   * @param change of the pod as it was last seen (undefined: there is none) -> what to write; undefined if nothing is to be written,
+   * which counts of a pod read by this call. Asked once more after every write, so that it can add to it.
+   * @param sent is told what becomes of each write
+   * @throws ApiError, and what `change` throws
+   */
+  async write(
+    ref: PodRef,
+    patience: Patience,
+    change: (pod: Pod | undefined) => Promise<Annotations | undefined> | Annotations | undefined,
+    sent = new Sent(),
+  ): Promise<void> {
+    const path = pathOf(ref);
+    const { end, againstOthers = within(end, this.#deadlines.apiRetryMs) } = patience;
+    const conflicts = { end, until: againstOthers };
+    const tries = { conflicts: 0, alterations: 0, writes: 0 };
+    let altered: readonly string[] = [];
+    let isNews = !this.#seen.has(path);
+    for (;;) {
+      const pod = this.#seen.get(path) ?? (await this.pod(ref, patience));
+      const annotations = await change(pod);
+      if (isNews && !(pod && annotations)) return;
+      isNews = true;
+      this.#seen.delete(path);
+      if (!pod || !annotations) continue;
+      const lost = altered.find((name) => name in annotations);
+      if (lost !== undefined) await this.#pauseAltered(++tries.alterations, lost, ref, conflicts);
+      if (++tries.writes > writesMax + tries.conflicts) {
+        throw this.#error(code.tryAgainLater, `was written pod ${nameOf(ref)} ${writesMax} times, and it is not right`);
+      }
+      const answer = await this.#patch(ref, pod, annotations, patience, sent);
+      if (isOvertaken(answer, ref)) {
+        altered = [];
+        const what = `refused to write pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+        await pauseBeforeTry(++tries.conflicts, 0, conflicts, this.#error(code.tryAgainLater, what, 'conflict'));
+        continue;
+      }
+      altered = alterations(annotations, this.#keep(answer, 'patch pods/status', ref));
+    }
+  }
+
+  async #patch(ref: PodRef, pod: Pod, annotations: Annotations, patience: Patience, sent: Sent): Promise<Answer> {
+    const { uid, resourceVersion } = pod.metadata;
+    const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
+    const heard = (answer: Answer | undefined): void => sent.note(resourceVersion, answer, ref);
+    return await this.#request({ method: 'PATCH', path: `${pathOf(ref)}/status`, body, heard }, patience);
+  }
+
+  #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
+    const [verb = '', resource = ''] = right.split(' ');
+    if (isUnauthorized(answer)) {
+      throw this.#error(
+        code.tryAgainLater,
+        'does not accept the credentials (401): have they expired?',
+        'unauthorized',
+      );
+    }
+    if (lacksRight(answer, verb, resource)) {
+      const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
+      throw this.#error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
+    }
+    if (isTooLong(answer)) {
+      const what = `takes no more annotations of pod ${nameOf(ref)}: ${wordsOf(answer)}: remove some of others`;
+      throw this.#error(code.tryAgainLater, what, 'too long');
+    }
+    if (!isPod(answer, ref)) throw this.#error(code.tryAgainLater, this.#refused(answer, verb, ref));
+    const pod = parse(answer.body) as Pod;
+    this.#seen.set(pathOf(ref), pod);
+    return pod;
+  }
+
+  /** Tells a refusal of the API server itself from one of something before it. */
+  #refused(answer: Answer, verb: string, ref: PodRef): string {
+    const { status } = answer;
+    if (status >= 200 && status <= 299) return `answered ${status} with something that is no pod ${nameOf(ref)}`;
+    const said = `answered ${status} to "${verb}" of pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+    return refusalOf(answer)
+      ? said
+      : `${said} (no API server says it like this: is it the server that the file means?)`;
+  }
+
+  /** Until an answer that says something of the pod: others mean that the server is busy or away. */
+  async #request(question: Question, patience: Patience): Promise<Answer> {
+    const { heard } = question;
+    for (let attempt = 1; ; attempt++) {
+      let trouble: ApiError;
+      let retryAfterMs = 0;
+      try {
+        const answer = await send(this.#access, question, within(patience.end, this.#deadlines.apiMs));
+        const isBusy = answer.status === 429 || answer.status === 408 || answer.status >= 500;
+        heard?.(isBusy && !isUndone(answer) ? undefined : answer);
+        if (!isBusy) return answer;
+        trouble = this.#error(
+          code.tryAgainLater,
+          `answered ${answer.status}: ${wordsOf(answer)}`,
+          isAtWork(answer) ? undefined : 'away',
+        );
+        retryAfterMs = answer.retryAfterMs;
+      } catch (error) {
+        const what = transportTrouble(error);
+        if (isDistrust(error)) throw this.#error(code.invalidConfig, `cannot be trusted: ${what}`);
+        heard?.(undefined);
+        trouble = this.#error(code.tryAgainLater, what, what === late ? 'silent' : 'away');
+      }
+      await pauseBeforeTry(attempt, retryAfterMs, patience, trouble);
+    }
+  }
+
+  async #pauseAltered(tries: number, name: string, ref: PodRef, patience: Patience): Promise<void> {
+    const what = `took annotation "${name}" of pod ${nameOf(ref)} and did not keep it as it was written: an admission changes it`;
+    const trouble = this.#error(code.invalidConfig, `${what}, and must let it be`);
+    if (tries >= alterationsMax) throw trouble;
+    await pauseBeforeTry(tries, 0, patience, trouble);
+  }
+
+  #error(number: number, what: string, why?: ApiError['why']): ApiError {
+    return new ApiError(number, `API server ${this.#access.server.origin} of "${this.#kubeconfig}" ${what}`, why);
+  }
+}
+
+/** @throws the trouble if there is no time for another try, or there were enough. */
+async function pauseBeforeTry(tries: number, leastMs: number, { until }: Patience, trouble: ApiError): Promise<void> {
+  const most = Math.min(pauseMs * 2 ** (tries - 1), pauseMsMax);
+  const pause = Math.max(leastMs, most * (0.5 + Math.random() / 2));
+  if (tries >= triesMax || now() + pause >= until) throw trouble;
+  await sleep(pause);
+}
+
+/** What the API server made of a write that it took: an admission may have had another opinion. */
+function alterations(written: Annotations, { metadata }: Pod): string[] {
+  return Object.keys(written).filter((name) => (metadata.annotations?.[name] ?? null) !== written[name]);
+}
+
+const pathOf = ({ namespace, name }: PodRef): string => `api/v1/namespaces/${namespace}/pods/${name}`;
+export const nameOf = ({ namespace, name }: PodRef): string => `${namespace}/${name}`;
+
+const late = 'did not answer in time';
+
+async function send(
+  { server, tls, headers, proxy }: Access,
+  { method, path, body }: Question,
+  end: Moment,
+): Promise<Answer> {
+  // A server behind a proxy may have a path of its own.
+  const url = new URL(path, `${server.origin}${server.pathname.replace(/\/*$/, '/')}`);
+  const given = { Accept: 'application/json', 'User-Agent': 'userspace-cni', ...headers };
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(new Error(late)), remainingMs(end));
+  try {
+    const response = await fetchBy(url, {
+      method,
+      headers: method === 'GET' ? given : { ...given, 'Content-Type': mediaTypes[method] },
+      ...(body !== undefined && { body }),
+      tls,
+      ...(proxy && { proxy }),
+      signal: abort.signal,
+    });
+    const seconds = Number(response.headers.get('retry-after') ?? 0);
+    return {
+      status: response.status,
+      retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : 0,
+      body: await textOf(response),
+    };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function textOf(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > bodyBytesMax) throw new Error('answered without an end');
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Bun's texts are for who wrote the program. */
+const reasons: { readonly [code: string]: string } = {
+  ECONNREFUSED: 'nobody listens there',
+  ECONNRESET: 'it closed the connection',
+  ENETUNREACH: 'there is no way to it',
+  FailedToOpenSocket: "the kubeconfig's certificates cannot be used",
+};
+
+const transportTrouble = (error: unknown): string => {
+  const message = error instanceof Error ? error.message : String(error);
+  const number = codeOf(error);
+  return number ? `cannot be reached: ${number}: ${reasons[number] ?? message}` : message;
+};
+
+/** TLS says that it is somebody else, or that we are nobody: no time makes that better. */
+const isDistrust = (error: unknown): boolean =>
+  /CERT|SELF_SIGNED|VERIFY|ERR_TLS|ERR_SSL|FailedToOpenSocket/.test(codeOf(error));

@@ -1,0 +1,145 @@
+/**
+ * The API servers that kubeconfigs name, reached when they are first needed. Everything that speaks to one, and the packages behind
+ * it, is loaded from here and by no call that has no kubeconfig.
+ */
+import { code, type PodRef, type Trouble } from '../../attachment.ts';
+import { type Deadlines, type Moment, within } from '../../deadlines.ts';
+import type { AnnotationPlan, Call, Outcome, PodPlace, Request } from '../../machines/protocol.ts';
+import { type Away, askedBefore } from '../away.ts';
+import { isLaterSandbox } from '../ovs/port-view.ts';
+import type { Switch } from '../ovs/switch.ts';
+import type { Scene } from './annotation.ts';
+import { ApiError } from './api-error.ts';
+import type { Kubernetes, Patience } from './api-server.ts';
+import type { Credentials } from './exec-credential.ts';
+
+const rightsRetryMs = 1_000;
+
+interface Means {
+  readonly deadlines: Deadlines;
+  readonly away: Away;
+  /** The caller's, for what a journal's own does not reach any more. */
+  readonly kubeconfig?: string | undefined;
+}
+
+export class ApiServers {
+  readonly #deadlines: Deadlines;
+  readonly #away: Away;
+  readonly #elsewhere: string | undefined;
+  readonly #opened = new Map<string, Promise<Kubernetes>>();
+  readonly #credentials: Credentials = new Map();
+
+  constructor({ deadlines, away, kubeconfig }: Means) {
+    this.#deadlines = deadlines;
+    this.#away = away;
+    this.#elsewhere = kubeconfig;
+  }
+
+  /** @returns the troubles if the pod cannot be attached. */
+  async lookUp(kubeconfig: string, ref: PodRef, end: Moment): Promise<PodPlace | Trouble[]> {
+    const { lookUpPod } = await import('./pod.ts');
+    try {
+      const patience = this.#patience(end, this.#deadlines.apiRetryMs);
+      return await this.#asked(kubeconfig, end, (api) => lookUpPod(api, ref, patience));
+    } catch (error) {
+      if (error instanceof ApiError) return [{ code: error.code, message: error.message }];
+      throw error;
+    }
+  }
+
+  /** Which of its rights in a namespace, or in all, an account lacks, such as `patch pods/status`. @throws ApiError */
+  async missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]> {
+    // For a person who waits: asked once more at most.
+    const patience = this.#patience(end, rightsRetryMs);
+    return await this.#asked(kubeconfig, end, (api) => api.missingRights(namespace, patience));
+  }
+
+  /**
+   * The publication's three verbs, where it is an annotation. A kubeconfig moves, and its account loses its rights, between an ADD and
+   * the removal: what the journal's does not reach is looked for by the caller's, and one that proves that the pod is gone is enough.
+   */
+  async annotate(ovs: Switch, annotation: AnnotationPlan, request: Request, call: Call): Promise<Outcome> {
+    const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;
+    const places = new Set([annotation.kubeconfig, elsewhere ?? annotation.kubeconfig]);
+    const errors: ApiError[] = [];
+    for (const kubeconfig of places) {
+      try {
+        return await this.#asked(kubeconfig, call.end, (api) => this.#act(api, ovs, { annotation, request, call }));
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        errors.push(error);
+      }
+    }
+    const [first] = errors;
+    const message = errors.map((error) => error.message).join('; ');
+    const trouble = { code: first?.code ?? code.internal, message };
+    return { kind: 'failed', trouble, ...nothingMade(request), ...(request.verb === 'find' && { unjudged: true }) };
+  }
+
+  async #act(api: Kubernetes, ovs: Switch, { annotation, request, call }: Asked): Promise<Outcome> {
+    const { ensureAnnotation, findAnnotation, removeAnnotation } = await import('./annotation.ts');
+    const { verb, plan, facts } = request;
+    const { apiRetryMs, reconnectMs } = this.#deadlines;
+    const isContended = this.#away.known(contentionAt(annotation.kubeconfig)) !== undefined;
+    const patience = {
+      ...this.#patience(call.end, verb === 'remove' ? reconnectMs : apiRetryMs),
+      ...(isContended && { againstOthers: 0 }),
+    };
+    const scene: Scene = { api, key: plan.key, plan: annotation, patience };
+    if (verb === 'remove') return await removeAnnotation(scene, facts.publication);
+    if (verb === 'find') return await findAnnotation(scene, facts.address);
+    const { begun } = call;
+    const isLater = async (id: string) => begun !== undefined && (await isLaterSandbox(ovs, plan, id, begun, call));
+    return await ensureAnnotation(scene, facts.address, isLater);
+  }
+
+  forget(): void {
+    this.#opened.clear();
+  }
+
+  #patience(end: Moment, retryMs: number): Patience {
+    return { end, until: within(end, retryMs) };
+  }
+
+  /** @throws ApiError */
+  async #asked<T>(kubeconfig: string, end: Moment, question: (api: Kubernetes) => Promise<T>): Promise<T> {
+    const asking = async () => await question(await this.#open(kubeconfig, end));
+    try {
+      return await this.#away.ask(kubeconfig, asking, asAway);
+    } catch (error) {
+      // A credential that is not accepted any more is asked for anew by the next question.
+      if (error instanceof ApiError && error.why === 'unauthorized') this.#credentials.clear();
+      // A server that refuses every write so is fought with once: what comes after it has a single try.
+      if (error instanceof ApiError && error.why === 'conflict') this.#away.note(contentionAt(kubeconfig), error);
+      throw error;
+    }
+  }
+
+  /** @throws ApiError */
+  async #open(kubeconfig: string, end: Moment): Promise<Kubernetes> {
+    const known = this.#opened.get(kubeconfig);
+    if (known !== undefined) return await known;
+    const { Kubernetes } = await import('./api-server.ts');
+    const opened = Kubernetes.open(kubeconfig, { deadlines: this.#deadlines, end, credentials: this.#credentials });
+    this.#opened.set(kubeconfig, opened);
+    return await opened;
+  }
+}
+
+const contentionAt = (kubeconfig: string): string => `writes by ${kubeconfig}`;
+
+/** One question of an annotation. */
+interface Asked {
+  readonly annotation: AnnotationPlan;
+  readonly request: Request;
+  readonly call: Call;
+}
+
+/** A kubeconfig that cannot be used has written nothing. */
+const nothingMade = ({ verb }: Request) =>
+  verb === 'ensure' && ({ made: 'nothing', facts: { settled: true } } as const);
+
+function asAway(error: unknown) {
+  if (!(error instanceof ApiError && (error.why === 'away' || error.why === 'silent'))) return undefined;
+  return { error: new ApiError(error.code, askedBefore(error.message), error.why), isSilence: error.why === 'silent' };
+}

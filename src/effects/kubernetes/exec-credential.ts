@@ -1,0 +1,171 @@
+/**
+ * Credentials that a program gives (`users[].user.exec` of a kubeconfig): the protocol of client.authentication.k8s.io, as client-go
+ * speaks it to a program that has no terminal. The program is run with the limits of every other one (subprocess.ts).
+ *
+ * Invariant: I12 of what the kubeconfig gives the program and of what the program says, nothing ends up in an error.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { Moment } from '../../deadlines.ts';
+import { environment } from '../../os/native.ts';
+import { run } from '../../os/subprocess.ts';
+import { isProgram } from '../program.ts';
+import { CredentialError } from './api-error.ts';
+
+/** PEM, as the program says it. */
+export interface Credential {
+  readonly token?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+interface Kept extends Credential {
+  /** Milliseconds since the epoch: what the program calls its end. */
+  readonly until: number;
+}
+
+/** What programs have given, by kubeconfig and program. */
+export type Credentials = Map<string, Kept>;
+
+/** A credential that ends sooner is asked for anew: the request that bears it takes its time. */
+const marginMs = 60_000;
+
+/** What a kubeconfig says of a program and of the cluster that it is for; unchecked. */
+export interface Asked {
+  /** The kubeconfig's. */
+  readonly path: string;
+  readonly exec: unknown;
+  readonly cluster: unknown;
+}
+
+interface Exec {
+  readonly apiVersion: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: { readonly [name: string]: string };
+  readonly provideClusterInfo: boolean;
+}
+
+const group = 'client.authentication.k8s.io';
+/** The first one is not client-go's any more; files that say it worked here before. */
+const versions: readonly unknown[] = [`${group}/v1alpha1`, `${group}/v1beta1`, `${group}/v1`];
+
+/** @throws CredentialError */
+export async function credentialOf(asked: Asked, end: Moment, known: Credentials): Promise<Credential> {
+  const name = `${asked.path}\n${JSON.stringify([asked.exec, asked.cluster])}`;
+  const kept = known.get(name);
+  if (kept && kept.until - marginMs > Date.now()) return kept;
+  known.delete(name);
+  const exec = execOf(asked.exec);
+  const own = environment();
+  const file = fileOf(exec.command, asked.path, own.PATH ?? '');
+  // A program that is this plugin by mistake must find no call in its environment.
+  const inherited = Object.entries(own).filter(([variable]) => !variable.startsWith('CNI_'));
+  const env = { ...Object.fromEntries(inherited), ...exec.env, KUBERNETES_EXEC_INFO: infoOf(exec, asked) };
+  const { exitCode, signal, spawnError, timedOut, stdout } = await run({
+    file,
+    args: exec.args,
+    env,
+    stdin: '',
+    // It changes nothing that a lock guards.
+    locks: [],
+    end,
+    purpose: `credentials of "${asked.path}"`,
+  });
+  const program = `their program "${exec.command}"`;
+  if (spawnError) throw new CredentialError(`${program} cannot be started: ${spawnError}`);
+  if (timedOut) throw new CredentialError(`${program} did not answer in time and was killed`, true);
+  if (exitCode !== 0)
+    throw new CredentialError(`${program} ended with ${signal ?? `exit code ${exitCode}`}: run it by hand`);
+  const credential = readCredential(stdout, exec.apiVersion, program);
+  known.set(name, credential);
+  return credential;
+}
+
+function execOf(value: unknown): Exec {
+  const { apiVersion, command, args, env, interactiveMode, provideClusterInfo } = membersOf(value);
+  if (typeof command !== 'string' || command === '') throw new CredentialError('their program has no "command"');
+  if (typeof apiVersion !== 'string' || !versions.includes(apiVersion)) {
+    throw new CredentialError(`their program has an "apiVersion" that is not known: ${group}/v1 and v1beta1 are`);
+  }
+  if (interactiveMode === 'Always') {
+    throw new CredentialError('their program wants a terminal ("interactiveMode": "Always"), and there is none');
+  }
+  const isTexts = (list: unknown): list is string[] =>
+    Array.isArray(list) && list.every((one) => typeof one === 'string');
+  if (!isTexts(args ?? [])) throw new CredentialError('their program has "args" that are no list of texts');
+  const pairs = Array.isArray(env ?? []) ? ((env ?? []) as unknown[]).map(membersOf) : [{}];
+  if (!pairs.every(({ name, value }) => typeof name === 'string' && typeof value === 'string')) {
+    throw new CredentialError('their program has an "env" that is no list of names and values');
+  }
+  return {
+    apiVersion,
+    command,
+    args: (args ?? []) as string[],
+    env: Object.fromEntries(pairs.map(({ name, value }) => [name, value])) as Exec['env'],
+    provideClusterInfo: provideClusterInfo === true,
+  };
+}
+
+/** A path is the kubeconfig's, as client-go resolves it; a bare name is looked for in PATH. */
+function fileOf(command: string, kubeconfig: string, path: string): string {
+  if (command.includes('/')) return resolve(dirname(kubeconfig), command);
+  const directories = path.split(':').filter((directory) => directory.startsWith('/'));
+  const found = directories.map((directory) => join(directory, command)).find(isProgram);
+  if (found) return found;
+  throw new CredentialError(`their program "${command}" is not in PATH (${path}): name it by its path`);
+}
+
+/** KUBERNETES_EXEC_INFO: what the program may know of whom it is asked for. */
+function infoOf({ apiVersion, provideClusterInfo }: Exec, { path, cluster }: Asked): string {
+  const spec = { ...(provideClusterInfo && { cluster: clusterOf(membersOf(cluster), path) }), interactive: false };
+  return JSON.stringify({ kind: 'ExecCredential', apiVersion, spec });
+}
+
+const clusterKeys = ['server', 'tls-server-name', 'insecure-skip-tls-verify', 'proxy-url', 'disable-compression'];
+
+function clusterOf(cluster: Members, path: string): Members {
+  const { extensions, 'certificate-authority': file, 'certificate-authority-data': data } = cluster;
+  const ca = typeof file === 'string' && data === undefined ? authorityOf(resolve(dirname(path), file)) : data;
+  const named = (Array.isArray(extensions) ? extensions : []).map(membersOf);
+  const config = named.find(({ name }) => name === `${group}/exec`)?.extension;
+  return {
+    ...Object.fromEntries(clusterKeys.filter((key) => key in cluster).map((key) => [key, cluster[key]])),
+    ...(ca !== undefined && { 'certificate-authority-data': ca }),
+    ...(config !== undefined && { config }),
+  };
+}
+
+function authorityOf(file: string): string {
+  try {
+    return readFileSync(file).toString('base64');
+  } catch {
+    throw new CredentialError(`their program is to be told of an authority "${file}" that cannot be read`);
+  }
+}
+
+/** The ExecCredential that a program printed. */
+function readCredential(stdout: string, apiVersion: string, program: string): Kept {
+  const wrong = (why: string) => new CredentialError(`${program} ${why}`);
+  let said: unknown;
+  try {
+    said = JSON.parse(stdout);
+  } catch {
+    throw wrong('did not print an ExecCredential');
+  }
+  const { kind, apiVersion: version, status } = membersOf(said);
+  if (kind !== 'ExecCredential') throw wrong('did not print an ExecCredential');
+  if (version !== apiVersion) throw wrong(`answered in another version than "${apiVersion}"`);
+  const { token, clientCertificateData: cert, clientKeyData: key, expirationTimestamp } = membersOf(status);
+  const isText = (value: unknown): value is string => typeof value === 'string' && value.trim() !== '';
+  if (isText(cert) !== isText(key)) throw wrong('gave only one of a certificate and its key');
+  if (!isText(token) && !isText(cert)) throw wrong('gave neither a token nor a certificate');
+  const until = expirationTimestamp === undefined ? Number.POSITIVE_INFINITY : Date.parse(String(expirationTimestamp));
+  if (Number.isNaN(until)) throw wrong('gave an "expirationTimestamp" that is no time');
+  return { ...(isText(token) && { token: token.trim() }), ...(isText(cert) && isText(key) && { cert, key }), until };
+}
+
+type Members = { readonly [name: string]: unknown };
+
+const membersOf = (value: unknown): Members =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Members) : {};

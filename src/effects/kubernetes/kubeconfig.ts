@@ -1,0 +1,252 @@
+/**
+ * A kubeconfig file -> how to reach its current cluster as its current user. The usual file is read here; @kubernetes/client-node
+ * knows every kind of credentials, costs 20 ms, and is loaded for the rest alone: whatever is unusual, broken or missing is its
+ * business, and what it says of it ours. It starts no program: it would neither bound what a program says nor kill it.
+ *
+ * Invariant: I12 nothing of the file's content ends up in an error, since half of it is secret.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import { dirname, resolve } from 'node:path';
+import type { KubeConfig } from '@kubernetes/client-node';
+import { code } from '../../attachment.ts';
+import type { Moment } from '../../deadlines.ts';
+import { parseYaml, type Tls } from '../../os/native.ts';
+import { codeOf, DirectoryTimeout, inTime } from '../files/directory.ts';
+import { ApiError, CredentialError } from './api-error.ts';
+import type { Asked, Credential, Credentials } from './exec-credential.ts';
+
+/** How requests are made: where to, and with what TLS settings and headers. */
+export interface Access {
+  readonly server: URL;
+  readonly tls: Tls;
+  readonly headers: { readonly [name: string]: string };
+  /** URL of an HTTP proxy. */
+  readonly proxy?: string;
+}
+
+/**
+ * @param end for a program that gives credentials @param known what programs have given before
+ * @throws ApiError 7 naming the file and what it lacks.
+ */
+export async function readKubeconfig(path: string, end: Moment, known: Credentials = new Map()): Promise<Access> {
+  const text = read(path, (why) => refusedOf(path, why));
+  return usualAccess(text, path) ?? (await anyAccess({ text, path }, end, known));
+}
+
+const refusedOf = (path: string, why: string, reason?: ApiError['why']): ApiError =>
+  new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`, reason);
+
+/** A FIFO without a writer, or a device without an end, must not hold a call. */
+function readNow(path: string, encoding: 'utf8' | 'latin1'): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(fd).isFile()) throw Object.assign(new Error('no file'), { code: 'it is no regular file' });
+    return readFileSync(fd, encoding);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function read(path: string, refused: (why: string) => Error): string {
+  try {
+    return readNow(path, 'utf8');
+  } catch (error) {
+    throw refused(`cannot be read: ${codeOf(error)}`);
+  }
+}
+
+// ---- the usual file: a server by HTTPS, a token or a client's certificate
+
+const clusterKeys = ['server', 'certificate-authority', 'certificate-authority-data'];
+const userKeys = [
+  'token',
+  'tokenFile',
+  'client-certificate',
+  'client-certificate-data',
+  'client-key',
+  'client-key-data',
+];
+
+const keys = [...clusterKeys, ...userKeys, 'current-context', 'contexts', 'clusters', 'users'];
+const keyPattern = new RegExp(`(?<![\\w-])(${keys.join('|')})["']?\\s*:`, 'g');
+
+/** Tags, anchors and merges, which parsers read differently; a key said twice, of which this one's parser takes the last. */
+function isUnusual(text: string): boolean {
+  const said = [...text.matchAll(keyPattern)].map(([, key]) => key);
+  return /(^|[\s,[{])(!|&|\*|<<)/m.test(text) || new Set(said).size < said.length;
+}
+
+/**
+ * Installers put brackets around every host, as only an IPv6 address needs them (RFC 3986, 3.2.2), and Go's URLs take them around
+ * anything: around an IPv4 address or a name they mean nothing.
+ */
+const unbracketed = (url: string): string => url.replace(/^([\w+.-]+:\/\/(?:[^/?#@]*@)?)\[([^\]:/?#@]*)\]/, '$1$2');
+
+type Texts = { readonly [key: string]: string | undefined };
+
+/** @returns undefined if there is anything in it that is not usual, or amiss. */
+export function usualAccess(text: string, path: string): Access | undefined {
+  try {
+    if (isUnusual(text)) return undefined;
+    const config = parseYaml(text) as Kubeconfig;
+    const context = only(config.contexts, config['current-context'])?.context;
+    const cluster = textsOf(only(config.clusters, context?.cluster)?.cluster, clusterKeys);
+    const user = textsOf(only(config.users, context?.user)?.user, userKeys);
+    if (!cluster?.server || !user) return undefined;
+    const server = new URL(unbracketed(cluster.server));
+    if (server.protocol !== 'https:') return undefined;
+    const pem = (data: string | undefined, file: string | undefined) => {
+      if (data === undefined && file === undefined) return undefined;
+      if (data !== undefined && file !== undefined) throw new Error('two ways to say it');
+      const said = data === undefined ? readNow(resolve(dirname(path), file ?? ''), 'latin1') : atob(data);
+      if (said.trim() === '') throw new Error('nothing is said');
+      return said;
+    };
+    const ca = pem(cluster['certificate-authority-data'], cluster['certificate-authority']);
+    const cert = pem(user['client-certificate-data'], user['client-certificate']);
+    const key = pem(user['client-key-data'], user['client-key']);
+    const token = user.tokenFile === undefined ? user.token : readToken(user.tokenFile, path);
+    return {
+      server,
+      tls: { rejectUnauthorized: true, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
+      headers: token ? { Authorization: `Bearer ${token}` } : {},
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** clientcmd/api/v1: lists of named things. */
+interface Kubeconfig {
+  readonly 'current-context'?: string;
+  readonly contexts?: readonly { readonly name?: string; readonly context?: { cluster?: string; user?: string } }[];
+  readonly clusters?: readonly { readonly name?: string; readonly cluster?: object }[];
+  readonly users?: readonly { readonly name?: string; readonly user?: object }[];
+}
+
+function only<T extends { readonly name?: string }>(list: readonly T[] | undefined, name: string | undefined) {
+  const found = list?.filter((one) => one.name === name) ?? [];
+  return found.length === 1 ? found[0] : undefined;
+}
+
+function textsOf(value: object | undefined, known: readonly string[]): Texts | undefined {
+  const entries = Object.entries(value ?? {});
+  const usual = value && entries.every(([key, text]) => known.includes(key) && typeof text === 'string' && text !== '');
+  return usual ? Object.fromEntries(entries) : undefined;
+}
+
+const readToken = (file: string, path: string): string => readNow(resolve(dirname(path), file), 'utf8').trim();
+
+// ---- any file
+
+/** A kubeconfig's own text, and where it lies. */
+interface File {
+  readonly text: string;
+  readonly path: string;
+}
+
+/** Providers of client-node that start no program (clientcmd/api/v1, AuthProviderConfig). */
+const harmlessProviders: readonly (string | undefined)[] = ['oidc', 'tokenFile', undefined];
+
+/** @throws ApiError */
+export async function anyAccess(file: File, end: Moment, known: Credentials): Promise<Access> {
+  const { path } = file;
+  const refused = (why: string) => refusedOf(path, why);
+  const { KubeConfig: Reader } = await import('@kubernetes/client-node');
+  const config = new Reader();
+  try {
+    config.loadFromFile(path);
+  } catch (error) {
+    throw refused(`cannot be used: ${harmless(error)}`);
+  }
+  const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
+  if (!cluster) throw refused(`has no cluster for its current context "${config.getCurrentContext() ?? ''}"`);
+  if (!user) throw refused(`has no user for its current context "${config.getCurrentContext() ?? ''}"`);
+  const server = unbracketed(cluster.server);
+  // A URL may hold a password: none is told.
+  if (!URL.canParse(server)) throw refused('has a server that is no URL');
+  const { proxyUrl } = cluster;
+  if (proxyUrl && !/^https?:/.test(proxyUrl))
+    throw refused('has a proxy-url of a kind that is not known: only HTTP ones are');
+  const { options, token, given } = await credentialsOf(file, config, end, known).catch((error) => {
+    const isSilent = error instanceof DirectoryTimeout || (error instanceof CredentialError && error.isSilent);
+    throw refusedOf(path, `has credentials that cannot be used: ${harmless(error)}`, isSilent ? 'silent' : undefined);
+  });
+  const { auth, headers } = options;
+  const bearer = token ?? given.token;
+  const authorization = bearer ? `Bearer ${bearer}` : auth && `Basic ${Buffer.from(auth).toString('base64')}`;
+  const tls = { ...tlsOf(options, cluster.skipTLSVerify === true), ...certificateOf(given) };
+  // Without one every public authority would be trusted.
+  if ((cluster.caFile || cluster.caData) && !tls.ca?.trim()) throw refused('names an authority that is empty');
+  return {
+    server: new URL(server),
+    tls,
+    headers: { ...(headers as Access['headers']), ...(authorization && { Authorization: authorization }) },
+    ...(proxyUrl && { proxy: unbracketed(proxyUrl) }),
+  };
+}
+
+/** How the current user is known to the current cluster. @throws what is wrong with it */
+async function credentialsOf(file: File, config: KubeConfig, end: Moment, known: Credentials) {
+  const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
+  if (!cluster || !user) throw new CredentialError('there are none');
+  const { exec, ...quiet } = user;
+  refuseProvider(user.authProvider);
+  const token = tokenOfFile(file, user.name);
+  // Credentials that are said come first, as in client-go.
+  const isSaid = token || user.token || user.username;
+  const asked = { path: file.path, exec, cluster: rawCluster(file, cluster.name) };
+  const given = exec && !isSaid ? await ofProgram(asked, end, known) : {};
+  config.loadFromClusterAndUser(cluster, quiet);
+  const options: RequestOptions = {};
+  await inTime(config.applyToHTTPSOptions(options), end, 'their provider');
+  return { options, token, given };
+}
+
+async function ofProgram(asked: Asked, end: Moment, known: Credentials): Promise<Credential> {
+  const { credentialOf } = await import('./exec-credential.ts');
+  return await credentialOf(asked, end, known);
+}
+
+/** A provider other than those starts whatever program it is told, through a shell and without an end. */
+function refuseProvider(provider: { readonly name?: string; readonly config?: object } | null | undefined): void {
+  if (harmlessProviders.includes(provider?.name) && !(provider?.config && 'exec' in provider.config)) return;
+  throw new CredentialError('an "auth-provider" that starts a program is not run: say it as "exec"');
+}
+
+const certificateOf = ({ cert, key }: Credential): Pick<Tls, 'cert' | 'key'> => (cert && key ? { cert, key } : {});
+
+/** The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has. */
+function tlsOf(options: RequestOptions, skipVerify: boolean): Tls {
+  const [ca, cert, key] = [options.ca, options.cert, options.key].map((pem) => (pem ? String(pem) : undefined));
+  const { servername } = options;
+  return {
+    rejectUnauthorized: !skipVerify,
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+    ...(servername && { serverName: servername }),
+  };
+}
+
+/** `tokenFile` as client-go has it (clientcmd/api/v1, AuthInfo), before a token: client-node does not know the key. */
+function tokenOfFile({ text, path }: File, userName: string): string | undefined {
+  const { users } = parseYaml(text) as { users?: readonly { name?: string; user?: { tokenFile?: string } }[] };
+  const file = users?.find(({ name }) => name === userName)?.user?.tokenFile;
+  return file === undefined ? undefined : readToken(file, path);
+}
+
+/** As it is written: client-node does not know all of its keys. */
+function rawCluster({ text }: File, clusterName: string): unknown {
+  const { clusters } = parseYaml(text) as Kubeconfig;
+  return clusters?.find(({ name }) => name === clusterName)?.cluster;
+}
+
+/** An errno, or the kind of error: messages of parsers and of credential programs quote what they were given. */
+function harmless(error: unknown): string {
+  const path = error instanceof Error && 'path' in error ? ` "${error.path}"` : '';
+  if (codeOf(error)) return `${codeOf(error)}${path}`;
+  if (error instanceof DirectoryTimeout || error instanceof CredentialError) return error.message;
+  return error instanceof Error ? error.name : 'unknown error';
+}

@@ -1,0 +1,102 @@
+/**
+ * Whether the switch may come to the sockets that it connects to. Of a switch that is root, which most are, this file is all that is
+ * read in: the rest is switch-access.ts.
+ */
+import type { Trouble } from '../../attachment.ts';
+import { type Moment, within } from '../../deadlines.ts';
+import type { Outcome, Plan } from '../../machines/protocol.ts';
+import { runDirectory, type Switch, selectSwitch, socketPathOf } from './switch.ts';
+import type { Sought } from './switch-access.ts';
+import { type SwitchUser, switchUser } from './switch-user.ts';
+import { vswitchdOf } from './vswitchd.ts';
+
+type Acts = typeof import('./switch-access.ts');
+
+/** A silent database is waited for where its answer is needed. Here it only tells where the process may be found. */
+const askedMs = 1_000;
+
+const nothing: Outcome = { kind: 'ok' };
+
+export class Access {
+  readonly #ovs: Switch;
+  readonly #warn: (message: string) => void;
+  /** By the database of the switch: asked once by a host. */
+  readonly #pids = new Map<string, number | undefined>();
+  readonly #users = new Map<string, Promise<SwitchUser | 'unlimited'>>();
+
+  constructor(ovs: Switch, warn: (message: string) => void = () => undefined) {
+    this.#ovs = ovs;
+    this.#warn = warn;
+  }
+
+  /** ovs-vswitchd by its pid file beside the database's socket, which is the run directory of most switches. */
+  pidBeside(ovsdb: string): number | undefined {
+    if (!this.#pids.has(ovsdb)) this.#pids.set(ovsdb, vswitchdOf(runDirectory(ovsdb))?.pid);
+    return this.#pids.get(ovsdb);
+  }
+
+  /** Of an ADD, before anything is touched. */
+  async troubles(plan: Plan, end: Moment): Promise<Trouble[]> {
+    return await this.#with(plan, end, [], (acts, sought, user) => acts.accessTroubles(sought, user, end, this.#warn));
+  }
+
+  async open(plan: Plan, end: Moment): Promise<Outcome> {
+    return await this.#with(plan, end, nothing, (acts, sought, user) => acts.openWay(sought, user, end));
+  }
+
+  async find(plan: Plan, end: Moment): Promise<Outcome> {
+    return await this.#with(plan, end, nothing, async (acts, sought, user) => {
+      const trouble = await acts.accessDrift(sought, user, end);
+      return trouble ? { kind: 'failed', trouble } : nothing;
+    });
+  }
+
+  /** Whether `open` would open something. */
+  async isLost(plan: Plan, end: Moment): Promise<boolean> {
+    return await this.#with(plan, end, false, (acts, sought, user) => acts.isToBeOpened(sought, user, end));
+  }
+
+  /** In server mode the switch makes the socket in a directory of its own, and comes to no other. */
+  async #with<T>(
+    plan: Plan,
+    end: Moment,
+    otherwise: T,
+    action: (acts: Acts, sought: Sought, user: SwitchUser) => Promise<T>,
+  ) {
+    const { ovsdb, socketDir, port } = plan;
+    if (port?.mode !== 'client' || !socketDir) return otherwise;
+    const user = await once(this.#users, ovsdb, () => this.#userOf(plan, end));
+    return user === 'unlimited'
+      ? otherwise
+      : await action(await import('./switch-access.ts'), { socketDir, port }, user);
+  }
+
+  /** What cannot be known holds nothing up. */
+  async #userOf(plan: Plan, end: Moment): Promise<SwitchUser | 'unlimited'> {
+    const { ovsdb } = plan;
+    const pid = this.pidBeside(ovsdb) ?? (await this.#pidElsewhere(plan, end));
+    const user = await switchUser(pid, socketPathOf(ovsdb), end);
+    if (user === undefined) {
+      this.#warn(
+        `as which user the switch at "${ovsdb}" runs cannot be known: whether it may reach the socket is not looked at`,
+      );
+    }
+    return user ?? 'unlimited';
+  }
+
+  async #pidElsewhere({ ovsdb }: Plan, end: Moment): Promise<number | undefined> {
+    const rundir = this.#ovs.rundirAt(ovsdb) ?? (await this.#askedRundir(ovsdb, within(end, askedMs)));
+    return rundir === runDirectory(ovsdb) ? undefined : vswitchdOf(rundir)?.pid;
+  }
+
+  async #askedRundir(ovsdb: string, end: Moment): Promise<string> {
+    const answers = await this.#ovs.read({ ovsdb }, [selectSwitch], end).catch(() => undefined);
+    return runDirectory(ovsdb, answers?.[0]?.rows?.[0]);
+  }
+}
+
+function once<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
+  const asked = known.get(key) ?? ask();
+  known.set(key, asked);
+  return asked;
+}

@@ -1,0 +1,159 @@
+/**
+ * The bridge of an attachment. Several attachments share one: the first makes it, the last takes it away, an administrator's is
+ * never touched (I6). Each is one guarded transaction, so that no ADD and DEL can meet in the middle (B20, B21, B42).
+ */
+import { code, owner } from '../../attachment.ts';
+import type { BridgePlan, Call, Facts, IdleBridges, Outcome, Plan, Request } from '../../machines/protocol.ts';
+import type { Marks } from './own-ports.ts';
+import { map, named, type Row, readMap, readUuid, readUuids, uuid } from './session.ts';
+import {
+  dataDirMark,
+  guarded,
+  instanceMarks,
+  isOfAnother,
+  isOwn,
+  marked,
+  type Switch,
+  select,
+  unless,
+} from './switch.ts';
+
+const byName = (name: string): unknown => ['name', '==', name];
+
+export async function ensureBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
+  const { name } = bridge;
+  try {
+    const [, , , made] = await ovs.fenced(plan, creation(name, call), call);
+    return { kind: 'ok', facts: { created: true, ours: true, uuid: readUuid(made?.uuid) } };
+  } catch (error) {
+    if (!guarded(error)) throw error;
+    const [bridges] = await ovs.read(plan, [select('Bridge', [byName(name)], ['_uuid', 'external_ids'])], call.end);
+    const found = bridges?.rows?.[0];
+    const ours = found !== undefined && isOwners(found);
+    const isOwn = found !== undefined && isOurs(found, undefined, call);
+    return { kind: 'ok', facts: { created: false, ours, ...(isOwn && { uuid: readUuid(found._uuid) }) } };
+  }
+}
+
+/** Made by this plugin, through whichever data directory: if it is lost, any attachment on it makes it again. */
+const isOwners = ({ external_ids }: Row): boolean => (readMap(external_ids) as Marks).owner === owner;
+
+/**
+ * By its marks: those of this data directory, by its id or its path. One whose marks another tool has cleared is ours by the _uuid that
+ * the journal has; one that bears another owner's is not.
+ */
+function isOurs({ _uuid, external_ids }: Row, known: Facts['bridge'], call: Call): boolean {
+  const marks: Marks = readMap(external_ids);
+  if (marks.owner === undefined) return known?.uuid !== undefined && known.uuid === readUuid(_uuid);
+  return marks.owner === owner && isOwn(marks, call);
+}
+
+/** A bridge needs a local port of its own; fail_mode standalone makes it a learning switch at once (B43). */
+const creation = (name: string, call: Call) => [
+  unless('Bridge', [byName(name)], []),
+  { op: 'insert', table: 'Interface', row: { name, type: 'internal' }, 'uuid-name': 'interface' },
+  { op: 'insert', table: 'Port', row: { name, interfaces: named('interface') }, 'uuid-name': 'port' },
+  {
+    op: 'insert',
+    table: 'Bridge',
+    row: {
+      name,
+      datapath_type: 'netdev',
+      fail_mode: 'standalone',
+      ports: named('port'),
+      external_ids: map({ ...instanceMarks(call), ...(call.dataDir && { [dataDirMark]: call.dataDir }) }),
+    },
+    'uuid-name': 'bridge',
+  },
+  {
+    op: 'mutate',
+    table: 'Open_vSwitch',
+    where: [],
+    mutations: [['bridges', 'insert', named('bridge')]],
+  },
+];
+
+export async function removeBridge(
+  ovs: Switch,
+  { plan, facts }: Sought,
+  bridge: BridgePlan,
+  call: Call,
+): Promise<Outcome> {
+  const remove = async () => {
+    const [found] = await look(ovs, plan, [byName(bridge.name)], call);
+    if (found && isOurs(found, facts.bridge, call)) await removeIfEmpty(ovs, plan, found, call);
+  };
+  await ovs.patiently(remove, call.end);
+  return { kind: 'ok' };
+}
+
+type Sought = Pick<Request, 'plan' | 'facts'>;
+
+/**
+ * Those of ours that no port uses: one that kept a port of another owner's when our last one went, or whose data directory lost its id.
+ * @returns their names
+ */
+export async function removeIdleBridges(
+  ovs: Switch,
+  { database, ids, used, dryRun }: IdleBridges,
+  call: Call,
+): Promise<string[]> {
+  const plan: Plan = { ...nothing, ...database };
+  const gone: string[] = [];
+  for (const bridge of await look(ovs, plan, [marked({ owner })], call)) {
+    const marks = readMap(bridge.external_ids) as Marks;
+    const isOurOwn = (marks.instance !== undefined && ids.has(marks.instance)) || isOurs(bridge, undefined, call);
+    const name = String(bridge.name);
+    if (!isOurOwn || isOfAnother(marks, call.dataDir) || used.has(name) || !isEmpty(bridge)) continue;
+    if (dryRun || (await removeIfEmpty(ovs, plan, bridge, call))) gone.push(name);
+  }
+  return gone;
+}
+
+/** Of no attachment: a recovery takes such bridges away with the fence of none. */
+const nothing = { key: { network: '', containerId: '', ifName: '' }, request: { stdin: '', env: {} } };
+
+async function look(ovs: Switch, plan: Plan, where: readonly unknown[], call: Call): Promise<readonly Row[]> {
+  const columns = ['_uuid', 'name', 'ports', 'external_ids'];
+  const [bridges] = await ovs.read(plan, [select('Bridge', where, columns)], call.end);
+  return bridges?.rows ?? [];
+}
+
+/** At most its local port, which the removal proves to be that. */
+const isEmpty = ({ ports }: Row): boolean => readUuids(ports).length <= 1;
+
+/** @returns whether it went: a sibling may have come, or another DEL been faster */
+async function removeIfEmpty(ovs: Switch, plan: Plan, bridge: Row, call: Call): Promise<boolean> {
+  if (!isEmpty(bridge)) return false;
+  const { name, ports, external_ids } = bridge;
+  const id = uuid(readUuid(bridge._uuid));
+  const asSeen = [
+    ['_uuid', '==', id],
+    ['external_ids', '==', external_ids],
+  ];
+  const operations = [
+    unless('Bridge', asSeen, [{ ports }]),
+    ...readUuids(ports).map((local) => unless('Port', [['_uuid', '==', uuid(local)]], [{ name }])),
+    {
+      op: 'mutate',
+      table: 'Open_vSwitch',
+      where: [],
+      mutations: [['bridges', 'delete', id]],
+    },
+  ];
+  try {
+    await ovs.fenced(plan, operations, call);
+    return true;
+  } catch (error) {
+    if (!guarded(error)) throw error;
+    return false;
+  }
+}
+
+export async function findBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
+  const [bridges] = await ovs.read(plan, [select('Bridge', [byName(bridge.name)], ['datapath_type'])], call.end);
+  const found = bridges?.rows?.[0];
+  if (found?.datapath_type === 'netdev') return { kind: 'ok' };
+  const seen = found ? `has datapath_type "${found.datapath_type}" instead of "netdev"` : 'is gone';
+  return { kind: 'failed', trouble: { code: code.drift, message: `bridge "${bridge.name}" ${seen}` } };
+}

@@ -1,0 +1,55 @@
+/**
+ * Whether ovs-vswitchd is at work. That it was there once, its database says for ever (dpdk_initialized, ofport): that it is there is
+ * proved by what it applies.
+ */
+import { code, type Trouble } from '../../attachment.ts';
+import type { Moment } from '../../deadlines.ts';
+import type { Plan } from '../../machines/protocol.ts';
+import type { Row } from './session.ts';
+import { isBehind, letGo, raiseNextCfg, runDirectory, type Switch, selectSwitch } from './switch.ts';
+import { seenOf, vswitchdOf } from './vswitchd.ts';
+
+/**
+ * Asks it to apply a next_cfg, as ovs-vsctl does with each change, unless there is one already that it has not come to.
+ * @param state the row of table Open_vSwitch
+ * @returns code 11 where it does not
+ */
+export async function daemonTrouble(
+  ovs: Switch,
+  asked: Pick<Plan, 'ovsdb'>,
+  state: Row | undefined,
+  end: Moment,
+): Promise<Trouble | undefined> {
+  const known = ovs.daemonOf(asked);
+  if (known === 'alive' && !isBehind(state)) return undefined;
+  if (known instanceof Error) return { code: code.tryAgainLater, message: known.message };
+  const wanted = isBehind(state) ? state : await raised(ovs, asked, end);
+  const caughtUp = await letGo(ovs, asked, Number(wanted?.next_cfg), end);
+  if (caughtUp.kind === 'failed') return caughtUp.trouble;
+  ovs.noteDaemon(asked, 'alive');
+  return undefined;
+}
+
+/** A process that is there and not stopped is at work, however long a change takes it; of what is not seen, the database decides. */
+export async function notAtWork(
+  ovs: Switch,
+  { ovsdb }: Pick<Plan, 'ovsdb'>,
+  state: Row | undefined,
+  end: Moment,
+): Promise<Trouble | undefined> {
+  const rundir = runDirectory(ovsdb, state);
+  const seen = vswitchdOf(rundir);
+  if (!seen) return await daemonTrouble(ovs, { ovsdb }, state, end);
+  return seen.isStopped ? { code: code.tryAgainLater, message: `ovs-vswitchd: ${seenOf(rundir)}` } : undefined;
+}
+
+async function raised(ovs: Switch, asked: Pick<Plan, 'ovsdb'>, end: Moment): Promise<Row | undefined> {
+  const [, root] = await ovs.read(asked, [raiseNextCfg, selectSwitch], end);
+  return root?.rows?.[0];
+}
+
+/** Of a switch that takes the rows of vhost-user ports, and opens none. @returns undefined where it has DPDK */
+export const noDpdk = (ovsdb: string, root: Row | undefined): string | undefined =>
+  root?.dpdk_initialized === true
+    ? undefined
+    : `Open vSwitch at "${ovsdb}" has no DPDK (dpdk_initialized is not true): is other_config:dpdk-init set? ovs-vswitchd: ${seenOf(runDirectory(ovsdb, root))}`;

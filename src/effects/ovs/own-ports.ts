@@ -1,0 +1,141 @@
+/**
+ * Which rows of table Port are an attachment's: by its marks; by the _uuid that its journal has; and, where another tool has cleared
+ * the marks, by its name together with its socket. What none of these settles is said, and is not taken for absence.
+ */
+import { code, keyText, owner, type Trouble } from '../../attachment.ts';
+import type { Call, Facts, Plan } from '../../machines/protocol.ts';
+import { type Operation, type OperationResult, type Row, readMap, readUuid, uuid } from './session.ts';
+import {
+  interfaceType,
+  isOwn,
+  marked,
+  ownerMarks,
+  type Switch,
+  select,
+  selectSwitch,
+  socketOf,
+  switchPathOf,
+} from './switch.ts';
+
+export type Marks = { readonly [name: string]: string | undefined };
+
+export interface OwnPort {
+  readonly id: string;
+  /** _uuid of its Interface. */
+  readonly device: string;
+  readonly name: string;
+  /** Its external_ids: none where another tool has cleared them. */
+  readonly marks: Marks;
+  /** The same as the database writes them: a row that has others by then is looked at again. */
+  readonly external: unknown;
+}
+
+export interface Sighting {
+  /** The row of table Open_vSwitch. */
+  readonly root: Row | undefined;
+  readonly own: readonly OwnPort[];
+  /** The marks of ports of this key that were made through another data directory. */
+  readonly elsewhere: readonly Marks[];
+  /** Of a port that may be ours or not. */
+  readonly unsettled: Trouble | undefined;
+}
+
+export type Sought = { readonly plan: Plan; readonly facts: Facts };
+
+/** Rows that may be an attachment's. */
+interface Candidates {
+  /** Of table Port: those that bear our mark and the attachment's key; the one that its journal recorded; the one of its name. */
+  readonly byKey: readonly Row[];
+  readonly byId: Row | undefined;
+  readonly byName: Row | undefined;
+  /** Of table Interface, of the port's name. */
+  readonly device: Row | undefined;
+}
+
+/** Under the fence: what a dead call had sent has landed by then, or never will. */
+export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<Sighting> {
+  const { plan } = sought;
+  const [root, marks, ...more] = await ovs.fenced(plan, questions(sought), call);
+  const found = ownAmong(sought, { byKey: marks?.rows ?? [], ...answersOf(sought, more) }, call);
+  return { ...found, root: root?.rows?.[0] };
+}
+
+/** Whose these rows are. */
+export function ownAmong(
+  sought: Sought,
+  { byKey, byId, byName, device }: Candidates,
+  call: Pick<Call, 'instance' | 'dataDir' | 'isAnothersSocket'>,
+): Omit<Sighting, 'root'> {
+  const { plan } = sought;
+  const elsewhere = byKey.map(marksOf).filter((found) => !isOwn(found, call));
+  const byMarks = byKey.filter((row) => isOwn(marksOf(row), call));
+  // An administrator keeps it by marking it.
+  const recorded = byId && isFree(marksOf(byId)) ? [byId] : [];
+  const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
+  const settled = named && isSettled(sought, device, call);
+  const found = [...byMarks, ...recorded, ...(named && settled === 'own' ? [named] : [])];
+  const own = new Map(found.map((row) => [readUuid(row._uuid), ownPort(row)]));
+  return {
+    own: [...own.values()],
+    elsewhere,
+    unsettled: settled === 'unsettled' && own.size === 0 ? unsettledPort(plan) : undefined,
+  };
+}
+
+/** Whether marks do not say that it is another's. Of a recorded row the key can only be one that was lost or spoilt. */
+const isFree = (marks: Marks): boolean => marks.owner === undefined || isOurs(marks);
+
+export const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
+
+export const recordedId = ({ port }: Facts): string | undefined => (port && 'uuid' in port ? port.uuid : undefined);
+
+function questions({ plan, facts }: Sought): Operation[] {
+  const id = recordedId(facts);
+  const byName = [['name', '==', plan.port?.name]];
+  return [
+    selectSwitch,
+    select('Port', [marked(ownerMarks(plan))], portColumns),
+    ...(id === undefined ? [] : [select('Port', [['_uuid', '==', uuid(id)]], portColumns)]),
+    ...(plan.port ? [select('Port', byName, portColumns), select('Interface', byName, ['type', 'options'])] : []),
+  ];
+}
+
+function answersOf({ plan, facts }: Sought, answers: readonly OperationResult[]) {
+  const rest = [...answers];
+  const byId = recordedId(facts) === undefined ? undefined : rest.shift()?.rows?.[0];
+  const [byName, device] = plan.port ? rest.map(({ rows }) => rows?.[0]) : [];
+  return { byId, byName, device };
+}
+
+/**
+ * A port without any mark that bears the name of ours. In client mode its socket tells; in server mode the switch names none, so that
+ * only a recorded _uuid could, and one that is recorded is another row's.
+ */
+function isSettled({ plan, facts }: Sought, device: Row | undefined, call: Pick<Call, 'isAnothersSocket'>) {
+  const { port } = plan;
+  if (!port) return 'anothers';
+  if (port.mode === 'client') {
+    const path = readMap(device?.options)['vhost-server-path'];
+    const isOurs = path === switchPathOf(port) && !call.isAnothersSocket?.(socketOf(port));
+    return isOurs ? 'own' : 'anothers';
+  }
+  return device?.type === interfaceType.server && recordedId(facts) === undefined ? 'unsettled' : 'anothers';
+}
+
+function unsettledPort({ key, port }: Plan): Trouble {
+  const message = `port "${port?.name}" has no marks, and the journal of ${keyText(key)} no record of its row: whose it is cannot be told. If it is this attachment's, remove it by hand (ovs-vsctl del-port); if it is not, mark it (external_ids:owner)`;
+  return { code: code.tryAgainLater, message };
+}
+
+const marksOf = (row: Row): Marks => readMap(row.external_ids);
+
+const ownPort = (row: Row): OwnPort => ({
+  id: readUuid(row._uuid),
+  device: readUuid(row.interfaces),
+  name: String(row.name),
+  marks: marksOf(row),
+  external: row.external_ids,
+});
+
+/** Whether a row bears the owner's mark of this plugin. */
+export const isOurs = (marks: Marks): boolean => marks.owner === owner;

@@ -1,0 +1,193 @@
+/**
+ * Taking an attachment's port away: found as own-ports.ts finds it, removed by its row's _uuid; a socket file goes only if this key's
+ * journal or row named it, and no other row and no journal of a living attachment does (B13, B14, A22, A40).
+ */
+import type { Stats } from 'node:fs';
+import { unlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Moment, remainingMs } from '../../deadlines.ts';
+import type { Call, Outcome, Plan, Request } from '../../machines/protocol.ts';
+import { codeOf, inTime } from '../files/directory.ts';
+import { type OwnPort, type Sighting, seekOwn } from './own-ports.ts';
+import { type Operation, readSet, readUuid, uuid } from './session.ts';
+import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
+import {
+  guarded,
+  raiseNextCfg,
+  type Switch,
+  select,
+  selectSwitch,
+  socketOf,
+  switchPathOf,
+  switchSocketDirectory,
+  unless,
+  untilApplied,
+} from './switch.ts';
+
+type Sought = Pick<Request, 'plan' | 'facts'>;
+
+/** A port whose marks change between the look and the deletion, each time: another tool is at it. */
+const roundsMax = 3;
+
+/** @param before what to wait for already: a port of the predecessor's */
+export async function removePort(ovs: Switch, sought: Sought, call: Call, before?: number): Promise<Outcome> {
+  const { plan, facts } = sought;
+  if (facts.port && 'goneAt' in facts.port) return await removeAgain(ovs, plan, facts.port, call);
+  // There was a port: what is not there was deleted, perhaps a moment ago.
+  let isKnown = plan.port !== undefined;
+  const remove = async (): Promise<Outcome> => {
+    const seen = await seekOwn(ovs, sought, call);
+    if (seen.unsettled) return { kind: 'failed', trouble: seen.unsettled };
+    isKnown ||= seen.own.length > 0;
+    const removed = await takeAway(ovs, plan, seen, call);
+    const goneAt = removed ?? (isKnown && seen.own.length === 0 ? Number(seen.root?.next_cfg) : before);
+    return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
+  };
+  for (let round = 1; ; round++) {
+    try {
+      return await ovs.patiently(remove, call.end);
+    } catch (error) {
+      if (!(error instanceof Changed) || round === roundsMax) throw error;
+    }
+  }
+}
+
+/**
+ * An earlier try of this removal has done it. What bears the name or the socket by now is another's; a row with our own marks is ours
+ * all the same: a database that was restored brings it back.
+ */
+async function removeAgain(ovs: Switch, plan: Plan, gone: { readonly goneAt: number }, call: Call): Promise<Outcome> {
+  const { port: _, ...others } = plan;
+  return await ovs.patiently(async () => {
+    const { own } = await seekOwn(ovs, { plan: others, facts: {} }, call);
+    let { goneAt } = gone;
+    for (const port of own) goneAt = await deletePort(ovs, plan, port, call);
+    return { kind: 'ok', facts: { goneAt } };
+  }, call.end);
+}
+
+/**
+ * Sockets before rows: while our row stands, no other can have the socket's name.
+ * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port
+ */
+async function takeAway(ovs: Switch, plan: Plan, seen: Sighting, call: Call): Promise<number | undefined> {
+  const { own, root } = seen;
+  const { sockets, applied } = await details(ovs, plan, own, call);
+  for (const [socket, lying] of sockets) await removeSocket(socket, call.end, lying);
+  let goneAt: number | undefined;
+  for (const { id, device, name, marks, external } of own) {
+    const isApplied = applied.has(device) || (await isBeingApplied(ovs, plan, device, call));
+    const mode = marks.mode ?? plan.port?.mode;
+    if (mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
+    const at = await deletePort(ovs, plan, { id, external }, call);
+    if (isApplied) goneAt = at;
+  }
+  return goneAt;
+}
+
+/** A dead ADD's port that ovs-vswitchd has seen takes it some milliseconds; one that it does not take in this time, it does not run. */
+const applyingMs = 500;
+
+/**
+ * Whether ovs-vswitchd is at it just now: deleted in the middle, the port and its socket would be there for a moment after we had
+ * said that they are not.
+ */
+async function isBeingApplied(ovs: Switch, plan: Plan, device: string, call: Call): Promise<boolean> {
+  try {
+    await ovs.read(plan, [untilApplied(device, Math.min(applyingMs, remainingMs(call.end) / 2))], call.end);
+    return true;
+  } catch (error) {
+    if (!guarded(error)) throw error;
+    return false;
+  }
+}
+
+/** A socket's own path, and those through symlinks. */
+type Paths = readonly [socket: string, ...aliases: string[]];
+
+/** The paths that the rows and the plan name. */
+function pathsOf(plan: Plan, own: readonly OwnPort[]): Paths[] {
+  const { port } = plan;
+  if (port?.socketStays) return [];
+  const paths = new Map<string, Paths>();
+  for (const { marks } of own) {
+    const { socket, link } = marks;
+    if (socket) paths.set(socket, link ? [socket, join(link, basename(socket))] : [socket]);
+  }
+  if (port) paths.set(socketOf(port), [socketOf(port), ...(port.link ? [switchPathOf(port)] : [])]);
+  return [...paths.values()];
+}
+
+/** Of the ports: which of them ovs-vswitchd has. Of the sockets: those that may go; without a row of ours only what lies there already. */
+async function details(ovs: Switch, plan: Plan, own: readonly OwnPort[], call: Call) {
+  const candidates: { readonly paths: Paths; readonly lying: Stats | undefined }[] = [];
+  for (const paths of pathsOf(plan, own)) {
+    const lying = own.length === 0 ? await lyingAt(paths[0], call.end) : undefined;
+    if (own.length > 0 || lying) candidates.push({ paths, lying });
+  }
+  const mine = new Set(own.flatMap(({ id, device }) => [id, device]));
+  const ofPorts = own.map(({ device }) => select('Interface', [['_uuid', '==', uuid(device)]], ['_uuid', 'ofport']));
+  const ofSockets = candidates.map(({ paths }) => namersOf(...paths));
+  const asked = [...ofPorts, ...ofSockets.flat()];
+  const answers = [...(asked.length > 0 ? await ovs.read(plan, asked, call.end) : [])];
+  const devices = answers.splice(0, ofPorts.length).flatMap(({ rows }) => rows ?? []);
+  const sockets = new Map<string, Stats | undefined>();
+  for (const [index, { paths, lying }] of candidates.entries()) {
+    const namers = answers.splice(0, ofSockets[index]?.length);
+    if (!isNamed(namers, mine) && !call.isAnothersSocket?.(paths[0])) sockets.set(paths[0], lying);
+  }
+  const applied = devices.filter(({ ofport }) => readSet(ofport).length > 0).map(({ _uuid }) => readUuid(_uuid));
+  return { sockets, applied: new Set(applied) };
+}
+
+/** The row has other marks than when it was looked at. */
+class Changed extends Error {
+  override readonly name = 'Changed';
+}
+
+/**
+ * By _uuid, which no other row ever has, and as it was looked at (A40). ovs-vswitchd may have seen even a port that it said nothing of:
+ * the next port of this name has to know that there was one.
+ * @returns next_cfg: when ovs-vswitchd has come to it, it has let go of the port.
+ * @throws Changed
+ */
+export async function deletePort(
+  ovs: Switch,
+  plan: Plan,
+  { id, external }: Pick<OwnPort, 'id'> & Partial<OwnPort>,
+  call: Call,
+): Promise<number> {
+  const byId = ['_uuid', '==', uuid(id)];
+  const asSeen = external === undefined ? [] : [['external_ids', '==', external]];
+  const operations: Operation[] = [
+    unless('Port', [byId, ...asSeen], [{ _uuid: uuid(id) }]),
+    {
+      op: 'mutate',
+      table: 'Bridge',
+      where: [['ports', 'includes', uuid(id)]],
+      mutations: [['ports', 'delete', uuid(id)]],
+    },
+    raiseNextCfg,
+    selectSwitch,
+  ];
+  const results = await ovs.fenced(plan, operations, call).catch(async (error) => {
+    if (!guarded(error)) throw error;
+    const [ports, root] = await ovs.read(plan, [select('Port', [byId], ['_uuid']), selectSwitch], call.end);
+    if (ports?.rows?.length) throw new Changed(`the marks of port ${id} change again and again`);
+    return [root];
+  });
+  return Number(results.at(-1)?.rows?.[0]?.next_cfg);
+}
+
+/** What a put-back made and could not finish, and nothing beside that row: the socket is the application's, the rest a living pod's. */
+export async function withdrawPort(ovs: Switch, { plan, facts }: Sought, call: Call): Promise<Outcome> {
+  if (facts.port && 'uuid' in facts.port) await deletePort(ovs, plan, { id: facts.port.uuid }, call);
+  return { kind: 'ok' };
+}
+
+/** In the switch's own directory: left there only by an ADD that ended before it moved it, or by a switch that died. */
+async function unlinkSocket(path: string, end: Moment): Promise<void> {
+  await inTime(unlink(path), end, `"${path}"`).catch((error) => {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  });
+}

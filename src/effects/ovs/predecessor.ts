@@ -1,0 +1,203 @@
+/**
+ * What intel/userspace-cni-network-plugin or its fork left of an attachment: a port without marks of ours, a socket, perhaps a bind
+ * mount (predecessor-mount.ts), and the state file that says it was its own. Without that file nothing here is touched (I6).
+ *
+ * Invariants
+ *  V1 The state file goes last, and only once all that it spoke of is proved gone: what cannot be settled is owed.
+ *  V2 What another attachment, another tool or an administrator may hold under the same name stays.
+ */
+import { closeSync, lstatSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { owner, portName } from '../../attachment.ts';
+import { defaultDeadlines, type Moment, polled, within } from '../../deadlines.ts';
+import type { Call, Plan, PredecessorPlan } from '../../machines/protocol.ts';
+import { flock } from '../../os/native.ts';
+import { codeOf, DirectoryTimeout, Mismatch } from '../files/directory.ts';
+import { deletePort } from './port-removal.ts';
+import { findPoints, isDead, leaveBound } from './predecessor-mount.ts';
+import { type Found, forget, otherStates, type Remains, readState, remember, type State } from './predecessor-state.ts';
+import { map, type Row, readMap, readUuid, readUuids } from './session.ts';
+import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
+import { interfaceType, type Switch, select, selectSwitch } from './switch.ts';
+
+/** What cannot be looked for may be there. */
+export function isPredecessors({ stateFile }: PredecessorPlan): boolean {
+  try {
+    return lstatSync(stateFile, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    return codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR';
+  }
+}
+
+/** A call, and how long one touch of a pod's directory may take. */
+type Reach = Call & { readonly directoryMs?: number };
+
+/** @returns what to wait for before its address may be another's, as of a port of ours */
+export async function removePredecessors(ovs: Switch, plan: Plan, old: PredecessorPlan, call: Reach): Promise<number> {
+  const near = () => within(call.end, call.directoryMs ?? defaultDeadlines.directoryMs);
+  return await alone(dirname(old.stateFile), call.end, async () => {
+    const state = readState(old.stateFile, plan);
+    // It went last: the port is gone, perhaps a moment ago.
+    if (!state) return await nextCfgOf(ovs, plan, call);
+    const others = otherStates(old.stateFile);
+    return await takeAway({ ovs, plan, old, state, others, call, near });
+  });
+}
+
+/**
+ * Of two interfaces of one pod each would leave the mount to the other, as long as it sees the other's state file: one after the
+ * other. The predecessor itself takes no lock.
+ */
+async function alone<T>(directory: string, end: Moment, action: () => Promise<T>): Promise<T> {
+  let fd: number | undefined;
+  try {
+    fd = openSync(directory, 'r');
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw error;
+  }
+  try {
+    const lock = fd;
+    if (lock !== undefined && !(await polled(() => flock(lock), end)))
+      throw new Mismatch(`another call takes away what the predecessor left: "${directory}" is locked`);
+    return await action();
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+async function nextCfgOf(ovs: Switch, plan: Plan, call: Call): Promise<number> {
+  const [root] = await ovs.patiently(() => ovs.fenced(plan, [selectSwitch], call), call.end);
+  return Number(root?.rows?.[0]?.next_cfg);
+}
+
+/** Socket, mount, port, state file. The port goes although its directory cannot be reached: a pod that is gone must not forward. */
+async function takeAway(remains: Remains): Promise<number> {
+  const { ovs, plan, old, state, call } = remains;
+  const { found, nextCfg } = await ovs.patiently(() => look(remains), call.end);
+  const troubles: unknown[] = [];
+  // One that is stuck keeps a thread of few: the next touch would only wait as long again.
+  const isStuck = () => troubles.some((trouble) => trouble instanceof DirectoryTimeout);
+  const attempt = async (action: () => Promise<void>) =>
+    isStuck() ? undefined : await action().catch((error) => void troubles.push(error));
+  let points: string[] = [];
+  await attempt(async () => {
+    points = await findPoints(remains, found);
+  });
+  await attempt(() => leaveSockets(remains, found, points));
+  for (const point of points) await attempt(() => leaveBound(remains, point, found));
+  // The row is all that tells where the mount is, and a call that dies after it went must not have to guess.
+  if (found?.socket) remember(old.stateFile, state, found);
+  const goneAt = found && (await ovs.patiently(() => deletePort(ovs, plan, { id: found.id }, call), call.end));
+  if (!found && !state.isTold) await attempt(() => proveNone(remains));
+  if (troubles.length > 0) throw troubles[0];
+  forget(old.stateFile);
+  return goneAt ?? nextCfg;
+}
+
+// ---- the port
+
+const isVhost = (device: Row): boolean => Object.values<unknown>(interfaceType).includes(device.type);
+
+/** The fork marks the Interface, with the same owner as ours on the Port, and these two beside it. */
+const forkMarks = ({ key }: Plan) => ({ 'container-id': key.containerId, interface: key.ifName });
+
+async function look(remains: Remains): Promise<{ found?: Found; nextCfg: number }> {
+  const { ovs, plan, state, call } = remains;
+  const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
+  const columns = ['_uuid', 'name', 'type', 'options', 'external_ids'];
+  const byName = state.names.map((name) => [['name', '==', name]]);
+  const asked = [
+    selectSwitch,
+    select('Interface', [['external_ids', 'includes', map(forkMarks(plan))]], columns),
+    ...byName.map((where) => select('Interface', where, columns)),
+  ];
+  const [root, ...answers] = await ovs.fenced(plan, asked, call);
+  const nextCfg = Number(root?.rows?.[0]?.next_cfg);
+  for (const device of answers.flatMap(({ rows = [] }) => rows)) {
+    const where = [['interfaces', 'includes', device._uuid]];
+    const [ports] = await ovs.read(plan, [select('Port', where, portColumns)], call.end);
+    const port = ports?.rows?.[0];
+    if (!port || !(await isIts(remains, port, device))) continue;
+    const socket = readMap(device.options)['vhost-server-path'];
+    const ids = { id: readUuid(port._uuid), device: readUuid(device._uuid), name: String(device.name) };
+    return { nextCfg, found: { ...ids, ...(socket?.startsWith('/') && { socket }) } };
+  }
+  return { nextCfg };
+}
+
+/**
+ * Names are unique on a switch, whatever the bridge: what bears this one and is not its port proves that its port is gone.
+ * @throws Mismatch where only the name speaks for it, and the bridge against it
+ */
+async function isIts({ ovs, plan, state, others, call }: Remains, port: Row, device: Row): Promise<boolean> {
+  const name = String(device.name);
+  if (!isVhost(device) || port.name !== name || readUuids(port.interfaces).length !== 1) return false;
+  const marks = readMap(device.external_ids);
+  // With marks it is another's: ours and other tools' are on the Port, the fork's on the Interface.
+  if (readMap(port.external_ids).owner !== undefined) return false;
+  if (marks.owner !== undefined) {
+    const [id, interfaceName] = [marks['container-id'], marks.interface];
+    return marks.owner === owner && id === plan.key.containerId && interfaceName === plan.key.ifName;
+  }
+  // Ours without its marks: the journal of a living attachment names the socket.
+  const socket = readMap(device.options)['vhost-server-path'];
+  if (socket && call.isAnothersSocket?.(socket)) return false;
+  // Two files with one name: the first port was lost, the later attachment has made it again.
+  if (others.some((other) => other.isTold && other.names.includes(name) && isLater(other, state))) return false;
+  if (name === portName(plan.key) || !plan.bridge) return true;
+  const [bridges] = await ovs.read(plan, [select('Bridge', [['ports', 'includes', port._uuid]], ['name'])], call.end);
+  const bridge = bridges?.rows?.[0]?.name;
+  if (bridge === plan.bridge.name) return true;
+  throw new Mismatch(
+    `port "${name}" is on bridge "${bridge}" instead of "${plan.bridge.name}": if the predecessor made it, delete it (ovs-vsctl del-port ${name})`,
+  );
+}
+
+/** Files that a backup gave one time must not leave the port to each other. */
+const isLater = (one: State, other: State): boolean =>
+  one.writtenMs > other.writtenMs || (one.writtenMs === other.writtenMs && one.sandbox > other.sandbox);
+
+/** Its name is a guess, and nothing bears it: only if every vhost-user port is known to be another's, it is gone. */
+async function proveNone({ ovs, plan, old, others, call }: Remains): Promise<void> {
+  const columns = ['name', 'external_ids'];
+  const asked = Object.values(interfaceType).map((type) => select('Interface', [['type', '==', type]], columns));
+  const [ports, ...devices] = await ovs.read(plan, [select('Port', [], columns), ...asked], call.end);
+  const owned = (rows: readonly Row[] = []) => rows.filter((row) => readMap(row.external_ids).owner !== undefined);
+  const all = devices.flatMap(({ rows = [] }) => rows);
+  const known = [...owned(ports?.rows), ...owned(all)].map((row) => String(row.name));
+  const explained = new Set([...known, ...others.flatMap(({ names }) => names)]);
+  const left = all.map((row) => String(row.name)).filter((name) => !explained.has(name));
+  if (left.length === 0) return;
+  throw new Mismatch(
+    `"${old.stateFile}" cannot be read, and one of these ports may be what it spoke of: ${left.join(', ')}. If one is, delete it; then remove the file`,
+  );
+}
+
+// ---- the socket
+
+const isFileName = (name: string): boolean => !name.includes('/') && name !== '.' && name !== '..';
+
+/** Where no row says its path, it may lie wherever the predecessor put sockets. */
+async function leaveSockets(remains: Remains, found: Found | undefined, points: readonly string[]): Promise<void> {
+  const { old, state, others } = remains;
+  if (found?.socket) return await leaveSocket(remains, found.socket, found);
+  const shared = new Set(others.flatMap(({ names }) => names));
+  for (const name of state.names.filter((one) => isFileName(one) && !shared.has(one))) {
+    const places = [...old.directories, ...points].map((directory) => join(directory, name));
+    // It forgot the slash where it moved a socket of server mode.
+    for (const socket of [...places, ...points.map((point) => `${point}${name}`)])
+      await leaveSocket(remains, socket, found);
+  }
+}
+
+/** By its name it may be that of a pod that came later, and has a port of ours. */
+async function leaveSocket({ ovs, plan, call, near }: Remains, socket: string, found: Found | undefined) {
+  const lying = await lyingAt(socket, near()).catch((error) => {
+    if (!isDead(error)) throw error;
+    return undefined;
+  });
+  if (!lying) return;
+  const namers = await ovs.patiently(() => ovs.read(plan, namersOf(socket), call.end), call.end);
+  const mine = new Set(found && [found.id, found.device]);
+  if (!isNamed(namers, mine) && !call.isAnothersSocket?.(socket)) await removeSocket(socket, near(), lying);
+}

@@ -1,0 +1,308 @@
+/**
+ * An OVSDB session: JSON-RPC 1.0 over a unix socket (RFC 7047), as much of it as one call of ours needs.
+ *
+ * Owns: framing, replies, the fence. Does not own: what a transaction means (bridge.ts, port.ts).
+ *
+ * Invariants
+ *  D1 Every transaction of `fenced` begins with `assert` of the attachment's lock: what a killed process had sent cannot
+ *     land after its successor holds the lock. The lock is never stolen.
+ *  D2 Every wait ends at its moment, or with the connection.
+ */
+import { type Moment, remainingMs } from '../../deadlines.ts';
+import { type Connection, connectUnix } from '../../os/native.ts';
+
+/** RFC 7047 5.1 <value> and 5.2 <operation>, as far as we build them. */
+export type Operation = { readonly op: string; readonly [member: string]: unknown };
+export type Row = { readonly [column: string]: unknown };
+
+/** The answer to one operation: rows of a select, the uuid of an insert, the count of a mutate. */
+export interface OperationResult {
+  readonly rows?: readonly Row[];
+  readonly uuid?: readonly ['uuid', string];
+  readonly count?: number;
+  readonly error?: string;
+  readonly details?: string;
+}
+
+/** The switch could not be asked, or did not answer: nothing is known of what became of the last transaction. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+  constructor(
+    message: string,
+    /** The server was not there at all: it may be restarting. */
+    readonly refused = false,
+    /** No answer came in the time there was. */
+    readonly silent = false,
+  ) {
+    super(message);
+  }
+}
+
+/** The database answered that the transaction fails. `operation` is the index of the failing one. */
+export class TransactionError extends Error {
+  override readonly name = 'TransactionError';
+  constructor(
+    /** RFC 7047 error string: "timed out" for a `wait`, "constraint violation", … */
+    readonly error: string,
+    readonly operation: number,
+    readonly details: string,
+  ) {
+    super(`${error}${details ? `: ${details}` : ''}`);
+  }
+}
+
+export const map = (entries: { readonly [key: string]: string }): unknown => ['map', Object.entries(entries)];
+export const set = (values: readonly unknown[]): unknown => ['set', values];
+export const uuid = (id: string): unknown => ['uuid', id];
+export const named = (name: string): unknown => ['named-uuid', name];
+
+/** A column of kind map as an object; anything else is empty. */
+export function readMap(value: unknown): { readonly [key: string]: string } {
+  return Array.isArray(value) && value[0] === 'map' ? Object.fromEntries(value[1] as [string, string][]) : {};
+}
+
+/** A column that is a set: OVSDB writes one element without the `set`. */
+export function readSet(value: unknown): readonly unknown[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) && value[0] === 'set' ? (value[1] as unknown[]) : [value];
+}
+
+export const readUuid = (value: unknown): string =>
+  Array.isArray(value) && value[0] === 'uuid' ? String(value[1]) : '';
+
+export const readUuids = (value: unknown): string[] => readSet(value).map(readUuid);
+
+interface Pending {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+/** One reply may hold this much; ours are a few kilobytes. */
+const messageBytesMax = 16 * 1024 * 1024;
+
+export class Session {
+  #connection: Connection | undefined;
+  readonly #address: string;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+  readonly #framer = new Framer((message) => this.#receive(message));
+  #closed: Unreachable | undefined;
+  #lock: { name: string; owned: boolean; waiters: (() => void)[] } | undefined;
+
+  private constructor(address: string) {
+    this.#address = address;
+  }
+
+  /** @param address `unix:` and an absolute path. @throws Unreachable */
+  static async open(address: string, end: Moment): Promise<Session> {
+    const session = new Session(address);
+    const connecting = connectUnix(address.replace(/^unix:/, ''), {
+      data: (chunk) => session.#feed(chunk),
+      closed: (error) =>
+        session.#end(new Unreachable(error ? `${address}: ${error.message}` : `${address} closed the connection`)),
+    });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(noAnswer)), remainingMs(end));
+    });
+    try {
+      session.#connection = await Promise.race([connecting, late]);
+      return session;
+    } catch (error) {
+      connecting.then(
+        (connection) => connection.close(),
+        () => undefined,
+      );
+      throw unreachable(address, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #feed(chunk: Uint8Array): void {
+    try {
+      this.#framer.feed(chunk);
+    } catch (error) {
+      this.#end(
+        new Unreachable(`${this.#address} does not speak OVSDB: ${error instanceof Error ? error.message : error}`),
+      );
+    }
+  }
+
+  get alive(): boolean {
+    return this.#closed === undefined;
+  }
+
+  /** One atomic transaction. @throws Unreachable, TransactionError */
+  async transact(operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
+    const reply = await this.#call('transact', ['Open_vSwitch', ...operations], end);
+    if (!Array.isArray(reply)) throw new Unreachable(`${this.#address} answered a transaction with no list`);
+    const results = reply as (OperationResult | null)[];
+    const failing = results.findIndex((result) => result?.error !== undefined);
+    if (failing >= 0) {
+      const { error = '', details = '' } = results[failing] ?? {};
+      throw new TransactionError(error, failing, details);
+    }
+    return results.map((result) => result ?? {});
+  }
+
+  /**
+   * A transaction under the fence (D1). The request for the lock travels ahead of it on the same connection, so
+   * that the usual case, where nobody holds it, costs no round trip.
+   */
+  async fenced(fence: string, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
+    this.#request(fence, end);
+    for (let lost = 0; ; ) {
+      try {
+        const results = await this.transact([{ op: 'assert', lock: fence }, ...operations], end);
+        return results.slice(1);
+      } catch (error) {
+        if (!(error instanceof TransactionError)) throw error;
+        if (error.operation !== 0) throw new TransactionError(error.error, error.operation - 1, error.details);
+        // The grant may have crossed our transaction once; twice means that somebody stole it.
+        if (this.#lock?.owned && lost++ > 0)
+          throw new Unreachable(`the lock of this attachment at ${this.#address} was stolen`);
+        await this.#owned(end);
+      }
+    }
+  }
+
+  /** The fence that it has, or waits for: one for its life. */
+  get fence(): string | undefined {
+    return this.#lock?.name;
+  }
+
+  close(): void {
+    this.#end(new Unreachable('the session was closed'));
+  }
+
+  #request(name: string, end: Moment): void {
+    if (this.#lock && this.#lock.name !== name) throw new Error('a session is fenced for one attachment');
+    if (this.#lock) return;
+    const lock = { name, owned: false, waiters: [] as (() => void)[] };
+    this.#lock = lock;
+    this.#call('lock', [name], end).then(
+      (reply) => (reply as { locked?: boolean }).locked === true && this.#own(),
+      () => undefined,
+    );
+  }
+
+  #own(): void {
+    if (!this.#lock) return;
+    this.#lock.owned = true;
+    for (const wake of this.#lock.waiters.splice(0)) wake();
+  }
+
+  async #owned(end: Moment): Promise<void> {
+    const lock = this.#lock;
+    if (!lock || lock.owned) return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Unreachable(`another process works on this attachment at ${this.#address}`)),
+        remainingMs(end),
+      );
+      lock.waiters.push(() => {
+        clearTimeout(timer);
+        if (this.#closed) reject(this.#closed);
+        else resolve();
+      });
+    });
+  }
+
+  async #call(method: string, params: unknown, end: Moment): Promise<unknown> {
+    if (this.#closed) throw this.#closed;
+    const id = this.#nextId++;
+    return await new Promise((resolve, reject) => {
+      const seconds = Math.ceil(remainingMs(end) / 100) / 10;
+      const late = `ovsdb-server at "${this.#address}" took the connection and did not answer in ${seconds} s: is it stopped, or busy?`;
+      const timer = setTimeout(() => settle(() => reject(new Unreachable(late, false, true))), remainingMs(end));
+      const settle = (how: () => void) => {
+        clearTimeout(timer);
+        this.#pending.delete(id);
+        how();
+      };
+      this.#pending.set(id, {
+        resolve: (result) => settle(() => resolve(result)),
+        reject: (error) => settle(() => reject(error)),
+      });
+      this.#connection?.write(JSON.stringify({ method, params, id }));
+    });
+  }
+
+  #receive(message: { id?: unknown; method?: unknown; params?: unknown; result?: unknown; error?: unknown }): void {
+    if (message.method === 'echo') {
+      this.#connection?.write(JSON.stringify({ id: message.id, result: message.params, error: null }));
+    } else if (message.method === 'locked') {
+      this.#own();
+    } else if (typeof message.id === 'number') {
+      const pending = this.#pending.get(message.id);
+      if (message.error) pending?.reject(new Unreachable(`${this.#address}: ${JSON.stringify(message.error)}`));
+      else pending?.resolve(message.result);
+    }
+  }
+
+  #end(why: Unreachable): void {
+    if (this.#closed) return;
+    this.#closed = why;
+    for (const pending of [...this.#pending.values()]) pending.reject(why);
+    for (const wake of this.#lock?.waiters.splice(0) ?? []) wake();
+    this.#connection?.close();
+  }
+}
+
+const noAnswer = 'no answer in time';
+
+function unreachable(address: string, error: unknown): Unreachable {
+  const errno = error instanceof Error && 'code' in error ? error.code : '';
+  const refused = errno === 'ECONNREFUSED' || errno === 'ENOENT';
+  const said = error instanceof Error ? error.message : String(error);
+  // What a failed connect says itself has no errno in it.
+  const why = errno === 'ENOENT' ? 'there is no such socket' : errno === 'EACCES' ? 'EACCES: permission denied' : said;
+  const what = `cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`;
+  return new Unreachable(what, refused, why === noAnswer);
+}
+
+/** Cuts a stream into JSON objects: they follow each other without a separator (RFC 7047 4). */
+class Framer {
+  readonly #emit: (message: object) => void;
+  readonly #decoder = new TextDecoder();
+  #text = '';
+  #scanned = 0;
+  #depth = 0;
+  #inString = false;
+
+  constructor(emit: (message: object) => void) {
+    this.#emit = emit;
+  }
+
+  /** @throws on what is no sequence of JSON objects. */
+  feed(chunk: Uint8Array): void {
+    this.#text += this.#decoder.decode(chunk, { stream: true });
+    for (; this.#scanned < this.#text.length; this.#scanned++) {
+      const character = this.#text[this.#scanned] ?? '';
+      if (this.#inString) this.#inside(character);
+      else this.#between(character);
+    }
+    if (this.#text.length > messageBytesMax) throw new Error(`a message of over ${messageBytesMax} bytes`);
+  }
+
+  /** A backslash and what it escapes are one. */
+  #inside(character: string): void {
+    if (character === '\\') this.#scanned++;
+    else if (character === '"') this.#inString = false;
+  }
+
+  #between(character: string): void {
+    if (this.#depth === 0 && character !== '{' && character.trim()) throw new Error('no JSON object');
+    if (character === '"') this.#inString = true;
+    else if (character === '{') this.#depth++;
+    else if (character === '}' && --this.#depth === 0) this.#cut();
+  }
+
+  #cut(): void {
+    const message = JSON.parse(this.#text.slice(0, this.#scanned + 1));
+    this.#text = this.#text.slice(this.#scanned + 1);
+    this.#scanned = -1;
+    this.#emit(message);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * As whom ovs-vswitchd acts: distributions run it as root, or as a user of its own (`openvswitch:hugetlbfs`) that has to be let to the
+ * sockets it connects to.
+ */
+import { readFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { Moment } from '../../deadlines.ts';
+import type { Credentials } from '../files/acl.ts';
+import { inTime } from '../files/directory.ts';
+
+export interface SwitchUser extends Credentials {
+  /** What people call it: "openvswitch (uid 993)". */
+  readonly name: string;
+  /** The process, where it could be found: its own view of the file system is /proc/PID/root. */
+  readonly pid?: number;
+}
+
+/** capabilities(7): file permissions mean nothing to it. */
+const CAP_DAC_OVERRIDE = 1n;
+
+/**
+ * @param pid of ovs-vswitchd, if it could be found
+ * @param database path of its socket: where the process cannot be found, it is taken to be of the same user, of no other groups
+ * @returns `unlimited` for root, and where no permission holds it back; undefined where nothing can be known
+ */
+export async function switchUser(
+  pid: number | undefined,
+  database: string,
+  end: Moment,
+): Promise<SwitchUser | 'unlimited' | undefined> {
+  const known = pid === undefined ? undefined : ofProcess(pid);
+  if (known !== undefined) return known;
+  const owner = await inTime(() => stat(database), end, `"${database}"`).catch(() => undefined);
+  if (owner?.uid === 0) return 'unlimited';
+  return owner && userOf(owner.uid, [owner.gid]);
+}
+
+/** By proc_pid_status(5): the last of four ids is the one that file systems go by. @returns undefined if it has ended */
+function ofProcess(pid: number): SwitchUser | 'unlimited' | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const field = (name: string): string[] =>
+      (new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1] ?? '').split(/\s+/).filter(Boolean);
+    const [uid, gid] = [field('Uid')[3], field('Gid')[3]];
+    if (uid === undefined || gid === undefined) return undefined;
+    const rights = BigInt(`0x${field('CapEff')[0] ?? '0'}`);
+    if (uid === '0' || ((rights >> CAP_DAC_OVERRIDE) & 1n) === 1n) return 'unlimited';
+    return { ...userOf(Number(uid), [gid, ...field('Groups')].map(Number)), pid };
+  } catch {
+    return undefined;
+  }
+}
+
+const userOf = (uid: number, groups: readonly number[]): SwitchUser => ({ uid, groups, name: nameOf(uid) });
+
+/** Of the host's /etc/passwd. */
+function nameOf(uid: number): string {
+  try {
+    const line = readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .find((one) => one.split(':')[2] === String(uid));
+    return line ? `${line.split(':')[0]} (uid ${uid})` : `uid ${uid}`;
+  } catch {
+    return `uid ${uid}`;
+  }
+}

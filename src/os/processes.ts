@@ -1,0 +1,341 @@
+/**
+ * Other processes, as /proc shows them: which one holds a lock, which ones a program of ours has left behind, and the end of those
+ * whose time is up.
+ *
+ * Every program that we start bears one variable of ours, which all its descendants inherit: when it has to have ended, and on whose
+ * behalf it acts. A lock that it inherited is a lease until then.
+ *
+ * Invariants
+ *  P1 A process is ended only if it bears our variable or descends from a program that this process started, never by its name or number
+ *     alone: its number may be another process's by now.
+ *  P2 By its lease alone, a process of our own executable is never ended.
+ *  P3 Where /proc does not show a process (another pid namespace), nothing is ended and nothing is claimed.
+ */
+import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { leaseVariable, type Moment, now, polled, remainingMs, sleep } from '../deadlines.ts';
+import { killNumber, killProcess, openProcess, sinceBootMs } from './native.ts';
+
+/** A lock in use ends in a moment; a longer wait is worth a look through /proc (70 ms with 1,000 processes). */
+const firstLookMs = 300;
+const lookPauseMs = 1_000;
+
+/** What the kernel needs to take away a killed process, a loaded machine's scheduler included. */
+const leaseMarginMs = 1_000;
+
+/** /proc answers from memory, but a process stuck in the kernel can hold back what is read of its own memory. */
+const lookMs = 500;
+
+/** Until a killed process is gone; one that the kernel does not let go of (a dead mount) is not waited for. */
+const deathMs = 1_000;
+
+/** A clock tick of proc(5) is a hundredth of a second on every Linux. */
+const tickMs = 10;
+
+// ---- what /proc says of one process
+
+interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  /** Its start, in ticks since boot: with the pid, an identity. */
+  readonly start: number;
+  readonly isDead: boolean;
+}
+
+function readProcess(pid: number): Process | undefined {
+  const text = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  if (text === undefined) return undefined;
+  // The name in parentheses may hold anything.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  // One whose first thread has ended is a zombie by its state, and goes on in its other threads.
+  const isDead = /^[ZX]/.test(fields[0] ?? '') && Number(fields[17]) <= 1;
+  return { pid, parent: Number(fields[1]), start: Number(fields[19]), isDead };
+}
+
+const ownPid = (): number => Number(attempt(() => readlinkSync('/proc/self')));
+
+const pids = (): number[] =>
+  (attempt(() => readdirSync('/proc')) ?? []).filter((name) => /^\d+$/.test(name)).map(Number);
+
+/** Ends a process if it is still the one that was looked at, and `isStill` holds. */
+function end({ pid, start }: Process, isStill: () => boolean = () => true): void {
+  const opened = openProcess(pid);
+  try {
+    if (readProcess(pid)?.start !== start || !isStill()) return;
+    // Where /proc is of another pid namespace than ours, the number is another process's here (P3).
+    if (opened !== undefined && numberOf(opened) !== pid) return;
+    if (opened === undefined) killNumber(pid);
+    else killProcess(opened);
+  } finally {
+    if (opened !== undefined) closeSync(opened);
+  }
+}
+
+/** What /proc calls an opened process. */
+const numberOf = (opened: number): number =>
+  Number(/^Pid:\s+(\d+)$/m.exec(attempt(() => readFileSync(`/proc/self/fdinfo/${opened}`, 'latin1')) ?? '')?.[1]);
+
+// ---- locks
+
+export interface Holder {
+  readonly pid: number;
+  readonly command: string;
+  /** How long the process has been there. */
+  readonly ageMs: number;
+}
+
+/** A lock of a whole file (flock), or of one byte of it. */
+export interface Lock {
+  readonly path: string;
+  readonly ino: bigint;
+  readonly dev: bigint;
+  readonly at?: number;
+}
+
+/** Which other process holds each of these locks, in one walk of /proc. */
+export function holdersOf(locks: readonly Lock[]): Map<Lock, Holder[]> {
+  const byName = grouped(locks, ({ path }) => basename(path));
+  const found = new Map<Lock, Holder[]>();
+  const own = ownPid();
+  for (const pid of pids()) {
+    if (pid === own) continue;
+    for (const lock of new Set(locksOf(pid, byName))) {
+      const holder = holderOf(pid);
+      if (holder) found.set(lock, [...(found.get(lock) ?? []), holder]);
+    }
+  }
+  return found;
+}
+
+/** Which of the wanted locks a process holds by any of its descriptors. */
+function* locksOf(pid: number, wanted: ReadonlyMap<string, readonly Lock[]>): Generator<Lock> {
+  for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
+    const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`))?.replace(/ \(deleted\)$/, '') ?? '';
+    const locks = wanted.get(basename(link));
+    if (!locks) continue;
+    const said = attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')) ?? '';
+    yield* locks.filter((lock) => says(said, lock, link));
+  }
+}
+
+/** A descriptor's own locks, in proc(5)'s words: `lock:	1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`. */
+const lockLine = /^lock:\s+\d+: (FLOCK|OFDLCK)\s+\S+\s+\S+ -?\d+ ([0-9a-f]+):([0-9a-f]+):(\d+) (\d+)/gm;
+
+function says(fdinfo: string, { path, ino, dev, at }: Lock, link: string): boolean {
+  return [...fdinfo.matchAll(lockLine)].some(([, kind, major, minor, inode, from]) => {
+    if (kind !== (at === undefined ? 'FLOCK' : 'OFDLCK') || BigInt(inode ?? 0) !== ino) return false;
+    if (at !== undefined && Number(from) !== at) return false;
+    // Of a file in an overlay or a subvolume, the kernel names another device here than stat(2) does.
+    return isDevice(dev, Number.parseInt(major ?? '', 16), Number.parseInt(minor ?? '', 16)) || isPath(link, path);
+  });
+}
+
+/** glibc's makedev(3). */
+const isDevice = (dev: bigint, major: number, minor: number): boolean =>
+  dev === BigInt(((major & 0xfff) << 8) | (minor & 0xff) | ((minor >>> 8) << 20));
+
+const isPath = (link: string, path: string): boolean => link === path || link === attempt(() => realpathSync(path));
+
+function holderOf(pid: number): Holder | undefined {
+  const process = readProcess(pid);
+  if (!process) return undefined;
+  const words = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ?? '';
+  return {
+    pid,
+    command: words.replaceAll('\0', ' ').trim(),
+    ageMs: Math.max(0, Math.round(sinceBootMs()) - process.start * tickMs),
+  };
+}
+
+/** For messages: `process 12 (sleep 60), there for 21 s`. */
+export const holderText = ({ pid, command, ageMs }: Holder): string =>
+  `process ${pid} (${command}), there for ${Math.round(ageMs / 1000)} s`;
+
+// ---- our own locks in others' hands
+
+/** By descriptor: the programs that were handed it and have not ended by themselves. */
+const lent = new Map<number, Set<symbol>>();
+
+/** A lock was taken anew: what was lent under the descriptor's number before was another file's. */
+export const claim = (fd: number): void => void lent.set(fd, new Set());
+
+/** Descriptors of locks are handed to a program. @returns to be called once it has ended by itself */
+export function lend(locks: readonly number[]): () => void {
+  const program = Symbol();
+  const loans = locks.map((fd) => {
+    const programs = lent.get(fd) ?? new Set();
+    lent.set(fd, programs.add(program));
+    return programs;
+  });
+  return () => {
+    for (const programs of loans) programs.delete(program);
+  };
+}
+
+/**
+ * Whether a program that was handed this lock may still be at work: it runs, or was killed and did not end by itself. Then the lock is
+ * not unlocked but closed alone: it stays with that program, and with what descends from it, until they end.
+ */
+export const isLent = (fd: number): boolean => (lent.get(fd)?.size ?? 0) > 0;
+
+// ---- waiting for a lock
+
+/**
+ * Tries to take a lock until the end; a process that has it by inheritance and whose time is up is ended meanwhile.
+ * @param lockOf asked for once the wait is a long one
+ * @returns whether it was taken
+ */
+export async function taken(tryLock: () => boolean, lockOf: () => Lock, end: Moment): Promise<boolean> {
+  if (await polled(tryLock, Math.min(end, now() + firstLookMs))) return true;
+  while (now() < end) {
+    await endOverdue(lockOf());
+    if (await polled(tryLock, Math.min(end, now() + lookPauseMs))) return true;
+  }
+  return false;
+}
+
+/** Ends what holds the lock and should have ended by itself, with all that bears the same lease. */
+async function endOverdue(lock: Lock): Promise<void> {
+  const until = now() + lookMs;
+  const holders = holdersOf([lock]).get(lock) ?? [];
+  const wanted = new Map([[basename(lock.path), [lock]]]);
+  for (const { pid } of holders) {
+    const holder = readProcess(pid);
+    const lease = await leaseOf(pid, until);
+    if (!holder || lease === undefined || sinceBootMs() < deadlineOf(lease) + leaseMarginMs) continue;
+    if (await isOurExecutable(pid, until)) continue;
+    end(holder, () => !locksOf(pid, wanted).next().done);
+    await endBearers((text) => text === lease);
+  }
+}
+
+// ---- the variable
+
+/** @param purpose the attachment's key, or what a program is for */
+export const leaseText = (end: Moment, purpose: string): string =>
+  `${Math.ceil(sinceBootMs() + remainingMs(end))} ${purpose}`;
+
+const deadlineOf = (lease: string): number => Number(lease.split(' ', 1)[0]);
+
+/** Of a process that is stuck in the kernel the environment cannot be read: it is given up. */
+async function leaseOf(pid: number, end: Moment): Promise<string | undefined> {
+  const text = await before(end, readFile(`/proc/${pid}/environ`, 'utf8'));
+  const found = text?.split('\0').find((one) => one.startsWith(`${leaseVariable}=`));
+  const lease = found?.slice(leaseVariable.length + 1);
+  return lease && /^\d+ /.test(lease) ? lease : undefined;
+}
+
+async function isOurExecutable(pid: number, end: Moment): Promise<boolean> {
+  const [own, other] = await Promise.all(
+    ['self', pid].map((name) => before(end, stat(`/proc/${name}/exe`, { bigint: true }))),
+  );
+  // What cannot be seen may be ours.
+  return !own || !other || (own.ino === other.ino && own.dev === other.dev);
+}
+
+/**
+ * Ends the processes of programs that other calls started on behalf of this purpose: one in a session of its own, without any of our
+ * descriptors, could still act on it.
+ */
+export async function endOrphans(purpose: string): Promise<void> {
+  await endBearers((lease) => lease.slice(lease.indexOf(' ') + 1) === purpose);
+}
+
+async function endBearers(isMeant: (lease: string) => boolean): Promise<void> {
+  const until = now() + deathMs;
+  for (let left = await bearers(isMeant); left.length > 0 && now() < until; left = await bearers(isMeant)) {
+    for (const process of left) end(process);
+    await sleep(2);
+  }
+}
+
+async function bearers(isMeant: (lease: string) => boolean): Promise<Process[]> {
+  const own = ownPid();
+  const until = now() + lookMs;
+  const looks = pids().map(async (pid) => {
+    const lease = pid === own ? undefined : await leaseOf(pid, until);
+    if (lease === undefined || !isMeant(lease) || (await isOurExecutable(pid, until))) return [];
+    const process = readProcess(pid);
+    // The number may be another process's since.
+    return process && !process.isDead && (await leaseOf(pid, until)) === lease ? [process] : [];
+  });
+  return (await Promise.all(looks)).flat();
+}
+
+// ---- descendants
+
+/** A program that this process has started. */
+export interface Started {
+  readonly pid: number;
+  /** Not later than its start, in milliseconds since boot. */
+  readonly startMs: number;
+  readonly lease: string;
+}
+
+/**
+ * Kills all that descends from a program: what its dead processes leave becomes our child (spawnProgram), in whatever session it is.
+ * What an earlier program left behind started earlier, and stays; so do the programs that run beside this one.
+ * @returns whether nothing is left
+ */
+export async function endDescendants(program: Started, beside: readonly Started[]): Promise<boolean> {
+  const own = ownPid();
+  const until = now() + deathMs;
+  for (;;) {
+    const left = await leftBy(program, beside, own);
+    if (left.length === 0) return true;
+    if (now() >= until) return false;
+    for (const process of left) end(process);
+    await sleep(2);
+  }
+}
+
+async function leftBy(program: Started, beside: readonly Started[], own: number): Promise<Process[]> {
+  const all = pids().flatMap((pid) => readProcess(pid) ?? []);
+  const children = grouped(all, ({ parent }) => parent);
+  const roots: Process[] = [];
+  for (const root of children.get(own) ?? []) {
+    if (root.pid === program.pid || (await isLeftBy(root, program, beside))) roots.push(root);
+  }
+  for (let index = 0; index < roots.length; index++) roots.push(...(children.get(roots[index]?.pid ?? 0) ?? []));
+  return roots.filter(({ isDead }) => !isDead);
+}
+
+async function isLeftBy(root: Process, program: Started, beside: readonly Started[]): Promise<boolean> {
+  if (root.isDead) return false;
+  if (root.start < Math.floor(program.startMs / tickMs) || beside.some(({ pid }) => pid === root.pid)) return false;
+  const lease = await leaseOf(root.pid, now() + lookMs);
+  // A descendant can have dropped our variable: then it is this program's if there is no other.
+  return lease === program.lease || (lease === undefined && beside.length === 0);
+}
+
+// ---- small help
+
+function grouped<K, T>(all: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const one of all) {
+    const group = groups.get(keyOf(one));
+    if (group) group.push(one);
+    else groups.set(keyOf(one), [one]);
+  }
+  return groups;
+}
+
+async function before<T>(end: Moment, promise: Promise<T>): Promise<T | undefined> {
+  const late = sleep(remainingMs(end)).then(() => undefined);
+  return await Promise.race([promise.catch(() => undefined), late]);
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The lock of a file, as it is now. @returns undefined if there is none */
+export function lockOf(path: string, at?: number): Lock | undefined {
+  const found = attempt(() => statSync(path, { bigint: true }));
+  return found && { path, ino: found.ino, dev: found.dev, ...(at !== undefined && { at }) };
+}

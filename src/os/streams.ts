@@ -1,0 +1,122 @@
+/**
+ * The standard streams. What is said to a reader never fails a call, and never holds one at work: the reader may have gone, or may
+ * never read. What is read from a writer has a bounded time.
+ *
+ * The descriptors are the runtime's too, so they are not made non-blocking: of a pipe or a terminal a description of our own is
+ * opened that is, and of all else poll(2) tells beforehand whether a call would wait.
+ */
+import { constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { type Moment, now, polled, remainingMs, stdinMs } from '../deadlines.ts';
+import { isReady, isTerminal } from './native.ts';
+
+const { O_NOCTTY, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+
+/** PIPE_BUF: what poll(2) calls writable takes so many bytes without waiting. */
+const writeBytes = 4096;
+const readBytes = 65_536;
+
+/** A configuration has kilobytes; a GC's list of a thousand attachments a hundred of them. */
+const stdinBytesMax = 16 * 1024 * 1024;
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+
+export class Outlet {
+  readonly #fd: number;
+  #channel: Channel | undefined;
+  #waiting: Uint8Array = new Uint8Array(0);
+  #isGone = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** What the reader takes now is said, the rest is dropped. */
+  offer(text: string): void {
+    this.queue(text);
+    this.#waiting = new Uint8Array(0);
+  }
+
+  /** What the reader takes now is said, the rest later: with the next text, or at the end. */
+  queue(text: string): void {
+    const bytes = new TextEncoder().encode(text);
+    this.#waiting = this.#waiting.length > 0 ? Buffer.concat([this.#waiting, bytes]) : bytes;
+    this.#say();
+  }
+
+  /** Says the rest, waiting for a reader that does not read, but not for one that has gone. @returns whether it has everything */
+  async finish(end: Moment): Promise<boolean> {
+    await polled(() => this.#say(), end);
+    return this.#waiting.length === 0 && !this.#isGone;
+  }
+
+  /** @returns whether there is nothing more to wait for */
+  #say(): boolean {
+    while (this.#waiting.length > 0 && !this.#isGone) {
+      const taken = this.#write(this.#waiting.subarray(0, writeBytes));
+      if (taken === 0) return false;
+      this.#waiting = this.#waiting.subarray(taken);
+    }
+    return true;
+  }
+
+  /** @returns how many bytes were taken; none if that would have to be waited for */
+  #write(piece: Uint8Array): number {
+    try {
+      this.#channel ??= channelOf(this.#fd, O_WRONLY);
+      const { fd, mayWait } = this.#channel;
+      return mayWait && !isReady(fd, 'write') ? 0 : writeSync(fd, piece);
+    } catch (error) {
+      this.#isGone = codeOf(error) !== 'EAGAIN';
+      return 0;
+    }
+  }
+}
+
+/** Everything to its end. @throws errno exceptions; an Error if it does not end in time */
+export function readToEnd(standard: number): string {
+  const end = now() + stdinMs;
+  const { fd, mayWait } = channelOf(standard, O_RDONLY);
+  const [decoder, piece] = [new TextDecoder(), new Uint8Array(readBytes)];
+  let [text, bytes] = ['', 0];
+  for (let isLate = mayWait; ; ) {
+    if (isLate) isReady(fd, 'read', remainingMs(end));
+    // Also of a writer that never stops.
+    if (remainingMs(end) === 0) throw new Error(`it did not end in ${stdinMs / 1000} s: its writer must close it`);
+    const count = readOnce(fd, piece);
+    if (count === 0) return text + decoder.decode();
+    bytes += count ?? 0;
+    if (bytes > stdinBytesMax) throw new Error(`it is longer than ${stdinBytesMax} bytes`);
+    if (count !== undefined) text += decoder.decode(piece.subarray(0, count), { stream: true });
+    isLate = mayWait || count === undefined;
+  }
+}
+
+/** @returns undefined if there is nothing yet */
+function readOnce(fd: number, piece: Uint8Array): number | undefined {
+  try {
+    return readSync(fd, piece);
+  } catch (error) {
+    if (codeOf(error) === 'EAGAIN') return undefined;
+    throw error;
+  }
+}
+
+interface Channel {
+  readonly fd: number;
+  /** poll(2) has to be asked before each call. */
+  readonly mayWait: boolean;
+}
+
+/** @throws errno exceptions; ENXIO if a pipe has no reader any more */
+function channelOf(fd: number, access: number): Channel {
+  const stats = fstatSync(fd);
+  if (stats.isFile()) return { fd, mayWait: false };
+  if (!stats.isFIFO() && !(stats.isCharacterDevice() && isTerminal(fd))) return { fd, mayWait: true };
+  try {
+    return { fd: openSync(`/proc/self/fd/${fd}`, access | O_NONBLOCK | O_NOCTTY), mayWait: false };
+  } catch (error) {
+    if (codeOf(error) === 'ENXIO') throw error;
+    // Of another user: what poll(2) says has to do.
+    return { fd, mayWait: true };
+  }
+}

@@ -1,0 +1,308 @@
+/**
+ * The handlers of ADD and CHECK: open the journal, lock, look, drive, answer.
+ *
+ * Owns: what a verb means for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
+ * (machines/), effects (host), DEL (del.ts), the verbs that mean no single attachment (gc.ts, status.ts).
+ */
+
+import { code, keyText, type Trouble } from '../attachment.ts';
+import { CniError, refuse } from '../cni/error.ts';
+import type { AddRequest } from '../cni/request.ts';
+import type { Result } from '../cni/result.ts';
+import { type Moment, now, within } from '../deadlines.ts';
+import { identityOf } from '../drive/identity.ts';
+import {
+  type Begin,
+  drive,
+  type Entry,
+  fold,
+  formatVersion,
+  going,
+  machineVersion,
+  openJournal,
+  type Past,
+  recorded,
+  start,
+  survey,
+  type Ways,
+  whyGoing,
+} from '../drive/loop.ts';
+import { takeAway } from '../drive/removal.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Log } from '../log.ts';
+import { addMachine } from '../machines/add.ts';
+import type { Call, Facts, Plan, PodPlace } from '../machines/protocol.ts';
+import type { Owed } from '../machines/steps.ts';
+import type { Node } from '../node.ts';
+import { planOf } from '../plan/attach.ts';
+import { contradictions, resultOf, withPrevResult } from '../plan/result.ts';
+import { isSamePlan } from '../plan/same-plan.ts';
+import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, warn } from './locked.ts';
+
+// ---- ADD
+
+/** What an ADD has begun already: when it has to end, and with a kubeconfig the question where its pod shares its sockets. */
+interface Ahead {
+  readonly end: Moment;
+  readonly looked: Promise<PodPlace | Trouble[]> | undefined;
+}
+
+export async function add(request: AddRequest, node: Node, { end, looked }: Ahead): Promise<Result> {
+  const { key, config } = request;
+  const { host, log } = node;
+  const { dataDir } = config;
+  for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
+  const begun = host.moment();
+  // A directory without room is not made, and gets no id.
+  const newId = () => {
+    refuse(host.roomTroubles(dataDir));
+    return node.random();
+  };
+  const instance = await identityOf(node.disk, dataDir, newId, within(end, config.deadlines.lockMs));
+  // Before anything is waited for: a DEL that comes now finds the journal, and marks it.
+  const journal = openOwn(request, node);
+  try {
+    await hold(journal, request, end);
+    const call = { instance, lockFd: journal.fd, dataDir, end, begun };
+    const plan = await foreseen(journal, request, node, call, looked);
+    const repeated = await startOver(journal, request, plan, node, call);
+    const facts = repeated ?? (await attach(journal, request, plan, node, call));
+    log.info(`ADD ${keyText(key)}: attached`);
+    return resultOf(request, plan, facts);
+  } finally {
+    journal.close();
+  }
+}
+
+/** What the attachment will be made of, once all that can be known without an effect speaks for it. @throws CniError with every fault */
+async function foreseen(
+  journal: Journal<Entry>,
+  request: AddRequest,
+  { host, disk, log }: Node,
+  call: OwnCall,
+  looked: Ahead['looked'],
+): Promise<Plan> {
+  try {
+    const ofNetns = () => host.netnsTroubles(request.netns, request.env);
+    const place = await looked;
+    if (Array.isArray(place)) refuse([...ofNetns(), ...place]);
+    const plan = planOf(request, Array.isArray(place) ? undefined : place);
+    refuse([...ofNetns(), ...(await host.preflight(plan, call.dataDir, call))]);
+    return plan;
+  } catch (error) {
+    await leave(journal, request, { host, disk, log }, call);
+    throw error;
+  }
+}
+
+/** A DEL that came meanwhile has answered that the attachment will go, or waits for the lock: the lock's holder sees to it. */
+async function leave(
+  journal: Journal<Entry>,
+  { key, config, stdin, env }: AddRequest,
+  { host, disk, log }: Pick<Node, 'host' | 'disk' | 'log'>,
+  call: OwnCall,
+): Promise<void> {
+  let isBlank = false;
+  recorded(() => {
+    isBlank = journal.blank;
+  });
+  if (isBlank && whyGoing(journal) === going) {
+    const known = { key, ovsdb: config.ovsdb, request: { stdin, env } };
+    const { owed, elsewhere } = await takeAway({ host, disk, journal, by: 'ADD', known, call });
+    if (owed.length === 0 && !elsewhere) forget(journal, log);
+  } else tolerate(log, () => journal.discardBlank());
+}
+
+/** Waits for the lock; an ADD that finds the attachment gone or locked has to come again (code 11). */
+async function hold(journal: Journal<Entry>, request: AddRequest, end: Moment): Promise<void> {
+  const { config, key } = request;
+  const outcome = await journal.lock(within(end, config.deadlines.lockMs));
+  if (outcome === 'gone') throw new CniError(code.tryAgainLater, `${keyText(key)} was removed while ADD waited for it`);
+  if (outcome === 'busy') throw busy(request);
+  if (journal.readOnly) throw new CniError(code.io, `"${config.dataDir}" is read-only`);
+}
+
+/**
+ * What to do about an attachment that is there already (ADR 0004).
+ * @returns the facts to answer again with; undefined once nothing is left of it.
+ */
+async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Plan, node: Node, call: OwnCall) {
+  if (!journal.going && journal.records.length === 0 && !journal.damaged) return undefined;
+  const past = journal.damaged ? undefined : fold(journal.records);
+  if (!journal.going && !journal.damaged && !past) {
+    throw new CniError(
+      code.tryAgainLater,
+      `the journal of ${keyText(request.key)} is of another version: DEL it first`,
+    );
+  }
+  if (!journal.going && past && isAsBefore(past, request, plan, node) && (await stands(past, request, node, call))) {
+    // The process that wrote it may have died before its last fsync.
+    journal.sync();
+    return past.facts;
+  }
+  const { host, disk, log } = node;
+  const { owed, warnings, elsewhere } = await takeAway({ host, disk, journal, by: 'ADD', known: plan, call });
+  if (elsewhere) refuse([elsewhere]);
+  warn(log, { verb: 'ADD', key: request.key }, warnings);
+  if (owed.length > 0) {
+    journal.markGoing();
+    // The process that created it may have died before it synced its name.
+    journal.fsyncName();
+    throw new CniError(code.tryAgainLater, `what an earlier ADD left could not be removed: ${described(owed)}`);
+  }
+  if (journal.going) {
+    journal.unlink();
+    throw new CniError(going.code, going.message);
+  }
+  journal.restart();
+  return undefined;
+}
+
+/** At rest; same boot, same sandbox, same request. */
+const isAsBefore = ({ state, header }: Past, request: AddRequest, plan: Plan, { host }: Node): boolean =>
+  state === 'attached' &&
+  header.boot === host.bootId() &&
+  JSON.stringify(header.netns) === JSON.stringify(host.readNetns(request.netns)) &&
+  isSamePlan(header.plan, plan);
+
+/** Whether the world agrees. @throws CniError 11 where it cannot be asked: what may be a living attachment is not taken down for that */
+async function stands({ header, facts }: Past, request: AddRequest, { host }: Node, call: Call): Promise<boolean> {
+  const { plan } = header;
+  const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, plan, facts) } };
+  const findings = await survey(asChecked, facts, host.perform, call);
+  const unjudged = findings.filter((finding) => finding.unjudged).map(({ message }) => message);
+  if (unjudged.length > 0) {
+    const what = `${keyText(request.key)} is attached; whether it still is as it was left cannot be told, and it is not touched`;
+    throw new CniError(code.tryAgainLater, `${what}: ${unjudged.join('; ')}`);
+  }
+  return findings.length === 0;
+}
+
+async function attach(
+  journal: Journal<Entry>,
+  request: AddRequest,
+  plan: Plan,
+  node: Node,
+  call: OwnCall,
+): Promise<Facts> {
+  const { deadlines } = request.config;
+  let begin: Begin;
+  try {
+    begin = { ...beginning(request, plan, node, call), file: journal.identity };
+    journal.append(begin);
+    journal.fsyncName();
+  } catch (error) {
+    // Nothing was made yet: nothing needs to be remembered.
+    forget(journal, node.log);
+    throw error;
+  }
+  const stop = () => whyGoing(journal);
+  const { end } = call;
+  const ways: Ways = {
+    journal,
+    perform: node.host.perform,
+    call: { ...call, netns: begin.netns },
+    end: { make: Math.max(now(), end - deadlines.rollbackMs), remove: end },
+    stop: () => stop() ?? (now() >= end - deadlines.rollbackMs ? late : undefined),
+  };
+  let snapshot = await drive(addMachine, start(addMachine), { type: 'begin', plan }, ways);
+  if (snapshot.matches('ready')) {
+    // The sandbox may have gone, or a DEL come, while we worked: look once more before the answer.
+    const trouble =
+      stop() ??
+      node.host.netnsTroubles(request.netns, request.env)[0] ??
+      replaced(begin, node) ??
+      recorded(() => journal.append({ kind: 'attached' })) ??
+      whyNotRemembered(journal);
+    if (!trouble) {
+      journal.markRest();
+      return snapshot.context.facts;
+    }
+    // What the journal tells by now reads as attached: a death in what follows must not leave it so.
+    tolerate(node.log, () => journal.markGoing());
+    snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, ways);
+  }
+  const { failure, owed, warnings } = snapshot.context;
+  if (owed.length > 0) remember(journal, node.log, owed);
+  else forget(journal, node.log);
+  warn(node.log, { verb: 'ADD', key: request.key }, warnings);
+  const trouble = failure ?? { code: code.internal, message: 'ADD failed' };
+  const message = plan.address ? await saidOf(trouble, plan, node, call) : trouble.message;
+  throw new CniError(trouble.code, message, trouble.details);
+}
+
+/** With how many addresses this node holds, if there is none left. */
+async function saidOf({ message }: Trouble, { key }: Plan, { disk }: Node, { dataDir }: OwnCall): Promise<string> {
+  const { withHeld } = await import('./exhausted.ts');
+  return withHeld(message, disk, dataDir, key.network);
+}
+
+/** By what its header says of the namespace an attachment is judged ever after. */
+function replaced({ netns }: Begin, { host }: Node): Trouble | undefined {
+  if (JSON.stringify(host.readNetns(netns.path)) === JSON.stringify(netns)) return undefined;
+  return { code: code.invalidNetns, message: `CNI_NETNS "${netns.path}" is another namespace by now` };
+}
+
+/** Whether the next call will find what was recorded. */
+function whyNotRemembered(journal: Journal<Entry>): Trouble | undefined {
+  let isInPlace = false;
+  const unseen = recorded(() => {
+    isInPlace = journal.isInPlace;
+  });
+  return unseen ?? (isInPlace ? undefined : takenAway);
+}
+
+const takenAway: Trouble = {
+  code: code.tryAgainLater,
+  message: 'the journal was taken away or replaced while ADD was at work: was "dataDir" moved?',
+};
+
+const late: Trouble = { code: code.tryAgainLater, message: 'the time for an ADD is up' };
+
+function beginning(request: AddRequest, plan: Plan, node: Node, call: Call): Begin {
+  const netns = node.host.readNetns(request.netns);
+  const database = node.host.databaseAt(plan.ovsdb);
+  if (!netns) throw new CniError(code.invalidNetns, `CNI_NETNS "${request.netns}" went away`);
+  return {
+    kind: 'begin',
+    format: formatVersion,
+    machine: machineVersion,
+    instance: call.instance,
+    boot: node.host.bootId(),
+    netns,
+    plan,
+    ...(call.begun && { begun: call.begun }),
+    ...(database && { database }),
+  };
+}
+
+/** A failed ADD that left something behind: DEL and recovery will find it. */
+function remember(journal: Journal<Entry>, log: Log, owed: readonly Owed[]): void {
+  tolerate(log, () => journal.markGoing());
+  log.error(`a failed ADD left something to be removed: ${described(owed)}`);
+}
+
+// ---- CHECK
+
+export async function check(request: AddRequest, node: Node): Promise<void> {
+  const { key, config, netns, env } = request;
+  const end = now() + config.deadlines.delMs;
+  const absent = new CniError(code.drift, `${keyText(key)} is not attached`);
+  const journal = openJournal(node.disk, pathOf(request), { create: false, clock: node.clock });
+  if (!journal) throw absent;
+  try {
+    const outcome = await journal.lock(within(end, config.deadlines.lockMs));
+    if (outcome === 'busy') throw busy(request);
+    const past = fold(journal.records);
+    if (outcome === 'gone' || journal.going || past?.state !== 'attached') throw absent;
+    const plan: Plan = { ...past.header.plan, request: { stdin: request.stdin, env } };
+    const call = { instance: past.header.instance, lockFd: journal.fd, dataDir: config.dataDir, end };
+    refuse([
+      ...node.host.netnsTroubles(netns, env),
+      ...contradictions(request, past.facts),
+      ...(await survey(plan, past.facts, node.host.perform, call)),
+    ]);
+  } finally {
+    journal.close();
+  }
+}

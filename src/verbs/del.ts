@@ -1,0 +1,131 @@
+/**
+ * DEL: mark, lock, remove; and work off for a moment what earlier DELs owe.
+ */
+import { code, journalSuffix, keyText } from '../attachment.ts';
+import { CniError, refuse } from '../cni/error.ts';
+import type { DelRequest } from '../cni/request.ts';
+import { now, within } from '../deadlines.ts';
+import { nextTry } from '../drive/due.ts';
+import { identityOf } from '../drive/identity.ts';
+import { type Entry, planOfHeader } from '../drive/loop.ts';
+import { takeAway } from '../drive/removal.ts';
+import type { Disk } from '../journal/disk.ts';
+import { type Journal, JournalError } from '../journal/journal.ts';
+import { listDue, readInstance } from '../journal/store.ts';
+import type { Node } from '../node.ts';
+import { removalPlan } from '../plan/attach.ts';
+import type { Recovered } from '../recovery/options.ts';
+import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, warn } from './locked.ts';
+
+export async function del(request: DelRequest, node: Node): Promise<void> {
+  const { config } = request;
+  const end = now() + config.deadlines.delMs;
+  const call = { dataDir: config.dataDir, end };
+  let instance: string;
+  let journal: Journal<Entry>;
+  let done: 'removed' | 'owed' | undefined;
+  do {
+    try {
+      instance = await identityOf(node.disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
+      journal = openOwn(request, node);
+    } catch (error) {
+      if (!(error instanceof JournalError) || mayExist(node.disk, pathOf(request))) throw error;
+      return await delWithoutJournal(request, node, call, error);
+    }
+    try {
+      done = await markAndRemove(journal, request, node, { ...call, instance, lockFd: journal.fd });
+    } finally {
+      journal.close();
+    }
+    // An ADD that was refused before it began may have unlinked it just before our mark: nothing was removed yet.
+  } while (done === undefined && now() < end);
+  if (done === undefined) throw busy(request);
+  // Where ours is owed, what it lacks is likely away for others too.
+  if (done === 'removed') await payForOthers(request, node, instance);
+}
+
+/** A journal that cannot be opened may be held by a living ADD, and would stay. */
+function mayExist(disk: Disk, path: string): boolean {
+  try {
+    return disk.lookup(path) !== undefined;
+  } catch {
+    return true;
+  }
+}
+
+async function payForOthers({ config }: DelRequest, node: Node, instance: string): Promise<void> {
+  const { dataDir, ovsdb } = config;
+  const { host, log, disk } = node;
+  host.close();
+  try {
+    const names = listDue(disk, dataDir, journalSuffix, node.clock());
+    if (names.length === 0) return;
+    const progress = ({ key, result }: Recovered) => log.info(`DEL: owed by an earlier one: ${key}: ${result}`);
+    const { payOwed } = await import('../recovery/debts.ts');
+    await payOwed({ ...node, dataDir, ovsdb, progress }, instance, names);
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    log.error(error.message);
+  }
+}
+
+/** @returns undefined if the journal was unlinked before anything was ever written to it: no removal has run. */
+async function markAndRemove(
+  journal: Journal<Entry>,
+  request: DelRequest,
+  node: Node,
+  call: OwnCall,
+): Promise<'removed' | 'owed' | undefined> {
+  const { key, config } = request;
+  const { host, disk, log } = node;
+  // Before the lock is waited for: its holder sees the mark before its next step and takes itself back.
+  const marked = tolerate(log, () => journal.markGoing());
+  const outcome = await journal.lock(within(call.end, config.deadlines.lockMs));
+  if (outcome === 'gone') return journal.blank ? undefined : 'removed';
+  if (outcome === 'busy') {
+    if (!marked || !tolerate(log, () => journal.fsyncName())) throw busy(request);
+    log.warning(`DEL ${keyText(key)}: ${busy(request).message}; it is marked and will go`);
+    return 'owed';
+  }
+  const known = removalPlan(request);
+  const { owed, warnings, elsewhere } = await takeAway({ host, disk, journal, by: 'DEL', known, call });
+  if (elsewhere) {
+    if (journal.records.length === 0) forget(journal, log);
+    refuse([elsewhere]);
+  }
+  warn(log, { verb: 'DEL', key }, warnings);
+  if (owed.length === 0) {
+    // A journal that stays as it was would have a recovery put the port back.
+    if (!forget(journal, log) && !marked) throw new CniError(code.io, stays(request));
+    log.info(`DEL ${keyText(key)}: removed`);
+    return 'removed';
+  }
+  journal.dueAt(nextTry(journal, node.clock()));
+  // The next removal must learn from the journal whose address it was.
+  const isTold = !known.address || planOfHeader(journal.records) !== undefined;
+  const isKept = marked && isTold && tolerate(log, () => journal.fsyncName());
+  log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
+  if (isKept) return 'owed';
+  throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
+}
+
+const stays = ({ key, config }: DelRequest): string =>
+  `all of ${keyText(key)} is gone but its journal, which can be neither marked nor unlinked: make "${config.dataDir}" writable, and DEL again`;
+
+const ignored = () => undefined;
+
+/** The disk takes no journal, so there is no ADD that could be at work: remove by marks, and say what fails. */
+async function delWithoutJournal(
+  request: DelRequest,
+  node: Node,
+  call: Pick<OwnCall, 'dataDir' | 'end'>,
+  why: JournalError,
+): Promise<void> {
+  const { host, disk, log } = node;
+  const instance = readInstance(disk, call.dataDir) ?? '';
+  const journal = { records: [], damaged: false, append: ignored, stage: ignored, note: ignored };
+  const known = removalPlan(request);
+  const { owed, elsewhere } = await takeAway({ host, disk, journal, by: 'DEL', known, call: { ...call, instance } });
+  log.error(`DEL ${keyText(request.key)} without a journal: ${why.message}`);
+  refuse([...(elsewhere ? [elsewhere] : []), ...owed.map(({ trouble }) => trouble)]);
+}

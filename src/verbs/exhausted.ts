@@ -1,0 +1,48 @@
+/**
+ * What an ADD says beside its IPAM program's own words when a range has no address left: how many of them this node's attachments hold.
+ * Read only when that has happened.
+ */
+import { join } from 'node:path';
+import { journalSuffix } from '../attachment.ts';
+import { now } from '../deadlines.ts';
+import { fold, peekJournal } from '../drive/loop.ts';
+import type { Disk } from '../journal/disk.ts';
+import { JournalError } from '../journal/journal.ts';
+import { listJournals } from '../journal/store.ts';
+
+/** In the words of host-local (allocator.go, Get) and of whereabouts. */
+const exhausted = /no ip addresses available in range set|could not allocate ip in range/i;
+
+/** For a large range: some thousand journals. */
+const countMs = 500;
+
+/** @returns the message, with what the node holds if it is of an exhausted range */
+export function withHeld(message: string, disk: Disk, dataDir: string, network: string): string {
+  if (!exhausted.test(message)) return message;
+  const { count, isAll } = countHeld(disk, dataDir, network);
+  const holders =
+    count === 1 ? '1 attachment of it here holds an address' : `${count} attachments of it here hold an address`;
+  return `${message}; network "${network}": ${isAll ? '' : 'at least '}${holders} ("userspace list"; "userspace recover" releases what no sandbox uses)`;
+}
+
+function countHeld(disk: Disk, dataDir: string, network: string): { count: number; isAll: boolean } {
+  const end = now() + countMs;
+  let count = 0;
+  try {
+    for (const name of listJournals(disk, dataDir, journalSuffix)) {
+      if (now() > end) return { count, isAll: false };
+      if (holdsAddress(disk, join(dataDir, name), network)) count++;
+    }
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    return { count, isAll: false };
+  }
+  return { count, isAll: true };
+}
+
+function holdsAddress(disk: Disk, path: string, network: string): boolean {
+  const past = fold(peekJournal(disk, path)?.records ?? []);
+  return (
+    past?.header.plan.key.network === network && past.facts.address !== undefined && !past.removed.includes('address')
+  );
+}

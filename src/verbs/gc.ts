@@ -1,0 +1,67 @@
+/**
+ * GC (CNI SPEC 1.1.0): what of a network its runtime does not know any more is removed, by the same steps as ever.
+ */
+
+import { type AttachmentKey, code, keyOfText, type Trouble } from '../attachment.ts';
+import { refuse } from '../cni/error.ts';
+import { type GcRequest, withValid } from '../cni/upkeep.ts';
+import { now, within } from '../deadlines.ts';
+import { identityOf } from '../drive/identity.ts';
+import type { AddressPlan, Call, KnownPort } from '../machines/protocol.ts';
+import type { Node } from '../node.ts';
+import { removalPlan } from '../plan/attach.ts';
+import { asChecked } from '../plan/result.ts';
+import { collect, keysOf } from '../recovery/collect.ts';
+import type { Recovered } from '../recovery/options.ts';
+
+/** As its own DEL would say it. */
+const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
+
+/** What the runtime does not list is removed; errors are collected, and what is owed is one. */
+export async function gc(request: GcRequest, node: Node): Promise<void> {
+  const { config, network, path, env } = request;
+  const { dataDir, ovsdb, ipam, deadlines } = config;
+  const instance = await identityOf(node.disk, dataDir, node.random, now() + deadlines.lockMs);
+  const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
+  const known = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
+  const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, known, asChecked, progress };
+  const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
+  const collected = await collect(options, instance, node.called(), isStale);
+  const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
+  const call = { instance, dataDir, end: now() + deadlines.delMs };
+  refuse([
+    ...owing.map((message) => ({ code: code.tryAgainLater, message })),
+    ...(ipam ? await collectAddresses({ program: ipam, path, network }, request, node, call) : []),
+  ]);
+}
+
+/**
+ * The IPAM plugin keeps what it is told of. What began meanwhile has an address that the runtime did not know of, what is owed keeps its
+ * own, and a port of another data directory has one too: as long as one of these cannot be told, the plugin is not asked.
+ */
+async function collectAddresses(
+  plan: AddressPlan & { readonly network: string },
+  { config, stdin, env }: GcRequest,
+  node: Node,
+  call: Call,
+): Promise<Trouble[]> {
+  const { dataDir, ovsdb, deadlines } = config;
+  const later = (why: string): Trouble[] => [
+    { code: code.tryAgainLater, message: `the IPAM plugin was not asked to collect: ${why}` },
+  ];
+  let ports: readonly KnownPort[];
+  try {
+    ports = await node.host.listPorts({ ovsdb }, within(call.end, deadlines.switchMs));
+  } catch (error) {
+    return later(error instanceof Error ? error.message : String(error));
+  }
+  const { untold } = keysOf({ disk: node.disk, dataDir });
+  if (untold.length > 0) return later(`the journal "${untold[0]}" does not tell whose it is: DEL or recover first`);
+  const others = ports.flatMap(({ key }) => keyOfText(key) ?? []);
+  const toldOf = (text: string) =>
+    withValid(
+      text,
+      [...keysOf({ disk: node.disk, dataDir }).keys, ...others].filter((key) => key.network === plan.network),
+    );
+  return await node.host.collectAddresses(plan, { stdin, env }, toldOf, call);
+}

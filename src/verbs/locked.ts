@@ -1,0 +1,62 @@
+/**
+ * What ADD, CHECK and DEL share: the journal of one attachment, its lock, and what is done when it fails.
+ */
+import { join } from 'node:path';
+import { type AttachmentKey, code, journalName, keyText } from '../attachment.ts';
+import { CniError } from '../cni/error.ts';
+import type { DelRequest } from '../cni/request.ts';
+import { type Entry, openJournal } from '../drive/loop.ts';
+import { whoHolds } from '../journal/holder.ts';
+import { type Journal, JournalError } from '../journal/journal.ts';
+import type { Log } from '../log.ts';
+import type { Call } from '../machines/protocol.ts';
+import type { Owed } from '../machines/steps.ts';
+import type { Node } from '../node.ts';
+import { holderText } from '../os/processes.ts';
+
+/** A call on an attachment through its data directory. */
+export type OwnCall = Call & { readonly dataDir: string };
+
+type Request = Pick<DelRequest, 'key' | 'config'>;
+
+export const pathOf = ({ key, config }: Request): string => join(config.dataDir, journalName(key));
+
+/** @throws JournalError */
+export function openOwn(request: Request, node: Node): Journal<Entry> {
+  const journal = openJournal(node.disk, pathOf(request), { create: true, clock: node.clock });
+  if (journal) return journal;
+  throw new JournalError('ENOENT', `there is no journal for ${keyText(request.key)}, and none can be created`);
+}
+
+/** Code 11, naming the process that has the lock where it can be seen. */
+export function busy(request: Request): CniError {
+  const holder = whoHolds(pathOf(request));
+  const by = holder ? ` by ${holderText(holder)}` : '';
+  return new CniError(code.tryAgainLater, `another call works on ${keyText(request.key)}: its journal is locked${by}`);
+}
+
+/** The end of a removal. A journal that stays marked is removed by recovery, with nothing to do. */
+export function forget(journal: Journal<Entry>, log: Log): boolean {
+  return tolerate(log, () => journal.unlink());
+}
+
+export function tolerate(log: Log, action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    log.error(error.message);
+    return false;
+  }
+}
+
+export const described = (owed: readonly Owed[]): string => owed.map(({ trouble }) => trouble.message).join('; ');
+
+export const warn = (
+  log: Log,
+  { verb, key }: { verb: string; key: AttachmentKey },
+  warnings: readonly string[],
+): void => {
+  for (const warning of warnings) log.warning(`${verb} ${keyText(key)}: ${warning}`);
+};

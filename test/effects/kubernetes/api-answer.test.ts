@@ -1,0 +1,102 @@
+/** What answers mean: by the object in their body and its kind, never by their number alone. */
+import { describe, expect, it } from 'vitest';
+import {
+  type Answer,
+  isNoPod,
+  isOvertaken,
+  isPod,
+  isTooLong,
+  isTurnedAway,
+  isUnauthorized,
+  isUndone,
+  lacksRight,
+} from '../../../src/effects/kubernetes/api-answer.ts';
+import { Sent } from '../../../src/effects/kubernetes/api-server.ts';
+import { made } from '../../support/stand-in/annotation-scene.ts';
+
+const ref = { namespace: 'blue', name: 'app' };
+const pod = {
+  kind: 'Pod',
+  metadata: { ...ref, uid: 'u', resourceVersion: '1' },
+  spec: {},
+};
+const refusal = (reason: string, details?: object, message = '') => ({
+  kind: 'Status',
+  status: 'Failure',
+  reason,
+  message,
+  ...(details && { details }),
+});
+const answer = (status: number, body: unknown): Answer => ({
+  status,
+  retryAfterMs: 0,
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+});
+
+const ofPods = { kind: 'pods', name: 'app' };
+const mayNot = 'User "x" cannot patch resource "pods/status" in API group ""';
+const tooLong = { kind: 'Pod', causes: [{ field: 'metadata.annotations', reason: 'FieldValueTooLong' }] };
+
+/** What each number says together with its own body, and with no other. */
+const meanings: readonly [name: string, number: number, body: unknown, says: (answer: Answer) => boolean][] = [
+  ['the pod', 200, pod, (one) => isPod(one, ref)],
+  ['no pod', 404, refusal('NotFound', ofPods), (one) => isNoPod(one, ref)],
+  ['a conflict', 409, refusal('Conflict', ofPods), (one) => isOvertaken(one, ref)],
+  ['credentials that are not known', 401, refusal('Unauthorized'), isUnauthorized],
+  ['a right that lacks', 403, refusal('Forbidden', ofPods, mayNot), (one) => lacksRight(one, 'patch', 'pods/status')],
+  ['annotations that are too long', 422, refusal('Invalid', tooLong), isTooLong],
+  ['too many requests', 429, 'Too many requests, please try again later.\n', isTurnedAway],
+];
+
+/** What something on the way says, with any number. */
+const foreign: readonly unknown[] = [
+  '',
+  '<html>sign in</html>',
+  '404 page not found\n',
+  null,
+  [],
+  {},
+  { kind: 'PodList', metadata: { resourceVersion: '1' }, items: [pod] },
+  { ...pod, kind: 'Service' },
+  { ...pod, metadata: { ...pod.metadata, name: 'other' } },
+  { ...pod, metadata: { ...pod.metadata, namespace: 'green' } },
+  { kind: 'Status', status: 'Success' },
+  refusal('Gone'),
+];
+
+describe('an answer', () => {
+  it.each(meanings)('13.25 is %s by number and body together, and by neither alone', (_, number, body, says) => {
+    expect(says(answer(number, body))).toBe(true);
+    for (const other of [...foreign, ...meanings.map(([, , one]) => one).filter((one) => one !== body)]) {
+      expect({ number, other, says: says(answer(number, other)) }).toEqual({ number, other, says: false });
+    }
+    for (const other of [200, 401, 403, 404, 409, 422, 429, 500, 503].filter((one) => one !== number)) {
+      expect({ other, says: says(answer(other, body)) }).toEqual({ other, says: false });
+    }
+  });
+
+  it('13.25 of 429 that is not the API server’s leaves open what became of the write', () => {
+    expect(isUndone(answer(429, '<html>slow down</html>'))).toBe(false);
+    expect(isUndone(answer(429, refusal('TooManyRequests')))).toBe(true);
+  });
+});
+
+describe('a write', () => {
+  it('13.25 that something answered with 200 may have been taken, and what was open before stays so', () => {
+    const sent = new Sent();
+    sent.note('7', undefined, ref);
+    sent.note('7', answer(200, '<html>sign in</html>'), ref);
+    expect(sent).toMatchObject({ wasTaken: true, open: '7' });
+    sent.note('7', answer(200, pod), ref);
+    expect(sent).toMatchObject({ wasTaken: true, open: undefined });
+  });
+
+  it('13.25 whose credentials something on the way does not know is not blamed on the kubeconfig', async () => {
+    const one = await made();
+    one.server.inject({ kind: 'answer', code: 401, body: '<html>sign in</html>' }, { times: 9 });
+    const outcome = await one.ensure();
+    expect(outcome).toMatchObject({ kind: 'failed', trouble: { code: 11 } });
+    expect(JSON.stringify(outcome)).toContain('no API server says it like this');
+    expect(JSON.stringify(outcome)).not.toContain('expired');
+  });
+});

@@ -1,0 +1,65 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { logOf, seenOf, vswitchdOf } from '../../../src/effects/ovs/vswitchd.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
+
+/** A process that is called as the switch's is, with a log as it has one, and its pid file. */
+async function running(pidFile = 'ovs-vswitchd.pid', program = 'ovs-vswitchd') {
+  const rundir = temporaryDirectory();
+  const [file, log] = [join(rundir, program), join(rundir, 'vswitchd.log')];
+  copyFileSync('/bin/sleep', file);
+  const child = execa('sh', ['-c', `exec "$0" 60 >> "${log}"`, file], { reject: false });
+  const pid = child.pid ?? 0;
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await child;
+  });
+  for (let tries = 0; tries < 1_000 && logOf(pid)?.path !== log; tries++) await Bun.sleep(10);
+  writeFileSync(join(rundir, pidFile), `${pid}\n`);
+  return { rundir, pid, log, child };
+}
+
+describe('the process of the switch', () => {
+  it.each([
+    ['ovs-vswitchd.pid', 'ovs-vswitchd'],
+    ['ovs-vswitchd-dpdk.pid', 'ovs-vswitchd-dpdk'],
+    ['ovs-vswitchd.pid', 'ovs-vswitchd-dpdk'],
+  ])('13.10 is known by %s, where it is called %s, and so is its log', async (pidFile, program) => {
+    const { rundir, pid, log } = await running(pidFile, program);
+    expect(vswitchdOf(rundir)).toEqual({ pid, isStopped: false });
+    expect(logOf(pid)).toMatchObject({ path: log });
+    for (const words of [`process ${pid} runs`, log]) expect(seenOf(rundir)).toContain(words);
+  });
+
+  it('13.11 is stopped after SIGSTOP, and is not there once it has ended', async () => {
+    const { rundir, pid, child } = await running();
+    child.kill('SIGSTOP');
+    for (let tries = 0; tries < 1_000 && !vswitchdOf(rundir)?.isStopped; tries++) await Bun.sleep(10);
+    expect(vswitchdOf(rundir)).toEqual({ pid, isStopped: true });
+    expect(seenOf(rundir)).toContain(`kill -CONT ${pid}`);
+    child.kill('SIGKILL');
+    await child;
+    expect(vswitchdOf(rundir)).toBeUndefined();
+    expect(seenOf(rundir)).toContain('is it running?');
+  });
+
+  it('13.2 kind 6: is not waited for where the switch’s user has put a FIFO at the name of its pid file', () => {
+    const rundir = temporaryDirectory();
+    execFileSync('mkfifo', [join(rundir, 'ovs-vswitchd.pid')]);
+    expect(vswitchdOf(rundir)).toBeUndefined();
+  });
+
+  it.each([
+    ['there is no pid file', undefined],
+    ['it names another program', `${process.pid}\n`],
+    ['it is garbage', 'ovs\n'],
+    ['it is empty', ''],
+  ])('13.11 is not known where %s', (_, text) => {
+    const rundir = temporaryDirectory();
+    if (text !== undefined) writeFileSync(join(rundir, 'ovs-vswitchd.pid'), text);
+    expect(vswitchdOf(rundir)).toBeUndefined();
+  });
+});

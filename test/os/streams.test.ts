@@ -1,0 +1,69 @@
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { readToEnd } from '../../src/os/streams.ts';
+import { bunChild } from '../support/real/child.ts';
+import { brokenPipe, fullPipe, type Pipe, pipe } from '../support/real/pipes.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const speaker = new URL('../support/real/speaker.ts', import.meta.url);
+
+/** In a process of its own, which can be ended if it hangs. */
+async function said(way: string, length: number, to: Pipe): Promise<unknown> {
+  const child = bunChild(speaker, [way, String(length)], [to.fd]);
+  const line = JSON.parse(await child.line());
+  expect(await child.ended()).toBe(0);
+  return line;
+}
+
+describe('kind 6: a reader that', () => {
+  it.each(['offer', 'queue'])('stands does not hold what is said to it (%s)', async (way) => {
+    await said(way, 100_000, fullPipe());
+    const half = pipe();
+    await said(way, 100_000, half);
+    // What it takes now is said all the same.
+    expect(half.read()).toMatch(/^x{4096,}$/);
+  });
+
+  it('has gone ends nothing, whatever is said to it', async () => {
+    for (const way of ['offer', 'queue']) await said(way, 100, brokenPipe());
+    expect(await said('finish', 100, brokenPipe())).toBe(false);
+  });
+
+  it('stands is waited for to the end of its time, and has not everything then', async () => {
+    expect(await said('finish', 100, fullPipe())).toBe(false);
+    expect(await said('finish', 100, pipe())).toBe(true);
+  });
+
+  it('reads late has everything, in order, and nothing of what was only offered', async () => {
+    const late = fullPipe();
+    const child = bunChild(speaker, ['late', '0'], [late.fd]);
+    expect(await child.line()).toBe('"waiting"');
+    expect(late.read()).toMatch(/^\.+$/);
+    expect(JSON.parse(await child.line())).toBe(true);
+    expect(late.read()).toBe('queued and more');
+  });
+});
+
+describe('standard input', () => {
+  const text = `{"name":"${'ä'.repeat(100_000)}"}`;
+
+  it('kind 6: is read to its end, though it comes in parts and late', async () => {
+    const child = bunChild(speaker, ['read', '0']);
+    child.process.stdin?.write(text.slice(0, 50_000));
+    child.process.stdin?.end(text.slice(50_000));
+    expect(JSON.parse(await child.line())).toBe(text);
+  });
+
+  it('is a file as well as a pipe', async () => {
+    const path = join(temporaryDirectory(), 'file');
+    writeFileSync(path, text);
+    const fd = openSync(path, 'r');
+    onTestFinished(() => closeSync(fd));
+    expect(JSON.parse(await bunChild(speaker, ['read', '3'], [fd]).line())).toBe(text);
+  });
+
+  it('that is closed is an error that says so', () => {
+    expect(() => readToEnd(1_000_000)).toThrow('EBADF');
+  });
+});

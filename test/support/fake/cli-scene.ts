@@ -1,0 +1,199 @@
+/** A data directory with journals in every state, and the commands for people called on it in this process. */
+import { join } from 'node:path';
+import { type AttachmentKey, journalName } from '../../../src/attachment.ts';
+import { runCli } from '../../../src/cli/cli.ts';
+import { now } from '../../../src/deadlines.ts';
+import { type Begin, type Entry, formatVersion, machineVersion, openJournal } from '../../../src/drive/loop.ts';
+import type { Host } from '../../../src/effects/host.ts';
+import { realDisk } from '../../../src/journal/disk.ts';
+import { ensureInstance } from '../../../src/journal/store.ts';
+import type { Outcome, Plan, Request, Step } from '../../../src/machines/protocol.ts';
+import { instance, planAt, soon } from '../stand-in/scene.ts';
+import { temporaryDirectory } from '../temporary.ts';
+
+const noon = new Date('2025-01-17T12:00:00.000Z');
+export const begin = (key: AttachmentKey): Begin => ({
+  kind: 'begin',
+  format: formatVersion,
+  machine: machineVersion,
+  instance,
+  boot: 'boot-1',
+  netns: { path: '/run/netns/a', file: '4:1', directory: '21:1' },
+  plan: {
+    ...planAt('unix:/run/db.sock', '/pods', { key, port: { marks: { pod: 'blue/app' } } }),
+    address: { program: 'pool', path: ['/opt/cni/bin'] },
+  },
+});
+
+const made = (step: Step, outcome: Outcome = { kind: 'ok' }): Entry[] => [
+  { kind: 'intent', step },
+  { kind: 'outcome', step, verb: 'ensure', outcome, ms: 1.5 },
+];
+
+/** An ADD up to its port. */
+export const adding = (key: AttachmentKey): Entry[] => [
+  begin(key),
+  ...made('address', { kind: 'ok', facts: { ips: [{ address: '10.0.0.5/24' }], routes: [] } }),
+  ...made('socketDir'),
+  ...made('bridge', { kind: 'ok', facts: { created: true } }),
+];
+
+export const attached = (key: AttachmentKey): Entry[] => [
+  ...adding(key),
+  ...made('port', { kind: 'ok', facts: { uuid: '00000000-0000-4000-8000-000000000001', ofport: 1 } }),
+  ...made('publication'),
+  { kind: 'attached' },
+];
+
+/** A DEL that could not release the address. */
+export const owing = (key: AttachmentKey, message = 'the pool is away'): Entry[] => [
+  ...attached(key),
+  { kind: 'going', by: 'DEL' },
+  { kind: 'outcome', step: 'port', verb: 'remove', outcome: { kind: 'ok' }, ms: 3 },
+  {
+    kind: 'outcome',
+    step: 'address',
+    verb: 'remove',
+    outcome: { kind: 'failed', trouble: { code: 11, message } },
+    ms: 9,
+  },
+];
+
+export interface CliScene {
+  readonly dataDir: string;
+  /**
+   * Writes the journal of a key.
+   * @param minutes after each record until the next
+   * @returns its path
+   */
+  journal(key: AttachmentKey, entries: readonly Entry[], going?: boolean, minutes?: number): Promise<string>;
+  run(...args: string[]): Promise<Said>;
+  /** As on a terminal. */
+  runInteractive(...args: string[]): Promise<Said>;
+  /** What was asked of the node, as `remove port net:c0ffee:net1`. */
+  readonly asked: string[];
+  /** How the node answers a request; by default nothing fails. */
+  answer: (request: Request) => Outcome;
+  /** What the clock says when a command is run. */
+  now: Date;
+  /** Which ports the switch at an address has; by default all. */
+  isThere: (ovsdb: string, plan: Plan) => boolean;
+  /** What asking a switch throws, if it is away. */
+  away: Error | undefined;
+  /** How often a switch was asked which ports are there. */
+  looks: number;
+  /** Of the runtime's networks, and of the kernel's counts of hugepages; neither is there by itself. */
+  readonly networkDir: string;
+  readonly hugepagesDir: string;
+  /** CNI_PATH, split. */
+  path: readonly string[];
+  /** What the API server of a kubeconfig says. */
+  rights: Host['missingRights'];
+  /** What an ADD's look before its first effect finds, and whether it could ask the database. */
+  preflight: Host['preflight'];
+  databaseAt: Host['databaseAt'];
+  /** Effective, of the person. */
+  uid: number;
+  /** Of the terminal. */
+  columns: number | undefined;
+}
+
+interface Said {
+  readonly exitCode: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export async function cliScene(): Promise<CliScene> {
+  const dataDir = join(temporaryDirectory(), 'data');
+  await ensureInstance(realDisk, dataDir, () => instance, soon());
+  const asked: string[] = [];
+  const host = (): Host => ({
+    perform: (request) => {
+      const { key } = request.plan;
+      asked.push(`${request.verb} ${request.step} ${key.network}:${key.containerId}:${key.ifName}`);
+      return Promise.resolve(scene.answer(request));
+    },
+    recall: (plan, { instance: own }) => Promise.resolve({ kind: 'known', plan, instance: own, isProved: false }),
+    restoreTrouble: () => Promise.resolve(undefined),
+    forgetAway: () => false,
+    lookUpPod: () => Promise.resolve([]),
+    preflight: (...asked) => scene.preflight(...asked),
+    readNetns: () => undefined,
+    judgeNetns: () => 'alive',
+    isPortLost: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve(false)),
+    databaseAt: (ovsdb) => scene.databaseAt(ovsdb),
+    roomTroubles: () => [],
+    removeIdleBridges: () => Promise.resolve([]),
+    listPorts: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve([])),
+    missingRights: (...asked) => scene.rights(...asked),
+    portsThere: ({ ovsdb }, sought) => {
+      scene.looks++;
+      return scene.away
+        ? Promise.reject(scene.away)
+        : Promise.resolve(sought.map(({ plan }) => scene.isThere(ovsdb, plan)));
+    },
+    collectAddresses: () => Promise.resolve([]),
+    netnsTroubles: () => [],
+    bootId: () => 'boot-1',
+    moment: () => 'boot-1 0',
+    close: () => undefined,
+  });
+  const call = async (interactive: boolean, args: string[]): Promise<Said> => {
+    const [out, err]: [string[], string[]] = [[], []];
+    const terminal = {
+      args: ['--data-dir', dataDir, ...args],
+      stdout: (text: string) => void out.push(text),
+      stderr: (text: string) => void err.push(text),
+      interactive,
+      ...(scene.columns && { columns: scene.columns }),
+      version: '1.2.3',
+    };
+    const machine = {
+      disk: realDisk,
+      host,
+      path: scene.path,
+      clock: () => scene.now,
+      pid: process.pid,
+      uid: scene.uid,
+      networkDir: scene.networkDir,
+      hugepagesDir: scene.hugepagesDir,
+    };
+    const exitCode = await runCli(terminal, machine);
+    return { exitCode, out: out.join(''), err: err.join('') };
+  };
+  const scene: CliScene = {
+    dataDir,
+    asked,
+    answer: () => ({ kind: 'ok' }),
+    now: noon,
+    isThere: () => true,
+    away: undefined,
+    looks: 0,
+    networkDir: join(dataDir, '..', 'net.d'),
+    hugepagesDir: join(dataDir, '..', 'hugepages'),
+    path: [],
+    rights: () => Promise.resolve([]),
+    preflight: () => Promise.resolve([]),
+    databaseAt: () => undefined,
+    uid: 0,
+    columns: undefined,
+    journal: (key, entries, going = false, minutes = 0) =>
+      writeJournal(join(dataDir, journalName(key)), entries, going, minutes),
+    run: (...args) => call(false, args),
+    runInteractive: (...args) => call(true, args),
+  };
+  return scene;
+}
+
+async function writeJournal(path: string, entries: readonly Entry[], going: boolean, minutes: number): Promise<string> {
+  let written = 0;
+  const later = (): Date => new Date(noon.getTime() + written++ * minutes * 60_000);
+  const journal = openJournal(realDisk, path, { create: true, clock: later });
+  if (!journal) throw new Error(`no journal at "${path}"`);
+  if ((await journal.lock(now())) !== 'held') throw new Error(`"${path}" is locked`);
+  for (const entry of entries) journal.append(entry);
+  if (going) journal.markGoing();
+  journal.close();
+  return path;
+}

@@ -1,0 +1,319 @@
+/**
+ * Each step's ensure, remove and find on a FakeWorld: the same promises as src/effects, without its system calls. (The port's:
+ * fake-ports.ts.)
+ *
+ * `half` is called where the real effect stands between two of its own changes.
+ */
+import { code, keyHash, keyText } from '../../../src/attachment.ts';
+import type {
+  AnnotationPlan,
+  Call,
+  CallText,
+  Facts,
+  FilePlan,
+  IdleBridges,
+  Outcome,
+  Plan,
+  Request,
+  Step,
+} from '../../../src/machines/protocol.ts';
+import { drift, FakePorts, failed, type Half, ok } from './fake-ports.ts';
+import type { FakeFile, FakePod, FakeWorld } from './fake-world.ts';
+
+type Annotations = { readonly [name: string]: string | null };
+
+/** Of a pod: an array with one entry for each interface. */
+const dataName = 'userspace/configuration-data';
+
+export class FakeEffects {
+  readonly ports: FakePorts;
+  readonly #world: FakeWorld;
+
+  constructor(world: FakeWorld) {
+    this.#world = world;
+    this.ports = new FakePorts(world);
+  }
+
+  async act(request: Request, call: Call, half: Half): Promise<Outcome> {
+    const { step, verb, plan, facts } = request;
+    if (verb === 'find') return this.#find(step, plan, facts, call);
+    if (verb === 'restore') return plan.port ? await this.ports.restore(plan, plan.port, call, half) : ok;
+    if (verb === 'withdraw') return plan.port ? this.ports.withdraw(facts) : ok;
+    return verb === 'ensure'
+      ? await this.#ensure(step, plan, facts, call, half)
+      : await this.#remove(step, plan, facts, call, half);
+  }
+
+  removeIdleBridges({ ids, used, dryRun }: IdleBridges): string[] {
+    const { bridges } = this.#world;
+    const isOurs = (instance: string | undefined) => instance !== undefined && ids.has(instance);
+    const idle = [...bridges].filter(
+      ([name, { instance, ports }]) => isOurs(instance) && !used.has(name) && ports.length === 0,
+    );
+    for (const [name] of dryRun ? [] : idle) bridges.delete(name);
+    return idle.map(([name]) => name);
+  }
+
+  async #ensure(step: Step, plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
+    const by = keyText(plan.key);
+    switch (step) {
+      case 'address':
+        return plan.address ? this.#allocate(plan.request) : ok;
+      case 'socketDir':
+        if (!plan.socketDir) return ok;
+        return await this.#opened(plan, await this.#ensureDirectory(plan.socketDir, by, half), half);
+      case 'bridge': {
+        const { bridges } = this.#world;
+        if (!plan.bridge) return ok;
+        const there = bridges.get(plan.bridge.name);
+        if (there) return { kind: 'ok', facts: { created: false, ours: there.instance === call.instance } };
+        bridges.set(plan.bridge.name, { instance: call.instance, ports: [] });
+        return { kind: 'ok', facts: { created: true, ours: true } };
+      }
+      case 'port':
+        return plan.port ? await this.ports.ensure(plan, plan.port, call, half) : ok;
+      case 'publication': {
+        if (!plan.publication) return ok;
+        if ('pod' in plan.publication) return await this.#annotate(plan, plan.publication, facts, half);
+        const { directory, file } = plan.publication;
+        if (!this.#world.files.has(directory)) return failed(code.io, `ENOENT: "${directory}"`);
+        await this.#replace(
+          `${directory}/${file}`,
+          `${directory}/.${keyHash(plan.key)}.tmp`,
+          by,
+          textOf(plan, facts),
+          half,
+        );
+        return ok;
+      }
+      case 'deviceInfo': {
+        if (!plan.deviceInfo) return ok;
+        const { path, socket } = plan.deviceInfo;
+        await this.#replace(path, `${path}.4711`, by, socket, half);
+        return ok;
+      }
+    }
+  }
+
+  async #remove(step: Step, plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
+    const { files } = this.#world;
+    switch (step) {
+      case 'address':
+        return plan.address ? this.#release(plan.request, facts) : ok;
+      case 'socketDir': {
+        if (!plan.socketDir) return ok;
+        const { own, hold, link } = plan.socketDir;
+        if (link) this.#unlink(link, 'symlink');
+        if (own === undefined) return ok;
+        this.#unlink(`${own}/${hold}`, 'file');
+        await half();
+        if (this.#world.childrenOf(own).length > 0) return ok;
+        files.delete(own);
+        this.#world.entries.delete(own);
+        return ok;
+      }
+      case 'bridge': {
+        const { bridges } = this.#world;
+        const found = plan.bridge && bridges.get(plan.bridge.name);
+        if (found?.instance === call.instance && found.ports.length === 0) bridges.delete(plan.bridge?.name ?? '');
+        return ok;
+      }
+      case 'port':
+        return await this.ports.remove({ plan, facts }, call, half);
+      case 'publication': {
+        if (!plan.publication) return ok;
+        if ('pod' in plan.publication) return await this.#forgetAnnotation(plan, plan.publication, facts, half);
+        const { directory, file } = plan.publication;
+        this.#unlink(`${directory}/${file}`, 'file');
+        await half();
+        this.#unlink(`${directory}/.${keyHash(plan.key)}.tmp`, 'file');
+        return ok;
+      }
+      case 'deviceInfo': {
+        if (!plan.deviceInfo) return ok;
+        this.#unlink(plan.deviceInfo.path, 'file');
+        await half();
+        this.#unlink(`${plan.deviceInfo.path}.4711`, 'file');
+        return ok;
+      }
+    }
+  }
+
+  #find(step: Step, plan: Plan, facts: Facts, call: Call): Outcome {
+    const { files, bridges } = this.#world;
+    const { socketDir, publication, deviceInfo, port } = plan;
+    switch (step) {
+      case 'address':
+        return this.#addressOf(plan.request) === undefined ? drift('the address is gone') : ok;
+      case 'socketDir':
+        if (socketDir?.link && files.get(socketDir.link)?.kind !== 'symlink') return drift('the symlink is gone');
+        if (this.#closed(plan).length > 0) return drift('the switch may not search its way');
+        return !socketDir?.own || files.has(`${socketDir.own}/${socketDir.hold}`) ? ok : drift('the hold file is gone');
+      case 'bridge':
+        if (plan.bridge && this.ports.bridgeTroubles(plan.bridge.name).length > 0) return drift('it is no "netdev"');
+        return !plan.bridge || bridges.has(plan.bridge.name) ? ok : drift('the bridge is gone');
+      case 'port':
+        return port ? this.ports.find({ plan, facts }, port, call) : ok;
+      case 'publication': {
+        if (publication && 'pod' in publication) return this.#findAnnotation(plan, publication);
+        const file = publication && files.get(`${publication.directory}/${publication.file}`);
+        return file?.text === textOf(plan, facts) ? ok : drift('the publication is not as it was written');
+      }
+      case 'deviceInfo':
+        return files.get(deviceInfo?.path ?? '')?.text === deviceInfo?.socket ? ok : drift('the device info is gone');
+    }
+  }
+
+  /** The pod that is meant, if it is still there under its name. */
+  #podOf({ pod }: AnnotationPlan): FakePod | undefined {
+    const found = this.#world.pods.get(`${pod.namespace}/${pod.name}`);
+    return pod.uid === undefined || found?.uid === pod.uid ? found : undefined;
+  }
+
+  /** Sent, and landed when it is answered: a sender who dies in between does not know. */
+  async #send({ pod }: AnnotationPlan, { version }: FakePod, annotations: Annotations, half: Half): Promise<void> {
+    this.#world.writes.push({ pod: `${pod.namespace}/${pod.name}`, version, annotations });
+    await half();
+    this.#world.land();
+  }
+
+  async #annotate(plan: Plan, annotation: AnnotationPlan, facts: Facts, half: Half): Promise<Outcome> {
+    const { containerId, ifName } = plan.key;
+    const entry = { containerId, ifName, network: plan.key.network, text: textOf({ publication: annotation }, facts) };
+    for (let round = 0; round < 5; round++) {
+      const pod = this.#podOf(annotation);
+      if (!pod) return failed(code.tryAgainLater, 'the pod is gone');
+      const entries = entriesOf(pod);
+      const text = JSON.stringify([...entries.filter((other) => other.ifName !== ifName), entry]);
+      if (text === pod.annotations[dataName]) return { kind: 'ok', facts: { settled: true } };
+      await this.#send(annotation, pod, { [dataName]: text }, half);
+    }
+    return failed(code.tryAgainLater, 'the pod is written by others again and again');
+  }
+
+  /** What a dead sender had sent lands right after this has looked: the worst moment. */
+  async #forgetAnnotation(plan: Plan, annotation: AnnotationPlan, facts: Facts, half: Half): Promise<Outcome> {
+    const { containerId, ifName } = plan.key;
+    const fence = `removing-${keyHash(plan.key)}`;
+    let first: number | undefined;
+    for (;;) {
+      const pod = this.#podOf(annotation);
+      if (!pod) return ok;
+      first ??= pod.version;
+      this.#world.land();
+      const entries = entriesOf(pod);
+      const others = entries.filter((entry) => entry.containerId !== containerId || entry.ifName !== ifName);
+      const settled = facts.publication?.settled || pod.version !== first;
+      const change: Annotations = {
+        ...(others.length < entries.length && { [dataName]: others.length > 0 ? JSON.stringify(others) : null }),
+        ...(pod.annotations[fence] !== undefined && { [fence]: null }),
+      };
+      if (Object.keys(change).length === 0 && settled) return ok;
+      await this.#send(annotation, pod, Object.keys(change).length > 0 ? change : { [fence]: 'true' }, half);
+    }
+  }
+
+  #findAnnotation({ key }: Plan, annotation: AnnotationPlan): Outcome {
+    const pod = this.#podOf(annotation);
+    const own = pod && entriesOf(pod).filter(({ ifName }) => ifName === key.ifName);
+    return own?.length === 1 && own[0]?.containerId === key.containerId ? ok : drift('the annotation is not as it was');
+  }
+
+  /** As a delegated plugin does: by its own standard input and environment, and never twice for the same interface. */
+  #allocate(text: CallText): Outcome {
+    const { addresses } = this.#world;
+    const holder = ipamHolder(text);
+    if (this.#addressOf(text) !== undefined) return failed(code.tryAgainLater, `${holder} has an address already`);
+    let host = 2;
+    while (addresses.has(`192.0.2.${host}`)) host++;
+    addresses.set(`192.0.2.${host}`, holder);
+    return { kind: 'ok', facts: { ips: [{ address: `192.0.2.${host}/24` }], routes: [] } };
+  }
+
+  /** Once ovs-vswitchd has let go of the port. */
+  #release(text: CallText, { port }: Facts): Outcome {
+    const goneAt = port && 'goneAt' in port ? port.goneAt : 0;
+    const { curCfg, nextCfg } = this.#world;
+    if (curCfg < goneAt && goneAt <= nextCfg)
+      return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet');
+    const address = this.#addressOf(text);
+    if (address !== undefined) this.#world.addresses.delete(address);
+    return ok;
+  }
+
+  #addressOf(text: CallText): string | undefined {
+    const holder = ipamHolder(text);
+    return [...this.#world.addresses].find(([, by]) => by === holder)?.[0];
+  }
+
+  /** What ovs-vswitchd has to search and may not; no socket of another user's making is asked for in server mode. */
+  #closed({ socketDir, port }: Plan): string[] {
+    const { switchUser, entries } = this.#world;
+    if (switchUser === undefined || port?.mode !== 'client' || !socketDir) return [];
+    const { base, own, kubelet } = socketDir;
+    const way = kubelet ? ['/var/lib/kubelet', '/var/lib/kubelet/pods', base] : own ? [own] : [];
+    return way.filter((path) => !entries.has(path));
+  }
+
+  async #opened(plan: Plan, made: Outcome, half: Half): Promise<Outcome> {
+    const closed = this.#closed(plan);
+    if (made.kind !== 'ok' || closed.length === 0) return made;
+    for (const path of closed) {
+      this.#world.entries.add(path);
+      await half();
+    }
+    const granted = closed.map((path) => ({ path, right: 'search' as const }));
+    return { kind: 'ok', facts: { uid: this.#world.switchUser ?? 0, granted } };
+  }
+
+  async #ensureDirectory(
+    { base, own, hold, link, kubelet }: NonNullable<Plan['socketDir']>,
+    by: string,
+    half: Half,
+  ): Promise<Outcome> {
+    const { files } = this.#world;
+    if (!files.has(base) && kubelet) return failed(code.io, `ENOENT: "${base}"`);
+    if (!files.has(base)) files.set(base, { kind: 'directory', by: 'admin', text: '' });
+    if (own === undefined) {
+      await half();
+      if (link) files.set(link, { kind: 'symlink', by, text: base });
+      return ok;
+    }
+    for (let round = 0; round < 3; round++) {
+      // Whoever comes first makes it for all interfaces of the sandbox: it is nobody's.
+      if (!files.has(own)) files.set(own, { kind: 'directory', by: 'shared', text: '' });
+      await half();
+      // A sibling's removal came in between: make it again.
+      if (!files.has(own)) continue;
+      files.set(`${own}/${hold}`, { kind: 'file', by, text: 'hold' });
+      return ok;
+    }
+    return failed(code.tryAgainLater, `"${own}" is removed again and again`);
+  }
+
+  async #replace(path: string, temporary: string, by: string, text: string, half: Half): Promise<void> {
+    const { files } = this.#world;
+    files.set(temporary, { kind: 'file', by, text });
+    await half();
+    files.delete(temporary);
+    files.set(path, { kind: 'file', by, text });
+  }
+
+  /** What is of another kind at our name is not ours. */
+  #unlink(path: string, kind: FakeFile['kind']): void {
+    if (this.#world.files.get(path)?.kind === kind) this.#world.files.delete(path);
+  }
+}
+
+const textOf = ({ publication }: { publication?: Pick<FilePlan, 'data'> }, { address }: Facts): string =>
+  JSON.stringify([publication?.data, address?.ips]);
+
+/** Of a pod's annotation, by interface. */
+function entriesOf({ annotations }: FakePod): { containerId: string; ifName: string }[] {
+  return JSON.parse(annotations[dataName] ?? '[]');
+}
+
+/** The attachment an IPAM plugin would take this call for. */
+function ipamHolder({ stdin, env }: CallText): string {
+  return `${JSON.parse(stdin).name}:${env.CNI_CONTAINERID}:${env.CNI_IFNAME}`;
+}

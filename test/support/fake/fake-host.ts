@@ -1,0 +1,242 @@
+/**
+ * The effects of a node in memory: what the real ones in src/effects do to a switch, an address store and a directory, done to a
+ * FakeWorld. One FakeHost is one process; several share a world.
+ *
+ * Owns: the meaning of each effect, and the faults. Does not own: the truth (fake-world.ts), the judgement (world-checker.ts).
+ * An effect that the real node makes in more than one system call or transaction has a `during`: half of it is done.
+ */
+import { code, keyText, owner, type PodRef, type Trouble } from '../../../src/attachment.ts';
+import { remainingMs } from '../../../src/deadlines.ts';
+import type { Host } from '../../../src/effects/host.ts';
+import type {
+  Call,
+  Facts,
+  Outcome,
+  Plan,
+  PodPlace,
+  Recalled,
+  Request,
+  Step,
+  Verb,
+} from '../../../src/machines/protocol.ts';
+import { FakeEffects } from './fake-effects.ts';
+import type { Half } from './fake-ports.ts';
+import type { FakeWorld } from './fake-world.ts';
+import { Crash } from './simulated-disk.ts';
+
+type Moment = 'before' | 'during' | 'after';
+
+/** What is asked of the node beside the steps; each a `find`. */
+type Question = 'lookup' | 'preflight' | 'recall' | 'restorable';
+
+/** A moment of one effect at which a process can die, a test look, or another process come between. */
+export interface Instant {
+  readonly step: Step | Question;
+  readonly verb: Verb;
+  readonly at: Moment;
+  /** Absent where none is made yet. */
+  readonly plan?: Plan;
+}
+
+/** What goes wrong with one step and verb: the first time it is tried, or always. */
+export interface HostFault {
+  readonly step: Step | Question;
+  readonly verb: Verb;
+  /** An answer with this code; no answer until the effect's time is up; the death of the process. */
+  readonly how: { readonly code: number } | 'hang' | 'crash';
+  /** How much of the effect has happened by then. Absent: nothing. */
+  readonly at?: Moment;
+  readonly forever?: boolean;
+}
+
+/** Half of the effect is done, and that is all; with what it knows to have made. */
+class HalfDone extends Error {
+  constructor(readonly facts: Facts[keyof Facts] | undefined) {
+    super('half of it is done');
+  }
+}
+
+interface Options {
+  readonly faults?: readonly HostFault[];
+  /** Told of every instant, and waited for; it may change the world. */
+  readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
+  /** The process dies with its host. */
+  readonly died?: () => void;
+}
+
+export class FakeHost {
+  readonly #world: FakeWorld;
+  readonly #options: Options;
+  readonly #effects: FakeEffects;
+  #faults: HostFault[];
+  #dead: Crash | undefined;
+
+  constructor(world: FakeWorld, options: Options = {}) {
+    this.#world = world;
+    this.#options = options;
+    this.#faults = [...(options.faults ?? [])];
+    this.#effects = new FakeEffects(world);
+  }
+
+  /** The host as the handlers are handed it. */
+  get asHost(): Host {
+    return {
+      perform: (request, call) => this.#perform(request, call),
+      lookUpPod: (_, ref, call) => this.#lookUpPod(ref, call),
+      preflight: (plan, _dataDir, call) => this.#preflight(plan, call),
+      roomTroubles: () => [],
+      recall: (known, call) => this.#recall(known, call),
+      readNetns: (path) => {
+        const file = this.#world.netns.get(path);
+        return file === undefined ? undefined : { path, file, directory: '1:1' };
+      },
+      judgeNetns: ({ path, file }) => {
+        const now = this.#world.netns.get(path);
+        return now === file ? 'alive' : 'gone';
+      },
+      isPortLost: async (sought, call) => this.#effects.ports.isLost(sought, call),
+      restoreTrouble: async (sought, call) =>
+        (await this.#asked('restorable', call, sought.plan)) ?? this.#effects.ports.restoreTrouble(sought, call),
+      forgetAway: () => false,
+      collectAddresses: async (_, { stdin }, toldOf) => {
+        const told = JSON.parse(toldOf(stdin));
+        const valid = told['cni.dev/valid-attachments'] as readonly { containerID: string; ifname: string }[];
+        const listed = new Set(valid.map(({ containerID, ifname }) => `${told.name}:${containerID}:${ifname}`));
+        const { addresses } = this.#world;
+        for (const [address, by] of addresses) {
+          if (by.startsWith(`${told.name}:`) && !listed.has(by)) addresses.delete(address);
+        }
+        return [];
+      },
+      databaseAt: () => undefined,
+      removeIdleBridges: async (sought) => this.#effects.removeIdleBridges(sought),
+      missingRights: async () => [],
+      portsThere: async (_, sought) => sought.map(({ plan }) => this.#world.ports.has(plan.port?.name ?? '')),
+      listPorts: async () =>
+        [...this.#world.ports].flatMap(([name, { marks }]) => {
+          const { key = '', instance = '', 'data-dir': dataDir } = marks;
+          return marks.owner === owner ? [{ name, key, instance, ...(dataDir && { dataDir }) }] : [];
+        }),
+      netnsTroubles: (path) =>
+        this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
+      bootId: () => this.#world.boot,
+      moment: () => `${this.#world.boot} 0`,
+      close: () => undefined,
+    } satisfies Host;
+  }
+
+  async #perform(request: Request, call: Call): Promise<Outcome> {
+    const { step, verb, plan } = request;
+    const instant = (at: Moment): Instant => ({ step, verb, plan, at });
+    const changing = verb !== 'find';
+    if (changing && call.instance === '' && verb === 'ensure')
+      this.#world.violations.push(`${verb} ${step} for nobody`);
+    const leave = changing ? this.#enterKey(keyText(plan.key)) : () => undefined;
+    try {
+      const fault = this.#take(step, verb);
+      await this.#pass(instant('before'));
+      if (fault && (fault.at ?? 'before') === 'before') return await this.#strike(fault, call);
+      const outcome = await this.#act(request, call, async (made) => {
+        await this.#pass(instant('during'));
+        if (fault?.at !== 'during') return;
+        if (fault.how === 'crash') await this.#strike(fault, call);
+        throw new HalfDone(made);
+      });
+      // After it there was no answer, and so nothing is known of it.
+      const known = fault?.at === 'during' && outcome.kind === 'ok' ? outcome.facts : undefined;
+      if (fault) return { ...(await this.#strike(fault, call)), ...(known && { facts: known }) };
+      await this.#pass(instant('after'));
+      return outcome;
+    } finally {
+      leave();
+    }
+  }
+
+  async #act(request: Request, call: Call, half: Half): Promise<Outcome> {
+    try {
+      return await this.#effects.act(request, call, half);
+    } catch (error) {
+      if (error instanceof HalfDone) return { kind: 'ok', ...(error.facts && { facts: error.facts }) };
+      throw error;
+    }
+  }
+
+  async #strike(fault: HostFault, call: Pick<Call, 'end'>): Promise<Outcome> {
+    if (fault.how === 'crash') throw this.#die(`killed ${fault.at ?? 'before'} ${fault.verb} ${fault.step}`);
+    if (fault.how === 'hang') await new Promise((resolve) => setTimeout(resolve, remainingMs(call.end)));
+    const answer = fault.how === 'hang' ? code.tryAgainLater : fault.how.code;
+    const trouble = { code: answer, message: `cannot ${fault.verb} ${fault.step}: injected` };
+    return { kind: 'failed', trouble, ...(fault.verb === 'find' && { unjudged: true }) };
+  }
+
+  #die(how: string): Crash {
+    this.#dead = new Crash(how);
+    this.#options.died?.();
+    return this.#dead;
+  }
+
+  #take(step: HostFault['step'], verb: Verb): HostFault | undefined {
+    const fault = this.#faults.find((one) => one.step === step && one.verb === verb);
+    if (fault && !fault.forever) this.#faults = this.#faults.filter((one) => one !== fault);
+    return fault;
+  }
+
+  async #pass(instant: Instant): Promise<void> {
+    if (this.#dead) throw this.#dead;
+    await this.#options.watch?.(instant, this.#world);
+    if (this.#dead) throw this.#dead;
+  }
+
+  /** Only the lock holder acts on an attachment (I8). */
+  #enterKey(key: string): () => void {
+    const acting = actors(this.#world);
+    if (acting.has(key)) this.#world.violations.push(`two processes act on ${key} at once`);
+    acting.add(key);
+    return () => void acting.delete(key);
+  }
+
+  /** A question, which changes nothing. @returns the injected trouble */
+  async #asked(step: Question, call: Pick<Call, 'end'>, plan?: Plan): Promise<Trouble | undefined> {
+    const fault = this.#take(step, 'find');
+    for (const at of ['before', 'during', 'after'] as const) {
+      await this.#pass({ step, verb: 'find', at, ...(plan && { plan }) });
+      const failure = fault && (fault.at ?? 'before') === at && (await this.#strike(fault, call));
+      if (failure && failure.kind === 'failed') return failure.trouble;
+    }
+    return undefined;
+  }
+
+  async #lookUpPod(ref: PodRef, call: Pick<Call, 'end'>): Promise<PodPlace | Trouble[]> {
+    const trouble = await this.#asked('lookup', call);
+    if (trouble) return [trouble];
+    const pod = this.#world.pods.get(`${ref.namespace}/${ref.name}`);
+    if (pod === undefined || (ref.uid !== undefined && ref.uid !== pod.uid)) {
+      return [{ code: code.tryAgainLater, message: `there is no pod ${ref.name}` }];
+    }
+    return { pod: { ...ref, uid: pod.uid }, volume: { kind: 'emptyDir' }, mountPath: '/var/lib/cni/usrcni' };
+  }
+
+  /** Reads only: names and sockets that another holds, a bridge that cannot be used. */
+  async #preflight(plan: Plan, call: Call): Promise<Trouble[]> {
+    const trouble = await this.#asked('preflight', call, plan);
+    if (trouble) return [trouble];
+    const { ports } = this.#effects;
+    return [
+      ...(plan.bridge ? ports.bridgeTroubles(plan.bridge.name) : []),
+      ...(plan.port ? ports.troubles(plan, plan.port, call) : []),
+    ];
+  }
+
+  async #recall(known: Plan, call: Call): Promise<Recalled> {
+    const trouble = await this.#asked('recall', call, known);
+    return trouble ? { kind: 'unsettled', trouble } : this.#effects.ports.recall(known, call);
+  }
+}
+
+const acting = new WeakMap<FakeWorld, Set<string>>();
+
+function actors(world: FakeWorld): Set<string> {
+  const found = acting.get(world) ?? new Set<string>();
+  acting.set(world, found);
+  return found;
+}

@@ -1,0 +1,293 @@
+/**
+ * The port of an attachment on a FakeWorld: the same promises as port.ts, own-ports.ts, port-removal.ts, port-view.ts and
+ * restorable.ts in src/effects, without a database.
+ */
+import { code, configDataName, holdFileName, keyText, owner, type Trouble } from '../../../src/attachment.ts';
+import type { Call, Facts, Outcome, Plan, PortPlan, Recalled, Request } from '../../../src/machines/protocol.ts';
+import { emptyDir, type FakeFile, type FakePort, type FakeWorld, sharedDir, switchDir } from './fake-world.ts';
+
+/** Where the real effect stands between two of its own changes; with what it knows by then to have made. */
+export type Half = (made?: Facts[keyof Facts]) => Promise<void>;
+
+export type Refusal = Extract<Outcome, { kind: 'failed' }>;
+
+export const ok: Outcome = { kind: 'ok' };
+export const failed = (number: number, message: string): Refusal => ({
+  kind: 'failed',
+  trouble: { code: number, message },
+});
+export const drift = (message: string): Outcome => failed(code.drift, message);
+
+type Sought = Pick<Request, 'plan' | 'facts'>;
+type Marks = FakePort['marks'];
+type Row = readonly [name: string, port: FakePort];
+
+interface Sighting {
+  readonly own: readonly Row[];
+  /** Marks of ports of this key that were made through another data directory. */
+  readonly elsewhere: readonly Marks[];
+  /** A port without marks that may be ours or not. */
+  readonly unsettled: Trouble | undefined;
+}
+
+const socketOf = ({ directory, file }: PortPlan): string => `${directory}/${file}`;
+const switchPathOf = ({ link, directory, file }: PortPlan): string => `${link ?? directory}/${file}`;
+
+const later = (message: string): Trouble => ({ code: code.tryAgainLater, message });
+const invalid = (message: string): Trouble => ({ code: code.invalidConfig, message });
+
+const isOwn = (marks: Marks, { instance, dataDir }: Pick<Call, 'instance' | 'dataDir'>): boolean =>
+  marks.instance === instance || (dataDir !== undefined && marks['data-dir'] === dataDir);
+
+const isOfKey = (marks: Marks, { key }: Plan): boolean => marks.owner === owner && marks.key === keyText(key);
+
+export class FakePorts {
+  readonly #world: FakeWorld;
+
+  constructor(world: FakeWorld) {
+    this.#world = world;
+  }
+
+  /** By its marks, by the row that the journal has, or by its name with its socket where the marks were cleared. */
+  #seek({ plan, facts }: Sought, call: Call): Sighting {
+    const { port } = plan;
+    const all = [...this.#world.ports];
+    const keyed = all.filter(([, { marks }]) => isOfKey(marks, plan));
+    const id = facts.port && 'uuid' in facts.port ? facts.port.uuid : undefined;
+    const recorded = all.find(([, { uuid }]) => uuid === id);
+    const isFree = ({ marks }: FakePort) => marks.owner === undefined || isOfKey(marks, plan);
+    const bare = all.find(([name, { marks }]) => !recorded && name === port?.name && marks.owner === undefined);
+    const settled = port && bare ? this.#settle(port, bare[1], id, call) : 'anothers';
+    const own = new Map([
+      ...keyed.filter(([, { marks }]) => isOwn(marks, call)),
+      ...(recorded && isFree(recorded[1]) ? [recorded] : []),
+      ...(bare && settled === 'own' ? [bare] : []),
+    ]);
+    return {
+      own: [...own],
+      elsewhere: keyed.map(([, { marks }]) => marks).filter((marks) => !isOwn(marks, call)),
+      unsettled:
+        settled === 'unsettled' && own.size === 0 ? later(`whose "${port?.name}" is cannot be told`) : undefined,
+    };
+  }
+
+  #settle(port: PortPlan, { path, mode }: FakePort, id: string | undefined, call: Call) {
+    if (port.mode === 'client')
+      return path === switchPathOf(port) && !call.isAnothersSocket?.(socketOf(port)) ? 'own' : 'anothers';
+    return mode === 'server' && id === undefined ? 'unsettled' : 'anothers';
+  }
+
+  /** Who holds the name or the socket of this port, if it is not the attachment itself; or who made it elsewhere. */
+  troubles(plan: Plan, port: PortPlan, call: Call): Trouble[] {
+    const socket = socketOf(port);
+    const all = [...this.#world.ports];
+    const foreign = all.find(([, { marks }]) => isOfKey(marks, plan) && !isOwn(marks, call));
+    if (foreign) return [madeElsewhere(foreign[1].marks)];
+    const holders = all.filter(
+      ([name, { marks }]) => name === port.name || (marks.owner === owner && marks.socket === socket),
+    );
+    const taken = holders.find(([, { marks }]) => !isOfKey(marks, plan));
+    if (taken) return [invalid(`"${port.name}" is held by "${taken[1].marks.key}"`)];
+    const isStranger = holders.length === 0 && all.some(([, { path }]) => path === switchPathOf(port));
+    return isStranger ? [invalid(`"${socket}" is held by a port that is not ours`)] : [];
+  }
+
+  /** Of a bridge that is there. */
+  bridgeTroubles(name: string): Trouble[] {
+    const isUsable = this.#world.bridges.get(name)?.datapath !== 'system';
+    return isUsable ? [] : [invalid(`bridge "${name}" has datapath_type "system"`)];
+  }
+
+  restoreTrouble({ plan, facts }: Sought, call: Call): Trouble | undefined {
+    const { port, bridge } = plan;
+    if (!port) return undefined;
+    const isOurs = facts.bridge?.ours ?? facts.bridge?.created;
+    if (!this.#world.bridges.has(port.bridge) && bridge && !isOurs) return later(`bridge "${bridge.name}" is gone`);
+    const trouble = this.bridgeTroubles(port.bridge)[0] ?? this.troubles(plan, port, call)[0];
+    return trouble ?? (this.#world.daemon === 'away' ? later('ovs-vswitchd is behind, or not running') : undefined);
+  }
+
+  isLost({ plan, facts }: Sought, call: Call): boolean {
+    const { port } = plan;
+    if (!port) return false;
+    const { own } = this.#seek({ plan, facts }, call);
+    if (own.length === 0) return true;
+    return port.mode === 'server' && this.#socketDrift(port) !== undefined;
+  }
+
+  #socketDrift(port: PortPlan): string | undefined {
+    const { files } = this.#world;
+    if (files.get(`${switchDir}/${port.name}`)?.kind === 'socket') return 'the socket was made again';
+    return files.get(socketOf(port))?.kind === 'socket' ? undefined : 'the socket is gone';
+  }
+
+  /** What the marks of our port say, of a switch that can be asked. */
+  recall(known: Plan, call: Call): Recalled {
+    const { own, elsewhere } = this.#seek({ plan: known, facts: {} }, call);
+    const [found] = own;
+    const [foreign] = elsewhere;
+    if (!found && foreign) return { kind: 'elsewhere', trouble: madeElsewhere(foreign) };
+    if (!found) return { kind: 'known', plan: known, instance: call.instance, isProved: false };
+    const { marks } = found[1];
+    return {
+      kind: 'known',
+      plan: planOfMarks(known, marks),
+      instance: marks.instance ?? call.instance,
+      isProved: true,
+    };
+  }
+
+  async ensure(plan: Plan, port: PortPlan, call: Call, half: Half): Promise<Outcome> {
+    const { ports, bridges, files } = this.#world;
+    const socket = socketOf(port);
+    const path = port.mode === 'client' ? { path: switchPathOf(port) } : {};
+    const isTaken = ([name, other]: Row) =>
+      name === port.name || other.path === switchPathOf(port) || other.marks.socket === socket;
+    // The transaction as a whole is refused.
+    if ([...ports].some(isTaken))
+      return { ...failed(code.invalidConfig, `"${port.name}" belongs to another port`), made: 'nothing' };
+    const bridge = bridges.get(port.bridge);
+    if (!bridge) return { kind: 'displaced', trouble: later(`bridge "${port.bridge}" went away`) };
+    const uuid = this.#world.newUuid();
+    const by = keyText(plan.key);
+    const { name, mode, directory, vlan } = port;
+    const made = { uuid, ofport: -1 };
+    ports.set(name, { uuid, by, mode, tag: vlan.tag, marks: marksOf(plan, port, call), ...path });
+    bridges.set(port.bridge, { ...bridge, ports: [...bridge.ports, name] });
+    if (this.#world.daemon === 'away')
+      return { ...failed(code.tryAgainLater, 'ovs-vswitchd did not take the port in time'), facts: made };
+    if (mode === 'client') {
+      await half(made);
+      return { kind: 'ok', facts: { uuid, ofport: 1 } };
+    }
+    const file: FakeFile = { kind: 'socket', by, text: uuid };
+    files.set(`${switchDir}/${name}`, file);
+    await half(made);
+    if (!files.has(directory)) return { ...failed(code.io, `ENOENT: "${directory}"`), facts: made };
+    files.delete(`${switchDir}/${name}`);
+    files.set(socket, file);
+    return { kind: 'ok', facts: { uuid, ofport: 1, switchSocket: `${switchDir}/${name}` } };
+  }
+
+  async restore(plan: Plan, port: PortPlan, call: Call, half: Half): Promise<Outcome> {
+    const { files, ports } = this.#world;
+    const isThere = [...ports.values()].some(({ marks }) => isOfKey(marks, plan) && marks.instance === call.instance);
+    if (!isThere) return await this.ensure(plan, port, call, half);
+    if (port.mode === 'client') return ok;
+    const made = files.get(`${switchDir}/${port.name}`);
+    if (!made) return failed(code.io, 'ENOENT: the switch made no socket');
+    await half();
+    files.delete(`${switchDir}/${port.name}`);
+    files.set(socketOf(port), made);
+    return ok;
+  }
+
+  /** The row that a failed put-back made, and nothing else. */
+  withdraw({ port }: Facts): Outcome {
+    for (const [name, { uuid }] of this.#world.ports)
+      if (port && 'uuid' in port && uuid === port.uuid) this.#drop(name);
+    return ok;
+  }
+
+  /** @returns the next_cfg that is to be waited for before the port's address may be another's */
+  #drop(name: string): number {
+    const { ports, files, daemon } = this.#world;
+    const made = `${switchDir}/${name}`;
+    // The datapath unlinks what it made where it made it.
+    if (daemon === 'running' && files.get(made)?.text === ports.get(name)?.uuid) files.delete(made);
+    ports.delete(name);
+    for (const [bridge, found] of this.#world.bridges) {
+      if (!found.ports.includes(name)) continue;
+      this.#world.bridges.set(bridge, { ...found, ports: found.ports.filter((other) => other !== name) });
+    }
+    return this.#world.raiseCfg();
+  }
+
+  /** Sockets before rows; one that another row or the journal of a living attachment names is not ours any more. */
+  async remove(sought: Sought, call: Call, half: Half): Promise<Outcome> {
+    const { plan, facts } = sought;
+    if (facts.port && 'goneAt' in facts.port) return this.#removeAgain(plan, facts.port, call);
+    const { own, unsettled } = this.#seek(sought, call);
+    if (unsettled) return { kind: 'failed', trouble: unsettled };
+    for (const socket of this.#socketsToRemove(plan, own, call)) this.#unlinkSocket(socket);
+    await half();
+    let goneAt = plan.port && own.length === 0 ? this.#world.nextCfg : undefined;
+    for (const [name, { marks }] of own) {
+      if ((marks.mode ?? plan.port?.mode) === 'server') this.#unlinkSocket(`${switchDir}/${name}`);
+      goneAt = this.#drop(name);
+    }
+    return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
+  }
+
+  /** What a restored database brought back with our marks; no socket. */
+  #removeAgain({ port: _, ...plan }: Plan, gone: { readonly goneAt: number }, call: Call): Outcome {
+    let { goneAt } = gone;
+    for (const [name] of this.#seek({ plan, facts: {} }, call).own) goneAt = this.#drop(name);
+    return { kind: 'ok', facts: { goneAt } };
+  }
+
+  #socketsToRemove({ port }: Plan, own: readonly Row[], call: Call): string[] {
+    if (port?.socketStays) return [];
+    const names = new Set(own.map(([name]) => name));
+    const others = [...this.#world.ports].filter(([name]) => !names.has(name)).map(([, other]) => other);
+    const aliases = new Map<string, string[]>();
+    for (const [, { marks, path }] of own) if (marks.socket) aliases.set(marks.socket, path ? [path] : []);
+    if (port) aliases.set(socketOf(port), [switchPathOf(port)]);
+    const isNamed = (socket: string, paths: readonly string[]) =>
+      others.some(({ marks, path }) => marks.socket === socket || (path && [socket, ...paths].includes(path)));
+    return [...aliases]
+      .filter(([socket, paths]) => !isNamed(socket, paths) && !call.isAnothersSocket?.(socket))
+      .map(([socket]) => socket);
+  }
+
+  find(sought: Sought, port: PortPlan, call: Call): Outcome {
+    const [own] = this.#seek(sought, call).own;
+    if (!own) return drift(`port "${port.name}" is gone`);
+    if (own[1].marks.owner === undefined) return drift('its marks are gone');
+    if (own[1].tag !== port.vlan.tag) return drift(`tag is ${own[1].tag} instead of ${port.vlan.tag}`);
+    if (!this.#world.bridges.get(port.bridge)?.ports.includes(own[0])) return drift(`it is not on "${port.bridge}"`);
+    const drifted = port.mode === 'server' && this.#socketDrift(port);
+    return drifted ? drift(drifted) : ok;
+  }
+
+  /** What is of another kind at our name is not ours. */
+  #unlinkSocket(path: string): void {
+    if (this.#world.files.get(path)?.kind === 'socket') this.#world.files.delete(path);
+  }
+}
+
+const madeElsewhere = (marks: Marks): Trouble =>
+  invalid(`it was made through "${marks['data-dir']}", ${marks.instance}`);
+
+const marksOf = (plan: Plan, port: PortPlan, call: Call): Marks => ({
+  ...port.marks,
+  owner,
+  instance: call.instance,
+  key: keyText(plan.key),
+  bridge: port.bridge,
+  mode: port.mode,
+  directory: port.directory,
+  socket: socketOf(port),
+  ...(port.link && { link: port.link }),
+  ...(call.dataDir && { 'data-dir': call.dataDir }),
+  ...(call.begun && { begun: call.begun }),
+});
+
+function planOfMarks(known: Plan, marks: Marks): Plan {
+  const { directory, bridge, link = known.socketDir?.link, kubeconfig } = marks;
+  const [namespace, name] = marks.pod?.split('/') ?? [];
+  const uid = marks['pod-uid'];
+  const rest = { hold: holdFileName(known.key), ...(link && { link }) };
+  const file = { directory: directory ?? '', file: configDataName(known.key), data: {} };
+  const isAnnotated = known.publication && 'pod' in known.publication;
+  const pod = kubeconfig && namespace && name ? { namespace, name, ...(uid && { uid }) } : undefined;
+  return {
+    ...known,
+    ...(bridge && { bridge: { name: bridge } }),
+    ...(directory && {
+      socketDir: directory === emptyDir ? { base: directory, ...rest } : { base: sharedDir, own: directory, ...rest },
+      ...(pod && { publication: { kubeconfig: kubeconfig ?? '', pod, mappedDir: '', data: {} } }),
+      ...(!pod && !isAnnotated && { publication: file }),
+    }),
+  };
+}

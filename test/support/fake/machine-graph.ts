@@ -1,0 +1,139 @@
+/**
+ * The whole graph of a machine by xstate/graph: every state it can be brought into by the events that the loop can send.
+ */
+import { type AnyStateNode, type AnyTransitionDefinition, getMicrosteps, getNextTransitions } from 'xstate';
+import { type AdjacencyMap, getAdjacencyMap } from 'xstate/graph';
+import type { Plan, Step } from '../../../src/machines/protocol.ts';
+import type { AttachmentEvent } from '../../../src/machines/steps.ts';
+import {
+  abandon,
+  begin,
+  contextOf,
+  displaced,
+  ensured,
+  type Folded,
+  hear,
+  initial,
+  type Machine,
+  owed,
+  plannedOf,
+  planWithout,
+  refused,
+  removed,
+  type Snapshot,
+  stepsInOrder,
+} from './machine-events.ts';
+
+/** Every combination of the steps that a plan may lack; the bridge, which only a port of OVN's lacks, alone. */
+export const everyPlan: readonly Plan[] = [
+  planWithout(),
+  planWithout('address'),
+  planWithout('deviceInfo'),
+  planWithout('bridge'),
+  planWithout('address', 'deviceInfo'),
+];
+
+/** Where a machine stands: `idle`, `ready`, a final state, or the step it waits for and whether it makes or removes it. */
+export function standing({ value }: Pick<Snapshot, 'value'>): { readonly state: string; readonly removing: boolean } {
+  return typeof value === 'string' ? { state: value, removing: false } : { state: value.removing, removing: true };
+}
+
+/** What the loop may tell a machine that stands there. A step is announced before anything is heard of it. */
+export function heardIn(snapshot: Snapshot, plans: readonly Plan[]): AttachmentEvent[] {
+  const { state, removing } = standing(snapshot);
+  const step = state as Step;
+  if (snapshot.status === 'done') return [];
+  if (state === 'idle') return [...plans.map((plan) => begin(plan)), ...doubtfulBeginnings(snapshot, plans)];
+  if (state === 'ready') return [abandon];
+  if (removing) return [removed(step), owed(step)];
+  if (!contextOf(snapshot).begun.includes(step)) return [{ type: `${step}.begun` }, abandon];
+  const refusals = ([undefined, 'doubtful', 'nothing'] as const).map((made) => ({
+    ...refused(step),
+    ...(made && { made }),
+  }));
+  return [ensured(step), ...refusals, abandon, ...(step === 'port' ? [displaced] : [])];
+}
+
+/** A removal of which nothing says that there is anything to remove. */
+function doubtfulBeginnings({ machine }: Snapshot, plans: readonly Plan[]): AttachmentEvent[] {
+  return machine.id === 'del' ? plans.map((plan) => ({ ...begin(plan), doubtful: stepsInOrder })) : [];
+}
+
+/** Why a machine gives up and what steps left behind decide nothing: without them the graph is finite and small. */
+export function whatDecides(snapshot: Snapshot): string {
+  const { plan, begun, owed: debts, displacements, doubtful } = contextOf(snapshot);
+  const debtors = debts.map(({ step }) => step);
+  return JSON.stringify([snapshot.value, plannedOf(plan), begun, debtors, displacements, doubtful]);
+}
+
+const options = (plans: readonly Plan[]) => ({
+  events: (snapshot: Snapshot) => heardIn(snapshot, plans),
+  serializeState: whatDecides,
+  serializeEvent: ({ type, ...payload }: AttachmentEvent) =>
+    'plan' in payload
+      ? `${type} ${plannedOf(payload.plan)} ${payload.doubtful ?? ''}`
+      : `${type} ${'made' in payload ? payload.made : ''}`,
+});
+
+/** One state of a graph and every event that leads on from it. */
+export interface Vertex {
+  readonly state: Snapshot;
+  readonly edges: readonly { readonly event: AttachmentEvent; readonly to: Snapshot }[];
+}
+
+export function graphOf(machine: Machine, plans = everyPlan): Vertex[] {
+  type Found = AdjacencyMap<Snapshot, AttachmentEvent>;
+  const map = getAdjacencyMap(machine as never, options(plans) as never) as Found as Record<string, Found[never]>;
+  return Object.values(map).map(({ state, transitions }) => ({
+    state,
+    edges: Object.values(transitions as Record<string, (typeof transitions)[never]>).map(({ event, state: to }) => ({
+      event,
+      to,
+    })),
+  }));
+}
+
+/** One way through a machine: what was heard, and what it made of it. */
+export interface Walk {
+  readonly events: readonly AttachmentEvent[];
+  readonly end: Folded;
+}
+
+/** Every beginning of every path through the graph that visits no state twice; `visit` is called once for each. */
+export function everySimpleWalk(machine: Machine, visit: (walk: Walk) => void, plans = everyPlan): void {
+  const seen = new Set<string>();
+  const walk = (events: readonly AttachmentEvent[], end: Folded): void => {
+    const here = whatDecides(end.snapshot);
+    if (seen.has(here)) return;
+    visit({ events, end });
+    seen.add(here);
+    for (const event of heardIn(end.snapshot, plans)) walk([...events, event], hear(machine, end, event));
+    seen.delete(here);
+  };
+  walk([], initial(machine));
+}
+
+/** All transitions a machine defines: of every state, for every event, every guarded branch. */
+export function transitionsOf(machine: Machine): AnyTransitionDefinition[] {
+  const below = (node: AnyStateNode): AnyTransitionDefinition[] => [
+    ...[...node.transitions.values()].flat(),
+    ...(node.always ?? []),
+    ...Object.values(node.states).flatMap(below),
+  ];
+  return below(machine.root as unknown as AnyStateNode);
+}
+
+/** Those of them that are taken when this event is heard there, to the next state of rest. */
+export function takenBy(machine: Machine, snapshot: Snapshot, event: AttachmentEvent): AnyTransitionDefinition[] {
+  const heard = machine.getTransitionData(snapshot as never, event) as unknown as AnyTransitionDefinition[];
+  const states = getMicrosteps(machine, snapshot as never, event).map(([state]) => state);
+  const silent = states.slice(1).map((state, index) => {
+    const before = states[index];
+    const candidates = before ? getNextTransitions(before as never).filter(({ eventType }) => isSilent(eventType)) : [];
+    return candidates.find(({ target }) => target?.every((node) => (state._nodes as unknown[]).includes(node)));
+  });
+  return [...heard, ...silent.filter((transition) => transition !== undefined)];
+}
+
+/** Eventless, or on the end of an inner state: xstate takes it by itself. */
+const isSilent = (eventType: string): boolean => eventType === '' || eventType.startsWith('xstate.done.');

@@ -1,0 +1,54 @@
+/** What the tests of recovery share: a fake node's journals opened as recovery does, and the task it is given. */
+
+import { now } from '../../../src/deadlines.ts';
+import { type Entry, openJournal } from '../../../src/drive/loop.ts';
+import type { Journal } from '../../../src/journal/journal.ts';
+import { asChecked } from '../../../src/plan/result.ts';
+import { type Purpose, recoverOne, tolerant } from '../../../src/recovery/one.ts';
+import type { Recovered, Task } from '../../../src/recovery/options.ts';
+import { FakeHost, type HostFault } from './fake-host.ts';
+import { type Attachment, dataDir, FakeNode, instance, journalOf, keyOf, podA } from './fake-node.ts';
+
+export const one: Attachment = { containerId: podA, ifName: 'net1', mode: 'server', ipam: true, deviceInfo: false };
+
+export const clock = (): Date => new Date('2025-01-17T12:00:00.000Z');
+
+export async function attachedNode(of: Attachment = one): Promise<FakeNode> {
+  const node = new FakeNode().withNetns(of);
+  const answer = await node.add(of);
+  if (answer.kind !== 'ok') throw new Error(JSON.stringify(answer));
+  return node;
+}
+
+export async function locked({ disk }: FakeNode, of: Attachment = one): Promise<Journal<Entry>> {
+  const journal = openJournal(disk.spawn(), journalOf(of), { create: true, clock });
+  if ((await journal?.lock(now() + 1_000)) !== 'held' || !journal) throw new Error('the lock is not to be had');
+  return journal;
+}
+
+export interface Asked extends Partial<Task> {
+  readonly faults?: readonly HostFault[];
+}
+
+/** As recover, GC and DEL do it. */
+export async function recovered(
+  node: FakeNode,
+  purpose: Purpose = { kind: 'recovery', putBack: 'now' },
+  { faults = [], ...more }: Asked = {},
+  of: Attachment = one,
+): Promise<Recovered | undefined> {
+  const task: Task = {
+    disk: node.disk.spawn(),
+    host: new FakeHost(node.world, { faults }).asHost,
+    clock,
+    dataDir,
+    ovsdb: 'unix:/run/openvswitch/db.sock',
+    removeMs: 1_000,
+    asChecked,
+    progress: () => undefined,
+    instance,
+    ...more,
+  };
+  const name = `${keyOf(of)}.journal`;
+  return await tolerant(name, () => recoverOne(name, task, purpose));
+}

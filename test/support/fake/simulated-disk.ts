@@ -1,0 +1,329 @@
+/**
+ * A disk in memory that loses what was not fsynced: one process's view of a Volume, with faults on demand.
+ *
+ * Owns: file descriptors, flock, errno, faults. Does not own: what survives (volume.ts), which of it (choices.ts).
+ * It answers as the real disk does; disk-cases.ts and a property hold the two against each other.
+ */
+import { basename, dirname } from 'node:path';
+import type { Disk, FileStat } from '../../../src/journal/disk.ts';
+import type { Choose } from './choices.ts';
+import { Directory, File, Volume } from './volume.ts';
+
+export type Call = keyof Disk;
+
+/** The process is no more. Not an errno: no code under test may take it for an expected failure. */
+export class Crash extends Error {
+  override readonly name = 'Crash';
+}
+
+export interface Fault {
+  /** `every`: counts every call whatever it is. */
+  readonly call: Call | 'every';
+  /** 1 is the next one. */
+  readonly nth: number;
+  /** An errno; a write of so many bytes only; the death of the process before the call. */
+  readonly how: { readonly error: string } | { readonly short: number } | 'crash';
+  /** That call and every later one. */
+  readonly forever?: boolean;
+}
+
+/** open(2)'s file description: what flock belongs to, and what a child is handed a copy of. All that write append. */
+interface Description {
+  readonly file: File;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  failuresTold: number;
+  copies: number;
+}
+
+const nameBytesMax = 255;
+
+export class SimulatedDisk implements Disk {
+  /** Every call of this process, in order: how far a loop over its crash points has to go. */
+  readonly calls: Call[] = [];
+  readonly #volume: Volume;
+  readonly #descriptors = new Map<number, Description>();
+  #faults: { fault: Fault; seen: number }[] = [];
+  #nextFd = 3;
+  #death: Crash | undefined;
+
+  /** An empty disk with these directories, or a process on a disk that is already there. */
+  constructor(content: readonly string[] | Volume = ['/data']) {
+    if (content instanceof Volume) this.#volume = content;
+    else {
+      this.#volume = new Volume();
+      for (const path of content) this.#makeDurable(path);
+    }
+  }
+
+  inject(...faults: Fault[]): void {
+    for (const fault of faults) this.#faults.push({ fault, seen: 0 });
+  }
+
+  /** The faults are over: the full disk has been cleaned up. */
+  heal(): void {
+    this.#faults = [];
+  }
+
+  /** How many descriptors this process has. */
+  get openFiles(): number {
+    return this.#descriptors.size;
+  }
+
+  set readOnly(value: boolean) {
+    this.#volume.readOnly = value;
+  }
+
+  /** What is there when power returns, by `choose`. This disk stays as it is. */
+  powerCut(choose: Choose): SimulatedDisk {
+    return new SimulatedDisk(this.#volume.afterPowerCut(choose));
+  }
+
+  /** SIGKILL: every fd is closed, everything written stays. @returns the disk as the next process finds it. */
+  processDeath(): SimulatedDisk {
+    for (const fd of this.#descriptors.keys()) this.#release(fd);
+    this.#death ??= new Crash('this process has been killed');
+    return new SimulatedDisk(this.#volume);
+  }
+
+  /** Another process on the same disk, which has copies of the given fds. */
+  spawn(handed: readonly number[] = []): SimulatedDisk {
+    const child = new SimulatedDisk(this.#volume);
+    for (const fd of handed) {
+      const description = this.#description(fd, 'open');
+      description.copies++;
+      child.#descriptors.set(fd, description);
+    }
+    child.#nextFd = this.#nextFd;
+    return child;
+  }
+
+  open(path: string, flags: 'r' | 'r+' | 'a+' | 'ax', mode = 0o666): number {
+    this.#enter('open');
+    const parent = this.#parent(path, 'open');
+    const name = basename(path);
+    const found = parent.names.get(name);
+    if (found && flags === 'ax') throw errno('EEXIST', 'open', path);
+    if (found instanceof Directory) throw errno('EISDIR', 'open', path);
+    if (!found && (flags === 'r' || flags === 'r+')) throw errno('ENOENT', 'open', path);
+    if (flags !== 'r' && this.#volume.readOnly) throw errno('EROFS', 'open', path);
+    const file = found ?? new File(this.#volume.newIno(), mode);
+    if (!found) {
+      file.mtimeMs = this.#volume.nowMs();
+      parent.set(name, file);
+    }
+    const [readable, writable] = [flags !== 'ax', flags !== 'r'];
+    const description = { file, readable, writable, failuresTold: file.failures, copies: 1 };
+    this.#descriptors.set(this.#nextFd, description);
+    return this.#nextFd++;
+  }
+
+  close(fd: number): void {
+    this.#enter('close');
+    this.#description(fd, 'close');
+    this.#release(fd);
+  }
+
+  write(fd: number, bytes: Uint8Array): number {
+    const short = this.#enter('write');
+    const description = this.#description(fd, 'write');
+    if (!description.writable) throw errno('EBADF', 'write');
+    const { file } = description;
+    const written = bytes.subarray(0, short);
+    if (written.length > 0) {
+      file.write(file.bytes.length, written);
+      file.mtimeMs = this.#volume.nowMs();
+    }
+    return written.length;
+  }
+
+  read(fd: number): Uint8Array {
+    this.#enter('read');
+    const { file, readable } = this.#description(fd, 'read');
+    if (!readable && file.bytes.length > 0) throw errno('EBADF', 'read');
+    return file.bytes.slice();
+  }
+
+  fsync(fd: number): void {
+    const opened = this.#descriptors.get(fd);
+    this.#enter('fsync', () => {
+      opened?.file.fsyncFailed();
+      if (opened) opened.failuresTold = opened.file.failures;
+    });
+    const description = this.#description(fd, 'fsync');
+    const { file, failuresTold } = description;
+    description.failuresTold = file.failures;
+    if (failuresTold < file.failures) throw errno('EIO', 'fsync');
+    file.fsync();
+  }
+
+  truncate(fd: number, bytes: number): void {
+    this.#enter('truncate');
+    const { file, writable } = this.#description(fd, 'truncate');
+    if (!writable) throw errno('EINVAL', 'ftruncate');
+    file.truncate(bytes);
+    file.mtimeMs = this.#volume.nowMs();
+  }
+
+  chmod(fd: number, mode: number): void {
+    this.#enter('chmod');
+    const { file } = this.#description(fd, 'chmod');
+    if (this.#volume.readOnly) throw errno('EROFS', 'fchmod');
+    file.chmod(mode);
+  }
+
+  stat(fd: number): FileStat {
+    this.#enter('stat');
+    return this.#statOf(this.#description(fd, 'stat').file);
+  }
+
+  lookup(path: string): FileStat | undefined {
+    this.#enter('lookup');
+    const found = this.#find(path, 'stat');
+    return found && this.#statOf(found);
+  }
+
+  touch(fd: number, at: Date): void {
+    this.#enter('touch');
+    const { file } = this.#description(fd, 'touch');
+    if (this.#volume.readOnly) throw errno('EROFS', 'futimes');
+    file.mtimeMs = BigInt(at.getTime());
+  }
+
+  setAttribute(fd: number, isSet: boolean): void {
+    this.#enter('setAttribute');
+    const { file } = this.#description(fd, 'fsetxattr');
+    if (this.#volume.readOnly && file.attribute !== isSet) throw errno('EROFS', 'fsetxattr');
+    file.setAttribute(isSet);
+  }
+
+  hasAttribute(fd: number): boolean {
+    this.#enter('hasAttribute');
+    return this.#description(fd, 'fgetxattr').file.attribute;
+  }
+
+  tryLock(fd: number): boolean {
+    this.#enter('tryLock');
+    const description = this.#descriptors.get(fd);
+    if (!description || (description.file.holder ?? description) !== description) return false;
+    description.file.holder = description;
+    return true;
+  }
+
+  unlock(fd: number): void {
+    this.#enter('unlock');
+    const description = this.#descriptors.get(fd);
+    if (description?.file.holder === description && description) description.file.holder = undefined;
+  }
+
+  unlink(path: string): void {
+    this.#enter('unlink');
+    const parent = this.#parent(path, 'unlink');
+    if (this.#volume.readOnly) throw errno('EROFS', 'unlink', path);
+    const found = parent.names.get(basename(path));
+    if (!found) throw errno('ENOENT', 'unlink', path);
+    if (found instanceof Directory) throw errno('EISDIR', 'unlink', path);
+    found.links--;
+    parent.delete(basename(path));
+  }
+
+  list(directory: string): string[] {
+    this.#enter('list');
+    return [...this.#directory(directory, 'scandir').names.keys()];
+  }
+
+  mkdir(directory: string, mode: number): void {
+    this.#enter('mkdir');
+    const parent = this.#parent(directory, 'mkdir');
+    if (parent.names.has(basename(directory))) throw errno('EEXIST', 'mkdir', directory);
+    if (this.#volume.readOnly) throw errno('EROFS', 'mkdir', directory);
+    parent.set(basename(directory), new Directory(this.#volume.newIno(), mode));
+  }
+
+  fsyncDirectory(directory: string): void {
+    this.#enter('fsyncDirectory');
+    this.#directory(directory, 'open').fsync();
+  }
+
+  /** Counts the call and lets the faults have it. @returns how many bytes a write may take, if not all. */
+  #enter(call: Call, failed: () => void = () => {}): number | undefined {
+    if (this.#death) throw this.#death;
+    this.calls.push(call);
+    let short: number | undefined;
+    for (const armed of this.#faults) {
+      const { fault } = armed;
+      if (fault.call !== 'every' && fault.call !== call) continue;
+      armed.seen++;
+      if (armed.seen !== fault.nth && !(fault.forever && armed.seen > fault.nth)) continue;
+      if (fault.how === 'crash') {
+        this.#death = new Crash(`killed before call ${this.calls.length}, ${call}`);
+        throw this.#death;
+      }
+      if ('error' in fault.how) {
+        failed();
+        throw errno(fault.how.error, call);
+      }
+      short = fault.how.short;
+    }
+    return short;
+  }
+
+  #statOf(node: File | Directory): FileStat {
+    const { ino, mode } = node;
+    const { dev } = this.#volume;
+    if (node instanceof Directory)
+      return { ino, dev, nlink: 2n, mode: BigInt(mode | 0o040_000), size: 0n, mtimeMs: 0n };
+    const { links: nlink, mtimeMs } = node;
+    return { ino, dev, nlink, mode: BigInt(mode | 0o100_000), size: BigInt(node.bytes.length), mtimeMs };
+  }
+
+  #description(fd: number, call: string): Description {
+    const description = this.#descriptors.get(fd);
+    if (!description) throw errno('EBADF', call);
+    return description;
+  }
+
+  #release(fd: number): void {
+    const description = this.#descriptors.get(fd);
+    this.#descriptors.delete(fd);
+    if (!description || --description.copies > 0) return;
+    if (description.file.holder === description) description.file.holder = undefined;
+  }
+
+  #makeDurable(path: string): void {
+    if (path === '/') return;
+    this.#makeDurable(dirname(path));
+    const parent = this.#parent(path, 'mkdir');
+    if (!parent.names.has(basename(path))) parent.set(basename(path), new Directory(this.#volume.newIno(), 0o755));
+    parent.fsync();
+  }
+
+  #parent(path: string, call: string): Directory {
+    const parent = this.#directory(dirname(path), call);
+    if (Buffer.byteLength(basename(path)) > nameBytesMax) throw errno('ENAMETOOLONG', call, path);
+    return parent;
+  }
+
+  #directory(path: string, call: string): Directory {
+    if (path === '/') return this.#volume.root;
+    const node = this.#parent(path, call).names.get(basename(path));
+    if (!node) throw errno('ENOENT', call, path);
+    if (node instanceof File) throw errno('ENOTDIR', call, path);
+    return node;
+  }
+
+  #find(path: string, call: string): File | Directory | undefined {
+    if (path === '/') return this.#volume.root;
+    try {
+      return this.#parent(path, call).names.get(basename(path));
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return;
+      throw error;
+    }
+  }
+}
+
+function errno(code: string, call: string, path?: string): Error {
+  const message = path === undefined ? `${code}: ${call}` : `${code}: ${call} '${path}'`;
+  return Object.assign(new Error(message), { code, syscall: call });
+}
