@@ -32,16 +32,18 @@ import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddre
 import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { Access } from './ovs/access.ts';
+import { letGo } from './ovs/applied.ts';
 import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './ovs/bridge.ts';
 import type { SoughtPort } from './ovs/live-ports.ts';
+import { TransactionError } from './ovs/operations.ts';
 import { ensurePort, restorePort } from './ovs/port.ts';
 import { otherHolder } from './ovs/port-holder.ts';
 import { removePort, withdrawPort } from './ovs/port-removal.ts';
 import { findPort, isPortLost, listPorts, recallPort } from './ovs/port-view.ts';
 import { isPredecessors, removePredecessors } from './ovs/predecessor.ts';
 import { restoreTrouble } from './ovs/restorable.ts';
-import { TransactionError, Unreachable } from './ovs/session.ts';
-import { letGo, Switch } from './ovs/switch.ts';
+import { Unreachable } from './ovs/session.ts';
+import { Switch } from './ovs/switch.ts';
 import { preflight } from './preflight.ts';
 
 /** A node, as the handlers of the verbs are handed it. */

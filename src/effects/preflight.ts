@@ -12,17 +12,13 @@ import { roomTroubles } from './files/room.ts';
 import { groupTroubles } from './files/socket-dir.ts';
 import { programTroubles } from './ipam/plugin.ts';
 import type { Access } from './ovs/access.ts';
+import { switchPathOf } from './ovs/columns.ts';
+import { keyMarks } from './ovs/marks.ts';
+import { marked, type Row, select, TransactionError } from './ovs/operations.ts';
 import { heldTroubles, holdersOf } from './ovs/port-view.ts';
-import { type Row, TransactionError, Unreachable } from './ovs/session.ts';
-import {
-  keyMarks,
-  marked,
-  type Switch,
-  select,
-  selectSwitch,
-  switchPathOf,
-  switchSocketDirectory,
-} from './ovs/switch.ts';
+import { selectSwitch, switchSocketDirectory } from './ovs/root-row.ts';
+import { Unreachable } from './ovs/session.ts';
+import type { Switch } from './ovs/switch.ts';
 
 /** What an ADD is about to use. */
 interface Intended {

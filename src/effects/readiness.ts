@@ -8,8 +8,10 @@ import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
 import { DirectoryTimeout } from './files/directory.ts';
 import { roomTroubles } from './files/room.ts';
 import { noDpdk, notAtWork } from './ovs/daemon.ts';
-import { type Row, TransactionError, Unreachable } from './ovs/session.ts';
-import { runDirectory, Switch, selectSwitch, socketPathOf } from './ovs/switch.ts';
+import { type Row, TransactionError } from './ovs/operations.ts';
+import { runDirectory, selectSwitch, socketPathOf } from './ovs/root-row.ts';
+import { Unreachable } from './ovs/session.ts';
+import { Switch } from './ovs/switch.ts';
 import { switchUser } from './ovs/switch-user.ts';
 import { vswitchdOf } from './ovs/vswitchd.ts';
 

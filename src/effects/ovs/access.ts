@@ -5,7 +5,8 @@
 import type { Trouble } from '../../attachment.ts';
 import { type Moment, within } from '../../deadlines.ts';
 import type { Outcome, Plan } from '../../machines/protocol.ts';
-import { runDirectory, type Switch, selectSwitch, socketPathOf } from './switch.ts';
+import { runDirectory, selectSwitch, socketPathOf } from './root-row.ts';
+import type { Switch } from './switch.ts';
 import type { Sought } from './switch-access.ts';
 import { type SwitchUser, switchUser } from './switch-user.ts';
 import { vswitchdOf } from './vswitchd.ts';

@@ -4,19 +4,22 @@
  */
 import { code, owner } from '../../attachment.ts';
 import type { BridgePlan, Call, Facts, IdleBridges, Outcome, Plan, Request } from '../../machines/protocol.ts';
-import type { Marks } from './own-ports.ts';
-import { map, named, type Row, readMap, readUuid, readUuids, uuid } from './session.ts';
+import type { Marks } from './marks.ts';
+import { dataDirMark, instanceMarks, isOfAnother, isOwn } from './marks.ts';
 import {
-  dataDirMark,
   guarded,
-  instanceMarks,
-  isOfAnother,
-  isOwn,
+  map,
   marked,
-  type Switch,
+  named,
+  type Row,
+  readMap,
+  readUuid,
+  readUuids,
   select,
   unless,
-} from './switch.ts';
+  uuid,
+} from './operations.ts';
+import type { Switch } from './switch.ts';
 
 const byName = (name: string): unknown => ['name', '==', name];
 

@@ -5,8 +5,10 @@
 import { code, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { Plan } from '../../machines/protocol.ts';
-import type { Row } from './session.ts';
-import { isBehind, letGo, raiseNextCfg, runDirectory, type Switch, selectSwitch } from './switch.ts';
+import { letGo } from './applied.ts';
+import type { Row } from './operations.ts';
+import { isBehind, raiseNextCfg, runDirectory, selectSwitch } from './root-row.ts';
+import type { Switch } from './switch.ts';
 import { seenOf, vswitchdOf } from './vswitchd.ts';
 
 /**

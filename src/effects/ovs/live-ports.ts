@@ -4,9 +4,11 @@
 import { keyText } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { Call, Database } from '../../machines/protocol.ts';
-import { isOurs, ownAmong, portColumns, recordedId, type Sought } from './own-ports.ts';
-import { type Row, readMap, readUuid } from './session.ts';
-import { noType, type Switch, select } from './switch.ts';
+import { noType } from './columns.ts';
+import { isOurs } from './marks.ts';
+import { type Row, readMap, readUuid, select } from './operations.ts';
+import { ownAmong, portColumns, recordedId, type Sought } from './own-ports.ts';
+import type { Switch } from './switch.ts';
 
 export interface SoughtPort extends Sought {
   /** The data directory that it was made through. */

@@ -11,8 +11,10 @@ import { type Moment, now, sleep, within } from '../../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
 import { inTime } from '../files/directory.ts';
+import { select } from './operations.ts';
 import { usedMtu } from './port-view.ts';
-import { runDirectory, type Switch, select, selectSwitch } from './switch.ts';
+import { runDirectory, selectSwitch } from './root-row.ts';
+import type { Switch } from './switch.ts';
 import { logOf, vswitchdOf } from './vswitchd.ts';
 
 /** What a port has for which nothing else is asked, or whose request was refused (ovs-vswitchd.conf.db(5), mtu_request). */

@@ -5,8 +5,10 @@
 import type { Moment } from '../../deadlines.ts';
 import type { Plan } from '../../machines/protocol.ts';
 import { noDpdk } from './daemon.ts';
-import { type Row, readMap, readSet, TransactionError, Unreachable } from './session.ts';
-import { runDirectory, type Switch, select, selectSwitch } from './switch.ts';
+import { type Row, readMap, readSet, select, TransactionError } from './operations.ts';
+import { runDirectory, selectSwitch } from './root-row.ts';
+import { Unreachable } from './session.ts';
+import type { Switch } from './switch.ts';
 import { seenOf } from './vswitchd.ts';
 
 /** @returns what the switch says of the port's bridge and of itself, and where to look */

@@ -2,22 +2,22 @@
  * Which rows of table Port are an attachment's: by its marks; by the _uuid that its journal has; and, where another tool has cleared
  * the marks, by its name together with its socket. What none of these settles is said, and is not taken for absence.
  */
-import { code, keyText, owner, type Trouble } from '../../attachment.ts';
+import { code, keyText, type Trouble } from '../../attachment.ts';
 import type { Call, Facts, Plan } from '../../machines/protocol.ts';
-import { type Operation, type OperationResult, type Row, readMap, readUuid, uuid } from './session.ts';
+import { interfaceType, socketOf, switchPathOf } from './columns.ts';
+import { isOurs, isOwn, type Marks, ownerMarks } from './marks.ts';
 import {
-  interfaceType,
-  isOwn,
   marked,
-  ownerMarks,
-  type Switch,
+  type Operation,
+  type OperationResult,
+  type Row,
+  readMap,
+  readUuid,
   select,
-  selectSwitch,
-  socketOf,
-  switchPathOf,
-} from './switch.ts';
-
-export type Marks = { readonly [name: string]: string | undefined };
+  uuid,
+} from './operations.ts';
+import { selectSwitch } from './root-row.ts';
+import type { Switch } from './switch.ts';
 
 export interface OwnPort {
   readonly id: string;
@@ -136,6 +136,3 @@ const ownPort = (row: Row): OwnPort => ({
   marks: marksOf(row),
   external: row.external_ids,
 });
-
-/** Whether a row bears the owner's mark of this plugin. */
-export const isOurs = (marks: Marks): boolean => marks.owner === owner;

@@ -4,8 +4,8 @@
  */
 import { keyText, owner } from '../../attachment.ts';
 import type { Call, Plan } from '../../machines/protocol.ts';
-import { readMap } from './session.ts';
-import { type Switch, select } from './switch.ts';
+import { readMap, select } from './operations.ts';
+import type { Switch } from './switch.ts';
 
 /** @returns the holder in words; undefined if there is none, or it is this attachment */
 export type OtherHolder = (port: string) => Promise<string | undefined>;

@@ -8,21 +8,13 @@ import { basename, join } from 'node:path';
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import type { Call, Outcome, Plan, Request } from '../../machines/protocol.ts';
 import { codeOf, inTime } from '../files/directory.ts';
+import { untilApplied } from './applied.ts';
+import { socketOf, switchPathOf } from './columns.ts';
+import { guarded, type Operation, readSet, readUuid, select, unless, uuid } from './operations.ts';
 import { type OwnPort, type Sighting, seekOwn } from './own-ports.ts';
-import { type Operation, readSet, readUuid, uuid } from './session.ts';
+import { raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
-import {
-  guarded,
-  raiseNextCfg,
-  type Switch,
-  select,
-  selectSwitch,
-  socketOf,
-  switchPathOf,
-  switchSocketDirectory,
-  unless,
-  untilApplied,
-} from './switch.ts';
+import type { Switch } from './switch.ts';
 
 type Sought = Pick<Request, 'plan' | 'facts'>;
 

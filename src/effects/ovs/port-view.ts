@@ -19,25 +19,23 @@ import type {
 } from '../../machines/protocol.ts';
 import { codeOf, Directory, inTime } from '../files/directory.ts';
 import { isLater, readNetns } from '../netns.ts';
+import { interfaceType, noType, ovnPortId, socketOf, switchPathOf } from './columns.ts';
 import { notAtWork } from './daemon.ts';
-import { isOurs, type Marks, seekOwn } from './own-ports.ts';
-import { map, type Operation, type OperationResult, type Row, readMap, readSet, uuid } from './session.ts';
+import { isOurs, isOwn, type Marks, madeElsewhere, netnsMarks, ownerMarks } from './marks.ts';
 import {
-  failed,
-  interfaceType,
-  isOwn,
-  madeElsewhere,
+  map,
   marked,
-  netnsMarks,
-  noType,
-  ovnPortId,
-  ownerMarks,
-  type Switch,
+  type Operation,
+  type OperationResult,
+  type Row,
+  readMap,
+  readSet,
   select,
-  socketOf,
-  switchPathOf,
-  switchSocketDirectory,
-} from './switch.ts';
+  uuid,
+} from './operations.ts';
+import { seekOwn } from './own-ports.ts';
+import { switchSocketDirectory } from './root-row.ts';
+import { failed, type Switch } from './switch.ts';
 
 type Sought = Pick<Request, 'plan' | 'facts'>;
 

@@ -11,44 +11,29 @@ import type { Call, Outcome, Plan, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
 import { Directory, inTime, Mismatch } from '../files/directory.ts';
 import { groupId } from '../files/socket-dir.ts';
-import { deletePort } from './port-removal.ts';
-import { heldTroubles, holdersOf } from './port-view.ts';
+import { letGo, untilApplied } from './applied.ts';
+import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, typeOf } from './columns.ts';
+import { dataDirMark, keyMarks, netnsMarks } from './marks.ts';
 import {
+  guarded,
   map,
+  marked,
   named,
   type Operation,
   type OperationResult,
   type Row,
   readSet,
   readUuid,
+  select,
   set,
   TransactionError,
-  uuid,
-} from './session.ts';
-import {
-  dataDirMark,
-  type Failed,
-  failed,
-  guarded,
-  interfaceType,
-  isBehind,
-  keyMarks,
-  letGo,
-  marked,
-  netnsMarks,
-  noType,
-  ovnPortId,
-  raiseNextCfg,
-  type Switch,
-  select,
-  selectSwitch,
-  socketOf,
-  switchPathOf,
-  switchSocketDirectory,
-  typeOf,
   unless,
-  untilApplied,
-} from './switch.ts';
+  uuid,
+} from './operations.ts';
+import { deletePort } from './port-removal.ts';
+import { heldTroubles, holdersOf } from './port-view.ts';
+import { isBehind, raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
+import { type Failed, failed, type Switch } from './switch.ts';
 
 /** The marks that let a removal do without a journal. */
 const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({

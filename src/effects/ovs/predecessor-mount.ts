@@ -11,9 +11,8 @@ import { basename, dirname, join, normalize } from 'node:path';
 import { owner, shortId } from '../../attachment.ts';
 import { codeOf, inTime, Mismatch, removeEmpty } from '../files/directory.ts';
 import { allMounts, isBind, isOnItself, leavePoint, podOfRoot } from '../files/mounts.ts';
+import { marked, type OperationResult, type Row, readMap, readUuid, select } from './operations.ts';
 import type { Found, Remains } from './predecessor-state.ts';
-import { type OperationResult, type Row, readMap, readUuid } from './session.ts';
-import { marked, select } from './switch.ts';
 
 /** A pod's, or a static pod's (a hash). */
 const uidPattern = /^([0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})$/i;

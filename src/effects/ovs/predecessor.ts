@@ -13,12 +13,14 @@ import { defaultDeadlines, type Moment, polled, within } from '../../deadlines.t
 import type { Call, Plan, PredecessorPlan } from '../../machines/protocol.ts';
 import { flock } from '../../os/native.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from '../files/directory.ts';
+import { interfaceType } from './columns.ts';
+import { map, type Row, readMap, readUuid, readUuids, select } from './operations.ts';
 import { deletePort } from './port-removal.ts';
 import { findPoints, isDead, leaveBound } from './predecessor-mount.ts';
 import { type Found, forget, otherStates, type Remains, readState, remember, type State } from './predecessor-state.ts';
-import { map, type Row, readMap, readUuid, readUuids } from './session.ts';
+import { selectSwitch } from './root-row.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
-import { interfaceType, type Switch, select, selectSwitch } from './switch.ts';
+import type { Switch } from './switch.ts';
 
 /** What cannot be looked for may be there. */
 export function isPredecessors({ stateFile }: PredecessorPlan): boolean {

@@ -7,9 +7,11 @@ import { type Deadlines, within } from '../../deadlines.ts';
 import type { Call, Request } from '../../machines/protocol.ts';
 import { bridgeTroubles } from '../preflight.ts';
 import { daemonTrouble } from './daemon.ts';
+import { select, TransactionError } from './operations.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
-import { TransactionError, Unreachable } from './session.ts';
-import { type Switch, select, selectSwitch } from './switch.ts';
+import { selectSwitch } from './root-row.ts';
+import { Unreachable } from './session.ts';
+import type { Switch } from './switch.ts';
 
 /** Long enough for a daemon that loads flows; one that does not answer by then would not take the port in time either. */
 const provenMs = 5_000;

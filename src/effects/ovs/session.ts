@@ -10,19 +10,7 @@
  */
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import { type Connection, connectUnix } from '../../os/native.ts';
-
-/** RFC 7047 5.1 <value> and 5.2 <operation>, as far as we build them. */
-export type Operation = { readonly op: string; readonly [member: string]: unknown };
-export type Row = { readonly [column: string]: unknown };
-
-/** The answer to one operation: rows of a select, the uuid of an insert, the count of a mutate. */
-export interface OperationResult {
-  readonly rows?: readonly Row[];
-  readonly uuid?: readonly ['uuid', string];
-  readonly count?: number;
-  readonly error?: string;
-  readonly details?: string;
-}
+import { type Operation, type OperationResult, TransactionError } from './operations.ts';
 
 /** The switch could not be asked, or did not answer: nothing is known of what became of the last transaction. */
 export class Unreachable extends Error {
@@ -37,40 +25,6 @@ export class Unreachable extends Error {
     super(message);
   }
 }
-
-/** The database answered that the transaction fails. `operation` is the index of the failing one. */
-export class TransactionError extends Error {
-  override readonly name = 'TransactionError';
-  constructor(
-    /** RFC 7047 error string: "timed out" for a `wait`, "constraint violation", … */
-    readonly error: string,
-    readonly operation: number,
-    readonly details: string,
-  ) {
-    super(`${error}${details ? `: ${details}` : ''}`);
-  }
-}
-
-export const map = (entries: { readonly [key: string]: string }): unknown => ['map', Object.entries(entries)];
-export const set = (values: readonly unknown[]): unknown => ['set', values];
-export const uuid = (id: string): unknown => ['uuid', id];
-export const named = (name: string): unknown => ['named-uuid', name];
-
-/** A column of kind map as an object; anything else is empty. */
-export function readMap(value: unknown): { readonly [key: string]: string } {
-  return Array.isArray(value) && value[0] === 'map' ? Object.fromEntries(value[1] as [string, string][]) : {};
-}
-
-/** A column that is a set: OVSDB writes one element without the `set`. */
-export function readSet(value: unknown): readonly unknown[] {
-  if (value === undefined) return [];
-  return Array.isArray(value) && value[0] === 'set' ? (value[1] as unknown[]) : [value];
-}
-
-export const readUuid = (value: unknown): string =>
-  Array.isArray(value) && value[0] === 'uuid' ? String(value[1]) : '';
-
-export const readUuids = (value: unknown): string[] => readSet(value).map(readUuid);
 
 interface Pending {
   resolve(result: unknown): void;

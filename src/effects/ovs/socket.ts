@@ -5,8 +5,7 @@ import type { Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Moment } from '../../deadlines.ts';
 import { Directory } from '../files/directory.ts';
-import { map, type Operation, type OperationResult, readUuid } from './session.ts';
-import { marked, select } from './switch.ts';
+import { map, marked, type Operation, type OperationResult, readUuid, select } from './operations.ts';
 
 /** What to ask for `isNamed`. @param paths of one socket: its own, and the ones by which a switch may reach it through a symlink */
 export const namersOf = (socket: string, ...paths: readonly string[]): Operation[] => [

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { letGo } from '../../../src/effects/ovs/applied.ts';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
-import { letGo } from '../../../src/effects/ovs/switch.ts';
 import { attached, namesOf, remove, setPort, socketOf } from '../../support/stand-in/port-parts.ts';
 import { call, scene, soon, sought } from '../../support/stand-in/scene.ts';
 

@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { letGo } from '../../../src/effects/ovs/applied.ts';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
+import { isBehind, selectSwitch } from '../../../src/effects/ovs/root-row.ts';
 import { Unreachable } from '../../../src/effects/ovs/session.ts';
-import { isBehind, letGo, selectSwitch } from '../../../src/effects/ovs/switch.ts';
 import type { Outcome } from '../../../src/machines/protocol.ts';
 import { attach, attached, listenAt, namesOf, remove, setPort, socketOf } from '../../support/stand-in/port-parts.ts';
 import { call, keyOf, type Scene, scene, soon, sought, troubleOf } from '../../support/stand-in/scene.ts';

@@ -13,8 +13,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
+import { readUuid } from '../../../src/effects/ovs/operations.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
-import { readUuid } from '../../../src/effects/ovs/session.ts';
 import { readSwitch } from '../../support/real/world.ts';
 import { call, instance, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
 

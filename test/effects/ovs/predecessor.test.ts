@@ -23,10 +23,10 @@ import { ensureSocketDir, removeSocketDir } from '../../../src/effects/files/soc
 import { createHost } from '../../../src/effects/host.ts';
 import { ensureAddress, removeAddress } from '../../../src/effects/ipam/plugin.ts';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
+import { map, named, select } from '../../../src/effects/ovs/operations.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePredecessors } from '../../../src/effects/ovs/predecessor.ts';
-import { map, named } from '../../../src/effects/ovs/session.ts';
-import { isBehind, select, selectSwitch } from '../../../src/effects/ovs/switch.ts';
+import { isBehind, selectSwitch } from '../../../src/effects/ovs/root-row.ts';
 import type { Plan } from '../../../src/machines/protocol.ts';
 import { call, keyOf, nobody, type Scene, scene } from '../../support/stand-in/scene.ts';
 

@@ -2,15 +2,8 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { now } from '../../../src/deadlines.ts';
-import {
-  readMap,
-  readSet,
-  readUuid,
-  readUuids,
-  Session,
-  TransactionError,
-  Unreachable,
-} from '../../../src/effects/ovs/session.ts';
+import { readMap, readSet, readUuid, readUuids, TransactionError } from '../../../src/effects/ovs/operations.ts';
+import { Session, Unreachable } from '../../../src/effects/ovs/session.ts';
 import { RawSession } from '../../support/stand-in/raw-ovsdb.ts';
 import { scene, soon } from '../../support/stand-in/scene.ts';
 import { type Asked, reply, scriptedServer } from '../../support/stand-in/scripted-server.ts';

@@ -1,16 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Deadlines } from '../../../src/deadlines.ts';
 import { Away } from '../../../src/effects/away.ts';
-import { TransactionError, Unreachable } from '../../../src/effects/ovs/session.ts';
-import {
-  guarded,
-  marked,
-  Switch,
-  select,
-  selectSwitch,
-  switchSocketDirectory,
-  unless,
-} from '../../../src/effects/ovs/switch.ts';
+import { guarded, marked, select, TransactionError, unless } from '../../../src/effects/ovs/operations.ts';
+import { selectSwitch, switchSocketDirectory } from '../../../src/effects/ovs/root-row.ts';
+import { Unreachable } from '../../../src/effects/ovs/session.ts';
+import { Switch } from '../../../src/effects/ovs/switch.ts';
 import { call, type Scene, scene, soon } from '../../support/stand-in/scene.ts';
 
 describe('the session of a call', () => {

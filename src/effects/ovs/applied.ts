@@ -1,0 +1,68 @@
+/**
+ * Waiting until ovs-vswitchd has applied a change. It answers no transaction: it writes columns.
+ */
+import { code } from '../../attachment.ts';
+import { type Moment, remainingMs } from '../../deadlines.ts';
+import type { Plan } from '../../machines/protocol.ts';
+import { askedBefore } from '../away.ts';
+import { guarded, type Operation, type Row, set, uuid } from './operations.ts';
+import { runDirectory, selectSwitch } from './root-row.ts';
+import { type Failed, failed, type Switch } from './switch.ts';
+import { seenOf } from './vswitchd.ts';
+
+/** Until ovs-vswitchd has taken an interface; the transaction fails (`guarded`) if it has not in that time. */
+export const untilApplied = (id: string, timeoutMs: number): Operation => ({
+  op: 'wait',
+  table: 'Interface',
+  where: [['_uuid', '==', uuid(id)]],
+  columns: ['ofport'],
+  until: '!=',
+  rows: [{ ofport: set([]) }],
+  timeout: Math.floor(timeoutMs),
+});
+
+/**
+ * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
+ * its name may be another's (A32).
+ */
+export async function letGo(
+  ovs: Switch,
+  asked: Pick<Plan, 'ovsdb'>,
+  goneAt: number,
+  end: Moment,
+): Promise<{ kind: 'ok' } | Failed> {
+  let seen: Row | undefined;
+  for (let wait: readonly Operation[] = []; ; ) {
+    const results = await ovs.read(asked, [...wait, selectSwitch], end).catch((error) => {
+      if (!guarded(error)) throw error;
+      return undefined;
+    });
+    const root = results?.at(-1)?.rows?.[0];
+    if (!root) {
+      const message = behind(asked.ovsdb, seen);
+      ovs.noteDaemon(asked, new Error(askedBefore(message)));
+      return failed(code.tryAgainLater, message);
+    }
+    // A database that has not come that far is another one: it never had the port.
+    if (Number(root.cur_cfg) >= goneAt || Number(root.next_cfg) < goneAt) return { kind: 'ok' };
+    const known = ovs.daemonOf(asked);
+    if (known instanceof Error) return failed(code.tryAgainLater, known.message);
+    seen = root;
+    wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
+  }
+}
+
+/** The words for an ovs-vswitchd that does not apply what it is told. */
+const behind = (ovsdb: string, root: Row | undefined): string =>
+  `ovs-vswitchd has applied ${root?.cur_cfg} of ${root?.next_cfg} changes, and no more in time: ${seenOf(runDirectory(ovsdb, root))}`;
+
+/** The server's own timeout ends before ours: its answer says which of the two is stuck. */
+const untilChanged = (row: Row, end: Moment): Operation => ({
+  op: 'wait',
+  table: 'Open_vSwitch',
+  where: [],
+  columns: Object.keys(row),
+  until: '!=',
+  rows: [row],
+  timeout: Math.floor(remainingMs(end) * 0.9),
+});
