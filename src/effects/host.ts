@@ -24,13 +24,13 @@ import type {
 import { FailedAttempt } from './attempt.ts';
 import { Away } from './away.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './files/device-info.ts';
-import { codeOf, DirectoryTimeout, Mismatch, NothingMade } from './files/directory.ts';
 import { ensurePublication, findPublication, removePublication } from './files/published-file.ts';
 import { roomTroubles } from './files/room.ts';
 import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './files/socket-dir.ts';
 import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam/plugin.ts';
 import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
+import { troubleOf as generalTroubleOf, Mismatch, NothingMade, ok } from './outcome.ts';
 import { Access } from './ovs/access.ts';
 import { letGo } from './ovs/applied.ts';
 import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './ovs/bridge.ts';
@@ -181,8 +181,6 @@ const plain: Record<Verb, Plain> = {
   find: 'find',
 };
 
-const nothingToDo: Outcome = { kind: 'ok' };
-
 async function act(means: Means, request: Request, call: Call): Promise<Outcome> {
   const { step, verb, plan, facts } = request;
   const { ovs, access, api, deadlines } = means;
@@ -200,7 +198,7 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
     away,
   });
   const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
-    part === undefined ? Promise.resolve(nothingToDo) : ways[plain[verb]](part);
+    part === undefined ? Promise.resolve(ok) : ways[plain[verb]](part);
   switch (step) {
     case 'address':
       return await one(address, {
@@ -239,7 +237,7 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
         const before = plan.predecessor && (await removePredecessors(ovs, plan, plan.predecessor, reach));
         return await removePort(ovs, request, call, before);
       }
-      if (!port) return nothingToDo;
+      if (!port) return ok;
       if (verb === 'withdraw') return await withdrawPort(ovs, request, call);
       if (verb === 'restore') return await restorePort(ovs, plan, port, call, deadlines);
       return verb === 'ensure'
@@ -282,11 +280,9 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
 }
 
 function troubleOf(error: unknown): Trouble {
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof Unreachable || error instanceof DirectoryTimeout) return { code: code.tryAgainLater, message };
+  if (error instanceof Unreachable) return { code: code.tryAgainLater, message: error.message };
   if (error instanceof TransactionError) {
-    return { code: code.tryAgainLater, message: `Open vSwitch refused the change: ${message}` };
+    return { code: code.tryAgainLater, message: `Open vSwitch refused the change: ${error.message}` };
   }
-  if (error instanceof Mismatch || codeOf(error)) return { code: code.io, message };
-  return { code: code.internal, message, details: (error instanceof Error && error.stack) || '' };
+  return generalTroubleOf(error);
 }

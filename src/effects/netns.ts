@@ -5,7 +5,7 @@ import { closeSync, constants, existsSync, lstatSync, openSync, readFileSync, st
 import { basename, dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 import { sinceBootMs } from '../os/native.ts';
-import { codeOf } from './files/directory.ts';
+import { codeOf } from './outcome.ts';
 
 /** What tells one netns from another as far as anything does: numbers are reused, so equality alone proves nothing. */
 export interface Netns {

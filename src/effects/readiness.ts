@@ -5,8 +5,8 @@
 import { code, type Trouble } from '../attachment.ts';
 import type { Deadlines, Moment } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
-import { DirectoryTimeout } from './files/directory.ts';
 import { roomTroubles } from './files/room.ts';
+import { DirectoryTimeout } from './outcome.ts';
 import { noDpdk, notAtWork } from './ovs/daemon.ts';
 import { type Row, TransactionError } from './ovs/operations.ts';
 import { runDirectory, selectSwitch, socketPathOf } from './ovs/root-row.ts';

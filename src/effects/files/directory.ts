@@ -10,129 +10,19 @@
  * H3 holds for every path that a user, a pod or the switch named. Synchronous on purpose, because root and the kernel alone answer
  * for them: the data directory with its journals and locks, the programs of CNI_PATH, /proc, /etc/group, and network namespaces.
  */
-import { constants, readFileSync, type Stats } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { type Moment, now, remainingMs } from '../../deadlines.ts';
+import { type Moment, now } from '../../deadlines.ts';
+import { codeOf, inTime } from '../outcome.ts';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
-
-/** The file system did not answer. */
-export class DirectoryTimeout extends Error {
-  override readonly name = 'DirectoryTimeout';
-}
-
-/** The world is not as an effect has to leave it, and no system call said so. */
-export class Mismatch extends Error {
-  override readonly name = 'Mismatch';
-}
-
-/**
- * Where an answer is owed. The call cannot be ended, and it keeps a thread: what lies there too is not asked meanwhile, else a few of
- * them would keep every thread, and the healthy file systems would seem dead too.
- */
-const silent = new Set<string>();
-
-/**
- * Races a file-system call against its moment: a thread may stay stuck, the call does not (H3).
- * @param call not even begun where an earlier one has no answer yet; a promise is raced in any case
- * @param what the path, in quotation marks
- */
-export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Moment, what: string): Promise<T> {
-  const path = what.slice(1, -1);
-  const isBegun = typeof call !== 'function';
-  if (!isBegun && isSilent(path)) throw new DirectoryTimeout(`${what} is not asked: its file system owes an answer`);
-  const begun = isBegun ? call : call();
-  const seconds = Math.ceil(remainingMs(end) / 100) / 10;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      expectFrom(path, begun);
-      reject(new DirectoryTimeout(`${what} did not answer in time (${seconds} s)`));
-    }, remainingMs(end));
-  });
-  try {
-    return await Promise.race([begun, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Or the same; by the text of the paths. */
-export const isBelow = (path: string, top: string): boolean => path === top || path.startsWith(`${top}/`);
-
-const isSilent = (path: string): boolean => [...silent].some((top) => isBelow(path, top));
-
-function expectFrom(path: string, call: Promise<unknown>): void {
-  const top = remoteMountOf(path) ?? path;
-  silent.add(top);
-  const answered = () => void silent.delete(top);
-  call.then(answered, answered);
-}
-
-/** Types of file systems behind which there is a process or another machine, so that all of one can fall silent. */
-const remote = /^(fuse|nfs|cifs|smb|ceph|9p|afs|lustre|virtiofs|autofs)/;
-
-/** By the text of the path, for what it leads to is not to be asked. The first of two at one place is the hidden one. */
-function remoteMountOf(path: string, mounts = readMounts()): string | undefined {
-  const above = mounts.filter(({ point }) => isBelow(path, point));
-  const last = above.reduceRight((longest, mount) => (mount.point.length > longest.point.length ? mount : longest), {
-    point: '',
-    type: '',
-  });
-  return remote.test(last.type) ? last.point : undefined;
-}
-
-/** @returns whether a process or another machine answers for what is at a path, not this kernel alone; as things are now */
-export function remoteFiles(): (path: string) => boolean {
-  const mounts = readMounts();
-  return (path) => remoteMountOf(path, mounts) !== undefined;
-}
-
-const readMounts = (): Mount[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map(readMount);
-
-interface Mount {
-  readonly point: string;
-  readonly type: string;
-}
-
-/** Of proc_pid_mountinfo(5): the fifth field, white space and backslashes in octal, and the one behind the dash. */
-function readMount(line: string): Mount {
-  const [own = '', rest = ''] = line.split(' - ');
-  const unescaped = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
-  return { point: (own.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, unescaped), type: rest.split(' ')[0] ?? '' };
-}
-
-/** Around the error of an effect that had made nothing yet: there is nothing to take back. */
-export class NothingMade extends Error {
-  override readonly name = 'NothingMade';
-  readonly why: unknown;
-  readonly code: string;
-
-  constructor(why: unknown) {
-    super(why instanceof Error ? why.message : String(why));
-    this.why = why;
-    this.code = codeOf(why);
-  }
-}
-
-/** For what only looks, or leaves nothing when it fails. @throws NothingMade */
-export async function makingNothing<T>(call: Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    throw new NothingMade(error);
-  }
-}
 
 /** Closing has nothing to wait for: what was written was waited for before. */
 const closeMs = 100;
 
 /** errno codes that mean: somebody else's, not ours to touch. */
 const foreign = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EISDIR', 'ENXIO']);
-
-export const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
 /** The file type that a name of ours must have. */
 type Kind = 'file' | 'socket';

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { unmount } from '../../os/native.ts';
-import { Mismatch } from './directory.ts';
+import { Mismatch } from '../outcome.ts';
 
 export interface Mount {
   readonly id: string;

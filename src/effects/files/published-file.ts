@@ -6,8 +6,9 @@ import { type Addresses, type AttachmentKey, code, keyHash } from '../../attachm
 import { formatResult } from '../../cni/result.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { FilePlan, Outcome } from '../../machines/protocol.ts';
+import { makingNothing } from '../outcome.ts';
 import type { OtherHolder } from '../ovs/port-holder.ts';
-import { Directory, makingNothing } from './directory.ts';
+import { Directory } from './directory.ts';
 
 /** Consumers read addresses in the shape of 0.4.0 only (contracts 2.4). */
 const publishedVersion = '0.4.0';

@@ -11,7 +11,8 @@ import { dirname } from 'node:path';
 import { code, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { Outcome, SocketDirPlan } from '../../machines/protocol.ts';
-import { codeOf, Directory, inTime, Mismatch, make, makingNothing, NothingMade, removeEmpty } from './directory.ts';
+import { codeOf, inTime, Mismatch, makingNothing, NothingMade } from '../outcome.ts';
+import { Directory, make, removeEmpty } from './directory.ts';
 
 /** The predecessor's: root and the group, nobody else. */
 const modePrivate = 0o750;

@@ -13,7 +13,7 @@ import type { Moment } from '../../deadlines.ts';
 import type { Outcome } from '../../machines/protocol.ts';
 import { crc32, lockByte } from '../../os/native.ts';
 import { claim, holdersOf, holderText, isLent, type Lock, taken } from '../../os/processes.ts';
-import { failed } from '../ovs/switch.ts';
+import { failed } from '../outcome.ts';
 
 export interface Passage {
   readonly dataDir: string;

@@ -8,7 +8,7 @@ import { type Addresses, type AttachmentKey, bytesOf, code, keyHash } from '../.
 import { type Element, elementsOf, isSameValue } from '../../json-text.ts';
 import type { AnnotationPlan, Facts, Outcome } from '../../machines/protocol.ts';
 import { published } from '../files/published-file.ts';
-import { failed } from '../ovs/switch.ts';
+import { failed } from '../outcome.ts';
 import { ApiError } from './api-error.ts';
 import { type Annotations, type Kubernetes, nameOf, type Patience, type Pod, Sent } from './api-server.ts';
 import { isMeant } from './pod.ts';

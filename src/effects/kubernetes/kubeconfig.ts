@@ -12,7 +12,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { code } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import { parseYaml, type Tls } from '../../os/native.ts';
-import { codeOf, DirectoryTimeout, inTime } from '../files/directory.ts';
+import { codeOf, DirectoryTimeout, inTime } from '../outcome.ts';
 import { ApiError, CredentialError } from './api-error.ts';
 import type { Asked, Credential, Credentials } from './exec-credential.ts';
 

@@ -5,9 +5,10 @@ import { code } from '../../attachment.ts';
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import type { Plan } from '../../machines/protocol.ts';
 import { askedBefore } from '../away.ts';
+import { type Failed, failed } from '../outcome.ts';
 import { guarded, type Operation, type Row, set, uuid } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
-import { type Failed, failed, type Switch } from './switch.ts';
+import type { Switch } from './switch.ts';
 import { seenOf } from './vswitchd.ts';
 
 /** Until ovs-vswitchd has taken an interface; the transaction fails (`guarded`) if it has not in that time. */

@@ -10,7 +10,7 @@ import { code } from '../../attachment.ts';
 import { type Moment, now, sleep, within } from '../../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
-import { inTime } from '../files/directory.ts';
+import { inTime } from '../outcome.ts';
 import { select } from './operations.ts';
 import { usedMtu } from './port-view.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';

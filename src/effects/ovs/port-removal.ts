@@ -7,7 +7,7 @@ import { unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import type { Call, Outcome, Plan, Request } from '../../machines/protocol.ts';
-import { codeOf, inTime } from '../files/directory.ts';
+import { codeOf, inTime } from '../outcome.ts';
 import { untilApplied } from './applied.ts';
 import { socketOf, switchPathOf } from './columns.ts';
 import { guarded, type Operation, readSet, readUuid, select, unless, uuid } from './operations.ts';

@@ -1,6 +1,7 @@
 /**
  * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
  */
+
 import { lstat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../../attachment.ts';
@@ -17,8 +18,9 @@ import type {
   Request,
   SocketDirPlan,
 } from '../../machines/protocol.ts';
-import { codeOf, Directory, inTime } from '../files/directory.ts';
+import { Directory } from '../files/directory.ts';
 import { isLater, readNetns } from '../netns.ts';
+import { codeOf, failed, inTime } from '../outcome.ts';
 import { interfaceType, noType, ovnPortId, socketOf, switchPathOf } from './columns.ts';
 import { notAtWork } from './daemon.ts';
 import { isOurs, isOwn, type Marks, madeElsewhere, netnsMarks, ownerMarks } from './marks.ts';
@@ -35,7 +37,7 @@ import {
 } from './operations.ts';
 import { seekOwn } from './own-ports.ts';
 import { switchSocketDirectory } from './root-row.ts';
-import { failed, type Switch } from './switch.ts';
+import type { Switch } from './switch.ts';
 
 type Sought = Pick<Request, 'plan' | 'facts'>;
 

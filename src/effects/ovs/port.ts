@@ -3,14 +3,16 @@
  *
  * Owns: the rows Port and Interface with their marks, and the socket's way into the shared directory in server mode.
  */
+
 import { chmod, chown, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { code, owner, type Trouble } from '../../attachment.ts';
 import { type Deadlines, type Moment, remainingMs, within } from '../../deadlines.ts';
 import type { Call, Outcome, Plan, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
-import { Directory, inTime, Mismatch } from '../files/directory.ts';
+import { Directory } from '../files/directory.ts';
 import { groupId } from '../files/socket-dir.ts';
+import { type Failed, failed, inTime, Mismatch } from '../outcome.ts';
 import { letGo, untilApplied } from './applied.ts';
 import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, typeOf } from './columns.ts';
 import { dataDirMark, keyMarks, netnsMarks } from './marks.ts';
@@ -33,7 +35,7 @@ import {
 import { deletePort } from './port-removal.ts';
 import { heldTroubles, holdersOf } from './port-view.ts';
 import { isBehind, raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
-import { type Failed, failed, type Switch } from './switch.ts';
+import type { Switch } from './switch.ts';
 
 /** The marks that let a removal do without a journal. */
 const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({

@@ -6,11 +6,13 @@
  * The row says where it is. Without a row the pod's uid does, or else the list of mounts; which of them it is, is then settled by what
  * lies there, or it is owed.
  */
+
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, normalize } from 'node:path';
 import { owner, shortId } from '../../attachment.ts';
-import { codeOf, inTime, Mismatch, removeEmpty } from '../files/directory.ts';
+import { removeEmpty } from '../files/directory.ts';
 import { allMounts, isBind, isOnItself, leavePoint, podOfRoot } from '../files/mounts.ts';
+import { codeOf, inTime, Mismatch } from '../outcome.ts';
 import { marked, type OperationResult, type Row, readMap, readUuid, select } from './operations.ts';
 import type { Found, Remains } from './predecessor-state.ts';
 

@@ -18,7 +18,7 @@ import { basename, dirname, join } from 'node:path';
 import { portName } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { Call, Plan, PredecessorPlan } from '../../machines/protocol.ts';
-import { codeOf, Mismatch } from '../files/directory.ts';
+import { codeOf, Mismatch } from '../outcome.ts';
 import type { Switch } from './switch.ts';
 
 export interface State {

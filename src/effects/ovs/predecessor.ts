@@ -12,7 +12,7 @@ import { owner, portName } from '../../attachment.ts';
 import { defaultDeadlines, type Moment, polled, within } from '../../deadlines.ts';
 import type { Call, Plan, PredecessorPlan } from '../../machines/protocol.ts';
 import { flock } from '../../os/native.ts';
-import { codeOf, DirectoryTimeout, Mismatch } from '../files/directory.ts';
+import { codeOf, DirectoryTimeout, Mismatch } from '../outcome.ts';
 import { interfaceType } from './columns.ts';
 import { map, type Row, readMap, readUuid, readUuids, select } from './operations.ts';
 import { deletePort } from './port-removal.ts';

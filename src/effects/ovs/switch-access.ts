@@ -25,8 +25,10 @@ import {
   withUser,
   write,
 } from '../files/acl.ts';
-import { Directory, DirectoryTimeout, inTime, isBelow, remoteFiles } from '../files/directory.ts';
+import { Directory } from '../files/directory.ts';
 import { groupId, groupTroubles } from '../files/socket-dir.ts';
+import { DirectoryTimeout, inTime } from '../outcome.ts';
+import { isBelow, remoteFiles } from '../remote-files.ts';
 import type { SwitchUser } from './switch-user.ts';
 
 /** A port whose socket the application makes. */

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Moment } from '../../deadlines.ts';
 import type { Credentials } from '../files/acl.ts';
-import { inTime } from '../files/directory.ts';
+import { inTime } from '../outcome.ts';
 
 export interface SwitchUser extends Credentials {
   /** What people call it: "openvswitch (uid 993)". */

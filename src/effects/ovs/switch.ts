@@ -1,6 +1,11 @@
+/**
+ * The switch as one call sees it: one session per database, opened when first needed, opened again when it broke.
+ *
+ * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
+ */
 import { fenceName, keyText, owner } from '../../attachment.ts';
 import { type Deadlines, type Moment, now, sleep, within } from '../../deadlines.ts';
-import type { Call, Outcome, Plan } from '../../machines/protocol.ts';
+import type { Call, Plan } from '../../machines/protocol.ts';
 import { Away, askedBefore } from '../away.ts';
 import { marked, type Operation, type OperationResult, type Row, readUuid, select } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
@@ -152,10 +157,3 @@ const rootOf = async (session: Session, end: Moment): Promise<string | undefined
   );
 
 const asAway = ({ message }: Unreachable): Unreachable => new Unreachable(askedBefore(message));
-
-export type Failed = Extract<Outcome, { kind: 'failed' }>;
-
-export const failed = (code: number, message: string): Failed => ({
-  kind: 'failed',
-  trouble: { code, message },
-});

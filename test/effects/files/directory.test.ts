@@ -13,14 +13,8 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  codeOf,
-  Directory,
-  DirectoryTimeout,
-  inTime,
-  make,
-  removeEmpty,
-} from '../../../src/effects/files/directory.ts';
+import { Directory, make, removeEmpty } from '../../../src/effects/files/directory.ts';
+import { codeOf, DirectoryTimeout, inTime } from '../../../src/effects/outcome.ts';
 import { kindAt, plantCanary, plants } from '../../support/real/hostile.ts';
 import { soon } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';

@@ -11,8 +11,8 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Addresses, keyHash } from '../../../src/attachment.ts';
-import { codeOf } from '../../../src/effects/files/directory.ts';
 import { ensurePublication, findPublication, removePublication } from '../../../src/effects/files/published-file.ts';
+import { codeOf } from '../../../src/effects/outcome.ts';
 import type { FilePlan } from '../../../src/machines/protocol.ts';
 import { kindAt, plantCanary, plants } from '../../support/real/hostile.ts';
 import { keyOf, nobody, soon, troubleOf } from '../../support/stand-in/scene.ts';
