@@ -6,7 +6,7 @@ import { code, type PodRef, type Trouble } from '../../attachment.ts';
 import { type Deadlines, type Moment, within } from '../../deadlines.ts';
 import type { AnnotationPlan, Call, Outcome, PodPlace, Request } from '../../machines/protocol.ts';
 import { type Away, askedBefore } from '../away.ts';
-import { isLaterSandbox } from '../ovs/port-view.ts';
+import { isLaterSandbox } from '../ovs/recall.ts';
 import type { Switch } from '../ovs/switch.ts';
 import type { Scene } from './annotation.ts';
 import { ApiError } from './api-error.ts';

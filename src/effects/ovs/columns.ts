@@ -3,7 +3,7 @@
  */
 import { join } from 'node:path';
 import type { PortPlan } from '../../machines/protocol.ts';
-import { type Operation, select } from './operations.ts';
+import { type Operation, type Row, readSet, select } from './operations.ts';
 
 /** Of table Interface (ovs-vswitchd.conf.db(5)), by the switch's side of the socket. */
 export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhostuser' } as const;
@@ -23,3 +23,9 @@ export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => 
 /** By which path the switch connects. */
 export const switchPathOf = (port: Pick<PortPlan, 'directory' | 'file' | 'link'>): string =>
   join(port.link ?? port.directory, port.file);
+
+/** Of a row of table Interface. @returns undefined of a vhost-user port that no application has used: column mtu is 0 until then */
+export function usedMtu(row: Row | undefined): number | undefined {
+  const mtu = Number(readSet(row?.mtu)[0] ?? 0);
+  return mtu > 0 ? mtu : undefined;
+}

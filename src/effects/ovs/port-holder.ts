@@ -1,10 +1,12 @@
 /**
- * Whose port bears a name. What is published of an attachment tells the name of its port, which is the name of its socket's file:
- * a switch has one port of a name, so while it stands its attachment lives, and what was published of it is its own.
+ * Whose port bears a name, or keeps a socket. What is published of an attachment tells the name of its port, which is the name of its
+ * socket's file: a switch has one port of a name, so while it stands its attachment lives, and what was published of it is its own.
  */
-import { keyText, owner } from '../../attachment.ts';
-import type { Call, Plan } from '../../machines/protocol.ts';
-import { readMap, select } from './operations.ts';
+import { code, keyText, owner, type Trouble } from '../../attachment.ts';
+import type { Call, Plan, PortPlan } from '../../machines/protocol.ts';
+import { socketOf, switchPathOf } from './columns.ts';
+import { isOwn, madeElsewhere, ownerMarks } from './marks.ts';
+import { map, marked, type Operation, type OperationResult, readMap, select } from './operations.ts';
 import type { Switch } from './switch.ts';
 
 /** @returns the holder in words; undefined if there is none, or it is this attachment */
@@ -20,3 +22,33 @@ export const otherHolder =
     if (marks.owner !== owner) return `port "${name}", which is not ours`;
     return marks.key === keyText(plan.key) ? undefined : `attachment "${marks.key}"`;
   };
+
+/** What to ask for `heldTroubles`. */
+export function holdersOf(plan: Plan, port: PortPlan): Operation[] {
+  return [
+    select('Port', [['name', '==', port.name]], ['external_ids']),
+    select('Interface', [['name', '==', port.name]], ['external_ids']),
+    select('Port', [marked({ owner, socket: socketOf(port) })], ['external_ids']),
+    select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
+    select('Port', [marked(ownerMarks(plan))], ['external_ids']),
+  ];
+}
+
+/** Names and sockets that somebody else holds (B28): code 7 naming the holder. */
+export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly OperationResult[], call: Call): Trouble[] {
+  const [byName, interfaces, bySocket, byPath, byKey] = answers;
+  const socket = socketOf(port);
+  const own = keyText(plan.key);
+  const foreign = (byKey?.rows ?? []).map((row) => readMap(row.external_ids)).find((marks) => !isOwn(marks, call));
+  if (foreign) return [madeElsewhere(plan, foreign)];
+  const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
+  const taken = holders.find((marks) => marks.owner !== owner || marks.key !== own);
+  if (taken) {
+    const remedy = 'give one of the two another interface name or "host.vhost.socketfile"';
+    const by = taken.owner === owner ? `attachment "${taken.key}": ${remedy}` : 'a port that is not ours';
+    return [{ code: code.invalidConfig, message: `port name "${port.name}" or socket "${socket}" is held by ${by}` }];
+  }
+  const strangers = holders.length === 0 && [...(interfaces?.rows ?? []), ...(byPath?.rows ?? [])].length > 0;
+  const message = `port name "${port.name}" or socket "${socket}" is held by an interface that is not ours`;
+  return strangers ? [{ code: code.invalidConfig, message }] : [];
+}

@@ -3,38 +3,16 @@
  */
 
 import { lstat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../../attachment.ts';
+import { join } from 'node:path';
+import { code, owner } from '../../attachment.ts';
 import { type Moment, within } from '../../deadlines.ts';
-import type {
-  AnnotationPlan,
-  Call,
-  Database,
-  FilePlan,
-  KnownPort,
-  Outcome,
-  Plan,
-  PortPlan,
-  Request,
-  SocketDirPlan,
-} from '../../machines/protocol.ts';
+import type { Call, Database, KnownPort, Outcome, PortPlan, Request } from '../../machines/protocol.ts';
 import { Directory } from '../files/directory.ts';
-import { isLater, readNetns } from '../netns.ts';
 import { codeOf, failed, inTime } from '../outcome.ts';
-import { interfaceType, noType, ovnPortId, socketOf, switchPathOf } from './columns.ts';
+import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, usedMtu } from './columns.ts';
 import { notAtWork } from './daemon.ts';
-import { isOurs, isOwn, type Marks, madeElsewhere, netnsMarks, ownerMarks } from './marks.ts';
-import {
-  map,
-  marked,
-  type Operation,
-  type OperationResult,
-  type Row,
-  readMap,
-  readSet,
-  select,
-  uuid,
-} from './operations.ts';
+import { isOurs, type Marks, netnsMarks } from './marks.ts';
+import { marked, type Row, readMap, readSet, select, uuid } from './operations.ts';
 import { seekOwn } from './own-ports.ts';
 import { switchSocketDirectory } from './root-row.ts';
 import type { Switch } from './switch.ts';
@@ -113,12 +91,6 @@ export async function listPorts(ovs: Switch, database: Database, end: Moment): P
   });
 }
 
-/** Of a row of table Interface. @returns undefined of a vhost-user port that no application has used: column mtu is 0 until then */
-export function usedMtu(row: Row | undefined): number | undefined {
-  const mtu = Number(readSet(row?.mtu)[0] ?? 0);
-  return mtu > 0 ? mtu : undefined;
-}
-
 function differences(port: PortPlan, row: Row, iface: Row, bridge: string): string[] {
   const one = (value: unknown): unknown => readSet(value)[0];
   const trunks = (values: readonly unknown[]) =>
@@ -165,91 +137,4 @@ async function socketDrift(port: PortPlan, switchDirectory: string, end: Moment)
   } finally {
     await directory?.close();
   }
-}
-
-/** What to ask for `heldTroubles`. */
-export function holdersOf(plan: Plan, port: PortPlan): Operation[] {
-  return [
-    select('Port', [['name', '==', port.name]], ['external_ids']),
-    select('Interface', [['name', '==', port.name]], ['external_ids']),
-    select('Port', [marked({ owner, socket: socketOf(port) })], ['external_ids']),
-    select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
-    select('Port', [marked(ownerMarks(plan))], ['external_ids']),
-  ];
-}
-
-/** Names and sockets that somebody else holds (B28): code 7 naming the holder. */
-export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly OperationResult[], call: Call): Trouble[] {
-  const [byName, interfaces, bySocket, byPath, byKey] = answers;
-  const socket = socketOf(port);
-  const own = keyText(plan.key);
-  const foreign = (byKey?.rows ?? []).map((row) => readMap(row.external_ids)).find((marks) => !isOwn(marks, call));
-  if (foreign) return [madeElsewhere(plan, foreign)];
-  const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
-  const taken = holders.find((marks) => marks.owner !== owner || marks.key !== own);
-  if (taken) {
-    const remedy = 'give one of the two another interface name or "host.vhost.socketfile"';
-    const by = taken.owner === owner ? `attachment "${taken.key}": ${remedy}` : 'a port that is not ours';
-    return [{ code: code.invalidConfig, message: `port name "${port.name}" or socket "${socket}" is held by ${by}` }];
-  }
-  const strangers = holders.length === 0 && [...(interfaces?.rows ?? []), ...(byPath?.rows ?? [])].length > 0;
-  const message = `port name "${port.name}" or socket "${socket}" is held by an interface that is not ours`;
-  return strangers ? [{ code: code.invalidConfig, message }] : [];
-}
-
-/** What the switch says of an attachment that no journal tells of. */
-export type RecalledPort =
-  | { readonly kind: 'none' }
-  /** Ours; and what its marks say of the rest of the attachment. */
-  | { readonly kind: 'own'; readonly instance: string; readonly plan: Partial<Plan> }
-  | { readonly kind: 'elsewhere'; readonly trouble: Trouble };
-
-export async function recallPort(ovs: Switch, plan: Plan, call: Call): Promise<RecalledPort> {
-  const { own, elsewhere } = await seekOwn(ovs, { plan, facts: {} }, call);
-  const [found] = own;
-  if (found)
-    return { kind: 'own', instance: found.marks.instance ?? call.instance, plan: planOfMarks(plan, found.marks) };
-  const [foreign] = elsewhere;
-  return foreign ? { kind: 'elsewhere', trouble: madeElsewhere(plan, foreign) } : { kind: 'none' };
-}
-
-function planOfMarks(plan: Plan, marks: Marks): Partial<Plan> {
-  const { directory, bridge } = marks;
-  return {
-    ...(bridge && { bridge: { name: bridge } }),
-    ...(directory && { socketDir: recallDirectory(plan, directory, marks.link) }),
-    ...(directory && { publication: recallPublication(plan, directory, marks) }),
-  };
-}
-
-/** Ours by its name, or one that the pod or its kubelet named and nobody here removes. */
-function recallDirectory({ key, socketDir }: Plan, directory: string, mark: string | undefined): SocketDirPlan {
-  const link = mark ?? socketDir?.link;
-  const rest = { hold: holdFileName(key), ...(link && { link }) };
-  if (basename(directory) !== shortId(key)) return { base: directory, ...rest };
-  return { base: dirname(directory), own: directory, ...rest };
-}
-
-function recallPublication({ key, publication }: Plan, directory: string, marks: Marks): FilePlan | AnnotationPlan {
-  const [namespace, name] = marks.pod?.split('/') ?? [];
-  const uid = marks['pod-uid'];
-  if (marks.kubeconfig && namespace && name) {
-    return { kubeconfig: marks.kubeconfig, pod: { namespace, name, ...(uid && { uid }) }, mappedDir: '', data: {} };
-  }
-  if (publication && 'pod' in publication) return publication;
-  return { directory, file: configDataName(key), data: {} };
-}
-
-/** Whether a port of ours says that this sandbox began after a moment (netns.ts), and its namespace lives. */
-export async function isLaterSandbox(
-  ovs: Switch,
-  plan: Plan,
-  containerId: string,
-  moment: string,
-  call: Call,
-): Promise<boolean> {
-  const key = keyText({ ...plan.key, containerId });
-  const [ports] = await ovs.read(plan, [select('Port', [marked({ owner, key })], ['external_ids'])], call.end);
-  const marks = readMap(ports?.rows?.[0]?.external_ids);
-  return isLater(marks.begun ?? '', moment) && readNetns(marks.netns ?? '') !== undefined;
 }

@@ -32,8 +32,8 @@ import {
   unless,
   uuid,
 } from './operations.ts';
+import { heldTroubles, holdersOf } from './port-holder.ts';
 import { deletePort } from './port-removal.ts';
-import { heldTroubles, holdersOf } from './port-view.ts';
 import { isBehind, raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
 import type { Switch } from './switch.ts';
 

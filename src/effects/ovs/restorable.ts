@@ -5,10 +5,10 @@
 import { code, type Trouble } from '../../attachment.ts';
 import { type Deadlines, within } from '../../deadlines.ts';
 import type { Call, Request } from '../../machines/protocol.ts';
-import { bridgeTroubles } from '../preflight.ts';
 import { daemonTrouble } from './daemon.ts';
 import { select, TransactionError } from './operations.ts';
-import { heldTroubles, holdersOf } from './port-view.ts';
+import { heldTroubles, holdersOf } from './port-holder.ts';
+import { bridgeTroubles } from './preflight.ts';
 import { selectSwitch } from './root-row.ts';
 import { Unreachable } from './session.ts';
 import type { Switch } from './switch.ts';

@@ -5,15 +5,10 @@ import { holdFileName } from '../../../src/attachment.ts';
 import { bootId } from '../../../src/effects/netns.ts';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
+import { heldTroubles, holdersOf } from '../../../src/effects/ovs/port-holder.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
-import {
-  findPort,
-  heldTroubles,
-  holdersOf,
-  isLaterSandbox,
-  isPortLost,
-  recallPort,
-} from '../../../src/effects/ovs/port-view.ts';
+import { findPort, isPortLost } from '../../../src/effects/ovs/port-view.ts';
+import { isLaterSandbox, recallPort } from '../../../src/effects/ovs/recall.ts';
 import type { Switch } from '../../../src/effects/ovs/switch.ts';
 import type { PortPlan } from '../../../src/machines/protocol.ts';
 import { readSwitch } from '../../support/real/world.ts';

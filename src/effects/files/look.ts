@@ -1,0 +1,82 @@
+/**
+ * Looking at paths that a user, a pod or the kubelet named: what is there, and whether it can be used. Each look has its moment.
+ */
+import { constants } from 'node:fs';
+import { access as permitted, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { code, type Trouble } from '../../attachment.ts';
+import type { Moment } from '../../deadlines.ts';
+import { codeOf, DirectoryTimeout, inTime } from '../outcome.ts';
+
+/** The directory that will be made is judged by the nearest one above it that exists. @throws DirectoryTimeout */
+export async function nearest(path: string, end: Moment): Promise<string> {
+  if (path === '/') return path;
+  const isThere = await inTime(() => stat(path), end, `"${path}"`).then(
+    () => true,
+    (error) => {
+      if (error instanceof DirectoryTimeout) throw error;
+      return false;
+    },
+  );
+  return isThere ? path : await nearest(dirname(path), end);
+}
+
+/** @throws errno exceptions, DirectoryTimeout, an Error if it is no directory */
+export async function expectWritable(directory: string, end: Moment): Promise<void> {
+  const stats = await inTime(() => stat(directory), end, `"${directory}"`);
+  if (!stats.isDirectory()) throw new Error(`"${directory}" is no directory`);
+  await inTime(() => permitted(directory, constants.W_OK | constants.X_OK), end, `"${directory}"`);
+}
+
+export const expectMakable = (path: string) => async (end: Moment) =>
+  await expectWritable(await nearest(path, end), end);
+
+/** @param expected throws why it is not */
+export async function usable(name: string, path: string, expected: (end: Moment) => Promise<void>, end: Moment) {
+  try {
+    await expected(end);
+    return [];
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const isMissing = codeOf(error) === 'ENOENT';
+    const remedy = isMissing ? ': the kubelet makes it, is "kubeletRootDir" right?' : '';
+    return [{ code: faultOf(error), message: `${name} "${path}" cannot be used: ${why}${remedy}` }];
+  }
+}
+
+/** What the disk refuses is its fault; what is missing or no directory is the configuration's. */
+function faultOf(error: unknown): number {
+  if (error instanceof DirectoryTimeout) return code.tryAgainLater;
+  return codeOf(error) && codeOf(error) !== 'ENOENT' ? code.io : code.invalidConfig;
+}
+
+/** @throws anything else */
+export function onlySilence(error: unknown): Trouble[] {
+  if (error instanceof DirectoryTimeout) return [silence(error)];
+  throw error;
+}
+
+export const silence = (error: unknown): Trouble => ({
+  code: code.tryAgainLater,
+  message: error instanceof Error ? error.message : String(error),
+});
+
+/** @returns undefined if there is nothing. @throws DirectoryTimeout */
+export async function identity(path: string, end: Moment): Promise<string | undefined> {
+  const stats = await present(() => stat(path, { bigint: true }), path, end);
+  return stats && `${stats.dev}:${stats.ino}`;
+}
+
+/** @returns undefined if there is nothing. @throws DirectoryTimeout */
+export async function present<T>(look: () => Promise<T>, path: string, end: Moment): Promise<T | undefined> {
+  return await inTime(look, end, `"${path}"`).catch((error) => {
+    if (error instanceof DirectoryTimeout) throw error;
+    return undefined;
+  });
+}
+
+/** @returns undefined where something is no directory: that is said of "sharedDir" already, as its silence is. */
+export async function device(path: string, end: Moment): Promise<number | undefined> {
+  const there = await nearest(path, end);
+  return (await present(() => stat(there), there, end))?.dev;
+}

@@ -1,0 +1,70 @@
+/**
+ * STATUS, the part of the switch: is it there, has it DPDK, is ovs-vswitchd at work, may it search its way to the sockets.
+ */
+import { code, type Trouble } from '../../attachment.ts';
+import type { Deadlines, Moment } from '../../deadlines.ts';
+import type { Call } from '../../machines/protocol.ts';
+import { DirectoryTimeout } from '../outcome.ts';
+import { noDpdk, notAtWork } from './daemon.ts';
+import { type Row, TransactionError } from './operations.ts';
+import { runDirectory, selectSwitch, socketPathOf } from './root-row.ts';
+import { Unreachable } from './session.ts';
+import { Switch } from './switch.ts';
+import { switchUser } from './switch-user.ts';
+import { vswitchdOf } from './vswitchd.ts';
+
+/** A switch, and the directories of a configuration that it searches on its way to sockets of applications. */
+export interface SearchingSwitch {
+  readonly ovsdb: string;
+  readonly searched: readonly string[];
+}
+
+export async function switchTroubles(asked: SearchingSwitch, { end }: Call, deadlines: Deadlines): Promise<Trouble[]> {
+  const { ovsdb } = asked;
+  const ovs = new Switch(deadlines);
+  try {
+    const [root] = await ovs.read({ ovsdb }, [selectSwitch], end);
+    const state = root?.rows?.[0];
+    const lacking = noDpdk(ovsdb, state);
+    if (lacking) return [{ code: code.limitedConnectivity, message: lacking }];
+    const trouble = await notAtWork(ovs, asked, state, end);
+    return trouble ? [{ ...trouble, code: code.notAvailable }] : await wayTroubles(asked, state, end);
+  } catch (error) {
+    if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
+    if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
+    return [{ code: code.notAvailable, message: `${error.message}; is "ovsdb" right?` }];
+  } finally {
+    ovs.close();
+  }
+}
+
+/** Of a switch that others find at work: which of the directories are closed to it. */
+export async function closedWays(asked: SearchingSwitch, end: Moment, deadlines: Deadlines): Promise<Trouble[]> {
+  const ovs = new Switch(deadlines);
+  try {
+    const [root] = await ovs.read(asked, [selectSwitch], end);
+    return await wayTroubles(asked, root?.rows?.[0], end);
+  } catch (error) {
+    if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
+    if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
+    return [];
+  } finally {
+    ovs.close();
+  }
+}
+
+/** That the switch would not come to the sockets of what is attached, it says nowhere itself. */
+async function wayTroubles(
+  { searched, ovsdb }: SearchingSwitch,
+  root: Row | undefined,
+  end: Moment,
+): Promise<Trouble[]> {
+  if (searched.length === 0) return [];
+  const daemon = vswitchdOf(runDirectory(ovsdb)) ?? vswitchdOf(runDirectory(ovsdb, root));
+  const user = await switchUser(daemon?.pid, socketPathOf(ovsdb), end);
+  if (user === undefined || user === 'unlimited') return [];
+  const { searchTroubles } = await import('./switch-access.ts');
+  const found: Trouble[] = [];
+  for (const directory of searched) found.push(...(await searchTroubles(directory, user, end)));
+  return found.map(({ message }) => ({ code: code.notAvailable, message }));
+}
