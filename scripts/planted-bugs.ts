@@ -229,7 +229,7 @@ export const bugs: readonly Bug[] = [
     title: 'a put-back is told as if it were a part of the ADD',
     patches: [
       {
-        file: 'src/drive/loop.ts',
+        file: 'src/drive/past.ts',
         search: "if (kind === 'restoring') restoring = true;",
         replace: '',
       },

@@ -3,7 +3,8 @@
  */
 import { basename, join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
-import { type Entry, fold, headerOf, isOfAnotherVersion, peekJournal, planOfHeader } from '../drive/loop.ts';
+import { type Entry, headerOf, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts';
+import { fold, peekJournal } from '../drive/past.ts';
 import type { Disk } from '../journal/disk.ts';
 import { holders, type Holder as Process } from '../journal/holder.ts';
 import { JournalError } from '../journal/journal.ts';

@@ -1,7 +1,7 @@
 /**
  * Journals and their states as text: tables, timelines, colours where they are wanted.
  */
-import type { Begin, Entry } from '../drive/loop.ts';
+import type { Begin, Entry } from '../drive/entry.ts';
 import type { Stamped } from '../journal/record.ts';
 import type { KnownPort } from '../machines/protocol.ts';
 import type { Holder, Recovered, UnreachableSwitch } from '../recovery/options.ts';

@@ -4,7 +4,7 @@
  */
 
 import type { Journal } from '../journal/journal.ts';
-import type { Entry } from './loop.ts';
+import type { Entry } from './entry.ts';
 
 const pauseMs = 1_000;
 /** A switch that is back, an IPAM plugin that was installed, is noticed by then. `userspace recover` does not wait for it. */

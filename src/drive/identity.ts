@@ -8,7 +8,8 @@ import type { Moment } from '../deadlines.ts';
 import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { ensureInstance, listJournals, readInstance } from '../journal/store.ts';
-import { headerOf, peekJournal } from './loop.ts';
+import { headerOf } from './entry.ts';
+import { peekJournal } from './past.ts';
 
 /** The ids in the headers of the journals, the most frequent first. @throws JournalError if the directory cannot be listed */
 export function instancesOfJournals(disk: Disk, dataDir: string): string[] {

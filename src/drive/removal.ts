@@ -17,19 +17,10 @@ import { listJournals } from '../journal/store.ts';
 import { delMachine } from '../machines/del.ts';
 import type { Call, Facts, Perform, Plan, Recalled, Step } from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
-import {
-  type Begin,
-  drive,
-  type Entry,
-  fold,
-  headerOf,
-  type Past,
-  peekJournal,
-  planOfHeader,
-  recorded,
-  start,
-  tells,
-} from './loop.ts';
+import { type Begin, type Entry, headerOf, planOfHeader } from './entry.ts';
+import { drive, start } from './loop.ts';
+import { fold, type Past, peekJournal, tells } from './past.ts';
+import { recorded } from './trouble.ts';
 
 /** What a removal needs of a node. */
 export interface RemovalHost {

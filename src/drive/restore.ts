@@ -6,7 +6,10 @@ import type { Trouble } from '../attachment.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Call, Perform, Plan, Request } from '../machines/protocol.ts';
 import { restoreMachine } from '../machines/restore.ts';
-import { drive, type Entry, type Past, recorded, start, whyGoing } from './loop.ts';
+import type { Entry } from './entry.ts';
+import { drive, start } from './loop.ts';
+import type { Past } from './past.ts';
+import { recorded, whyGoing } from './trouble.ts';
 
 interface RestoreHost {
   readonly perform: Perform;

@@ -3,7 +3,7 @@
  */
 import { join } from 'node:path';
 import { type AttachmentKey, journalSuffix, keyOfJournalName } from '../attachment.ts';
-import { peekJournal } from '../drive/loop.ts';
+import { peekJournal } from '../drive/past.ts';
 import { listJournals } from '../journal/store.ts';
 import { keyOf } from './judge.ts';
 import { recoverOne, tolerant } from './one.ts';

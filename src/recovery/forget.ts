@@ -3,7 +3,8 @@
  */
 import { keyText } from '../attachment.ts';
 import { now } from '../deadlines.ts';
-import { type Entry, fold, isOfAnotherVersion, openJournal, type Past, planOfHeader } from '../drive/loop.ts';
+import { type Entry, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts';
+import { fold, openJournal, type Past } from '../drive/past.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Plan } from '../machines/protocol.ts';

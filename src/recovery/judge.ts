@@ -2,7 +2,8 @@
  * What a journal under its lock, and the node it speaks of, say of an attachment. Decides nothing, changes nothing.
  */
 import { type AttachmentKey, keyOfJournalName } from '../attachment.ts';
-import { type Begin, type Entry, fold, isOfAnotherVersion, type Past, planOfHeader } from '../drive/loop.ts';
+import { type Begin, type Entry, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts';
+import { fold, type Past } from '../drive/past.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Call, Request } from '../machines/protocol.ts';
 import type { Found } from './words.ts';

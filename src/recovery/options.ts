@@ -2,7 +2,7 @@
  * What a recovery is asked for, and what it says of each attachment.
  */
 import type { AttachmentKey, Trouble } from '../attachment.ts';
-import type { Past } from '../drive/loop.ts';
+import type { Past } from '../drive/past.ts';
 import type { RemovalHost } from '../drive/removal.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Call, Database, IdleBridges, KnownPort, Plan, Request } from '../machines/protocol.ts';

@@ -4,7 +4,8 @@
 import { join } from 'node:path';
 import { type AttachmentKey, journalName, journalSuffix, keyOfText } from '../attachment.ts';
 import { defaultDeadlines, now, within } from '../deadlines.ts';
-import { peekJournal, planOfHeader } from '../drive/loop.ts';
+import { planOfHeader } from '../drive/entry.ts';
+import { peekJournal } from '../drive/past.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals } from '../journal/store.ts';
 import type { Database, KnownPort, Plan } from '../machines/protocol.ts';

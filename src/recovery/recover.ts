@@ -7,8 +7,9 @@
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
+import { planOfHeader } from '../drive/entry.ts';
 import { adoptIdentity, instancesOfJournals } from '../drive/identity.ts';
-import { fold, peekJournal, planOfHeader } from '../drive/loop.ts';
+import { fold, peekJournal } from '../drive/past.ts';
 import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals, readInstance, syncNames } from '../journal/store.ts';

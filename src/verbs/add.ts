@@ -10,24 +10,13 @@ import { CniError, refuse } from '../cni/error.ts';
 import type { AddRequest } from '../cni/request.ts';
 import type { Result } from '../cni/result.ts';
 import { type Moment, now, within } from '../deadlines.ts';
+import { type Begin, type Entry, formatVersion, machineVersion } from '../drive/entry.ts';
 import { identityOf } from '../drive/identity.ts';
-import {
-  type Begin,
-  drive,
-  type Entry,
-  fold,
-  formatVersion,
-  going,
-  machineVersion,
-  openJournal,
-  type Past,
-  recorded,
-  start,
-  survey,
-  type Ways,
-  whyGoing,
-} from '../drive/loop.ts';
+import { drive, start, type Ways } from '../drive/loop.ts';
+import { fold, openJournal, type Past } from '../drive/past.ts';
 import { takeAway } from '../drive/removal.ts';
+import { survey } from '../drive/survey.ts';
+import { going, recorded, whyGoing } from '../drive/trouble.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 import { addMachine } from '../machines/add.ts';

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
 import { now } from '../deadlines.ts';
-import { fold, peekJournal } from '../drive/loop.ts';
+import { fold, peekJournal } from '../drive/past.ts';
 import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals } from '../journal/store.ts';

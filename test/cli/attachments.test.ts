@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { journalName } from '../../src/attachment.ts';
-import type { Begin, Entry } from '../../src/drive/loop.ts';
+import type { Begin, Entry } from '../../src/drive/entry.ts';
 import { adding, attached, begin, cliScene, owing } from '../support/fake/cli-scene.ts';
 import { bunChild } from '../support/real/child.ts';
 import { keyOf } from '../support/stand-in/scene.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttachmentKey as Key } from '../../src/attachment.ts';
 import { healthWords, liveWords, stateWords } from '../../src/cli/words.ts';
-import type { Entry } from '../../src/drive/loop.ts';
+import type { Entry } from '../../src/drive/entry.ts';
 import type { Outcome } from '../../src/machines/protocol.ts';
 import { fateWords, foundWords } from '../../src/recovery/words.ts';
 import { adding, attached, begin, cliScene, owing } from '../support/fake/cli-scene.ts';

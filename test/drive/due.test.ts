@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isNothingNew, nextTry } from '../../src/drive/due.ts';
-import type { Entry } from '../../src/drive/loop.ts';
+import type { Entry } from '../../src/drive/entry.ts';
 
 const now = new Date('2025-01-17T12:00:00.000Z');
 const pauseAfter = (tries: number): number => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { adoptIdentity, identityOf, instancesOfJournals } from '../../src/drive/identity.ts';
-import { openJournal } from '../../src/drive/loop.ts';
+import { openJournal } from '../../src/drive/past.ts';
 import { JournalError } from '../../src/journal/journal.ts';
 import { readInstance } from '../../src/journal/store.ts';
 import { SimulatedDisk } from '../support/fake/simulated-disk.ts';

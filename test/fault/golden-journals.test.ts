@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Entry, fold } from '../../src/drive/loop.ts';
+import type { Entry } from '../../src/drive/entry.ts';
+import { fold } from '../../src/drive/past.ts';
 import { encode, type Stamped } from '../../src/journal/record.ts';
 import { type Attachment, FakeNode, journalOf, podA } from '../support/fake/fake-node.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';

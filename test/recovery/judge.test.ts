@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
-import type { Entry } from '../../src/drive/loop.ts';
+import type { Entry } from '../../src/drive/entry.ts';
 import { judge, keyOf, type Witness } from '../../src/recovery/judge.ts';
 import type { Found } from '../../src/recovery/words.ts';
 import { bytesOf, chmod, rewrite } from '../support/fake/damage.ts';

@@ -1,7 +1,8 @@
 /** What the tests of recovery share: a fake node's journals opened as recovery does, and the task it is given. */
 
 import { now } from '../../../src/deadlines.ts';
-import { type Entry, openJournal } from '../../../src/drive/loop.ts';
+import type { Entry } from '../../../src/drive/entry.ts';
+import { openJournal } from '../../../src/drive/past.ts';
 import type { Journal } from '../../../src/journal/journal.ts';
 import { asChecked } from '../../../src/plan/result.ts';
 import { type Purpose, recoverOne, tolerant } from '../../../src/recovery/one.ts';

@@ -1,0 +1,146 @@
+/**
+ * Reading a journal back: what it tells of its attachment, and what a removal of that has to look for.
+ *
+ * Owns: the meaning of records. Does not own: their words (entry.ts), the machine that they are replayed on (machines/).
+ */
+import type { SnapshotFrom } from 'xstate';
+import type { Disk } from '../journal/disk.ts';
+import { Journal, type Tells } from '../journal/journal.ts';
+import type { Stamped } from '../journal/record.ts';
+import { addMachine } from '../machines/add.ts';
+import { type Facts, isMaking, type Plan, type Step } from '../machines/protocol.ts';
+import { type AttachmentEvent, eventOf, neverUsed } from '../machines/steps.ts';
+import { type Begin, type Entry, isOfAnotherVersion } from './entry.ts';
+import { start, step } from './loop.ts';
+
+/** What a journal tells of its attachment. */
+export interface Past {
+  readonly header: Begin & Stamped;
+  /** `attached`: at rest. `adding`: an ADD that came to no end. `going`: a removal was begun. */
+  readonly state: 'attached' | 'adding' | 'going';
+  /**
+   * What a removal has to look for: everything that is ours by its name, whatever the records that a disk may have lost would say;
+   * the port's socket, whose name a user gave, and the pod's annotation, which costs others a write, only if they were begun.
+   */
+  readonly undo: Plan;
+  readonly facts: Facts;
+  /** The steps of `undo` that nothing says to have made anything: nothing is owed of them. */
+  readonly doubtful: readonly Step[];
+  /** What an earlier removal has taken away already: what is there by now is another's, as long as the machine has not lost power since. */
+  readonly removed: readonly Step[];
+}
+
+/** What records say of an attachment, for a mark that could be an accident. */
+export const tells: Tells<Entry> = (entries) => {
+  const added = addedBy(entries);
+  if (added.some((entry) => replayed(entry) === 'removal')) return 'removal';
+  const isAtRest = added.some(({ kind }) => kind === 'attached') || fold(entries)?.state === 'attached';
+  return isAtRest ? 'rest' : undefined;
+};
+
+/** @throws JournalError */
+export const openJournal = (disk: Disk, path: string, options: { create: boolean; clock: () => Date }) =>
+  Journal.open<Entry>(disk, path, { ...options, tells });
+
+/** @throws JournalError */
+export const peekJournal = (disk: Disk, path: string) => Journal.peek<Entry>(disk, path, tells);
+
+/** @returns undefined if the journal has no header, or one of another version, or events its machine does not know. */
+export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
+  const [header, ...rest] = entries;
+  if (header?.kind !== 'begin' || isOfAnotherVersion(entries)) return undefined;
+  const added = addedBy(rest);
+  const snapshot = replay(header.plan, added);
+  if (!snapshot) return undefined;
+  const { facts, begun, doubtful, refused } = snapshot.context;
+  const removed = removals(added);
+  const isUsed = snapshot.matches('ready') || added.some(({ kind }) => kind === 'attached');
+  const isGoing = added.some((entry) => replayed(entry) === 'removal');
+  const database = (facts.port && 'uuid' in facts.port ? facts.port.database : undefined) ?? header.database;
+  const whole = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
+  const undo = isUsed ? whole : neverUsed(whole);
+  const never = undo.address && !begun.includes('address') ? (['address'] as const) : [];
+  return {
+    header,
+    state: isGoing ? 'going' : snapshot.matches('ready') ? 'attached' : 'adding',
+    undo,
+    facts: { ...facts, ...goneFacts(removed) },
+    doubtful: [...doubtful, ...never],
+    removed: [...new Set(removed.map(({ step: name }) => name))],
+  };
+}
+
+/** The machine as the records left it, up to where a removal began. @returns undefined for an event it does not know */
+function replay(plan: Plan, entries: readonly Entry[]): SnapshotFrom<typeof addMachine> | undefined {
+  let [snapshot] = step(addMachine, start(addMachine), { type: 'begin', plan });
+  for (const entry of entries) {
+    const event = replayed(entry);
+    if (event === 'removal') break;
+    if (event === undefined) continue;
+    if (!snapshot.can(event)) return undefined;
+    [snapshot] = step(addMachine, snapshot as never, event);
+  }
+  return snapshot as SnapshotFrom<typeof addMachine>;
+}
+
+/**
+ * Everything that is ours by its name, begun or not: a lost record must not leave a leftover. The port's socket bears a name that a
+ * user gave, and an annotation costs other writers a conflict, so these two only if their step was begun. A step that was refused
+ * without making anything is not undone.
+ */
+export function planToUndo(plan: Plan, begun: readonly Step[], refused: readonly Step[]): Plan {
+  const isMeant = (name: string): boolean => {
+    if (refused.includes(name as Step)) return false;
+    if (name === 'port') return begun.includes('port');
+    return name !== 'publication' || !isAnnotation(plan) || begun.includes('publication');
+  };
+  return Object.fromEntries(Object.entries(plan).filter(([name]) => isMeant(name))) as unknown as Plan;
+}
+
+const isAnnotation = ({ publication }: Plan): boolean => publication !== undefined && 'pod' in publication;
+
+interface Removal {
+  readonly step: Step;
+  readonly facts: Facts[keyof Facts] | undefined;
+}
+
+const removals = (entries: readonly Entry[]): Removal[] =>
+  entries.flatMap((entry) =>
+    entry.kind === 'outcome' && entry.verb === 'remove' && entry.outcome.kind === 'ok'
+      ? [{ step: entry.step, facts: entry.outcome.facts }]
+      : [],
+  );
+
+/** When ovs-vswitchd has let go of a port that is removed already: its address waits for that. */
+function goneFacts(removed: readonly Removal[]): Pick<Facts, 'port'> {
+  const facts = removed.findLast(({ step: name }) => name === 'port')?.facts;
+  return facts && 'goneAt' in facts ? { port: facts } : {};
+}
+
+/** Without what a put-back did: it changes nothing in what was added, and is done again if it came to no end. */
+function addedBy(entries: readonly Entry[]): Entry[] {
+  let restoring = false;
+  return entries.filter(({ kind }) => {
+    if (kind === 'restoring') restoring = true;
+    const told = !restoring || kind === 'going';
+    if (kind === 'attached' || kind === 'going') restoring = false;
+    return told;
+  });
+}
+
+function replayed(entry: Entry): AttachmentEvent | 'removal' | undefined {
+  switch (entry.kind) {
+    case 'intent':
+      return { type: `${entry.step}.begun` };
+    case 'outcome':
+      return isMaking(entry.verb) ? eventOf(entry, entry.outcome) : 'removal';
+    case 'abandon':
+      return { type: 'abandon', trouble: entry.trouble };
+    case 'going':
+      return 'removal';
+    case 'attached':
+    case 'restoring':
+    case 'begin':
+      return undefined;
+  }
+}
