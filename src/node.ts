@@ -5,22 +5,11 @@ import { readFileSync } from 'node:fs';
 import type { Machine } from './cli/cli.ts';
 import type { Basics } from './cni/config/config.ts';
 import { defaultDeadlines } from './deadlines.ts';
-import { createHost, type Host } from './effects/host.ts';
-import { type Disk, realDisk } from './journal/disk.ts';
-import { type Log, openLog } from './log.ts';
+import { createHost } from './effects/host.ts';
+import { realDisk } from './journal/disk.ts';
+import { openLog } from './log.ts';
 import { allowFileThreads, sinceBootMs } from './os/native.ts';
-
-/** What the handlers are given of the machine they run on. */
-export interface Node {
-  readonly disk: Disk;
-  readonly host: Host;
-  readonly log: Log;
-  readonly clock: () => Date;
-  /** When this call was made: its process can have waited long for a processor. */
-  readonly called: () => Date;
-  /** 64 random bits as 16 hex digits. */
-  readonly random: () => string;
-}
+import type { Node } from './verbs/node.ts';
 
 interface Edges {
   readonly clock: () => Date;

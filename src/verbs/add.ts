@@ -1,8 +1,8 @@
 /**
- * The handlers of ADD and CHECK: open the journal, lock, look, drive, answer.
+ * ADD: open the journal, lock, look, drive, answer.
  *
- * Owns: what a verb means for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
- * (machines/), effects (host), DEL (del.ts), the verbs that mean no single attachment (gc.ts, status.ts).
+ * Owns: what ADD means for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
+ * (machines/), effects (host).
  */
 
 import { code, keyText, type Trouble } from '../attachment.ts';
@@ -13,7 +13,7 @@ import { type Moment, now, within } from '../deadlines.ts';
 import { type Begin, type Entry, formatVersion, machineVersion } from '../drive/entry.ts';
 import { identityOf } from '../drive/identity.ts';
 import { drive, start, type Ways } from '../drive/loop.ts';
-import { fold, openJournal, type Past } from '../drive/past.ts';
+import { fold, type Past } from '../drive/past.ts';
 import { takeAway } from '../drive/removal.ts';
 import { survey } from '../drive/survey.ts';
 import { going, recorded, whyGoing } from '../drive/trouble.ts';
@@ -22,13 +22,11 @@ import type { Log } from '../log.ts';
 import { addMachine } from '../machines/add.ts';
 import type { Call, Facts, Plan, PodPlace } from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
-import type { Node } from '../node.ts';
 import { planOf } from '../plan/attach.ts';
-import { contradictions, resultOf, withPrevResult } from '../plan/result.ts';
+import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
-import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, warn } from './locked.ts';
-
-// ---- ADD
+import { busy, described, forget, type OwnCall, openOwn, tolerate, warn } from './locked.ts';
+import type { Node } from './node.ts';
 
 /** What an ADD has begun already: when it has to end, and with a kubeconfig the question where its pod shares its sockets. */
 interface Ahead {
@@ -269,29 +267,4 @@ function beginning(request: AddRequest, plan: Plan, node: Node, call: Call): Beg
 function remember(journal: Journal<Entry>, log: Log, owed: readonly Owed[]): void {
   tolerate(log, () => journal.markGoing());
   log.error(`a failed ADD left something to be removed: ${described(owed)}`);
-}
-
-// ---- CHECK
-
-export async function check(request: AddRequest, node: Node): Promise<void> {
-  const { key, config, netns, env } = request;
-  const end = now() + config.deadlines.delMs;
-  const absent = new CniError(code.drift, `${keyText(key)} is not attached`);
-  const journal = openJournal(node.disk, pathOf(request), { create: false, clock: node.clock });
-  if (!journal) throw absent;
-  try {
-    const outcome = await journal.lock(within(end, config.deadlines.lockMs));
-    if (outcome === 'busy') throw busy(request);
-    const past = fold(journal.records);
-    if (outcome === 'gone' || journal.going || past?.state !== 'attached') throw absent;
-    const plan: Plan = { ...past.header.plan, request: { stdin: request.stdin, env } };
-    const call = { instance: past.header.instance, lockFd: journal.fd, dataDir: config.dataDir, end };
-    refuse([
-      ...node.host.netnsTroubles(netns, env),
-      ...contradictions(request, past.facts),
-      ...(await survey(plan, past.facts, node.host.perform, call)),
-    ]);
-  } finally {
-    journal.close();
-  }
 }

@@ -12,10 +12,10 @@ import { takeAway } from '../drive/removal.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import { listDue, readInstance } from '../journal/store.ts';
-import type { Node } from '../node.ts';
 import { removalPlan } from '../plan/attach.ts';
 import type { Recovered } from '../recovery/options.ts';
 import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, warn } from './locked.ts';
+import type { Node } from './node.ts';
 
 export async function del(request: DelRequest, node: Node): Promise<void> {
   const { config } = request;

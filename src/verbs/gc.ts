@@ -8,11 +8,11 @@ import { type GcRequest, withValid } from '../cni/upkeep.ts';
 import { now, within } from '../deadlines.ts';
 import { identityOf } from '../drive/identity.ts';
 import type { AddressPlan, Call, KnownPort } from '../machines/protocol.ts';
-import type { Node } from '../node.ts';
 import { removalPlan } from '../plan/attach.ts';
 import { asChecked } from '../plan/result.ts';
 import { collect, keysOf } from '../recovery/collect.ts';
 import type { Recovered } from '../recovery/options.ts';
+import type { Node } from './node.ts';
 
 /** As its own DEL would say it. */
 const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });

@@ -5,17 +5,21 @@
 import type { Handlers } from '../cni/command.ts';
 import type { AddRequest, DelRequest } from '../cni/request.ts';
 import { type Moment, now } from '../deadlines.ts';
-import type { Node } from '../node.ts';
+import type { Node } from './node.ts';
 
 /** Where the code is; a test of orders has it at hand. */
-const chunks = { plugin: () => import('./add.ts'), del: () => import('./del.ts'), gc: () => import('./gc.ts') };
+const chunks = {
+  addCheck: () => import('./add-check.ts'),
+  del: () => import('./del.ts'),
+  gc: () => import('./gc.ts'),
+};
 
 /** What every request says of the node. */
 type Caller = Pick<DelRequest, 'config' | 'path'>;
 
 export function handlers(
   nodeFor: (request: Caller, remembersAway: boolean) => Node,
-  { plugin, del, gc }: typeof chunks = chunks,
+  { addCheck, del, gc }: typeof chunks = chunks,
 ): Handlers {
   const using = async <R extends Caller, T>(
     request: R,
@@ -35,9 +39,9 @@ export function handlers(
       using(request, async (one, node) => {
         const end = now() + one.config.deadlines.addMs;
         const looked = lookAhead(one, node, end);
-        return await (await plugin()).add(one, node, { end, looked });
+        return await (await addCheck()).add(one, node, { end, looked });
       }),
-    check: (request) => using(request, async (one, node) => (await plugin()).check(one, node)),
+    check: (request) => using(request, async (one, node) => (await addCheck()).check(one, node)),
     del: (request) => using(request, async (one, node) => (await del()).del(one, node)),
     gc: (request) => using(request, async (one, node) => (await gc()).gc(one, node), true),
   };

@@ -12,8 +12,8 @@ import { type Journal, JournalError } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 import type { Call } from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
-import type { Node } from '../node.ts';
 import { holderText } from '../os/processes.ts';
+import type { Node } from './node.ts';
 
 /** A call on an attachment through its data directory. */
 export type OwnCall = Call & { readonly dataDir: string };

@@ -11,7 +11,7 @@ import type { Disk } from '../../../src/journal/disk.ts';
 import { asChecked } from '../../../src/plan/result.ts';
 import type { Recovered } from '../../../src/recovery/options.ts';
 import { recover } from '../../../src/recovery/recover.ts';
-import * as plugin from '../../../src/verbs/add.ts';
+import * as addCheck from '../../../src/verbs/add-check.ts';
 import * as del from '../../../src/verbs/del.ts';
 import * as gc from '../../../src/verbs/gc.ts';
 import { handlers } from '../../../src/verbs/handlers.ts';
@@ -230,7 +230,7 @@ async function run(
   };
   const { env, stdin } = shuffled({ env: given, config: configOf(one, changes) });
   // At hand: reading code in is a system call, which virtual time would overtake.
-  const verbs = handlers(() => parts, { plugin: async () => plugin, del: async () => del, gc: async () => gc });
+  const verbs = handlers(() => parts, { addCheck: async () => addCheck, del: async () => del, gc: async () => gc });
   if (verb === 'GC') {
     // The runtime has forgotten this one, and unless told otherwise knows its sibling.
     const listed = (valid ?? [{ ...one, ifName: 'net2' }]).map(({ containerId, ifName }) => ({
