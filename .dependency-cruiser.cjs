@@ -78,6 +78,14 @@ module.exports = {
       'Names and places only.',
     ),
     {
+      name: 'chunks-stay-whole',
+      severity: 'error',
+      comment:
+        'ADD and CHECK, and the two plans, are one chunk each: imported apart, they would be files more to read for each call.',
+      from: { path: '^src/', pathNot: '^src/(plan/plans|verbs/add-check)\\.ts$' },
+      to: { path: '^src/(plan/(attach|removal)|verbs/(add|check))\\.ts$', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'main-alone-is-the-root',
       severity: 'error',
       comment: 'Nothing of ours may need the executable.',

@@ -16,7 +16,7 @@ import { programIn, usualDirectories } from '../effects/program.ts';
 import { readiness } from '../effects/readiness.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { hugepages } from '../os/hugepages.ts';
-import { planOf } from '../plan/attach.ts';
+import { planOf } from '../plan/plans.ts';
 import { searchedBy } from '../verbs/status.ts';
 import { type Attachment, owes } from './attachments.ts';
 import type { Finding } from './findings.ts';

@@ -1,31 +1,16 @@
 /**
- * A request -> what its attachment will be made of. Pure: names and places only, nothing is looked up.
- *
- * Two readings: `planOf` for an ADD, complete, with what the API server said of the pod; `removalPlan` for a DEL that has no
- * journal, where every part must be safe to remove by its name or by its mark alone. The port is not among them: its marks say
- * what it is (design: never from stdin).
+ * An ADD's request -> what its attachment will be made of, with what the API server said of the pod. Pure: names and places only,
+ * nothing is looked up.
  */
-import { join, normalize } from 'node:path';
-import {
-  type AttachmentKey,
-  bytesOf,
-  configDataName,
-  holdFileName,
-  linkName,
-  portName,
-  sharedVolume,
-  shortId,
-  socketPathBytesMax,
-} from '../attachment.ts';
-import type { Basics, NetworkConfig } from '../cni/config/config.ts';
-import type { AddRequest, DelRequest } from '../cni/request.ts';
+import { join } from 'node:path';
+import { type AttachmentKey, bytesOf, linkName, portName, socketPathBytesMax } from '../attachment.ts';
+import type { NetworkConfig } from '../cni/config/config.ts';
+import type { AddRequest } from '../cni/request.ts';
 import type { FilePlan, Plan, PodPlace, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
+import { delegation, directoryOf, fileOf, socketDirOf } from './parts.ts';
 
 /** The predecessor's, where no container mounts the volume. */
 const defaultMountPath = '/var/lib/cni/usrspcni';
-
-/** Where the predecessor bound directories whose path is too long to; it has no setting for it. */
-const predecessorShortDir = '/var/lib/vhost_sockets';
 
 export function planOf(request: AddRequest, place?: PodPlace): Plan {
   const { key, config } = request;
@@ -61,51 +46,6 @@ export function planOf(request: AddRequest, place?: PodPlace): Plan {
 /** OVN makes its bridge, whatever its name, and ports on one that it has not made would be no part of its network. */
 const isOvns = ({ ovnPort }: NetworkConfig): boolean => ovnPort !== undefined;
 
-export function removalPlan(request: DelRequest): Plan {
-  const { key, config, pod } = request;
-  const socketDir = socketDirOf(key, config);
-  const { kubeconfig, shortDir } = config;
-  return {
-    ...delegation(request),
-    socketDir: { ...socketDir, link: join(shortDir, linkName(key)) },
-    bridge: { name: config.bridge },
-    publication:
-      kubeconfig && pod ? { kubeconfig, pod, mappedDir: '', data: {} } : fileOf(key, directoryOf(socketDir), {}),
-    // By the socket's file it is told from another attachment's; its mode does not matter.
-    ...(config.deviceInfoFile && {
-      deviceInfo: { path: config.deviceInfoFile, mode: 'client', socket: config.socketfile ?? portName(key) },
-    }),
-    predecessor: {
-      stateFile: join(config.predecessorDir, `local-${shortId(key)}-${key.ifName}.json`),
-      directories: [socketDir.base, directoryOf(socketDir)],
-      ...(pod?.uid && { mount: join(shortDir, pod.uid) }),
-      bases: [...new Set([shortDir, predecessorShortDir])],
-    },
-  };
-}
-
-/** Whose it is, whom to ask, and what an IPAM plugin is told. */
-function delegation({ key, config, stdin, env, path }: AddRequest | DelRequest): Plan {
-  const { ovsdb, ipam } = config;
-  return { key, ovsdb, request: { stdin, env }, ...(ipam && { address: { program: ipam, path } }) };
-}
-
-/** The pod's volume, which no name of ours is added to; else a directory of ours below `sharedDir` (contracts 2.3). */
-function socketDirOf(key: AttachmentKey, config: Basics, place?: PodPlace): SocketDirPlan {
-  const hold = holdFileName(key);
-  if (place?.volume?.kind === 'hostPath') return { base: withoutSlash(place.volume.path), hold };
-  if (place?.volume?.kind === 'emptyDir') {
-    const volumes = join(config.kubeletRootDir, 'pods', place.pod.uid, 'volumes');
-    return { base: join(volumes, 'kubernetes.io~empty-dir', sharedVolume), kubelet: true, hold };
-  }
-  const base = withoutSlash(config.sharedDir);
-  return { base, own: join(base, shortId(key)), hold };
-}
-
-const withoutSlash = (path: string): string => normalize(path).replace(/(.)\/$/, '$1');
-
-const directoryOf = ({ base, own }: SocketDirPlan): string => own ?? base;
-
 function portOf({ key, config, netns, pod }: AddRequest, socketDir: SocketDirPlan, place?: PodPlace): PortPlan {
   const { tag, trunks, vlanMode, mtu, policingRate, policingBurst, mac, ovnPort, group, kubeconfig } = config;
   const file = config.socketfile ?? portName(key);
@@ -133,12 +73,6 @@ function portOf({ key, config, netns, pod }: AddRequest, socketDir: SocketDirPla
     },
   };
 }
-
-const fileOf = (key: AttachmentKey, directory: string, data: FilePlan['data']): FilePlan => ({
-  directory,
-  file: configDataName(key),
-  data,
-});
 
 /** The predecessor's ConfigurationData, its keys in its order (contracts 2.3); `ipResult` follows when it is known. */
 function publishedData(key: AttachmentKey, { container }: NetworkConfig, socketfile: string): FilePlan['data'] {

@@ -22,7 +22,7 @@ import type { Log } from '../log.ts';
 import { addMachine } from '../machines/add.ts';
 import type { Call, Facts, Plan, PodPlace } from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
-import { planOf } from '../plan/attach.ts';
+import { planOf } from '../plan/plans.ts';
 import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
 import { busy, described, forget, type OwnCall, openOwn, tolerate, warn } from './locked.ts';

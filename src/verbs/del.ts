@@ -12,7 +12,7 @@ import { takeAway } from '../drive/removal.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import { listDue, readInstance } from '../journal/store.ts';
-import { removalPlan } from '../plan/attach.ts';
+import { removalPlan } from '../plan/plans.ts';
 import type { Recovered } from '../recovery/options.ts';
 import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, warn } from './locked.ts';
 import type { Node } from './node.ts';

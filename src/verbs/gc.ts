@@ -8,7 +8,7 @@ import { type GcRequest, withValid } from '../cni/upkeep.ts';
 import { now, within } from '../deadlines.ts';
 import { identityOf } from '../drive/identity.ts';
 import type { AddressPlan, Call, KnownPort } from '../machines/protocol.ts';
-import { removalPlan } from '../plan/attach.ts';
+import { removalPlan } from '../plan/plans.ts';
 import { asChecked } from '../plan/result.ts';
 import { collect, keysOf } from '../recovery/collect.ts';
 import type { Recovered } from '../recovery/options.ts';

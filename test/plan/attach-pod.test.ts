@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { linkName } from '../../src/attachment.ts';
 import { parseDel } from '../../src/cni/request.ts';
 import type { PodPlace } from '../../src/machines/protocol.ts';
-import { planOf, removalPlan } from '../../src/plan/attach.ts';
+import { planOf } from '../../src/plan/attach.ts';
+import { removalPlan } from '../../src/plan/removal.ts';
 import { added, environment, host, type Json, network, textOf } from '../support/cni-requests.ts';
 
 const uid = '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab';

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseAdd, parseDel } from '../../src/cni/request.ts';
 import type { FilePlan, Plan } from '../../src/machines/protocol.ts';
-import { planOf, removalPlan } from '../../src/plan/attach.ts';
+import { planOf } from '../../src/plan/attach.ts';
+import { removalPlan } from '../../src/plan/removal.ts';
 import { isSamePlan } from '../../src/plan/same-plan.ts';
 import { added, environment, host, type Json, network, textOf } from '../support/cni-requests.ts';
 

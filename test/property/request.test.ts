@@ -5,7 +5,8 @@ import { keyText } from '../../src/attachment.ts';
 import { CniError } from '../../src/cni/error.ts';
 import { type Environment, parseAdd, parseCheck, parseDel } from '../../src/cni/request.ts';
 import { formatResult, parseResult, supportedVersions } from '../../src/cni/result.ts';
-import { planOf, removalPlan } from '../../src/plan/attach.ts';
+import { planOf } from '../../src/plan/attach.ts';
+import { removalPlan } from '../../src/plan/removal.ts';
 import { environment, host, network } from '../support/cni-requests.ts';
 import { withSeed } from '../support/seed.ts';
 

@@ -4,7 +4,8 @@ import { runCniCommand } from '../../../src/cni/command.ts';
 import { CniError } from '../../../src/cni/error.ts';
 import { parseAdd, parseDel } from '../../../src/cni/request.ts';
 import { formatResult, parseResult, supportedVersions } from '../../../src/cni/result.ts';
-import { planOf, removalPlan } from '../../../src/plan/attach.ts';
+import { planOf } from '../../../src/plan/attach.ts';
+import { removalPlan } from '../../../src/plan/removal.ts';
 
 const env = {
   CNI_CONTAINERID: '0123456789abcdef',

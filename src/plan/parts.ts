@@ -1,0 +1,36 @@
+/**
+ * What the plan of an ADD and that of a removal have in common: names and places that follow from the key and the configuration.
+ */
+import { join, normalize } from 'node:path';
+import { type AttachmentKey, configDataName, holdFileName, sharedVolume, shortId } from '../attachment.ts';
+import type { Basics } from '../cni/config/config.ts';
+import type { AddRequest, DelRequest } from '../cni/request.ts';
+import type { FilePlan, Plan, PodPlace, SocketDirPlan } from '../machines/protocol.ts';
+
+/** Whose it is, whom to ask, and what an IPAM plugin is told. */
+export function delegation({ key, config, stdin, env, path }: AddRequest | DelRequest): Plan {
+  const { ovsdb, ipam } = config;
+  return { key, ovsdb, request: { stdin, env }, ...(ipam && { address: { program: ipam, path } }) };
+}
+
+/** The pod's volume, which no name of ours is added to; else a directory of ours below `sharedDir` (contracts 2.3). */
+export function socketDirOf(key: AttachmentKey, config: Basics, place?: PodPlace): SocketDirPlan {
+  const hold = holdFileName(key);
+  if (place?.volume?.kind === 'hostPath') return { base: withoutSlash(place.volume.path), hold };
+  if (place?.volume?.kind === 'emptyDir') {
+    const volumes = join(config.kubeletRootDir, 'pods', place.pod.uid, 'volumes');
+    return { base: join(volumes, 'kubernetes.io~empty-dir', sharedVolume), kubelet: true, hold };
+  }
+  const base = withoutSlash(config.sharedDir);
+  return { base, own: join(base, shortId(key)), hold };
+}
+
+const withoutSlash = (path: string): string => normalize(path).replace(/(.)\/$/, '$1');
+
+export const directoryOf = ({ base, own }: SocketDirPlan): string => own ?? base;
+
+export const fileOf = (key: AttachmentKey, directory: string, data: FilePlan['data']): FilePlan => ({
+  directory,
+  file: configDataName(key),
+  data,
+});
