@@ -1,7 +1,7 @@
 /**
  * The vocabulary everyone speaks: what an attachment is and the names that follow from it.
  *
- * Owns: the key, every name derived from it, the limits of names, and the two shapes that cross every layer: addresses and
+ * Owns: the key, every name derived from it, the limits of names, the VLAN modes, and the two shapes that cross every layer: addresses and
  * troubles with their codes. Does not own: where things live (plan/), what they do (effects/). Imports nothing, reads nothing.
  *
  * Invariants
@@ -89,6 +89,10 @@ export const deviceNameBytesMax = 15;
 
 /** NAME_MAX of ext4 and XFS, less what the copy of a corrupt journal has behind its name. */
 const fileNameBytesMax = 255 - '.corrupt'.length;
+
+/** Of a port (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
+export const vlanModes = ['access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'] as const;
+export type VlanMode = (typeof vlanModes)[number];
 
 /** The value of external_ids:owner on every row we insert. */
 export const owner = 'userspace-cni';

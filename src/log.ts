@@ -5,15 +5,13 @@
  */
 import { constants, fstatSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { type LogLevel, logLevels } from './cni/config/keys.ts';
 import { logMs, sleep } from './deadlines.ts';
 
 const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_WRONLY } = constants;
 
 /** Where the one JSON document goes (I9). */
 const answerFd = 1;
-
-const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
-type LogLevel = (typeof levels)[number];
 
 export interface Log {
   error(message: string): void;
@@ -36,7 +34,7 @@ export function openLog({ logFile, logLevel }: Options, stderr: (text: string) =
     // No file is written by default; what a plugin says on stderr, runtimes log.
     if (level !== 'info' && !told.has(message)) stderr(line);
     told.add(message);
-    if (levels.indexOf(level) <= levels.indexOf(logLevel)) file?.append(line);
+    if (logLevels.indexOf(level) <= logLevels.indexOf(logLevel)) file?.append(line);
   };
   return {
     error: write('error'),

@@ -6,7 +6,7 @@
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { defaultDataDir, defaultOvsdb } from '../cni/config/config.ts';
+import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import { leadsNowhere } from '../effects/files/room.ts';
 import type { Host } from '../effects/host.ts';

@@ -5,7 +5,7 @@
  * version would derive from the same request, this attachment is removed by the plan it was made with. Everything here is
  * plain JSON data.
  */
-import type { Addresses, AttachmentKey, PodRef, Trouble } from '../attachment.ts';
+import type { Addresses, AttachmentKey, PodRef, Trouble, VlanMode } from '../attachment.ts';
 
 /** The steps of an attachment, in the order in which ADD makes them; removal is the exact reverse. */
 export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' | 'deviceInfo';
@@ -76,7 +76,7 @@ export interface BridgePlan {
 interface VlanPlan {
   readonly tag?: number;
   readonly trunks?: readonly number[];
-  readonly mode?: 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
+  readonly mode?: VlanMode;
 }
 
 export interface PortPlan {

@@ -1,39 +1,31 @@
 /**
  * The network configuration: the predecessor's, unchanged, and our optional keys (design: small decisions).
  *
- * Owns: defaults, and what contradicts what; shape and limits of every key are in keys.ts. Two readings of what `lenient` made of
- * the same bytes: `parseConfig` for ADD and CHECK refuses with every fault named; `salvageConfig` for DEL takes what it can use and
+ * Shape and limits of every key are in keys.ts, what goes together in rules.ts. Two readings of what `lenient` made of the same bytes:
+ * `parseConfig` for ADD and CHECK refuses with every fault named; `salvageConfig` for DEL takes what it can use and
  * refuses nothing, because a pod must be able to go.
  */
 import * as v from 'valibot';
-import { code, isOwnFile, type Trouble } from '../../attachment.ts';
+import { isOwnFile, type Trouble, type VlanMode } from '../../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../../deadlines.ts';
 import type { Args } from '../args.ts';
 import { asGoReads, type Json, type Lenient } from '../leniency.ts';
-import { Bridge, Network, path, type Side, Vhost } from './keys.ts';
-import { at, shown, unsupported } from './unsupported.ts';
-
-export const defaultDataDir = '/var/lib/cni/userspace';
-export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';
-/** The predecessor's, where neither the configuration nor the pod names a directory. */
-const defaultSharedDir = '/usr/local/var/run/openvswitch';
-const defaultBridge = 'br0';
-/** OVN's integration bridge (ovn-controller(8)): the bridge of an OVN port, unless one is named. */
-const integrationBridge = 'br-int';
-const defaultKubeletRootDir = '/var/lib/kubelet';
-/** The predecessor's directory for paths that are too long; ours holds symlinks. */
-const defaultShortDir = '/var/lib/vhost_sockets';
-/** Where the predecessor kept what it needed for a DEL. */
-const defaultPredecessorDir = '/var/lib/cni/usrspcni/data';
-
-const defaultLevel = 'warning';
-const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
+import {
+  defaultBridge,
+  defaultDataDir,
+  defaultKubeletRootDir,
+  defaultLogLevel,
+  defaultOvsdb,
+  defaultPredecessorDir,
+  defaultSharedDir,
+  defaultShortDir,
+  integrationBridge,
+} from './defaults.ts';
+import { Bridge, type LogLevel, logLevelOf, Network, path, type Raw, type Side, Vhost } from './keys.ts';
+import { at, contradictionsOf, shapeTrouble, unsupported, warningsOf } from './rules.ts';
 
 /** What both readings are of. */
 export const lenient = (raw: Json): Lenient => asGoReads(raw, Network);
-
-type VlanMode = 'access' | 'native-tagged' | 'native-untagged' | 'trunk' | 'dot1q-tunnel';
-type LogLevel = (typeof levels)[number];
 
 /** The published half: the predecessor's `container` with its defaults filled in. */
 type ContainerSide = v.InferOutput<typeof Side>;
@@ -83,8 +75,6 @@ export interface NetworkConfig extends Basics {
   readonly warnings: readonly string[];
 }
 
-type Raw = v.InferOutput<typeof Network>;
-
 /** Every fault of shape, of value and of combination; a configuration only if there is none. */
 export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: NetworkConfig; troubles: Trouble[] } {
   const shape = v.safeParse(Network, raw);
@@ -98,138 +88,6 @@ export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: 
   return shape.success && troubles.length === 0
     ? { config: digest(shape.output, args, warnings), troubles }
     : { troubles };
-}
-
-/** The first leaf of a union's branches says more than "one of them". */
-function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
-  const name = v.getDotPath(issue) ?? 'configuration';
-  if (issue.type === 'never') {
-    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${shown(issue.input)}` };
-  }
-  const leaf = issue.issues?.at(-1) ?? issue;
-  const hasOwnWords = ['regex', 'custom', 'max_bytes'].includes(leaf.type);
-  const wanted = hasOwnWords ? leaf.message : (leaf.expected ?? leaf.message);
-  return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
-}
-
-/** @param faults dotted paths of values that are not of their shape: what speaks of one of them is not looked for */
-function contradictionsOf(raw: Raw, faults: readonly string[]): Trouble[] {
-  const isIn = (inner: string, outer: string) => `${inner}.`.startsWith(`${outer}.`);
-  const isReadable = (part: string) => !faults.some((fault) => isIn(fault, part) || isIn(part, fault));
-  return contradictions
-    .filter(({ of }) => of.every(isReadable))
-    .flatMap(({ found }) => found(raw))
-    .map((message) => ({ code: code.invalidConfig, message }));
-}
-
-/** What does not go together: the keys that it speaks of, and what it says where it is so. */
-interface Contradiction {
-  readonly of: readonly string[];
-  readonly found: (raw: Raw) => readonly string[];
-}
-
-const contradictions: readonly Contradiction[] = [
-  {
-    of: ['host.vhost.mode', 'container.vhost.mode'],
-    found: ({ host, container }) => {
-      const mode = host?.vhost?.mode || 'server';
-      if (container?.vhost?.mode !== mode) return [];
-      return [`"host.vhost.mode" and "container.vhost.mode" are both "${mode}": one of them must be the other`];
-    },
-  },
-  {
-    of: ['host.bridge.vlanId', 'host.bridge.trunks', 'host.bridge.vlanMode'],
-    found: ({ host }) => vlanContradictions(host?.bridge ?? {}),
-  },
-  {
-    of: ['host.vhost.socketfile'],
-    found: ({ host: { vhost: { socketfile } = {} } = {} }) =>
-      socketfile?.startsWith('configData-')
-        ? [`"host.vhost.socketfile" is "${socketfile}": "configData-" begins the name of a published file`]
-        : [],
-  },
-  {
-    of: ['host.vhost.ingressPolicingBurst', 'host.vhost.ingressPolicingRate'],
-    found: ({ host: { vhost } = {} }) =>
-      vhost?.ingressPolicingBurst && !vhost.ingressPolicingRate
-        ? ['"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"']
-        : [],
-  },
-  {
-    of: ['ipam'],
-    found: ({ ipam }) => {
-      const content = Object.keys(ipam ?? {}).filter((key) => key !== 'type' && ipam?.[key] !== null);
-      if (content.length === 0 || ipam?.type) return [];
-      const keys = content.map((key) => `"${key}"`).join(', ');
-      return [`"ipam" has ${keys} and no "type": name the IPAM plugin, or leave "ipam" out for no address`];
-    },
-  },
-  {
-    of: ['deadlines.addMs', 'deadlines.rollbackMs'],
-    found: ({ deadlines }) => {
-      const { addMs = defaultDeadlines.addMs, rollbackMs = defaultDeadlines.rollbackMs } = deadlines ?? {};
-      if (addMs > rollbackMs) return [];
-      return [`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`];
-    },
-  },
-  {
-    of: ['logFile', 'dataDir'],
-    found: ({ logFile, dataDir }) =>
-      logFile && isOwnFile(logFile, dataDir ?? defaultDataDir)
-        ? [`"logFile" is "${logFile}": that is the name of a journal or another file of "dataDir"`]
-        : [],
-  },
-  {
-    of: ['host.mtu', 'mtu'],
-    found: ({ host, mtu }) =>
-      host?.mtu && mtu && host.mtu !== mtu ? [`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`] : [],
-  },
-];
-
-/** ovs-vswitchd ignores in silence what does not go together (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
-function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof Bridge>): string[] {
-  const needsTag = vlanMode === 'access' || vlanMode === 'dot1q-tunnel' || vlanMode?.startsWith('native');
-  const found: string[] = [];
-  if (needsTag && !vlanId) found.push(`"host.bridge.vlanMode" is "${vlanMode}": it needs "host.bridge.vlanId"`);
-  if (vlanMode === 'trunk' && vlanId) found.push('"host.bridge.vlanId" does not go with "vlanMode" "trunk"');
-  if (vlanMode === 'access' && trunks?.length) found.push('"host.bridge.trunks" does not go with "vlanMode" "access"');
-  if (!vlanMode && vlanId && trunks?.length) {
-    found.push('"host.bridge.vlanId" with "trunks" needs a "vlanMode", such as "native-untagged"');
-  }
-  return found;
-}
-
-/** @returns undefined for a level that there is not; the predecessor's are read in any case. */
-const levelOf = (value: unknown): LogLevel | undefined =>
-  levels.find((level) => typeof value === 'string' && value.toLowerCase() === level);
-
-const tuning = ['enableGso', 'enablePacked', 'enableEventIdx'] as const;
-const policing = ['ingressPolicingRate', 'ingressPolicingBurst'] as const;
-
-function warningsOf(network: Raw): string[] {
-  const unused: [string, unknown][] = [
-    ['host.bridge.bridgeId', network.host?.bridge?.bridgeId],
-    ['host.memif', network.host?.memif && Object.keys(network.host.memif).length > 0 ? true : undefined],
-    ['container.vhost.socketfile', network.container?.vhost?.socketfile || undefined],
-    ...tuning.map((key): [string, unknown] => [`host.vhost.${key}`, network.host?.vhost?.[key] || undefined]),
-    ...tuning.map((key): [string, unknown] => [`container.vhost.${key}`, network.container?.vhost?.[key] || undefined]),
-    ...policing.map((key): [string, unknown] => [
-      `container.vhost.${key}`,
-      network.container?.vhost?.[key] || undefined,
-    ]),
-  ];
-  const isForeign = (key: string) =>
-    !Object.hasOwn(Network.entries, key) && !key.startsWith('cni.dev/') && network[key] !== null;
-  const foreign = Object.keys(network).filter(isForeign);
-  const { logLevel = '' } = network;
-  const isOdd = logLevel !== '' && levelOf(logLevel) === undefined;
-  return [
-    ...(isOdd ? [`"logLevel" is ${shown(logLevel)}, none of ${levels.join(', ')}: "${defaultLevel}" is taken`] : []),
-    ...unused
-      .filter(([, value]) => value !== undefined)
-      .map(([key]) => `"${key}" has no effect with engine "ovs-dpdk"`),
-    ...foreign.map((key) => `unknown key "${key}" is ignored`),
-  ];
 }
 
 function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkConfig {
@@ -292,7 +150,7 @@ export function salvageConfig(raw: Json): Basics {
     ovsdb: take(entries.ovsdb, raw.ovsdb) ?? defaultOvsdb,
     deadlines: { ...defaultDeadlines, ...(deadlines as Partial<Deadlines>) },
     ...(logFile && !isOwnFile(logFile, dataDir) && { logFile }),
-    logLevel: levelOf(raw.logLevel) ?? defaultLevel,
+    logLevel: logLevelOf(raw.logLevel) ?? defaultLogLevel,
     sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,
     ...(kubeconfig && { kubeconfig }),
     kubeletRootDir: take(entries.kubeletRootDir, raw.kubeletRootDir) ?? defaultKubeletRootDir,

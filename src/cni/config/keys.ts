@@ -1,9 +1,9 @@
 /**
- * The shape and the limits of every key of the network configuration. What goes together, and what is taken where nothing is said:
- * config.ts.
+ * The shape and the limits of every key of the network configuration. What goes together: rules.ts. What is taken where nothing is
+ * said: defaults.ts.
  */
 import * as v from 'valibot';
-import { deviceNameBytesMax } from '../../attachment.ts';
+import { deviceNameBytesMax, vlanModes } from '../../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../../deadlines.ts';
 import { isObject, type Json } from '../leniency.ts';
 
@@ -18,7 +18,7 @@ const deadlineMsMax = 600_000;
 const zeroOr = (least: number, most: number) =>
   v.optional(v.union([v.literal(0), v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))]));
 const text = v.optional(v.string());
-const oneOf = <const T extends string[]>(...words: T) => v.optional(v.picklist(['', ...words]));
+const oneOf = <const T extends readonly string[]>(...words: T) => v.optional(v.picklist(['', ...words]));
 export const path = v.pipe(
   v.string(),
   v.regex(/^\//, 'an absolute path'),
@@ -73,7 +73,7 @@ export const Bridge = closed({
   bridgeId: v.optional(v.pipe(v.number(), v.integer())),
   vlanId: zeroOr(1, 4094),
   trunks: v.optional(v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(4095)))),
-  vlanMode: oneOf('access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'),
+  vlanMode: oneOf(...vlanModes),
 });
 
 const Memif = v.record(v.string(), v.unknown());
@@ -155,3 +155,14 @@ export const Network = v.looseObject({
     ),
   ),
 });
+
+/** The predecessor's. */
+export const logLevels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** @returns undefined for a level that there is not; the predecessor's are read in any case. */
+export const logLevelOf = (value: unknown): LogLevel | undefined =>
+  logLevels.find((level) => typeof value === 'string' && value.toLowerCase() === level);
+
+/** A configuration whose every key has its shape. */
+export type Raw = v.InferOutput<typeof Network>;

@@ -1,0 +1,177 @@
+/**
+ * The rules beyond the shape of a key: what this engine can not do, what contradicts what, and what has no effect; and how each is
+ * said. Pure.
+ */
+import * as v from 'valibot';
+import { code, isOwnFile, type Trouble } from '../../attachment.ts';
+import { defaultDeadlines } from '../../deadlines.ts';
+import type { Json } from '../leniency.ts';
+import { defaultDataDir, defaultLogLevel } from './defaults.ts';
+import { type Bridge, logLevelOf, logLevels, Network, type Raw } from './keys.ts';
+
+/** A value as a message shows it, never longer than a line. */
+const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
+
+/** A member of what may be no object. */
+export const at = (raw: unknown, key: string): unknown =>
+  typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
+
+/** CNI code 2, with key and value. */
+export function unsupported(raw: Json): Trouble[] {
+  const no = (name: string, value: unknown, remedy: string): Trouble => ({
+    code: code.unsupportedField,
+    message:
+      value === undefined
+        ? `"${name}" is missing and needed: ${remedy}`
+        : `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
+  });
+  const found: Trouble[] = [];
+  const { host, container, plugins } = raw;
+  const isList = host === undefined && Array.isArray(plugins);
+  const hint = isList
+    ? '; "plugins" makes this a list: a runtime hands over one plugin of it, with the name of the list'
+    : '';
+  const engine = at(host, 'engine');
+  const iftype = at(host, 'iftype');
+  if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, `only "ovs-dpdk" is built in${hint}`));
+  if (iftype !== 'vhostuser') found.push(no('host.iftype', iftype, 'only "vhostuser" is built in'));
+  const hostNet = at(host, 'netType');
+  if (![undefined, '', 'bridge'].includes(hostNet as string)) {
+    found.push(no('host.netType', hostNet, 'only "bridge" is built in'));
+  }
+  const containerType = at(container, 'iftype');
+  if (![undefined, '', 'vhostuser'].includes(containerType as string)) {
+    found.push(no('container.iftype', containerType, 'the host side is "vhostuser"'));
+  }
+  return found;
+}
+
+/** The first leaf of a union's branches says more than "one of them". */
+export function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
+  const name = v.getDotPath(issue) ?? 'configuration';
+  if (issue.type === 'never') {
+    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${shown(issue.input)}` };
+  }
+  const leaf = issue.issues?.at(-1) ?? issue;
+  const hasOwnWords = ['regex', 'custom', 'max_bytes'].includes(leaf.type);
+  const wanted = hasOwnWords ? leaf.message : (leaf.expected ?? leaf.message);
+  return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
+}
+
+/** @param faults dotted paths of values that are not of their shape: what speaks of one of them is not looked for */
+export function contradictionsOf(raw: Raw, faults: readonly string[]): Trouble[] {
+  const isIn = (inner: string, outer: string) => `${inner}.`.startsWith(`${outer}.`);
+  const isReadable = (part: string) => !faults.some((fault) => isIn(fault, part) || isIn(part, fault));
+  return contradictions
+    .filter(({ of }) => of.every(isReadable))
+    .flatMap(({ found }) => found(raw))
+    .map((message) => ({ code: code.invalidConfig, message }));
+}
+
+/** What does not go together: the keys that it speaks of, and what it says where it is so. */
+interface Contradiction {
+  readonly of: readonly string[];
+  readonly found: (raw: Raw) => readonly string[];
+}
+
+const contradictions: readonly Contradiction[] = [
+  {
+    of: ['host.vhost.mode', 'container.vhost.mode'],
+    found: ({ host, container }) => {
+      const mode = host?.vhost?.mode || 'server';
+      if (container?.vhost?.mode !== mode) return [];
+      return [`"host.vhost.mode" and "container.vhost.mode" are both "${mode}": one of them must be the other`];
+    },
+  },
+  {
+    of: ['host.bridge.vlanId', 'host.bridge.trunks', 'host.bridge.vlanMode'],
+    found: ({ host }) => vlanContradictions(host?.bridge ?? {}),
+  },
+  {
+    of: ['host.vhost.socketfile'],
+    found: ({ host: { vhost: { socketfile } = {} } = {} }) =>
+      socketfile?.startsWith('configData-')
+        ? [`"host.vhost.socketfile" is "${socketfile}": "configData-" begins the name of a published file`]
+        : [],
+  },
+  {
+    of: ['host.vhost.ingressPolicingBurst', 'host.vhost.ingressPolicingRate'],
+    found: ({ host: { vhost } = {} }) =>
+      vhost?.ingressPolicingBurst && !vhost.ingressPolicingRate
+        ? ['"host.vhost.ingressPolicingBurst" needs "host.vhost.ingressPolicingRate"']
+        : [],
+  },
+  {
+    of: ['ipam'],
+    found: ({ ipam }) => {
+      const content = Object.keys(ipam ?? {}).filter((key) => key !== 'type' && ipam?.[key] !== null);
+      if (content.length === 0 || ipam?.type) return [];
+      const keys = content.map((key) => `"${key}"`).join(', ');
+      return [`"ipam" has ${keys} and no "type": name the IPAM plugin, or leave "ipam" out for no address`];
+    },
+  },
+  {
+    of: ['deadlines.addMs', 'deadlines.rollbackMs'],
+    found: ({ deadlines }) => {
+      const { addMs = defaultDeadlines.addMs, rollbackMs = defaultDeadlines.rollbackMs } = deadlines ?? {};
+      if (addMs > rollbackMs) return [];
+      return [`"deadlines.rollbackMs" is ${rollbackMs}: an ADD of "addMs" ${addMs} has no time to make anything`];
+    },
+  },
+  {
+    of: ['logFile', 'dataDir'],
+    found: ({ logFile, dataDir }) =>
+      logFile && isOwnFile(logFile, dataDir ?? defaultDataDir)
+        ? [`"logFile" is "${logFile}": that is the name of a journal or another file of "dataDir"`]
+        : [],
+  },
+  {
+    of: ['host.mtu', 'mtu'],
+    found: ({ host, mtu }) =>
+      host?.mtu && mtu && host.mtu !== mtu ? [`"mtu" is ${mtu} and "host.mtu" is ${host.mtu}`] : [],
+  },
+];
+
+/** ovs-vswitchd ignores in silence what does not go together (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
+function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof Bridge>): string[] {
+  const needsTag = vlanMode === 'access' || vlanMode === 'dot1q-tunnel' || vlanMode?.startsWith('native');
+  const found: string[] = [];
+  if (needsTag && !vlanId) found.push(`"host.bridge.vlanMode" is "${vlanMode}": it needs "host.bridge.vlanId"`);
+  if (vlanMode === 'trunk' && vlanId) found.push('"host.bridge.vlanId" does not go with "vlanMode" "trunk"');
+  if (vlanMode === 'access' && trunks?.length) found.push('"host.bridge.trunks" does not go with "vlanMode" "access"');
+  if (!vlanMode && vlanId && trunks?.length) {
+    found.push('"host.bridge.vlanId" with "trunks" needs a "vlanMode", such as "native-untagged"');
+  }
+  return found;
+}
+
+const tuning = ['enableGso', 'enablePacked', 'enableEventIdx'] as const;
+const policing = ['ingressPolicingRate', 'ingressPolicingBurst'] as const;
+
+export function warningsOf(network: Raw): string[] {
+  const unused: [string, unknown][] = [
+    ['host.bridge.bridgeId', network.host?.bridge?.bridgeId],
+    ['host.memif', network.host?.memif && Object.keys(network.host.memif).length > 0 ? true : undefined],
+    ['container.vhost.socketfile', network.container?.vhost?.socketfile || undefined],
+    ...tuning.map((key): [string, unknown] => [`host.vhost.${key}`, network.host?.vhost?.[key] || undefined]),
+    ...tuning.map((key): [string, unknown] => [`container.vhost.${key}`, network.container?.vhost?.[key] || undefined]),
+    ...policing.map((key): [string, unknown] => [
+      `container.vhost.${key}`,
+      network.container?.vhost?.[key] || undefined,
+    ]),
+  ];
+  const isForeign = (key: string) =>
+    !Object.hasOwn(Network.entries, key) && !key.startsWith('cni.dev/') && network[key] !== null;
+  const foreign = Object.keys(network).filter(isForeign);
+  const { logLevel = '' } = network;
+  const isOdd = logLevel !== '' && logLevelOf(logLevel) === undefined;
+  return [
+    ...(isOdd
+      ? [`"logLevel" is ${shown(logLevel)}, none of ${logLevels.join(', ')}: "${defaultLogLevel}" is taken`]
+      : []),
+    ...unused
+      .filter(([, value]) => value !== undefined)
+      .map(([key]) => `"${key}" has no effect with engine "ovs-dpdk"`),
+    ...foreign.map((key) => `unknown key "${key}" is ignored`),
+  ];
+}
