@@ -21,7 +21,18 @@ import {
   defaultShortDir,
   integrationBridge,
 } from './defaults.ts';
-import { Bridge, type LogLevel, logLevelOf, Network, path, type Raw, type Side, Vhost } from './keys.ts';
+import {
+  Bridge,
+  isSet,
+  type LogLevel,
+  logLevelOf,
+  Network,
+  path,
+  type Raw,
+  type Side,
+  type Unset,
+  Vhost,
+} from './keys.ts';
 import { at, contradictionsOf, shapeTrouble, unsupported, warningsOf } from './rules.ts';
 
 /** What both readings are of. */
@@ -90,13 +101,19 @@ export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: 
     : { troubles };
 }
 
+/** What an ADD has beside the basics, where the configuration or its arguments say it. */
+type OptionalKey = Exclude<keyof NetworkConfig, keyof Basics | 'cniVersion' | 'container' | 'warnings'>;
+
+/** Each optional key has to be here, under its own name: one that is forgotten or misspelt does not compile. */
+export type Optional = { readonly [K in OptionalKey]-?: NetworkConfig[K] | Unset };
+
 function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkConfig {
   const { host = {}, runtimeConfig, args, dns, prevResult } = network;
   const { vhost = {}, bridge = {} } = host;
   const mac = runtimeConfig?.mac || args?.cni?.mac || said.get('MAC') || host.mac;
   const ovnPort = args?.cni?.OvnPort || said.get('OvnPort');
   const basics = salvageConfig(network);
-  const optional = {
+  const optional: Optional = {
     group: vhost.group,
     policingRate: vhost.ingressPolicingRate,
     policingBurst: vhost.ingressPolicingBurst,
@@ -113,9 +130,16 @@ function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkC
     ...basics,
     ...(ovnPort && !bridge.bridgeName && { bridge: integrationBridge }),
     cniVersion: network.cniVersion || '0.1.0',
-    ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value)) as Partial<NetworkConfig>),
+    ...withoutUnset(optional),
     container: containerSide(network, basics.mode),
     warnings: [...warnings, ...warningsOf(network)],
+  };
+}
+
+/** The members that are set. */
+function withoutUnset<T extends object>(all: T): { [K in keyof T]?: Exclude<T[K], Unset> } {
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => isSet(value))) as {
+    [K in keyof T]?: Exclude<T[K], Unset>;
   };
 }
 

@@ -15,6 +15,13 @@ const printable = /^[^\p{Cc}]*$/u;
 const fileNameBytesMax = 100;
 const deadlineMsMax = 600_000;
 
+/**
+ * The predecessor writes '' and 0 for a key that is not set: what reads one of its keys takes these for an absent one, by `isSet` or by
+ * `||`. So no optional key may give 0 or '' a meaning.
+ */
+export type Unset = '' | 0 | undefined;
+export const isSet = (value: unknown): boolean => value !== '' && value !== 0 && value !== undefined;
+
 const zeroOr = (least: number, most: number) =>
   v.optional(v.union([v.literal(0), v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))]));
 const text = v.optional(v.string());

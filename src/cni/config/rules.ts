@@ -5,9 +5,9 @@
 import * as v from 'valibot';
 import { code, isOwnFile, type Trouble } from '../../attachment.ts';
 import { defaultDeadlines } from '../../deadlines.ts';
-import type { Json } from '../leniency.ts';
+import { isObject, type Json } from '../leniency.ts';
 import { defaultDataDir, defaultLogLevel } from './defaults.ts';
-import { type Bridge, logLevelOf, logLevels, Network, type Raw } from './keys.ts';
+import { type Bridge, isSet, logLevelOf, logLevels, Network, type Raw, type Side, type Vhost } from './keys.ts';
 
 /** A value as a message shows it, never longer than a line. */
 const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
@@ -145,21 +145,79 @@ function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof B
   return found;
 }
 
-const tuning = ['enableGso', 'enablePacked', 'enableEventIdx'] as const;
-const policing = ['ingressPolicingRate', 'ingressPolicingBurst'] as const;
+/** The halves of a configuration for which a key of both is of use; the container's publishes what it has. */
+type Use = 'each' | 'host, for both' | 'container' | 'host' | 'none';
+
+/** The halves in which a key has no effect. */
+const uselessIn: { readonly [U in Use]: readonly ('host' | 'container')[] } = {
+  each: [],
+  container: ['host'],
+  'host, for both': ['container'],
+  none: ['host', 'container'],
+  host: ['container'],
+};
+
+/** Every key of a schema has its use: a new one that has none yet does not compile, and can not do nothing in silence. */
+type Uses<S extends { readonly entries: object }> = { readonly [K in keyof S['entries']]: Use };
+
+const bridgeUses: Uses<typeof Bridge> = {
+  bridgeName: 'each',
+  bridgeId: 'container',
+  vlanId: 'each',
+  trunks: 'each',
+  vlanMode: 'each',
+};
+
+const sideUses: Uses<typeof Side> = {
+  engine: 'each',
+  iftype: 'each',
+  netType: 'each',
+  mtu: 'each',
+  mac: 'each',
+  memif: 'container',
+  vhost: 'each',
+  bridge: 'each',
+};
+
+const vhostUses: Uses<typeof Vhost> = {
+  mode: 'each',
+  group: 'each',
+  socketfile: 'host, for both',
+  enableGso: 'none',
+  enablePacked: 'none',
+  enableEventIdx: 'none',
+  ingressPolicingRate: 'host',
+  ingressPolicingBurst: 'host',
+};
+
+/** Where the keys of both halves are, below each of them. */
+const places: readonly { readonly below: string; readonly uses: { readonly [key: string]: Use } }[] = [
+  { below: '.bridge', uses: bridgeUses },
+  { below: '', uses: sideUses },
+  { below: '.vhost', uses: vhostUses },
+];
+
+/** Dotted paths of keys that are said where they have no effect. */
+const uselessKeys = (network: Raw): string[] =>
+  places.flatMap(({ below, uses }) =>
+    Object.entries(uselessIn).flatMap(([use, halves]) =>
+      halves.flatMap((half) =>
+        Object.keys(uses)
+          .filter((key) => uses[key] === use && isSaid(key, memberAt(network, `${half}${below}.${key}`)))
+          .map((key) => `${half}${below}.${key}`),
+      ),
+    ),
+  );
+
+const memberAt = (raw: unknown, dotted: string): unknown => dotted.split('.').reduce(at, raw);
+
+function isSaid(key: string, value: unknown): boolean {
+  // 0 is an id like any other.
+  if (key === 'bridgeId') return value !== undefined;
+  return isObject(value) ? Object.keys(value).length > 0 : isSet(value) && value !== false;
+}
 
 export function warningsOf(network: Raw): string[] {
-  const unused: [string, unknown][] = [
-    ['host.bridge.bridgeId', network.host?.bridge?.bridgeId],
-    ['host.memif', network.host?.memif && Object.keys(network.host.memif).length > 0 ? true : undefined],
-    ['container.vhost.socketfile', network.container?.vhost?.socketfile || undefined],
-    ...tuning.map((key): [string, unknown] => [`host.vhost.${key}`, network.host?.vhost?.[key] || undefined]),
-    ...tuning.map((key): [string, unknown] => [`container.vhost.${key}`, network.container?.vhost?.[key] || undefined]),
-    ...policing.map((key): [string, unknown] => [
-      `container.vhost.${key}`,
-      network.container?.vhost?.[key] || undefined,
-    ]),
-  ];
   const isForeign = (key: string) =>
     !Object.hasOwn(Network.entries, key) && !key.startsWith('cni.dev/') && network[key] !== null;
   const foreign = Object.keys(network).filter(isForeign);
@@ -169,9 +227,7 @@ export function warningsOf(network: Raw): string[] {
     ...(isOdd
       ? [`"logLevel" is ${shown(logLevel)}, none of ${logLevels.join(', ')}: "${defaultLogLevel}" is taken`]
       : []),
-    ...unused
-      .filter(([, value]) => value !== undefined)
-      .map(([key]) => `"${key}" has no effect with engine "ovs-dpdk"`),
+    ...uselessKeys(network).map((key) => `"${key}" has no effect with engine "ovs-dpdk"`),
     ...foreign.map((key) => `unknown key "${key}" is ignored`),
   ];
 }
