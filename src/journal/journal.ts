@@ -16,31 +16,25 @@ import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { isLent } from '../os/processes.ts';
 import { type Disk, type FileStat, isSystemError } from './disk.ts';
+import { asJournalError, JournalError } from './failure.ts';
 import { type LockOutcome, lock } from './lock.ts';
 import { isGoing, mayBeGoing, modeAlive, modeGoing, strangeModeOf } from './marks.ts';
 import { type Decoded, decode, type End, encode, noRecord, type Stamped } from './record.ts';
+import { closeQuietly, copyOf, type OpenFile, quietly, repair, unlinkIfThere, wholeWrite } from './repair.ts';
+
+export { JournalError } from './failure.ts';
 
 /** Best-effort records of a removal that is tried again and again stop here; a whole ADD takes about 8 KiB. */
 const notesBytesMax = 256 * 1024;
-
-export const corruptSuffix = '.corrupt';
-
-/** The disk failed us. `code` is the errno name. */
-export class JournalError extends Error {
-  override readonly name = 'JournalError';
-  constructor(
-    readonly code: string,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
 
 export interface OpenOptions<R> {
   readonly create: boolean;
   readonly clock: () => Date;
   readonly tells: Tells<R>;
+}
+
+interface Opened extends OpenFile {
+  readonly access: 'append' | 'read';
 }
 
 /** What records tell of, for a mark that is not for sure one: something at rest, a removal, or neither. */
@@ -73,11 +67,11 @@ export class Journal<R extends object> {
   /** The file, or an earlier cut of it, was corrupt in the middle: its records say less than what happened. */
   damaged = false;
 
-  private constructor(disk: Disk, path: string, fd: number, readOnly: boolean, options: OpenOptions<R>) {
+  private constructor({ disk, path, fd, access }: Opened, options: OpenOptions<R>) {
     this.#disk = disk;
     this.#path = path;
     this.fd = fd;
-    this.readOnly = readOnly;
+    this.readOnly = access === 'read';
     this.#options = options;
   }
 
@@ -89,23 +83,23 @@ export class Journal<R extends object> {
   static open<R extends object>(disk: Disk, path: string, options: OpenOptions<R>): Journal<R> | undefined {
     try {
       const fd = options.create ? disk.open(path, 'a+', modeAlive) : disk.open(path, 'r+');
-      return new Journal<R>(disk, path, fd, false, options);
+      return new Journal<R>({ disk, path, fd, access: 'append' }, options);
     } catch (error) {
       if (!isSystemError(error)) throw error;
       if (error.code === 'ENOENT' && !options.create) return undefined;
       // An immutable file (chattr +i) is to us what a read-only disk is.
       if (error.code === 'EROFS' || error.code === 'EPERM') return Journal.#openReadOnly<R>(disk, path, options);
-      throw new JournalError(error.code, `cannot open the journal "${path}": ${error.message}`, { cause: error });
+      throw asJournalError(`cannot open the journal "${path}"`, error);
     }
   }
 
   static #openReadOnly<R extends object>(disk: Disk, path: string, options: OpenOptions<R>): Journal<R> | undefined {
     try {
-      return new Journal<R>(disk, path, disk.open(path, 'r'), true, options);
+      return new Journal<R>({ disk, path, fd: disk.open(path, 'r'), access: 'read' }, options);
     } catch (error) {
       if (isSystemError(error) && error.code === 'ENOENT') return undefined;
       if (!isSystemError(error)) throw error;
-      throw new JournalError(error.code, `cannot open the journal "${path}": ${error.message}`, { cause: error });
+      throw asJournalError(`cannot open the journal "${path}"`, error);
     }
   }
 
@@ -120,8 +114,7 @@ export class Journal<R extends object> {
         const { records, tail } = decode<R>(disk.read(journal.fd));
         journal.#records = records;
         const { going, strangeMode } = journal;
-        const damaged =
-          tail === 'corrupt' || disk.lookup(`${path}${corruptSuffix}`) !== undefined || journal.#isCutShort;
+        const damaged = tail === 'corrupt' || disk.lookup(copyOf(path)) !== undefined || journal.#isCutShort;
         seen = { records, going, damaged, ...(strangeMode && { strangeMode }) };
       });
     } finally {
@@ -257,7 +250,7 @@ export class Journal<R extends object> {
       this.#disk.truncate(this.fd, 0);
       this.#disk.fsync(this.fd);
       // What the copy told of is gone too: the file is as good as any other again.
-      unlinkIfThere(this.#disk, `${this.#path}${corruptSuffix}`);
+      unlinkIfThere(this.#disk, copyOf(this.#path));
     });
     this.damaged = false;
     this.#records = [];
@@ -298,7 +291,7 @@ export class Journal<R extends object> {
   /** The end of a removal: unlinks the file under its lock. @throws JournalError if it stays. */
   unlink(): void {
     this.#guard('unlink', () => {
-      for (const path of [`${this.#path}${corruptSuffix}`, this.#path]) unlinkIfThere(this.#disk, path);
+      for (const path of [copyOf(this.#path), this.#path]) unlinkIfThere(this.#disk, path);
       this.#disk.fsyncDirectory(dirname(this.#path));
     });
   }
@@ -341,7 +334,7 @@ export class Journal<R extends object> {
     try {
       bytes = new Uint8Array(this.#disk.read(this.fd));
       decoded = decode<R>(bytes);
-      this.damaged = decoded.tail === 'corrupt' || this.#disk.lookup(`${this.#path}${corruptSuffix}`) !== undefined;
+      this.damaged = decoded.tail === 'corrupt' || this.#disk.lookup(copyOf(this.#path)) !== undefined;
     } catch (error) {
       if (!isSystemError(error)) throw error;
       this.damaged = true;
@@ -351,31 +344,17 @@ export class Journal<R extends object> {
     this.#records = decoded.records;
     this.#ends = decoded.ends;
     this.damaged ||= this.#isCutShort;
-    if (decoded.tail !== 'clean' && repair) this.#repair(decoded, bytes);
+    if (decoded.tail !== 'clean' && repair) this.#repair(decoded.tail, bytes);
   }
 
   /** One that can not be repaired takes no append: it would stand behind the bad tail. */
-  #repair({ tail }: Decoded<R>, bytes: Uint8Array): void {
+  #repair(tail: 'torn' | 'corrupt', bytes: Uint8Array): void {
     try {
-      if (tail === 'corrupt') this.#copyAside(bytes);
-      this.#disk.truncate(this.fd, this.#end.bytes);
-      this.#disk.fsync(this.fd);
+      repair({ disk: this.#disk, path: this.#path, fd: this.fd }, { tail, bytes, whole: this.#end.bytes });
     } catch (error) {
       if (!isSystemError(error)) throw error;
       this.#fail(error, 'repair');
     }
-  }
-
-  #copyAside(bytes: Uint8Array): void {
-    const copy = this.#disk.open(`${this.#path}${corruptSuffix}`, 'a+', modeAlive);
-    try {
-      this.#disk.truncate(copy, 0);
-      wholeWrite(this.#disk, copy, bytes);
-      this.#disk.fsync(copy);
-    } finally {
-      this.#disk.close(copy);
-    }
-    this.#disk.fsyncDirectory(dirname(this.#path));
   }
 
   #guard(verb: string, action: () => void): void {
@@ -393,29 +372,5 @@ export class Journal<R extends object> {
     const failure = new JournalError(error.code, message, { cause: error });
     this.#failure ??= failure;
     return failure;
-  }
-}
-
-export const closeQuietly = (disk: Disk, fd: number): void => quietly(() => disk.close(fd));
-
-function quietly(action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-  }
-}
-
-/** write(2) on a full disk may take a part. @throws JournalError ENOSPC */
-export function wholeWrite(disk: Disk, fd: number, bytes: Uint8Array): void {
-  const count = disk.write(fd, bytes);
-  if (count !== bytes.length) throw new JournalError('ENOSPC', `only ${count} of ${bytes.length} bytes were written`);
-}
-
-function unlinkIfThere(disk: Disk, path: string): void {
-  try {
-    disk.unlink(path);
-  } catch (error) {
-    if (!isSystemError(error) || error.code !== 'ENOENT') throw error;
   }
 }

@@ -10,9 +10,10 @@
 import { dirname, join } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { type Disk, isSystemError } from './disk.ts';
-import { closeQuietly, JournalError, wholeWrite } from './journal.ts';
+import { asJournalError, JournalError } from './failure.ts';
 import { lock } from './lock.ts';
 import { isGoing } from './marks.ts';
+import { closeQuietly, wholeWrite } from './repair.ts';
 
 /** 64 random bits as 16 hex digits, a line; the first whole one counts. */
 const instancePattern = /^([0-9a-f]{16})\n/m;
@@ -37,26 +38,29 @@ export async function ensureInstance(disk: Disk, dataDir: string, propose: () =>
   if (existing?.durable) return existing.id;
   const proposed = existing?.id ?? propose();
   const path = join(dataDir, instanceFile);
-  return await asJournalError(`cannot create "${path}"`, async () => {
+  let fd: number | undefined;
+  try {
     makeDirectory(disk, dataDir);
-    const fd = disk.open(path, 'a+', 0o600);
-    try {
-      const outcome = await lock(disk, fd, path, end);
-      if (outcome !== 'held') throw new JournalError('EAGAIN', `"${path}" is being created by another call`);
-      const id = parseInstance(disk, fd) ?? proposed;
-      if (!isDurable(disk, fd)) appendInstance(disk, fd, dataDir, id);
-      return id;
-    } finally {
-      closeQuietly(disk, fd);
-    }
-  });
+    fd = disk.open(path, 'a+', 0o600);
+    const outcome = await lock(disk, fd, path, end);
+    if (outcome !== 'held') throw new JournalError('EAGAIN', `"${path}" is being created by another call`);
+    const id = parseInstance(disk, fd) ?? proposed;
+    if (!isDurable(disk, fd)) appendInstance(disk, fd, dataDir, id);
+    return id;
+  } catch (error) {
+    throw asJournalError(`cannot create "${path}"`, error);
+  } finally {
+    if (fd !== undefined) closeQuietly(disk, fd);
+  }
 }
 
 /** Makes durable what dead calls unlinked: a power cut must not bring back what was seen to be gone. @throws JournalError */
 export function syncNames(disk: Disk, dataDir: string): void {
-  asErrors(`cannot sync "${dataDir}"`, () => {
+  try {
     if (disk.lookup(dataDir) !== undefined) disk.fsyncDirectory(dataDir);
-  });
+  } catch (error) {
+    throw asJournalError(`cannot sync "${dataDir}"`, error);
+  }
 }
 
 /** The journals' file names, unsorted; none if there is no directory. @throws JournalError */
@@ -65,7 +69,7 @@ export function listJournals(disk: Disk, dataDir: string, suffix: string): strin
     return disk.list(dataDir).filter((name) => name.endsWith(suffix));
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') return [];
-    throw wrap(`cannot list "${dataDir}"`, error);
+    throw asJournalError(`cannot list "${dataDir}"`, error);
   }
 }
 
@@ -78,14 +82,16 @@ const dueMsMax = 600_000;
  */
 export function listDue(disk: Disk, dataDir: string, suffix: string, now: Date): string[] {
   const isDue = (dueMs: number): boolean => dueMs <= now.getTime() || dueMs > now.getTime() + dueMsMax;
-  return asErrors(`cannot look through "${dataDir}"`, () =>
-    listJournals(disk, dataDir, suffix)
+  try {
+    return listJournals(disk, dataDir, suffix)
       .map((name) => ({ name, stat: disk.lookup(join(dataDir, name)) }))
       .flatMap(({ name, stat }) => (stat && isGoing(stat) ? [{ name, dueMs: Number(stat.mtimeMs) }] : []))
       .filter(({ dueMs }) => isDue(dueMs))
       .sort((a, b) => a.dueMs - b.dueMs)
-      .map(({ name }) => name),
-  );
+      .map(({ name }) => name);
+  } catch (error) {
+    throw asJournalError(`cannot look through "${dataDir}"`, error);
+  }
 }
 
 function parseInstance(disk: Disk, fd: number): string | undefined {
@@ -133,27 +139,6 @@ function readFile(disk: Disk, dataDir: string): { id: string; durable: boolean }
     }
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') return undefined;
-    throw wrap(`cannot read "${path}"`, error);
+    throw asJournalError(`cannot read "${path}"`, error);
   }
-}
-
-function asErrors<T>(what: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    throw wrap(what, error);
-  }
-}
-
-async function asJournalError<T>(what: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw wrap(what, error);
-  }
-}
-
-function wrap(what: string, error: unknown): unknown {
-  if (!isSystemError(error) || error instanceof JournalError) return error;
-  return new JournalError(error.code, `${what}: ${error.message}`, { cause: error });
 }

@@ -3,7 +3,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
-import { corruptSuffix, type Journal, JournalError } from '../../src/journal/journal.ts';
+import { type Journal, JournalError } from '../../src/journal/journal.ts';
+import { copyOf } from '../../src/journal/repair.ts';
 import { loseAll } from '../support/fake/choices.ts';
 import { bytesOf } from '../support/fake/disk-cases.ts';
 import { type Fault, SimulatedDisk } from '../support/fake/simulated-disk.ts';
@@ -205,7 +206,7 @@ describe('a corrupt file on a failing disk (J4)', () => {
       disk.heal();
       const next = await lockedWords(disk.processDeath(), path);
       expect(append(next, 'four')).toBeUndefined();
-      expect(contentOf(disk.processDeath(), `${path}${corruptSuffix}`)).toBe(corrupt);
+      expect(contentOf(disk.processDeath(), copyOf(path))).toBe(corrupt);
     },
   );
 

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { journalName } from '../../src/attachment.ts';
 import { now } from '../../src/deadlines.ts';
 import { type Disk, realDisk } from '../../src/journal/disk.ts';
-import { corruptSuffix, Journal, JournalError } from '../../src/journal/journal.ts';
+import { Journal, JournalError } from '../../src/journal/journal.ts';
+import { copyOf } from '../../src/journal/repair.ts';
 import { keepAll, loseAll, nulTail } from '../support/fake/choices.ts';
 import { bytesOf } from '../support/fake/disk-cases.ts';
 import { SimulatedDisk } from '../support/fake/simulated-disk.ts';
@@ -91,7 +92,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     expect(wordsOf(journal)).toEqual(['one', 'two']);
     expect(journal.damaged).toBe(false);
     expect(contentOf(disk, path)).toBe(whole);
-    expect(disk.lookup(`${path}${corruptSuffix}`)).toBeUndefined();
+    expect(disk.lookup(copyOf(path))).toBeUndefined();
     for (const word of ['three', 'four']) journal.append({ word });
     journal.close();
     expect(await wordsFound(disk, path)).toEqual(['one', 'two', 'three', 'four']);
@@ -105,7 +106,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     const journal = await lockedWords(disk, path);
     expect(wordsOf(journal)).toEqual(['one']);
     expect(journal.damaged).toBe(true);
-    expect(contentOf(disk, `${path}${corruptSuffix}`)).toBe(corrupt);
+    expect(contentOf(disk, copyOf(path))).toBe(corrupt);
     for (const word of ['four', 'five']) journal.append({ word });
     journal.close();
 
@@ -114,7 +115,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     expect(next.damaged).toBe(true);
     next.unlink();
     next.close();
-    expect([disk.lookup(path), disk.lookup(`${path}${corruptSuffix}`)]).toEqual([undefined, undefined]);
+    expect([disk.lookup(path), disk.lookup(copyOf(path))]).toEqual([undefined, undefined]);
     const fresh = await lockedWords(disk, path);
     expect(fresh.damaged).toBe(false);
     fresh.close();
@@ -150,7 +151,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     spoil(disk, path, (text) => text.replace('two', 'TWO'));
     const unlink: Disk['unlink'] = (name) => {
       disk.unlink(name);
-      expect(disk.lookup(`${path}${corruptSuffix}`)).toBeUndefined();
+      expect(disk.lookup(copyOf(path))).toBeUndefined();
     };
     const seen: Disk = new Proxy(disk, {
       get: (target, name: keyof Disk) => (name === 'unlink' ? unlink : target[name].bind(target)),
@@ -359,6 +360,6 @@ describe('a journal when power fails', () => {
     disk.fsyncDirectory('/data');
     const corrupt = spoil(disk, simulated, (text) => text.replace('two', 'TWO'));
     await lockedWords(disk, simulated);
-    expect(contentOf(disk.powerCut(loseAll), `${simulated}${corruptSuffix}`)).toBe(corrupt);
+    expect(contentOf(disk.powerCut(loseAll), copyOf(simulated))).toBe(corrupt);
   });
 });

@@ -4,7 +4,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSystemError } from '../../src/journal/disk.ts';
-import { corruptSuffix, type Journal, JournalError } from '../../src/journal/journal.ts';
+import { type Journal, JournalError } from '../../src/journal/journal.ts';
+import { copyOf } from '../../src/journal/repair.ts';
 import { type Choose, choices, everyChoice, keepAll } from '../support/fake/choices.ts';
 import { type Call, Crash, type Fault, SimulatedDisk } from '../support/fake/simulated-disk.ts';
 import { lockedWords, openWords, type Word, wordsFound, wordsOf } from '../support/fake/word-journal.ts';
@@ -283,7 +284,7 @@ describe('a journal killed before every one of its system calls', () => {
           expect(wordsOf(repaired)).toEqual(kept);
           expect(repaired.damaged).toBe(damage === 'corrupt');
           if (damage === 'corrupt') {
-            const copy = next.read(next.open(`${path}${corruptSuffix}`, 'r'));
+            const copy = next.read(next.open(copyOf(path), 'r'));
             expect(new TextDecoder().decode(copy)).toBe(broken);
           }
           repaired.append({ word: 'four' });

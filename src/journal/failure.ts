@@ -1,0 +1,20 @@
+/** What is thrown where the disk fails us, told from a bug. */
+import { isSystemError } from './disk.ts';
+
+/** The disk failed us. `code` is the errno name. */
+export class JournalError extends Error {
+  override readonly name = 'JournalError';
+  constructor(
+    readonly code: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** A failure of the operating system as a JournalError that says what was not done; anything else as it is. */
+export function asJournalError(what: string, error: unknown): unknown {
+  if (!isSystemError(error) || error instanceof JournalError) return error;
+  return new JournalError(error.code, `${what}: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,71 @@
+/**
+ * What a journal does to its file beyond an append: the repair of a bad tail, the copy that keeps what was damaged (J4), and the end
+ * of both files.
+ */
+import { dirname } from 'node:path';
+import { type Disk, isSystemError } from './disk.ts';
+import { JournalError } from './failure.ts';
+import { modeAlive } from './marks.ts';
+
+const corruptSuffix = '.corrupt';
+
+/** Where what was damaged is kept. */
+export const copyOf = (path: string): string => `${path}${corruptSuffix}`;
+
+/** A journal's file, open. */
+export interface OpenFile {
+  readonly disk: Disk;
+  readonly path: string;
+  readonly fd: number;
+}
+
+interface Tail {
+  readonly tail: 'torn' | 'corrupt';
+  /** The whole file. */
+  readonly bytes: Uint8Array;
+  /** How many of them are whole records. */
+  readonly whole: number;
+}
+
+/** Cuts off what is no whole record; corruption is copied aside before. */
+export function repair({ disk, path, fd }: OpenFile, { tail, bytes, whole }: Tail): void {
+  if (tail === 'corrupt') copyAside(disk, path, bytes);
+  disk.truncate(fd, whole);
+  disk.fsync(fd);
+}
+
+function copyAside(disk: Disk, path: string, bytes: Uint8Array): void {
+  const copy = disk.open(copyOf(path), 'a+', modeAlive);
+  try {
+    disk.truncate(copy, 0);
+    wholeWrite(disk, copy, bytes);
+    disk.fsync(copy);
+  } finally {
+    disk.close(copy);
+  }
+  disk.fsyncDirectory(dirname(path));
+}
+
+/** write(2) on a full disk may take a part. @throws JournalError ENOSPC */
+export function wholeWrite(disk: Disk, fd: number, bytes: Uint8Array): void {
+  const count = disk.write(fd, bytes);
+  if (count !== bytes.length) throw new JournalError('ENOSPC', `only ${count} of ${bytes.length} bytes were written`);
+}
+
+export function unlinkIfThere(disk: Disk, path: string): void {
+  try {
+    disk.unlink(path);
+  } catch (error) {
+    if (!isSystemError(error) || error.code !== 'ENOENT') throw error;
+  }
+}
+
+export const closeQuietly = (disk: Disk, fd: number): void => quietly(() => disk.close(fd));
+
+export function quietly(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
+}
