@@ -1,7 +1,6 @@
 /**
  * The real node: the parts that the handlers and the commands are handed, put together once.
  */
-import { readFileSync } from 'node:fs';
 import type { Machine } from './cli/cli.ts';
 import type { Basics } from './cni/config/config.ts';
 import { defaultDeadlines } from './deadlines.ts';
@@ -9,6 +8,7 @@ import { createHost } from './effects/host.ts';
 import { realDisk } from './journal/disk.ts';
 import { openLog } from './log.ts';
 import { allowFileThreads, sinceBootMs } from './os/native.ts';
+import { readOwnStart, tickMs } from './os/processes.ts';
 import type { Node } from './verbs/node.ts';
 
 interface Edges {
@@ -31,19 +31,11 @@ export function createNode({ config, path }: Caller, edges: Edges, remembersAway
   const log = openLog(config, stderr, clock);
   const elsewhere = { ovsdb, path, ...(kubeconfig && { kubeconfig }) };
   const host = createHost(deadlines, elsewhere, { remembersAway, warn: log.warning });
-  return { disk: realDisk, host, log, clock, called: () => forked(clock), random };
+  return { disk: realDisk, host, log, clock, called: () => forkedAt(clock), random };
 }
 
-/** USER_HZ, the same on every architecture. */
-const tickMs = 10;
-
-/** When this process was forked, to the tick after it (proc_pid_stat(5), field 22). */
-function forked(clock: () => Date): Date {
-  const stat = readFileSync('/proc/self/stat', 'utf8');
-  // The second field, the program's name, may hold anything.
-  const startTicks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-  return new Date(bootedAtMs(clock) + (startTicks + 1) * tickMs);
-}
+/** When this process was forked, to the tick after it. */
+const forkedAt = (clock: () => Date): Date => new Date(bootedAtMs(clock) + (readOwnStart() + 1) * tickMs);
 
 /** Two clocks are read, and this process can wait for a processor between the two: the closest of a few readings counts. */
 const readings = 5;

@@ -31,7 +31,7 @@ const lookMs = 500;
 const deathMs = 1_000;
 
 /** A clock tick of proc(5) is a hundredth of a second on every Linux. */
-const tickMs = 10;
+export const tickMs = 10;
 
 // ---- what /proc says of one process
 
@@ -43,14 +43,24 @@ interface Process {
   readonly isDead: boolean;
 }
 
-function readProcess(pid: number): Process | undefined {
-  const text = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  if (text === undefined) return undefined;
+/** The fields of proc_pid_stat(5) from the third on. @throws errno exceptions */
+function statFields(pid: number | 'self'): string[] {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
   // The name in parentheses may hold anything.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+const startIn = (fields: readonly string[]): number => Number(fields[19]);
+
+/** When this process was forked, in ticks since boot. @throws errno exceptions */
+export const readOwnStart = (): number => startIn(statFields('self'));
+
+function readProcess(pid: number): Process | undefined {
+  const fields = attempt(() => statFields(pid));
+  if (fields === undefined) return undefined;
   // One whose first thread has ended is a zombie by its state, and goes on in its other threads.
   const isDead = /^[ZX]/.test(fields[0] ?? '') && Number(fields[17]) <= 1;
-  return { pid, parent: Number(fields[1]), start: Number(fields[19]), isDead };
+  return { pid, parent: Number(fields[1]), start: startIn(fields), isDead };
 }
 
 const ownPid = (): number => Number(attempt(() => readlinkSync('/proc/self')));
