@@ -80,8 +80,8 @@ export const kinds: readonly Bug[] = [
     title: 'kind 1: the living attachment’s address is released after a refused ADD',
     patches: [
       {
-        file: 'src/effects/ipam/plugin.ts',
-        search: "  return { made: heldAlready.test(own?.message ?? stderr) ? 'nothing' : 'doubtful' };\n",
+        file: 'src/effects/ipam/answer.ts',
+        search: "  return { made: isSaid('heldAlready', refusal) ? 'nothing' : 'doubtful' };\n",
         replace: "  return { made: 'doubtful' };\n",
       },
     ],
@@ -147,9 +147,9 @@ export const kinds: readonly Bug[] = [
     title: 'kind 5: an IPAM program that refused is owed',
     patches: [
       {
-        file: 'src/effects/ipam/plugin.ts',
-        search: "  return { made: heldAlready.test(own?.message ?? stderr) ? 'nothing' : 'doubtful' };\n",
-        replace: "  return heldAlready.test(own?.message ?? stderr) ? { made: 'nothing' } : {};\n",
+        file: 'src/effects/ipam/answer.ts',
+        search: "  return { made: isSaid('heldAlready', refusal) ? 'nothing' : 'doubtful' };\n",
+        replace: "  return isSaid('heldAlready', refusal) ? { made: 'nothing' } : {};\n",
       },
     ],
     suites: [unit('test/effects/ipam/programs.test.ts', 'by the program’s own answer is doubtful')],

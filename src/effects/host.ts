@@ -27,7 +27,7 @@ import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './files/devi
 import { ensurePublication, findPublication, removePublication } from './files/published-file.ts';
 import { roomTroubles } from './files/room.ts';
 import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './files/socket-dir.ts';
-import { checkAddress, collectAddresses, ensureAddress, findProgram, removeAddress } from './ipam/plugin.ts';
+import { checkAddress, collectAddresses, ensureAddress, removeAddress } from './ipam/plugin.ts';
 import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { troubleOf as generalTroubleOf, Mismatch, NothingMade, ok } from './outcome.ts';
@@ -46,6 +46,7 @@ import { restoreTrouble } from './ovs/restorable.ts';
 import { Unreachable } from './ovs/session.ts';
 import { Switch } from './ovs/switch.ts';
 import { preflight } from './preflight.ts';
+import { findProgram } from './program.ts';
 
 /** A node, as the handlers of the verbs are handed it. */
 export interface Host {
@@ -152,7 +153,7 @@ interface Means {
 /** No address was given by a program that is not there. */
 async function recall({ ovs, elsewhere }: Means, known: Plan, call: Call): Promise<Recalled> {
   const { address, predecessor, ...rest } = known;
-  const program = address && findProgram({ plan: address, elsewhere: elsewhere.path ?? [] });
+  const program = address && findProgram(address, elsewhere.path);
   try {
     const port = await ovs.patiently(() => recallPort(ovs, known, call), call.end);
     if (port.kind === 'elsewhere') return port;

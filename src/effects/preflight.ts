@@ -8,10 +8,10 @@ import type { Call, Plan, SocketDirPlan } from '../machines/protocol.ts';
 import { expectMakable, expectWritable, onlySilence, usable } from './files/look.ts';
 import { roomTroubles } from './files/room.ts';
 import { groupTroubles } from './files/socket-dir.ts';
-import { programTroubles } from './ipam/plugin.ts';
 import type { Access } from './ovs/access.ts';
 import { pathTroubles, switchTroubles, viewTroubles } from './ovs/preflight.ts';
 import type { Switch } from './ovs/switch.ts';
+import { programTroubles } from './program.ts';
 
 /** What an ADD is about to use. */
 interface Intended {

@@ -6,6 +6,7 @@
  */
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { code, type Trouble } from '../attachment.ts';
 import type { AddressPlan } from '../machines/protocol.ts';
 
 /** Where distributions install CNI plugins. */
@@ -28,8 +29,8 @@ export const usualDirectories: readonly string[] = [
 export const programIn = ({ program, path }: AddressPlan): string | undefined =>
   path.map((directory) => join(directory, program)).find(isProgram);
 
-/** @param elsewhere the caller's directories */
-export const programOrElsewhere = ({ program, path }: AddressPlan, elsewhere: readonly string[]): string | undefined =>
+/** Where the program of an address that exists is: an upgrade may have moved it. @param elsewhere the caller's directories */
+export const findProgram = ({ program, path }: AddressPlan, elsewhere: readonly string[] = []): string | undefined =>
   programIn({ program, path: [...path, ...elsewhere, ...usualDirectories] });
 
 /** A regular file that this process may execute. */
@@ -42,17 +43,53 @@ export function isProgram(file: string): boolean {
   }
 }
 
+/** The program of an ADD, which takes it where its own CNI_PATH has it, and nowhere else. */
+export function ownProgram(plan: AddressPlan): { readonly kind: 'found'; readonly file: string } | Unusable {
+  const file = programIn(plan);
+  if (file === undefined) return unusable(notFoundMessage(plan));
+  return isOurselves(file) ? unusable(ourselvesMessage(plan)) : { kind: 'found', file };
+}
+
+interface Unusable {
+  readonly kind: 'unusable';
+  readonly trouble: Trouble;
+}
+
+const unusable = (message: string): Unusable => ({
+  kind: 'unusable',
+  trouble: { code: code.invalidConfig, message },
+});
+
+export function programTroubles(plan: AddressPlan): Trouble[] {
+  const program = ownProgram(plan);
+  return program.kind === 'found' ? [] : [program.trouble];
+}
+
+export function notFoundMessage(plan: AddressPlan): string {
+  const { program, path } = plan;
+  const unfit = unfitIn(plan);
+  if (unfit) return `IPAM plugin "${program}" cannot be run: ${unfit}`;
+  const where =
+    path === usualDirectories
+      ? `the usual directories (${path.join(', ')})`
+      : `CNI_PATH's directories ${JSON.stringify(path)}`;
+  return `IPAM plugin "${program}" is in none of ${where}: install it or correct "ipam.type"`;
+}
+
+export const ourselvesMessage = ({ program }: AddressPlan): string =>
+  `"ipam.type" "${program}" is this plugin itself, which gives no addresses: name an IPAM plugin there`;
+
 /** What bears the name of a program that is not found, and why it is none. @returns undefined if there is nothing of that name */
-export function unfitIn({ program, path }: AddressPlan): string | undefined {
+function unfitIn({ program, path }: AddressPlan): string | undefined {
   for (const file of path.map((directory) => join(directory, program))) {
-    const stats = lookedAt(file);
+    const stats = statsOf(file);
     if (stats?.isFile()) return `"${file}" may not be executed (mode ${modeOf(stats.mode)}): run chmod +x '${file}'`;
     if (stats) return `"${file}" is ${stats.isDirectory() ? 'a directory' : 'no regular file'}`;
   }
   return undefined;
 }
 
-function lookedAt(file: string): Stats | undefined {
+function statsOf(file: string): Stats | undefined {
   try {
     return statSync(file);
   } catch {

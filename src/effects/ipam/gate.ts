@@ -10,10 +10,9 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { code } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
-import type { Outcome } from '../../machines/protocol.ts';
 import { crc32, lockByte } from '../../os/native.ts';
 import { claim, holdersOf, holderText, isLent, type Lock, taken } from '../../os/processes.ts';
-import { failed } from '../outcome.ts';
+import { type Failed, failed } from '../outcome.ts';
 
 export interface Passage {
   readonly dataDir: string;
@@ -31,10 +30,7 @@ const fileName = 'instance';
  * @param action is handed the descriptor that a program has to keep
  * @returns the action's outcome; code 11 if the others were at work until the end
  */
-export async function throughGate<T>(
-  passage: Passage,
-  action: (fd: number) => Promise<T>,
-): Promise<T | Extract<Outcome, { kind: 'failed' }>> {
+export async function throughGate<T>(passage: Passage, action: (fd: number) => Promise<T>): Promise<T | Failed> {
   const { dataDir, how, end } = passage;
   const path = join(dataDir, fileName);
   // A lock that shares needs no more than to read.

@@ -3,14 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttachmentKey } from '../../../src/attachment.ts';
 import { defaultDeadlines } from '../../../src/deadlines.ts';
-import {
-  type Asked,
-  checkAddress,
-  ensureAddress,
-  findProgram,
-  programTroubles,
-  removeAddress,
-} from '../../../src/effects/ipam/plugin.ts';
+import type { Asked } from '../../../src/effects/ipam/delegate.ts';
+import { checkAddress, ensureAddress, removeAddress } from '../../../src/effects/ipam/plugin.ts';
+import { findProgram, programTroubles } from '../../../src/effects/program.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../../../src/machines/protocol.ts';
 import { type Programs, programs } from '../../support/programs.ts';
 import { call, troubleOf } from '../../support/stand-in/scene.ts';
@@ -215,8 +210,7 @@ describe('a DEL of an address that is not held', () => {
 });
 
 describe('finding a program', () => {
-  const found = (own: Programs, ...path: string[]) =>
-    findProgram({ plan: { program: 'pool', path: [...path, own.directory] } });
+  const found = (own: Programs, ...path: string[]) => findProgram({ program: 'pool', path: [...path, own.directory] });
 
   it('takes the first in the order of CNI_PATH', () => {
     const [first, second] = [programs(), programs()];

@@ -10,11 +10,10 @@ import {
   checkAddress,
   collectAddresses,
   ensureAddress,
-  findProgram,
-  programTroubles,
   type Release,
   removeAddress,
 } from '../../../src/effects/ipam/plugin.ts';
+import { findProgram, programTroubles } from '../../../src/effects/program.ts';
 import type { CallText } from '../../../src/machines/protocol.ts';
 import { sinceBootMs } from '../../../src/os/native.ts';
 import { until } from '../../support/fake/held-call.ts';
@@ -196,7 +195,7 @@ describe('a program that has moved since its ADD', () => {
     const [own, other] = [programs(), programs()];
     const path = own.write('pool', '');
     other.write('pool', '');
-    expect(findProgram({ plan: { program: 'pool', path: [own.directory] }, elsewhere: [other.directory] })).toBe(path);
+    expect(findProgram({ program: 'pool', path: [own.directory] }, [other.directory])).toBe(path);
   });
 });
 
