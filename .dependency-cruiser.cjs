@@ -8,6 +8,8 @@ const only = (name, from, allowed, comment) => ({
 });
 
 const vocabulary = '^src/(attachment|deadlines)\\.ts$';
+/** What every trade of effects may use. */
+const general = '^src/effects/(outcome|remote-files|attempt|away|program)\\.ts$';
 
 module.exports = {
   forbidden: [
@@ -91,6 +93,42 @@ module.exports = {
       comment: 'Nothing of ours may need the executable.',
       from: {},
       to: { path: '^src/main\\.ts$' },
+    },
+    only(
+      'effects-kubernetes-alone',
+      '^src/effects/kubernetes/',
+      `^src/effects/(kubernetes|files)/|${general}|^src/(os|machines)/|^src/json-text\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/@kubernetes/client-node`,
+      'Whether another sandbox is the later one is asked by a function that the host hands in.',
+    ),
+    only(
+      'effects-ipam-alone',
+      '^src/effects/ipam/',
+      `^src/effects/ipam/|${general}|^src/cni/result\\.ts$|^src/(os|machines)/|${vocabulary}|^(node:)?[a-z/_]+$`,
+      'An IPAM plugin knows nothing of the switch.',
+    ),
+    only(
+      'effects-files-alone',
+      '^src/effects/files/',
+      `^src/effects/files/|${general}|^src/cni/result\\.ts$|^src/(os|machines)/|${vocabulary}|^(node:)?[a-z/_]+$|node_modules/(@types/)?write-file-atomic`,
+      'Whose port a file names is asked by a function that the host hands in.',
+    ),
+    only(
+      'effects-general-words',
+      '^src/effects/(outcome|remote-files|attempt|away|program)\\.ts$',
+      `${general}|^src/machines/protocol\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$`,
+      'All trades share these: they know none of them.',
+    ),
+    {
+      name: 'kubernetes-alone-knows-client-node',
+      severity: 'error',
+      from: { pathNot: '^src/effects/kubernetes/' },
+      to: { path: 'node_modules/@kubernetes/client-node' },
+    },
+    {
+      name: 'effects-do-not-need-the-host',
+      severity: 'error',
+      from: { path: '^src/effects/' },
+      to: { path: '^src/effects/host\\.ts$' },
     },
   ],
   options: {

@@ -41,7 +41,7 @@ import { otherHolder } from './ovs/port-holder.ts';
 import { removePort, withdrawPort } from './ovs/port-removal.ts';
 import { findPort, isPortLost, listPorts } from './ovs/port-view.ts';
 import { isPredecessors, removePredecessors } from './ovs/predecessor.ts';
-import { recallPort } from './ovs/recall.ts';
+import { isLaterSandbox, recallPort } from './ovs/recall.ts';
 import { restoreTrouble } from './ovs/restorable.ts';
 import { Unreachable } from './ovs/session.ts';
 import { Switch } from './ovs/switch.ts';
@@ -246,7 +246,11 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
         ? await ensurePort(ovs, plan, port, call, deadlines)
         : await findPort(ovs, request, port, call);
     case 'publication':
-      if (publication && 'pod' in publication) return await api.annotate(ovs, publication, request, call);
+      if (publication && 'pod' in publication) {
+        const { begun } = call;
+        const isLater = async (id: string) => begun !== undefined && (await isLaterSandbox(ovs, plan, id, begun, call));
+        return await api.annotate({ annotation: publication, request, call, isLater });
+      }
       return await one(publication, {
         ensure: (part: FilePlan) =>
           ensurePublication({ key: plan.key, addresses: facts.address }, part, otherHolder(ovs, plan, call), nearby),

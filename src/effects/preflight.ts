@@ -1,13 +1,15 @@
 /**
  * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
  */
+
 import { dirname } from 'node:path';
 import type { Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type { Call, Plan, SocketDirPlan } from '../machines/protocol.ts';
+import { groupTroubles } from './files/group.ts';
 import { expectMakable, expectWritable, onlySilence, usable } from './files/look.ts';
 import { roomTroubles } from './files/room.ts';
-import { groupTroubles } from './files/socket-dir.ts';
+
 import type { Access } from './ovs/access.ts';
 import { pathTroubles, switchTroubles, viewTroubles } from './ovs/preflight.ts';
 import type { Switch } from './ovs/switch.ts';

@@ -5,7 +5,7 @@
  * the temporary file of a killed call is found again.
  *
  * Its name is the caller's, so another attachment can have been given the same. The socket that it tells of says whose it is
- * (port-holder.ts): one of an attachment that lives is neither replaced nor removed, what a dead one left is replaced.
+ * (holder.ts): one of an attachment that lives is neither replaced nor removed, what a dead one left is replaced.
  */
 
 import { lstat, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
@@ -14,14 +14,14 @@ import { type AttachmentKey, code, portName } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { DeviceInfoPlan, Outcome } from '../../machines/protocol.ts';
 import { codeOf, inTime, Mismatch, makingNothing } from '../outcome.ts';
-import type { OtherHolder } from '../ovs/port-holder.ts';
+import type { FindHolder } from './holder.ts';
 
 const type = 'vhost-user';
 
 const contents = ({ mode, socket }: DeviceInfoPlan): string =>
   JSON.stringify({ type, version: '1.1.0', 'vhost-user': { mode, path: socket } });
 
-export async function ensureDeviceInfo(plan: DeviceInfoPlan, holder: OtherHolder, end: Moment): Promise<Outcome> {
+export async function ensureDeviceInfo(plan: DeviceInfoPlan, holder: FindHolder, end: Moment): Promise<Outcome> {
   const refusal = await makingNothing(refusalOf(plan, holder, end));
   if (refusal) return { kind: 'failed', trouble: { code: code.invalidConfig, message: refusal }, made: 'nothing' };
   const text = contents(plan);
@@ -37,7 +37,7 @@ export async function ensureDeviceInfo(plan: DeviceInfoPlan, holder: OtherHolder
 }
 
 /** @returns why what is there must not be replaced */
-async function refusalOf({ path, socket }: DeviceInfoPlan, holder: OtherHolder, end: Moment) {
+async function refusalOf({ path, socket }: DeviceInfoPlan, holder: FindHolder, end: Moment) {
   const there = read(await textOf(path, end));
   // A port of that name is ours by now: the file is what an earlier sandbox left.
   if (there.socket !== undefined && basename(there.socket) === basename(socket)) return undefined;
@@ -81,7 +81,7 @@ const textOf = (path: string, end: Moment): Promise<string | undefined> =>
 export async function removeDeviceInfo(
   key: AttachmentKey,
   plan: DeviceInfoPlan,
-  holder: OtherHolder,
+  holder: FindHolder,
   end: Moment,
 ): Promise<Outcome> {
   const isOwn = async (text: string) => isBeginning(plan, text) || (await isOurs(key, plan, text, holder));
@@ -101,7 +101,7 @@ const isBeginning = (plan: DeviceInfoPlan, text: string): boolean =>
   text.length < contents(plan).length && contents(plan).startsWith(text);
 
 /** A name that follows from the key is no other's; one that the configuration gave can be a later attachment's by now. */
-async function isOurs(key: AttachmentKey, plan: DeviceInfoPlan, text: string, holder: OtherHolder): Promise<boolean> {
+async function isOurs(key: AttachmentKey, plan: DeviceInfoPlan, text: string, holder: FindHolder): Promise<boolean> {
   const { socket } = read(text);
   if (socket === undefined) return false;
   const name = basename(socket);

@@ -7,8 +7,8 @@ import { formatResult } from '../../cni/result.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { FilePlan, Outcome } from '../../machines/protocol.ts';
 import { makingNothing } from '../outcome.ts';
-import type { OtherHolder } from '../ovs/port-holder.ts';
 import { Directory } from './directory.ts';
+import type { FindHolder } from './holder.ts';
 
 /** Consumers read addresses in the shape of 0.4.0 only (contracts 2.4). */
 const publishedVersion = '0.4.0';
@@ -32,7 +32,7 @@ interface Publisher {
 export async function ensurePublication(
   { key, addresses }: Publisher,
   plan: FilePlan,
-  holder: OtherHolder,
+  holder: FindHolder,
   end: Moment,
 ): Promise<Outcome> {
   const directory = await makingNothing(Directory.open(plan.directory, end));
@@ -48,7 +48,7 @@ export async function ensurePublication(
 }
 
 /** @returns why what is there must not be replaced: it is of another attachment, and the port that it names stands */
-async function refusalOf(key: AttachmentKey, plan: FilePlan, directory: Directory, holder: OtherHolder) {
+async function refusalOf(key: AttachmentKey, plan: FilePlan, directory: Directory, holder: FindHolder) {
   const data = read(await directory.read(plan.file));
   const port = isAnothers(key, data) ? data.config?.vhost?.socketfile : undefined;
   const whose = typeof port === 'string' ? await holder(port) : undefined;

@@ -5,14 +5,14 @@
  * neither is ever removed; one below it is ours by name, shared by all interfaces of one sandbox, and goes with the last of them.
  * Where a path is too long for a socket, the switch comes in by a symlink, one for each attachment.
  */
-import { readFileSync } from 'node:fs';
 import { mkdir, readlink, symlink, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { code, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { Outcome, SocketDirPlan } from '../../machines/protocol.ts';
-import { codeOf, inTime, Mismatch, makingNothing, NothingMade } from '../outcome.ts';
+import { codeOf, inTime, makingNothing, NothingMade } from '../outcome.ts';
 import { Directory, make, removeEmpty } from './directory.ts';
+import { groupId } from './group.ts';
 
 /** The predecessor's: root and the group, nobody else. */
 const modePrivate = 0o750;
@@ -138,25 +138,5 @@ export async function findSocketDir(plan: SocketDirPlan, end: Moment): Promise<O
     return held ? { kind: 'ok' } : drift(`"${own}/${name}" is gone: a sibling's DEL could remove the directory`);
   } finally {
     await directory.close();
-  }
-}
-
-/** Of the host's /etc/group; a number is taken as it is. @throws if there is no such group. */
-export function groupId(group: string): number {
-  if (/^\d+$/.test(group)) return Number(group);
-  for (const line of readFileSync('/etc/group', 'utf8').split('\n')) {
-    const [name, , gid] = line.split(':');
-    if (name === group && gid) return Number(gid);
-  }
-  throw new Mismatch(`there is no group "${group}" in /etc/group`);
-}
-
-export function groupTroubles({ group }: Pick<SocketDirPlan, 'group'>): Trouble[] {
-  try {
-    if (group) groupId(group);
-    return [];
-  } catch (error) {
-    const message = `"host.vhost.group": ${error instanceof Error ? error.message : error}`;
-    return [{ code: code.invalidConfig, message }];
   }
 }

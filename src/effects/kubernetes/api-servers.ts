@@ -6,9 +6,7 @@ import { code, type PodRef, type Trouble } from '../../attachment.ts';
 import { type Deadlines, type Moment, within } from '../../deadlines.ts';
 import type { AnnotationPlan, Call, Outcome, PodPlace, Request } from '../../machines/protocol.ts';
 import { type Away, askedBefore } from '../away.ts';
-import { isLaterSandbox } from '../ovs/recall.ts';
-import type { Switch } from '../ovs/switch.ts';
-import type { Scene } from './annotation.ts';
+import type { IsLater, Scene } from './annotation.ts';
 import { ApiError } from './api-error.ts';
 import type { Kubernetes, Patience } from './api-server.ts';
 import type { Credentials } from './exec-credential.ts';
@@ -58,13 +56,14 @@ export class ApiServers {
    * The publication's three verbs, where it is an annotation. A kubeconfig moves, and its account loses its rights, between an ADD and
    * the removal: what the journal's does not reach is looked for by the caller's, and one that proves that the pod is gone is enough.
    */
-  async annotate(ovs: Switch, annotation: AnnotationPlan, request: Request, call: Call): Promise<Outcome> {
+  async annotate(asked: Asked): Promise<Outcome> {
+    const { annotation, request, call } = asked;
     const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;
     const places = new Set([annotation.kubeconfig, elsewhere ?? annotation.kubeconfig]);
     const errors: ApiError[] = [];
     for (const kubeconfig of places) {
       try {
-        return await this.#asked(kubeconfig, call.end, (api) => this.#act(api, ovs, { annotation, request, call }));
+        return await this.#asked(kubeconfig, call.end, (api) => this.#act(api, asked));
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         errors.push(error);
@@ -76,7 +75,7 @@ export class ApiServers {
     return { kind: 'failed', trouble, ...nothingMade(request), ...(request.verb === 'find' && { unjudged: true }) };
   }
 
-  async #act(api: Kubernetes, ovs: Switch, { annotation, request, call }: Asked): Promise<Outcome> {
+  async #act(api: Kubernetes, { annotation, request, call, isLater }: Asked): Promise<Outcome> {
     const { ensureAnnotation, findAnnotation, removeAnnotation } = await import('./annotation.ts');
     const { verb, plan, facts } = request;
     const { apiRetryMs, reconnectMs } = this.#deadlines;
@@ -88,8 +87,6 @@ export class ApiServers {
     const scene: Scene = { api, key: plan.key, plan: annotation, patience };
     if (verb === 'remove') return await removeAnnotation(scene, facts.publication);
     if (verb === 'find') return await findAnnotation(scene, facts.address);
-    const { begun } = call;
-    const isLater = async (id: string) => begun !== undefined && (await isLaterSandbox(ovs, plan, id, begun, call));
     return await ensureAnnotation(scene, facts.address, isLater);
   }
 
@@ -133,6 +130,7 @@ interface Asked {
   readonly annotation: AnnotationPlan;
   readonly request: Request;
   readonly call: Call;
+  readonly isLater: IsLater;
 }
 
 /** A kubeconfig that cannot be used has written nothing. */

@@ -2,18 +2,17 @@
  * Whose port bears a name, or keeps a socket. What is published of an attachment tells the name of its port, which is the name of its
  * socket's file: a switch has one port of a name, so while it stands its attachment lives, and what was published of it is its own.
  */
+
 import { code, keyText, owner, type Trouble } from '../../attachment.ts';
 import type { Call, Plan, PortPlan } from '../../machines/protocol.ts';
+import type { FindHolder } from '../files/holder.ts';
 import { socketOf, switchPathOf } from './columns.ts';
 import { isOwn, madeElsewhere, ownerMarks } from './marks.ts';
 import { map, marked, type Operation, type OperationResult, readMap, select } from './operations.ts';
 import type { Switch } from './switch.ts';
 
-/** @returns the holder in words; undefined if there is none, or it is this attachment */
-export type OtherHolder = (port: string) => Promise<string | undefined>;
-
 export const otherHolder =
-  (ovs: Switch, plan: Plan, call: Call): OtherHolder =>
+  (ovs: Switch, plan: Plan, call: Call): FindHolder =>
   async (name) => {
     const [ports] = await ovs.read(plan, [select('Port', [['name', '==', name]], ['external_ids'])], call.end);
     const [row] = ports?.rows ?? [];

@@ -11,7 +11,7 @@ import { type Deadlines, type Moment, remainingMs, within } from '../../deadline
 import type { Call, Outcome, Plan, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
 import { Directory } from '../files/directory.ts';
-import { groupId } from '../files/socket-dir.ts';
+import { groupId } from '../files/group.ts';
 import { type Failed, failed, inTime, Mismatch } from '../outcome.ts';
 import { letGo, untilApplied } from './applied.ts';
 import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, typeOf } from './columns.ts';

@@ -26,7 +26,7 @@ import {
   write,
 } from '../files/acl.ts';
 import { Directory } from '../files/directory.ts';
-import { groupId, groupTroubles } from '../files/socket-dir.ts';
+import { groupId, groupTroubles } from '../files/group.ts';
 import { DirectoryTimeout, inTime } from '../outcome.ts';
 import { isBelow, remoteFiles } from '../remote-files.ts';
 import type { SwitchUser } from './switch-user.ts';

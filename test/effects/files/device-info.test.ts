@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from '../../../src/effects/files/device-info.ts';
-import type { OtherHolder } from '../../../src/effects/ovs/port-holder.ts';
+import type { FindHolder } from '../../../src/effects/files/holder.ts';
 import type { DeviceInfoPlan } from '../../../src/machines/protocol.ts';
 import { keyOf, nobody, soon, troubleOf } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -15,12 +15,12 @@ function planned(
 }
 
 const key = keyOf('c0ffee00c0ffee00');
-const ensure = (plan: DeviceInfoPlan, holder: OtherHolder = nobody) => ensureDeviceInfo(plan, holder, soon());
-const remove = (plan: DeviceInfoPlan, holder: OtherHolder = nobody) => removeDeviceInfo(key, plan, holder, soon());
+const ensure = (plan: DeviceInfoPlan, holder: FindHolder = nobody) => ensureDeviceInfo(plan, holder, soon());
+const remove = (plan: DeviceInfoPlan, holder: FindHolder = nobody) => removeDeviceInfo(key, plan, holder, soon());
 
 /** A switch on which another attachment's port stands. */
 const standing =
-  (name: string): OtherHolder =>
+  (name: string): FindHolder =>
   async (port) =>
     port === name ? 'attachment "net:beef:net1"' : undefined;
 

@@ -11,12 +11,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  ensureSocketDir,
-  findSocketDir,
-  groupTroubles,
-  removeSocketDir,
-} from '../../../src/effects/files/socket-dir.ts';
+import { groupTroubles } from '../../../src/effects/files/group.ts';
+import { ensureSocketDir, findSocketDir, removeSocketDir } from '../../../src/effects/files/socket-dir.ts';
 import type { SocketDirPlan } from '../../../src/machines/protocol.ts';
 import { kindAt, plantCanary, plants } from '../../support/real/hostile.ts';
 import { soon, troubleOf } from '../../support/stand-in/scene.ts';
