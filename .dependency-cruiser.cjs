@@ -67,9 +67,12 @@ module.exports = {
       severity: 'error',
       comment:
         'What speaks to an API server is loaded by the calls that have a kubeconfig, and by no others (ADR 0007).',
-      from: { path: '^src/', pathNot: '^src/effects/kubernetes/(annotation|pod|api-server|kubeconfig)\\.ts$' },
+      from: {
+        path: '^src/',
+        pathNot: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|kubeconfig)\\.ts$',
+      },
       to: {
-        path: '^src/effects/kubernetes/(annotation|pod|api-server|kubeconfig)\\.ts$',
+        path: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|kubeconfig)\\.ts$',
         dependencyTypesNot: ['dynamic-import', 'type-only'],
       },
     },

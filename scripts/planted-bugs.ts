@@ -170,8 +170,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/kubernetes/annotation.ts',
-        search: 'if (own !== undefined || settled) return own;',
-        replace: 'if (!fenced) return own;',
+        search: "if (removal.kind === 'write' || isSettled) return removal;",
+        replace: 'if (removal) return removal;',
       },
     ],
     suites: [unit('test/effects/kubernetes/annotation.test.ts', 'on its way')],

@@ -189,7 +189,7 @@ export const kinds: readonly Bug[] = [
     title: 'kind 7: a write that an admission changes is fought on',
     patches: [
       {
-        file: 'src/effects/kubernetes/api-server.ts',
+        file: 'src/effects/kubernetes/pod-write.ts',
         search: '    if (tries >= alterationsMax) throw trouble;\n',
         replace: '',
       },

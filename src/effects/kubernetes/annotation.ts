@@ -4,14 +4,15 @@
  *
  * Other writers' annotations and entries stay as they are; an unreadable array is nobody's we know, and is not touched.
  */
-import { type Addresses, type AttachmentKey, bytesOf, code, keyHash } from '../../attachment.ts';
+import { type Addresses, type AttachmentKey, bytesOf, code, keyHash, type Trouble } from '../../attachment.ts';
 import { type Element, elementsOf, isSameValue } from '../../json-text.ts';
 import type { AnnotationPlan, Facts, Outcome } from '../../machines/protocol.ts';
 import { published } from '../files/published-file.ts';
-import { failed } from '../outcome.ts';
-import { ApiError } from './api-error.ts';
-import { type Annotations, type Kubernetes, nameOf, type Patience, type Pod, Sent } from './api-server.ts';
+import { failed, ok } from '../outcome.ts';
+import type { ApiError } from './api-error.ts';
+import { type Annotations, type Kubernetes, nameOf, type Patience, type Pod } from './api-server.ts';
 import { isMeant } from './pod.ts';
+import { type Decision, type Sight, writeAnnotations } from './pod-write.ts';
 
 const dataName = 'userspace/configuration-data';
 const directoryName = 'userspace/mapped-dir';
@@ -24,8 +25,6 @@ interface Entry extends Element {
   readonly ifName: unknown;
 }
 
-type Failure = ReturnType<typeof failed>;
-
 /** Whose annotation, of which pod, and how long the API server may be asked for it. */
 export interface Scene {
   readonly api: Kubernetes;
@@ -37,82 +36,85 @@ export interface Scene {
 /** Whether another sandbox of the same pod, by its container id, began after ours and lives. */
 export type IsLater = (containerId: string) => Promise<boolean>;
 
-/** What a failure has made, its answers say: one that was refused by an answer has nothing on its way (api-server.ts, Sent). */
+/** What a failure has made, its answers say: one that was refused by an answer has nothing on its way (pod-write.ts, Sent). */
 export async function ensureAnnotation(
-  { api, key, plan, patience }: Scene,
+  scene: Scene,
   addresses: Addresses | undefined,
   isLater: IsLater,
 ): Promise<Outcome> {
+  const { api, plan, patience } = scene;
   const own = textOf(published(plan.data, addresses));
-  const sent = new Sent();
-  let refusal: Failure | undefined;
-  const change = async (pod: Pod | undefined): Promise<Annotations | undefined> => {
-    refusal = pod && isMeant(plan.pod, pod) ? undefined : gone(plan);
-    if (!pod || refusal) return undefined;
-    const entries = readEntries(pod);
-    if (!entries) {
-      refusal = failed(
-        code.invalidConfig,
-        `annotation "${dataName}" of pod ${nameOf(plan.pod)} is no JSON array of objects: remove it`,
-      );
-      return undefined;
-    }
-    const stale = entries.filter(({ ifName }) => ifName === key.ifName);
-    for (const { containerId } of stale) {
-      if (containerId === key.containerId || !(await isLater(String(containerId)))) continue;
-      refusal = failed(
-        code.tryAgainLater,
-        `sandbox ${containerId} of pod ${nameOf(plan.pod)} has "${key.ifName}" by now`,
-      );
-      return undefined;
-    }
-    const isThere = stale.length === 1 && isSameValue(stale[0]?.value, JSON.parse(own));
-    const others = entries.filter((entry) => !stale.includes(entry));
-    return changes(pod, {
-      ...(!isThere && { [dataName]: arrayOf([...others, { text: own }]) }),
-      [directoryName]: plan.mappedDir,
-    });
-  };
-  try {
-    await api.write(plan.pod, patience, change, sent);
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    refusal = failed(error.code, error.message);
-  }
+  const decide = ({ pod }: Sight): Promise<Decision> => decideEntry(scene, own, { pod, isLater });
+  const written = await writeAnnotations(api, { ref: plan.pod, patience, decide });
+  const { sent } = written;
   const settled = sent.open === undefined && ({ facts: { settled: true } } as const);
-  return refusal ? { ...refusal, ...settled, ...(!sent.wasTaken && { made: 'nothing' }) } : { kind: 'ok', ...settled };
+  const trouble = written.kind === 'left' ? written.trouble : troubleOf(written.error);
+  if (!trouble) return { kind: 'ok', ...settled };
+  return { kind: 'failed', trouble, ...settled, ...(!sent.wasTaken && { made: 'nothing' }) };
+}
+
+const troubleOf = ({ code, message }: ApiError): Trouble => ({ code, message });
+
+const refuse = (number: number, message: string): Decision => ({
+  kind: 'leave',
+  trouble: { code: number, message },
+});
+
+interface Seen {
+  readonly pod: Pod | undefined;
+  readonly isLater: IsLater;
+}
+
+/** @param own the text of our entry */
+async function decideEntry({ key, plan }: Scene, own: string, { pod, isLater }: Seen): Promise<Decision> {
+  if (!pod || !isMeant(plan.pod, pod)) {
+    return refuse(code.tryAgainLater, `pod ${nameOf(plan.pod)} is gone, or another by that name`);
+  }
+  const entries = readEntries(pod);
+  if (!entries) {
+    const message = `annotation "${dataName}" of pod ${nameOf(plan.pod)} is no JSON array of objects: remove it`;
+    return refuse(code.invalidConfig, message);
+  }
+  const stale = entries.filter(({ ifName }) => ifName === key.ifName);
+  for (const { containerId } of stale) {
+    if (containerId === key.containerId || !(await isLater(String(containerId)))) continue;
+    return refuse(code.tryAgainLater, `sandbox ${containerId} of pod ${nameOf(plan.pod)} has "${key.ifName}" by now`);
+  }
+  const isThere = stale.length === 1 && isSameValue(stale[0]?.value, JSON.parse(own));
+  const others = entries.filter((entry) => !stale.includes(entry));
+  return decisionFor(pod, {
+    ...(!isThere && { [dataName]: arrayOf([...others, { text: own }]) }),
+    [directoryName]: plan.mappedDir,
+  });
 }
 
 /** Pod gone, or another by that name: done. @throws ApiError */
-export async function removeAnnotation(
-  { api, key, plan, patience }: Scene,
-  facts: Facts['publication'],
-): Promise<Outcome> {
+export async function removeAnnotation(scene: Scene, facts: Facts['publication']): Promise<Outcome> {
+  const { api, key, plan, patience } = scene;
   // Seen before the lock, it would not show what has come since, nor make stale what a predecessor sent who died since.
   api.forget(plan.pod);
-  let first: string | undefined;
-  let fenced: Pod | undefined;
-  const change = (pod: Pod | undefined): Annotations | undefined => {
-    fenced = undefined;
-    if (!pod || !isMeant(plan.pod, pod)) return undefined;
-    first ??= pod.metadata.resourceVersion;
-    // With the next resourceVersion a write that was on its way is either seen or refused: it is guarded by an older one.
-    const settled = facts?.settled || pod.metadata.resourceVersion !== first;
-    const own = changes(pod, withoutOwn(pod, key, plan));
-    if (own !== undefined || settled) return own;
-    fenced = pod;
-    return { [fenceName(key)]: 'true' };
-  };
-  try {
-    await api.write(plan.pod, patience, change);
-  } catch (error) {
-    if (!(fenced && error instanceof ApiError && isRefusedToo(error, fenced, key, plan))) throw error;
-  }
-  return { kind: 'ok' };
+  const decide = (sight: Sight): Decision => decideRemoval(scene, facts, sight);
+  const written = await writeAnnotations(api, { ref: plan.pod, patience, decide });
+  if (written.kind === 'left') return ok;
+  const { error, decision } = written;
+  const fenced = decision?.kind === 'write' && isFence(key, decision.annotations) ? decision.pod : undefined;
+  if (fenced && isRefusedToo(error, fenced, { key, plan })) return ok;
+  throw error;
 }
 
+function decideRemoval({ key, plan }: Scene, facts: Facts['publication'], { pod, firstVersion }: Sight): Decision {
+  if (!pod || !isMeant(plan.pod, pod)) return { kind: 'leave' };
+  const removal = decisionFor(pod, withoutOwn(pod, key, plan));
+  // With the next resourceVersion a write that was on its way is either seen or refused: it is guarded by an older one.
+  const isSettled = facts?.settled || pod.metadata.resourceVersion !== firstVersion;
+  if (removal.kind === 'write' || isSettled) return removal;
+  return { kind: 'write', pod, annotations: { [fenceName(key)]: 'true' } };
+}
+
+const isFence = (key: AttachmentKey, annotations: Annotations): boolean => annotations[fenceName(key)] === 'true';
+
 /** Whether an answer that refuses the fence would refuse the late write as well, which both are guarded by one resourceVersion. */
-function isRefusedToo({ why }: ApiError, pod: Pod, key: AttachmentKey, plan: AnnotationPlan): boolean {
+function isRefusedToo({ why }: ApiError, pod: Pod, { key, plan }: Pick<Scene, 'key' | 'plan'>): boolean {
   // An account that may not write has nothing on its way that will be taken.
   if (why === 'forbidden') return true;
   if (why !== 'too long') return false;
@@ -135,12 +137,9 @@ export async function findAnnotation(
       `annotation "${dataName}" of pod ${nameOf(plan.pod)} has not just our entry for "${key.ifName}"`,
     );
   }
-  if (pod.metadata.annotations?.[directoryName] === plan.mappedDir) return { kind: 'ok' };
+  if (pod.metadata.annotations?.[directoryName] === plan.mappedDir) return ok;
   return failed(code.drift, `annotation "${directoryName}" of pod ${nameOf(plan.pod)} is not "${plan.mappedDir}"`);
 }
-
-const gone = ({ pod }: AnnotationPlan): Failure =>
-  failed(code.tryAgainLater, `pod ${nameOf(pod)} is gone, or another by that name`);
 
 /** With the last entry go both annotations. */
 function withoutOwn(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotations {
@@ -159,10 +158,12 @@ function withoutOwn(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotat
   return { ...fence, [dataName]: arrayOf(others) };
 }
 
-/** Only what is not so already: a write that changes nothing is none. */
-function changes({ metadata }: Pod, wanted: Annotations): Annotations | undefined {
-  const differing = Object.entries(wanted).filter(([name, value]) => (metadata.annotations?.[name] ?? null) !== value);
-  return differing.length > 0 ? Object.fromEntries(differing) : undefined;
+/** Only what is not so already is written. */
+function decisionFor(pod: Pod, wanted: Annotations): Decision {
+  const there = pod.metadata.annotations;
+  const differing = Object.entries(wanted).filter(([name, value]) => (there?.[name] ?? null) !== value);
+  if (differing.length === 0) return { kind: 'leave' };
+  return { kind: 'write', pod, annotations: Object.fromEntries(differing) };
 }
 
 /** @returns undefined if the annotation is no array of objects. */

@@ -1,13 +1,14 @@
 /**
  * The API server, as far as we need it: one pod read, its annotations patched. Every request has a deadline, every wait an end.
  *
- * Owns: requests, their repetition, what an answer means. Does not own: what the annotations say (annotation.ts).
+ * Owns: requests, their repetition, what an answer means. Does not own: the repetition of a write (pod-write.ts), what the annotations
+ * say (annotation.ts).
  *
  * Invariants
  *  K1 A write is guarded by the uid and the resourceVersion of what was read: it changes that or nothing.
  *  K2 Rights that suffice: `get` of pods, `patch` of pods/status.
  *  K3 Every loop ends by a count of each of its causes, and pauses between two turns.
- *  K4 A write that was refused by an answer is told from one whose answer never came (Sent).
+ *  K4 A write that was refused by an answer is told from one whose answer never came (pod-write.ts, Sent).
  */
 import { code, type PodRef } from '../../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../../deadlines.ts';
@@ -21,7 +22,6 @@ import {
   isOvertaken,
   isPod,
   isTooLong,
-  isTurnedAway,
   isUnauthorized,
   isUndone,
   lacksRight,
@@ -60,9 +60,6 @@ interface VolumeMount {
   readonly subPathExpr?: string;
 }
 
-/** null takes an annotation away (RFC 7386). */
-export type Annotations = { readonly [key: string]: string | null };
-
 /** How long something may take, and until when it may be begun again. */
 export interface Patience {
   readonly end: Moment;
@@ -71,46 +68,31 @@ export interface Patience {
   readonly againstOthers?: Moment;
 }
 
-/** What became of the writes of one attempt. */
-export class Sent {
-  /** One was taken, or may have been: what there is of it has to be removed. */
-  wasTaken = false;
-  /** The resourceVersion that guards a write whose answer never came: as long as the pod has it, that write may still be taken. */
-  open: string | undefined;
-
-  /** @param answer undefined: none came, or one that does not say what became of the write */
-  note(resourceVersion: string, answer: Answer | undefined, ref: PodRef): void {
-    if (answer === undefined) {
-      this.wasTaken = true;
-      this.open = resourceVersion;
-    } else if (isPod(answer, ref)) {
-      this.wasTaken = true;
-      this.open = undefined;
-    } else if (isOvertaken(answer, ref)) {
-      // No pod gets a resourceVersion back.
-      this.open = undefined;
-    } else if (!refusalOf(answer) && !isTurnedAway(answer)) {
-      // Something on the way answered: perhaps it kept back not the write, but the answer to it.
-      this.wasTaken = true;
-    }
-  }
-}
-
 /** Of one request, and of one write in conflict with others' writes. */
 const triesMax = 40;
 const pauseMs = 20;
 const pauseMsMax = 500;
 
-/** How often a write is tried that is taken and then is not what was sent. */
-const alterationsMax = 3;
-
-/** A removal needs two: one that makes late writes stale, and one that takes that away again. */
-const writesMax = 8;
-
 /** etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
 
 const mediaTypes = { PATCH: 'application/merge-patch+json', POST: 'application/json' } as const;
+
+/** null takes an annotation away (RFC 7386). */
+export type Annotations = { readonly [key: string]: string | null };
+
+interface Patch {
+  readonly ref: PodRef;
+  /** As it was seen when the write was decided. */
+  readonly pod: Pod;
+  readonly annotations: Annotations;
+  readonly heard: NonNullable<Question['heard']>;
+}
+
+/** overtaken: the pod is not any more what the write was decided upon, so that nothing was written. */
+export type Patched =
+  | { readonly kind: 'taken'; readonly pod: Pod }
+  | { readonly kind: 'overtaken'; readonly trouble: ApiError };
 
 /** One request; of a write, with what hears its fate. */
 interface Question {
@@ -166,7 +148,7 @@ export class Kubernetes {
       const allowed = isAllowed(answer);
       if (allowed === undefined) {
         const what = `answered ${answer.status} to a question for the account's own rights: ${wordsOf(answer)}`;
-        throw this.#error(code.tryAgainLater, what, answer.status === 401 ? 'unauthorized' : undefined);
+        throw this.error(code.tryAgainLater, what, answer.status === 401 ? 'unauthorized' : undefined);
       }
       if (!allowed) missing.push(words);
     }
@@ -178,73 +160,45 @@ export class Kubernetes {
     this.#seen.delete(pathOf(ref));
   }
 
-  /**
-   * Writes what `change` makes of the pod, again from the start after a conflict.
-   * @param change of the pod as it was last seen (undefined: there is none) -> what to write; undefined if nothing is to be written,
-   * which counts of a pod read by this call. Asked once more after every write, so that it can add to it.
-   * @param sent is told what becomes of each write
-   * @throws ApiError, and what `change` throws
-   */
-  async write(
-    ref: PodRef,
-    patience: Patience,
-    change: (pod: Pod | undefined) => Promise<Annotations | undefined> | Annotations | undefined,
-    sent = new Sent(),
-  ): Promise<void> {
-    const path = pathOf(ref);
-    const { end, againstOthers = within(end, this.#deadlines.apiRetryMs) } = patience;
-    const conflicts = { end, until: againstOthers };
-    const tries = { conflicts: 0, alterations: 0, writes: 0 };
-    let altered: readonly string[] = [];
-    let isNews = !this.#seen.has(path);
-    for (;;) {
-      const pod = this.#seen.get(path) ?? (await this.pod(ref, patience));
-      const annotations = await change(pod);
-      if (isNews && !(pod && annotations)) return;
-      isNews = true;
-      this.#seen.delete(path);
-      if (!pod || !annotations) continue;
-      const lost = altered.find((name) => name in annotations);
-      if (lost !== undefined) await this.#pauseAltered(++tries.alterations, lost, ref, conflicts);
-      if (++tries.writes > writesMax + tries.conflicts) {
-        throw this.#error(code.tryAgainLater, `was written pod ${nameOf(ref)} ${writesMax} times, and it is not right`);
-      }
-      const answer = await this.#patch(ref, pod, annotations, patience, sent);
-      if (isOvertaken(answer, ref)) {
-        altered = [];
-        const what = `refused to write pod ${nameOf(ref)}: ${wordsOf(answer)}`;
-        await pauseBeforeTry(++tries.conflicts, 0, conflicts, this.#error(code.tryAgainLater, what, 'conflict'));
-        continue;
-      }
-      altered = alterations(annotations, this.#keep(answer, 'patch pods/status', ref));
-    }
+  /** Whether an earlier question has shown it. */
+  hasSeen(ref: PodRef): boolean {
+    return this.#seen.has(pathOf(ref));
   }
 
-  async #patch(ref: PodRef, pod: Pod, annotations: Annotations, patience: Patience, sent: Sent): Promise<Answer> {
+  /** As the last answer showed it, else as it is now. @returns undefined if there is no such pod. @throws ApiError */
+  async lastSeen(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
+    return this.#seen.get(pathOf(ref)) ?? (await this.pod(ref, patience));
+  }
+
+  /** One write, guarded by the uid and the resourceVersion of what it was decided upon (K1). @throws ApiError */
+  async patch({ ref, pod, annotations, heard }: Patch, patience: Patience): Promise<Patched> {
     const { uid, resourceVersion } = pod.metadata;
     const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
-    const heard = (answer: Answer | undefined): void => sent.note(resourceVersion, answer, ref);
-    return await this.#request({ method: 'PATCH', path: `${pathOf(ref)}/status`, body, heard }, patience);
+    const answer = await this.#request({ method: 'PATCH', path: `${pathOf(ref)}/status`, body, heard }, patience);
+    if (!isOvertaken(answer, ref)) return { kind: 'taken', pod: this.#keep(answer, 'patch pods/status', ref) };
+    const what = `refused to write pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+    return { kind: 'overtaken', trouble: this.error(code.tryAgainLater, what, 'conflict') };
+  }
+
+  /** Until when a write is begun again that others' writes overtook. */
+  patienceWithOthers({ end, againstOthers = within(end, this.#deadlines.apiRetryMs) }: Patience): Patience {
+    return { end, until: againstOthers };
   }
 
   #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
     const [verb = '', resource = ''] = right.split(' ');
     if (isUnauthorized(answer)) {
-      throw this.#error(
-        code.tryAgainLater,
-        'does not accept the credentials (401): have they expired?',
-        'unauthorized',
-      );
+      throw this.error(code.tryAgainLater, 'does not accept the credentials (401): have they expired?', 'unauthorized');
     }
     if (lacksRight(answer, verb, resource)) {
       const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
-      throw this.#error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
+      throw this.error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
     }
     if (isTooLong(answer)) {
       const what = `takes no more annotations of pod ${nameOf(ref)}: ${wordsOf(answer)}: remove some of others`;
-      throw this.#error(code.tryAgainLater, what, 'too long');
+      throw this.error(code.tryAgainLater, what, 'too long');
     }
-    if (!isPod(answer, ref)) throw this.#error(code.tryAgainLater, this.#refused(answer, verb, ref));
+    if (!isPod(answer, ref)) throw this.error(code.tryAgainLater, this.#refused(answer, verb, ref));
     const pod = parse(answer.body) as Pod;
     this.#seen.set(pathOf(ref), pod);
     return pod;
@@ -271,7 +225,7 @@ export class Kubernetes {
         const isBusy = answer.status === 429 || answer.status === 408 || answer.status >= 500;
         heard?.(isBusy && !isUndone(answer) ? undefined : answer);
         if (!isBusy) return answer;
-        trouble = this.#error(
+        trouble = this.error(
           code.tryAgainLater,
           `answered ${answer.status}: ${wordsOf(answer)}`,
           isAtWork(answer) ? undefined : 'away',
@@ -279,37 +233,30 @@ export class Kubernetes {
         retryAfterMs = answer.retryAfterMs;
       } catch (error) {
         const what = transportTrouble(error);
-        if (isDistrust(error)) throw this.#error(code.invalidConfig, `cannot be trusted: ${what}`);
+        if (isDistrust(error)) throw this.error(code.invalidConfig, `cannot be trusted: ${what}`);
         heard?.(undefined);
-        trouble = this.#error(code.tryAgainLater, what, what === late ? 'silent' : 'away');
+        trouble = this.error(code.tryAgainLater, what, what === late ? 'silent' : 'away');
       }
       await pauseBeforeTry(attempt, retryAfterMs, patience, trouble);
     }
   }
 
-  async #pauseAltered(tries: number, name: string, ref: PodRef, patience: Patience): Promise<void> {
-    const what = `took annotation "${name}" of pod ${nameOf(ref)} and did not keep it as it was written: an admission changes it`;
-    const trouble = this.#error(code.invalidConfig, `${what}, and must let it be`);
-    if (tries >= alterationsMax) throw trouble;
-    await pauseBeforeTry(tries, 0, patience, trouble);
-  }
-
-  #error(number: number, what: string, why?: ApiError['why']): ApiError {
+  error(number: number, what: string, why?: ApiError['why']): ApiError {
     return new ApiError(number, `API server ${this.#access.server.origin} of "${this.#kubeconfig}" ${what}`, why);
   }
 }
 
 /** @throws the trouble if there is no time for another try, or there were enough. */
-async function pauseBeforeTry(tries: number, leastMs: number, { until }: Patience, trouble: ApiError): Promise<void> {
+export async function pauseBeforeTry(
+  tries: number,
+  leastMs: number,
+  { until }: Patience,
+  trouble: ApiError,
+): Promise<void> {
   const most = Math.min(pauseMs * 2 ** (tries - 1), pauseMsMax);
   const pause = Math.max(leastMs, most * (0.5 + Math.random() / 2));
   if (tries >= triesMax || now() + pause >= until) throw trouble;
   await sleep(pause);
-}
-
-/** What the API server made of a write that it took: an admission may have had another opinion. */
-function alterations(written: Annotations, { metadata }: Pod): string[] {
-  return Object.keys(written).filter((name) => (metadata.annotations?.[name] ?? null) !== written[name]);
 }
 
 const pathOf = ({ namespace, name }: PodRef): string => `api/v1/namespaces/${namespace}/pods/${name}`;

@@ -11,7 +11,7 @@ import {
   isUndone,
   lacksRight,
 } from '../../../src/effects/kubernetes/api-answer.ts';
-import { Sent } from '../../../src/effects/kubernetes/api-server.ts';
+import { Sent } from '../../../src/effects/kubernetes/pod-write.ts';
 import { made } from '../../support/stand-in/annotation-scene.ts';
 
 const ref = { namespace: 'blue', name: 'app' };

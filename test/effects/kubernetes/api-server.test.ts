@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Deadlines } from '../../../src/deadlines.ts';
+import { type Decision, type Sight, writeAnnotations } from '../../../src/effects/kubernetes/pod-write.ts';
 import { namespace, tokenOf, writeKubeconfig } from '../../support/stand-in/api.ts';
 import type { Fault, Verb } from '../../support/stand-in/api-faults.ts';
 import { openApi, soon } from '../../support/stand-in/scene.ts';
@@ -35,10 +36,14 @@ async function made(deadlines: Partial<Deadlines> = {}) {
   const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
   const open = () => openApi(kubeconfig, { apiRetryMs: 700, ...deadlines });
   const patience = (ms = 5_000, until = ms) => ({ end: soon(ms), until: soon(until) });
-  const set = async (value: string, ms?: number, until?: number) =>
-    await (await open()).write(ref, patience(ms, until), (pod) =>
-      pod?.metadata.annotations?.ours === value ? undefined : { ours: value },
-    );
+  const set = async (value: string, ms?: number, until?: number) => {
+    const decide = ({ pod }: Sight): Decision =>
+      !pod || pod.metadata.annotations?.ours === value
+        ? { kind: 'leave' }
+        : { kind: 'write', pod, annotations: { ours: value } };
+    const written = await writeAnnotations(await open(), { ref, patience: patience(ms, until), decide });
+    if (written.kind === 'failed') throw written.error;
+  };
   return { server, open, patience, set, kubeconfig, annotations: () => server.annotations('app') };
 }
 
