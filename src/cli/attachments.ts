@@ -10,7 +10,7 @@ import { holders, type Holder as Process } from '../journal/holder.ts';
 import { JournalError } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
-import type { Facts, Plan } from '../machines/protocol.ts';
+import { type Facts, isAnnotation, type Plan } from '../machines/protocol.ts';
 import type { Holder } from '../recovery/options.ts';
 import type { Live, State } from './words.ts';
 
@@ -119,7 +119,7 @@ function understood(path: string, journal: Peeked, holder: Holder | undefined): 
 
 /** As the port's marks have it, else as the pod's annotations are found. */
 function podOf({ port, publication }: Plan): string | undefined {
-  const pod = publication && 'pod' in publication ? publication.pod : undefined;
+  const pod = isAnnotation(publication) ? publication.pod : undefined;
   return port?.marks?.pod ?? (pod && `${pod.namespace}/${pod.name}`);
 }
 

@@ -8,7 +8,15 @@ import type { Disk } from '../journal/disk.ts';
 import { Journal, type Tells } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { addMachine } from '../machines/add.ts';
-import { type Facts, isMaking, type Plan, type Step } from '../machines/protocol.ts';
+import {
+  type Facts,
+  isAnnotation,
+  isGonePort,
+  isMadePort,
+  isMaking,
+  type Plan,
+  type Step,
+} from '../machines/protocol.ts';
 import { type AttachmentEvent, eventOf, neverUsed } from '../machines/steps.ts';
 import { type Begin, type Entry, isOfAnotherVersion } from './entry.ts';
 import { start, step } from './loop.ts';
@@ -56,7 +64,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const removed = removals(added);
   const isUsed = snapshot.matches('ready') || added.some(({ kind }) => kind === 'attached');
   const isGoing = added.some((entry) => replayed(entry) === 'removal');
-  const database = (facts.port && 'uuid' in facts.port ? facts.port.database : undefined) ?? header.database;
+  const database = (isMadePort(facts.port) ? facts.port.database : undefined) ?? header.database;
   const whole = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
   const undo = isUsed ? whole : neverUsed(whole);
   const never = undo.address && !begun.includes('address') ? (['address'] as const) : [];
@@ -92,12 +100,10 @@ export function planToUndo(plan: Plan, begun: readonly Step[], refused: readonly
   const isMeant = (name: string): boolean => {
     if (refused.includes(name as Step)) return false;
     if (name === 'port') return begun.includes('port');
-    return name !== 'publication' || !isAnnotation(plan) || begun.includes('publication');
+    return name !== 'publication' || !isAnnotation(plan.publication) || begun.includes('publication');
   };
   return Object.fromEntries(Object.entries(plan).filter(([name]) => isMeant(name))) as unknown as Plan;
 }
-
-const isAnnotation = ({ publication }: Plan): boolean => publication !== undefined && 'pod' in publication;
 
 interface Removal {
   readonly step: Step;
@@ -114,7 +120,7 @@ const removals = (entries: readonly Entry[]): Removal[] =>
 /** When ovs-vswitchd has let go of a port that is removed already: its address waits for that. */
 function goneFacts(removed: readonly Removal[]): Pick<Facts, 'port'> {
   const facts = removed.findLast(({ step: name }) => name === 'port')?.facts;
-  return facts && 'goneAt' in facts ? { port: facts } : {};
+  return isGonePort(facts) ? { port: facts } : {};
 }
 
 /** Without what a put-back did: it changes nothing in what was added, and is done again if it came to no end. */

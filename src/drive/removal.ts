@@ -15,7 +15,17 @@ import type { Disk } from '../journal/disk.ts';
 import type { Journal } from '../journal/journal.ts';
 import { listJournals } from '../journal/store.ts';
 import { delMachine } from '../machines/del.ts';
-import type { Call, Facts, Perform, Plan, Recalled, Step } from '../machines/protocol.ts';
+import {
+  type Call,
+  type Facts,
+  isAnnotation,
+  isGonePort,
+  type Perform,
+  type Plan,
+  type Recalled,
+  type Step,
+  steps,
+} from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
 import { type Begin, type Entry, headerOf, planOfHeader } from './entry.ts';
 import { drive, start } from './loop.ts';
@@ -107,7 +117,7 @@ function remaining({ header, undo, facts, doubtful, removed }: Past, boot: strin
   if (header.boot !== boot) return { plan: undo, facts: withoutGone(facts), doubtful, instance };
   const isDone = (name: Step): boolean => removed.includes(name) && !shared.includes(name);
   const plan = Object.fromEntries(Object.entries(undo).filter(([name]) => !isDone(name as Step)));
-  const isGone = isDone('port') && !(facts.port && 'goneAt' in facts.port);
+  const isGone = isDone('port') && !isGonePort(facts.port);
   return {
     plan: plan as unknown as Plan,
     facts: { ...facts, ...(isGone && { port: { goneAt: 0 } }) },
@@ -116,7 +126,7 @@ function remaining({ header, undo, facts, doubtful, removed }: Past, boot: strin
   };
 }
 
-const withoutGone = ({ port, ...facts }: Facts): Facts => (port && !('goneAt' in port) ? { ...facts, port } : facts);
+const withoutGone = ({ port, ...facts }: Facts): Facts => (port && !isGonePort(port) ? { ...facts, port } : facts);
 
 /** Its records are damaged or of another version, its header is not: whose it is, is told by that. */
 async function byHeader(removal: Removal, header: Begin, past: Past | undefined, call: Call): Promise<Found> {
@@ -138,7 +148,7 @@ function nameable(plan: Plan | undefined, records: readonly Entry[]): Plan | und
   return others;
 }
 
-const everyStep: readonly Step[] = ['address', 'socketDir', 'bridge', 'publication', 'deviceInfo'];
+const unprovedSteps: readonly Step[] = steps.filter((step) => step !== 'port');
 
 /**
  * Without a header nothing says that there ever was an attachment, unless the world does: then what cannot be removed is no debt. An
@@ -149,12 +159,12 @@ async function byWorld({ host, journal, known }: Removal, records: readonly Entr
   const { publication, ...others } = { ...known, ...written, key: known.key };
   // An earlier try wrote down what there was to look for.
   const isTold = journal.damaged || (written ? written.publication !== undefined : records.length > 0);
-  const isLikely = publication && (isTold || !('pod' in publication));
+  const isLikely = publication && (isTold || !isAnnotation(publication));
   const recalled = await host.recall({ ...others, ...(isLikely && { publication }) }, call);
   if (recalled.kind !== 'known') return recalled;
   const { plan, instance } = recalled;
   const isProved = recalled.isProved || journal.damaged;
-  return { kind: 'known', plan, facts: {}, doubtful: isProved ? [] : everyStep, instance };
+  return { kind: 'known', plan, facts: {}, doubtful: isProved ? [] : unprovedSteps, instance };
 }
 
 /**

@@ -2,14 +2,13 @@
  * Whether the world is as it was left.
  */
 import type { Trouble } from '../attachment.ts';
-import type { Call, Facts, Outcome, Perform, Plan, Step } from '../machines/protocol.ts';
+import { type Call, type Facts, type Outcome, type Perform, type Plan, steps } from '../machines/protocol.ts';
 
 /** What is wrong with one step of an attachment; `unjudged`: it could not be asked for, so that it may be right. */
 export type Finding = Trouble & Pick<Extract<Outcome, { kind: 'failed' }>, 'unjudged'>;
 
 /** Asks of every planned step whether the world still is as it was left: CHECK, and a repeated ADD. */
 export async function survey(plan: Plan, facts: Facts, perform: Perform, call: Call): Promise<Finding[]> {
-  const steps: Step[] = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'];
   const findings: Finding[] = [];
   for (const name of steps) {
     if (!plan[name]) continue;

@@ -7,8 +7,10 @@
  */
 import type { Addresses, AttachmentKey, PodRef, Trouble, VlanMode } from '../attachment.ts';
 
-/** The steps of an attachment, in the order in which ADD makes them; removal is the exact reverse. */
-export type Step = 'address' | 'socketDir' | 'bridge' | 'port' | 'publication' | 'deviceInfo';
+/** The steps of an attachment, in the order in which ADD makes them; a removal is the exact reverse. */
+export const steps = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'] as const;
+
+export type Step = (typeof steps)[number];
 
 /**
  * ensure, remove and find: each safe to repeat. find changes nothing. Of the port alone: restore makes again what is missing of it and
@@ -124,6 +126,10 @@ export interface AnnotationPlan {
   readonly data: PublishedData;
 }
 
+/** Whether a publication is the pod's annotations, and no file. */
+export const isAnnotation = (publication: Plan['publication']): publication is AnnotationPlan =>
+  publication !== undefined && 'pod' in publication;
+
 /** Device Information Specification 1.1.0. */
 export interface DeviceInfoPlan {
   /** runtimeConfig.CNIDeviceInfoFile. */
@@ -164,6 +170,23 @@ export interface Plan {
   readonly predecessor?: PredecessorPlan;
 }
 
+/** A port that was made. */
+interface MadePort {
+  /** _uuid of the Port's row: no other row ever has it. */
+  readonly uuid: string;
+  /** -1 if ovs-vswitchd did not take it. */
+  readonly ofport: number;
+  /** _uuid of the database's row Open_vSwitch: tells a database that moved from another one. */
+  readonly database?: string;
+  /** Server mode: where the switch created the socket before it was moved. */
+  readonly switchSocket?: string;
+}
+
+/** A port that was taken away: ovs-vswitchd has let go of it when its cur_cfg has come to `goneAt` (ovs-vswitchd.conf.db(5)). */
+interface GonePort {
+  readonly goneAt: number;
+}
+
 /** What a step left behind and a later one, the result or a removal needs. */
 export interface Facts {
   readonly address?: Addresses;
@@ -174,22 +197,14 @@ export interface Facts {
    * _uuid of its row, by which it is known without marks too; absent in journals of earlier releases.
    */
   readonly bridge?: { readonly created: boolean; readonly ours?: boolean; readonly uuid?: string };
-  readonly port?:
-    | {
-        /** _uuid of the Port's row: no other row ever has it. */
-        readonly uuid: string;
-        /** -1 if ovs-vswitchd did not take it. */
-        readonly ofport: number;
-        /** _uuid of the database's row Open_vSwitch: tells a database that moved from another one. */
-        readonly database?: string;
-        /** Server mode: where the switch created the socket before it was moved. */
-        readonly switchSocket?: string;
-      }
-    /** Of one that was taken away: ovs-vswitchd has let go of it when its cur_cfg has come to this (ovs-vswitchd.conf.db(5)). */
-    | { readonly goneAt: number };
+  readonly port?: MadePort | GonePort;
   /** Of an annotation: its last write was answered, so none is on its way to the API server. */
   readonly publication?: { readonly settled: true };
 }
+
+export const isMadePort = (port: Facts['port']): port is MadePort => port !== undefined && 'uuid' in port;
+
+export const isGonePort = (facts: Facts[keyof Facts]): facts is GonePort => facts !== undefined && 'goneAt' in facts;
 
 /**
  * Where the caller says that things are: looked at when the place that a journal names has them no more. A program, a database or a

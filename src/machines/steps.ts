@@ -130,10 +130,18 @@ const ask = (step: Step, verb: Verb) =>
     }),
   }) as const;
 
+/** The members of an ADD's plan that are no steps: a new one does not compile without its line here. */
+const besideSteps: { readonly [name in Exclude<keyof Plan, Step | 'predecessor'>]: true } = {
+  key: true,
+  ovsdb: true,
+  database: true,
+  request: true,
+};
+
 /** What an ADD that gives up has to take away (M3). What a DEL begins with is all meant to go. */
 export function begunPlan({ plan, begun, refused }: Pick<Context, 'plan' | 'begun' | 'refused'>): Plan {
   const isMade = (step: Step) => begun.includes(step) && !refused.includes(step);
-  const isBegun = (name: string) => ['key', 'ovsdb', 'database', 'request'].includes(name) || isMade(name as Step);
+  const isBegun = (name: string) => Object.hasOwn(besideSteps, name) || isMade(name as Step);
   return neverUsed(Object.fromEntries(Object.entries(plan).filter(([name]) => isBegun(name))) as unknown as Plan);
 }
 

@@ -7,7 +7,7 @@ import { type Entry, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts'
 import { fold, openJournal, type Past } from '../drive/past.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { Plan } from '../machines/protocol.ts';
+import { isAnnotation, type Plan, type Step } from '../machines/protocol.ts';
 
 type Seen = Pick<Journal<Entry>, 'damaged' | 'records'>;
 
@@ -47,16 +47,23 @@ function whyNot(state: Past['state'] | undefined, { damaged, records }: Seen): s
   return `its journal is ${found}, and the runtime's DEL removes it by its marks`;
 }
 
-function leftBehind(plan: Plan | undefined): string[] {
-  if (!plan) return ['whatever it made: its journal cannot be read'];
-  const { address, port, socketDir, publication, key } = plan;
-  return [
-    ...(address ? [`an address of IPAM plugin "${address.program}" for ${keyText(key)}`] : []),
-    ...(port ? [`port "${port.name}" on bridge "${port.bridge}"`] : []),
+/** What stays of each step, for a person, in the order in which it is told: a new step does not compile without its line here. */
+const remains: { readonly [step in Step]: (plan: Plan) => readonly string[] } = {
+  address: ({ address, key }) =>
+    address ? [`an address of IPAM plugin "${address.program}" for ${keyText(key)}`] : [],
+  port: ({ port }) => (port ? [`port "${port.name}" on bridge "${port.bridge}"`] : []),
+  socketDir: ({ socketDir }) => [
     ...(socketDir?.own ? [`directory "${socketDir.own}"`] : []),
     ...(socketDir?.link ? [`symlink "${socketDir.link}"`] : []),
-    ...(publication && 'pod' in publication
-      ? [`annotations of pod ${publication.pod.namespace}/${publication.pod.name}`]
-      : []),
-  ];
+  ],
+  publication: ({ publication }) =>
+    isAnnotation(publication) ? [`annotations of pod ${publication.pod.namespace}/${publication.pod.name}`] : [],
+  // A bridge of ours that no port uses is removed by the next recovery; device information lies in the caller's own directory.
+  bridge: () => [],
+  deviceInfo: () => [],
+};
+
+function leftBehind(plan: Plan | undefined): string[] {
+  if (!plan) return ['whatever it made: its journal cannot be read'];
+  return Object.values(remains).flatMap((remainsOf) => remainsOf(plan));
 }

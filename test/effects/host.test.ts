@@ -2,12 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createHost } from '../../src/effects/host.ts';
-import type { Facts, Outcome, Plan, Step, Verb } from '../../src/machines/protocol.ts';
+import { type Facts, type Outcome, type Plan, type Step, steps, type Verb } from '../../src/machines/protocol.ts';
 import { programs } from '../support/programs.ts';
 import { emptyWorld, look } from '../support/real/world.ts';
 import { call, type Scene, scene, troubleOf, type WholePlan } from '../support/stand-in/scene.ts';
 
-const steps: Step[] = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'];
 const verbs: Verb[] = ['ensure', 'find', 'remove'];
 
 const answer = '{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.5/24"}]}';

@@ -1,5 +1,7 @@
 /** Every step that makes something fails, hangs, or does half of its work; then every step that takes something away. */
+
 import { afterAll, describe, expect, it } from 'vitest';
+import { steps } from '../../src/machines/protocol.ts';
 import type { HostFault, Instant } from '../support/fake/fake-host.ts';
 import { type Attachment, FakeNode, keyOf, netnsOf, podA } from '../support/fake/fake-node.ts';
 import { momentsIn } from '../support/fake/held-call.ts';
@@ -13,7 +15,6 @@ const one: Attachment = { containerId: podA, ifName: 'net1', mode: 'server', ipa
 const sibling: Attachment = { ...one, ifName: 'net2', deviceInfo: false };
 const stranger: Attachment = { ...one, containerId: 'beef00beef00beef' };
 
-const steps = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'] as const;
 const ats = ['before', 'during', 'after'] as const;
 const ok = { kind: 'ok' };
 

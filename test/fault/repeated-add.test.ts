@@ -1,5 +1,7 @@
 /** ADD for an attachment that is there already (docs/adr/0004): the recorded answer if all is as it was, else removal first. */
+
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { steps } from '../../src/machines/protocol.ts';
 import type { Instant } from '../support/fake/fake-host.ts';
 import {
   type Answer,
@@ -44,8 +46,8 @@ async function again(asked: Attachment = one): Promise<{ answer: Answer; effects
   return { answer, effects: verbsOf(moments) };
 }
 
-const removal = ['deviceInfo', 'publication', 'port', 'bridge', 'socketDir', 'address'].map((step) => `remove ${step}`);
-const making = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'].map((step) => `ensure ${step}`);
+const removal = steps.toReversed().map((step) => `remove ${step}`);
+const making = steps.map((step) => `ensure ${step}`);
 
 describe('a repeated ADD', () => {
   it('answers what the first one answered and changes nothing, if boot, netns, plan and world are the same', async () => {
@@ -102,7 +104,7 @@ describe('a repeated ADD', () => {
     });
   }
 
-  it.each(['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'] as const)(
+  it.each(steps)(
     '13.24 that cannot be judged, for %s cannot be asked for, touches nothing and answers 11',
     async (step) => {
       const before = node.world.describe();

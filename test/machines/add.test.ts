@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Step } from '../../src/machines/protocol.ts';
+import { type Step, steps } from '../../src/machines/protocol.ts';
 import type { AttachmentEvent } from '../../src/machines/steps.ts';
 import {
   abandon,
@@ -18,7 +18,6 @@ import {
   refused,
   removed,
   removedFrom,
-  stepsInOrder,
   trouble,
   wordsOf,
 } from '../support/fake/machine-events.ts';
@@ -28,7 +27,7 @@ const add = (...events: readonly AttachmentEvent[]): Folded => folded(machines.a
 /** An ADD up to the announcement of this step. */
 const upTo = (step: Step): AttachmentEvent[] => [
   begin(),
-  ...stepsInOrder.slice(0, stepsInOrder.indexOf(step)).flatMap(made),
+  ...steps.slice(0, steps.indexOf(step)).flatMap(made),
   { type: `${step}.begun` },
 ];
 
@@ -40,7 +39,7 @@ describe('ADD', () => {
 
   it('makes the steps in their order, each after the one before it is made, and rests ready', () => {
     const state = add(begin(), ...allMade());
-    expect(wordsOf(state.asked)).toEqual(stepsInOrder.map((step) => `ensure ${step}`));
+    expect(wordsOf(state.asked)).toEqual(steps.map((step) => `ensure ${step}`));
     expect(state.snapshot.value).toBe('ready');
     expect(state.pending).toBeUndefined();
   });
@@ -55,31 +54,29 @@ describe('ADD', () => {
     },
   );
 
-  it.each(stepsInOrder)(
+  it.each(steps)(
     'that is refused its %s takes away what was begun, and fails with that reason (M2, M3, I3)',
     (step) => {
       const reason = { code: 100, message: `no ${step}` };
       const giving = add(...upTo(step), { type: `${step}.refused`, trouble: reason });
       expect(giving.pending?.verb).toBe('remove');
       expect(contextOf(giving.snapshot).failure).toEqual(reason);
-      expect(plannedOf(giving.pending?.plan ?? planWithout())).toEqual(
-        stepsInOrder.slice(0, stepsInOrder.indexOf(step) + 1),
-      );
+      expect(plannedOf(giving.pending?.plan ?? planWithout())).toEqual(steps.slice(0, steps.indexOf(step) + 1));
       const end = removedFrom(machines.add, giving);
       expect(end.snapshot.value).toBe('failed');
       expect(contextOf(end.snapshot).failure).toEqual(reason);
     },
   );
 
-  it.each(stepsInOrder)(
+  it.each(steps)(
     "that is abandoned before it announces its %s does not take that away: it may be somebody else's (M3)",
     (step) => {
       const { pending } = add(...upTo(step).slice(0, -1), abandon);
-      expect(plannedOf(pending?.plan ?? planWithout())).toEqual(stepsInOrder.slice(0, stepsInOrder.indexOf(step)));
+      expect(plannedOf(pending?.plan ?? planWithout())).toEqual(steps.slice(0, steps.indexOf(step)));
     },
   );
 
-  it.each(stepsInOrder)(
+  it.each(steps)(
     'that is abandoned while it waits for its %s takes that away too: it may have happened (I1)',
     (step) => {
       const { pending } = add(...upTo(step), abandon);
@@ -92,8 +89,8 @@ describe('ADD', () => {
     expect(giving.pending?.plan).toEqual(planWithout());
     const end = removedFrom(machines.add, giving);
     expect(wordsOf(end.asked)).toEqual([
-      ...stepsInOrder.map((step) => `ensure ${step}`),
-      ...stepsInOrder.toReversed().map((step) => `remove ${step}`),
+      ...steps.map((step) => `ensure ${step}`),
+      ...steps.toReversed().map((step) => `remove ${step}`),
     ]);
     expect(end.snapshot.value).toBe('failed');
   });
@@ -142,14 +139,14 @@ describe('an ADD whose bridge goes away before its port is made', () => {
 
   it('13.5 gives up at once, and makes none, if the bridge was others’ to make', () => {
     const plan = planWithout('bridge');
-    const before = stepsInOrder.slice(0, stepsInOrder.indexOf('bridge')).flatMap(made);
+    const before = steps.slice(0, steps.indexOf('bridge')).flatMap(made);
     const state = add(begin(plan), ...before, { type: 'port.begun' }, displaced);
     expect(wordsOf(state.asked)).not.toContain('ensure bridge');
     expect(contextOf(state.snapshot).failure).toEqual(trouble);
   });
 
   it('is the only step that can be displaced', () => {
-    for (const step of stepsInOrder) {
+    for (const step of steps) {
       expect(add(...upTo(step)).snapshot.can({ type: `${step}.displaced`, trouble })).toBe(step === 'port');
     }
   });

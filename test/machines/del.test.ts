@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { steps } from '../../src/machines/protocol.ts';
 import {
   abandon,
   begin,
@@ -10,7 +11,6 @@ import {
   planWithout,
   removed,
   removedFrom,
-  stepsInOrder,
   trouble,
 } from '../support/fake/machine-events.ts';
 
@@ -25,7 +25,7 @@ describe('DEL', () => {
     expect(end.snapshot.status).toBe('done');
   });
 
-  it.each(stepsInOrder)('ends as owed when its %s is left, and says why (I4)', (step) => {
+  it.each(steps)('ends as owed when its %s is left, and says why (I4)', (step) => {
     const end = removedFrom(machines.del, folded(machines.del, [begin()]), [step]);
     expect(end.snapshot.value).toBe('owed');
     expect(end.snapshot.status).toBe('done');

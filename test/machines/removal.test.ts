@@ -2,7 +2,7 @@
  * The removal is one and the same in a failed ADD and in a DEL: every case here is asked of both.
  */
 import { describe, expect, it } from 'vitest';
-import type { Plan, Step } from '../../src/machines/protocol.ts';
+import { type Plan, type Step, steps } from '../../src/machines/protocol.ts';
 import {
   abandon,
   allMade,
@@ -15,7 +15,6 @@ import {
   plannedOf,
   planWithout,
   removedFrom,
-  stepsInOrder,
   trouble,
   wordsOf,
 } from '../support/fake/machine-events.ts';
@@ -25,7 +24,7 @@ const removals = {
   'a DEL': { machine: machines.del, start: (plan: Plan) => [begin(plan, factsOf)] },
 } as const;
 
-const reversed = stepsInOrder.toReversed();
+const reversed = steps.toReversed();
 
 describe.each(Object.entries(removals))('the removal of %s', (_, { machine, start }) => {
   /** What is asked for when these steps cannot be taken away. */
@@ -70,17 +69,17 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
   });
 
   it('never asks for the address before the port is gone, whatever else fails (A32)', () => {
-    for (let failing = 0; failing < 2 ** stepsInOrder.length; failing++) {
-      const steps = stepsInOrder.filter((__, bit) => failing & (1 << bit));
-      const { words } = removal(steps);
-      expect(words.includes('address')).toBe(!steps.includes('port'));
-      expect(words.includes('bridge')).toBe(!steps.includes('port'));
+    for (let failing = 0; failing < 2 ** steps.length; failing++) {
+      const failed = steps.filter((__, bit) => failing & (1 << bit));
+      const { words } = removal(failed);
+      expect(words.includes('address')).toBe(!failed.includes('port'));
+      expect(words.includes('bridge')).toBe(!failed.includes('port'));
       expect(words).toEqual(reversed.filter((step) => words.includes(step)));
     }
   });
 
   it('asks for each step once and owes exactly those that failed', () => {
-    const { words, end } = removal(stepsInOrder);
+    const { words, end } = removal(steps);
     expect(new Set(words).size).toBe(words.length);
     expect(contextOf(end.snapshot).owed.map(({ step }) => step)).toEqual(words);
     expect(end.snapshot.status).toBe('done');
@@ -89,14 +88,14 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
   it('is told the plan and the facts with every request, so that it needs no memory', () => {
     const { end } = removal();
     for (const request of end.asked.filter(({ verb }) => verb === 'remove')) {
-      expect(plannedOf(request.plan)).toEqual(stepsInOrder);
+      expect(plannedOf(request.plan)).toEqual(steps);
       expect(request.facts).toEqual(factsOf);
     }
   });
 
   it('never makes anything', () => {
     const from = folded(machine, start(planWithout())).asked.length - 1;
-    const { end } = removal(stepsInOrder);
+    const { end } = removal(steps);
     expect(wordsOf(end.asked.slice(from)).filter((word) => word.startsWith('ensure'))).toEqual([]);
   });
 });

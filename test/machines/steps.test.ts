@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { initialTransition, transition } from 'xstate';
 import { addMachine } from '../../src/machines/add.ts';
-import type { Outcome } from '../../src/machines/protocol.ts';
+import { type Outcome, steps } from '../../src/machines/protocol.ts';
 import { begunPlan, eventOf } from '../../src/machines/steps.ts';
 import {
   abandon,
@@ -13,7 +13,6 @@ import {
   machines,
   made,
   planWithout,
-  stepsInOrder,
   trouble,
 } from '../support/fake/machine-events.ts';
 
@@ -61,7 +60,7 @@ describe('what was begun (M3)', () => {
   it('is all that is left of a plan, beside whose it is, how to reach the switch and the call that made it', () => {
     const plan = planWithout();
     expect(Object.keys(begunPlan({ plan, begun: [], refused: [] })).sort()).toEqual(['key', 'ovsdb', 'request']);
-    for (const step of stepsInOrder) {
+    for (const step of steps) {
       expect(begunPlan({ plan, begun: [step], refused: [] })).toEqual({
         key: plan.key,
         ovsdb: plan.ovsdb,
@@ -90,7 +89,7 @@ describe('what a machine hears of an outcome', () => {
   for (const verb of ['ensure', 'remove'] as const) {
     for (const [index, outcome] of outcomes.entries()) {
       it(`of an ${verb} that is ${outcome.kind} is "${words[verb][index]}", with why it is not done`, () => {
-        for (const step of stepsInOrder) {
+        for (const step of steps) {
           const event = eventOf({ step, verb }, outcome);
           expect(event).toEqual({
             type: `${step}.${words[verb][index]}`,

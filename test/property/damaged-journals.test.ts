@@ -2,8 +2,10 @@
  * Journals that were damaged, and modes that were changed, while their attachments live: nothing dies, nothing restarts. What a record
  * does not say any more is no reason to take a living pod's network.
  */
+
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { steps } from '../../src/machines/protocol.ts';
 import { bytesOf, chmod, type Damage, damages, modes, rewrite } from '../support/fake/damage.ts';
 import { type Answer, type Attachment, FakeNode, keyOf, podA, portOf, socketOf } from '../support/fake/fake-node.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';
@@ -147,7 +149,7 @@ describe(withSeed('kind 4: any mode that a chmod of the whole data directory can
     const property = fc.asyncProperty(
       fc.constantFrom(...shapes),
       modes,
-      fc.constantFrom('deviceInfo', 'publication', 'port', 'bridge', 'socketDir', 'address' as const),
+      fc.constantFrom(...steps.toReversed()),
       fc.constantFrom({ code: 11 }, 'crash' as const),
       async (shape, mode, step, how) => {
         counted.marked++;

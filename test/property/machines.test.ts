@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Facts, Step } from '../../src/machines/protocol.ts';
+import { type Facts, type Step, steps } from '../../src/machines/protocol.ts';
 import type { AttachmentEvent } from '../../src/machines/steps.ts';
 import {
   abandon,
@@ -18,7 +18,6 @@ import {
   plannedOf,
   removedFrom,
   type Snapshot,
-  stepsInOrder,
   trouble,
 } from '../support/fake/machine-events.ts';
 import {
@@ -48,7 +47,7 @@ const edgesOf = (machine: Machine): Edge[] =>
 const everyEvent: readonly AttachmentEvent[] = [
   ...everyPlan.map((plan) => begin(plan)),
   abandon,
-  ...stepsInOrder.flatMap((step): AttachmentEvent[] => [
+  ...steps.flatMap((step): AttachmentEvent[] => [
     { type: `${step}.begun` },
     { type: `${step}.ensured` },
     { type: `${step}.refused`, trouble },
@@ -126,9 +125,9 @@ describe('the machines as graphs', () => {
   it.each(all)('%s: a removal that only fails ends all the same, within one request per step', (_, machine) => {
     everySimpleWalk(machine, ({ end }) => {
       if (end.pending?.verb !== 'remove') return;
-      const failed = removedFrom(machine, end, stepsInOrder);
+      const failed = removedFrom(machine, end, steps);
       expect(failed.snapshot.status).toBe('done');
-      expect(failed.asked.length - end.asked.length).toBeLessThan(stepsInOrder.length);
+      expect(failed.asked.length - end.asked.length).toBeLessThan(steps.length);
     });
   });
 
@@ -150,7 +149,7 @@ describe('the machines as graphs', () => {
       const heard = new Set(everyEvent.filter((event) => state.can(event)).map(({ type }) => type));
       // A step made again after a displacement is announced again; an outcome is trusted to have been announced.
       const { state: at, removing } = standing(state);
-      if (!removing && stepsInOrder.includes(at as Step)) {
+      if (!removing && steps.includes(at as Step)) {
         for (const word of ['begun', 'ensured', 'refused', ...(at === 'port' ? ['displaced'] : [])])
           sent.add(`${at}.${word}` as never);
       }
@@ -248,9 +247,7 @@ describe(withSeed('the machines on any walk'), () => {
           const { events, state } = walked(machine, walk);
           const isUnmade = (step: Step) =>
             events.some((event) => event.type === `${step}.refused` && 'made' in event && event.made === 'nothing');
-          const begun = stepsInOrder.filter(
-            (step) => events.some(({ type }) => type === `${step}.begun`) && !isUnmade(step),
-          );
+          const begun = steps.filter((step) => events.some(({ type }) => type === `${step}.begun`) && !isUnmade(step));
           for (const { verb, plan } of state.asked) {
             if (verb !== 'remove') continue;
             expect(plannedOf(plan)).toEqual(machine === machines.add ? begun : plannedOf(walk.plan));

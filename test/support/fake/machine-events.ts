@@ -4,7 +4,7 @@
 import { type AnyMachineSnapshot, initialTransition, type SnapshotFrom, transition } from 'xstate';
 import { addMachine } from '../../../src/machines/add.ts';
 import { delMachine } from '../../../src/machines/del.ts';
-import type { Facts, Plan, Request, Step } from '../../../src/machines/protocol.ts';
+import { type Facts, type Plan, type Request, type Step, steps } from '../../../src/machines/protocol.ts';
 import type { AttachmentEvent, Context } from '../../../src/machines/steps.ts';
 
 export const machines = { add: addMachine, del: delMachine } as const;
@@ -19,8 +19,6 @@ export interface Folded {
   /** All that was asked for until now. */
   readonly asked: readonly Request[];
 }
-
-export const stepsInOrder: readonly Step[] = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'];
 
 export const trouble = { code: 11, message: 'the switch does not answer' };
 
@@ -51,7 +49,7 @@ export function planWithout(...absent: readonly ('address' | 'bridge' | 'deviceI
 }
 
 /** The steps that a request is told of. */
-export const plannedOf = (plan: Plan): Step[] => stepsInOrder.filter((step) => plan[step] !== undefined);
+export const plannedOf = (plan: Plan): Step[] => steps.filter((step) => plan[step] !== undefined);
 
 export const begin = (plan: Plan = planWithout(), facts?: Facts): AttachmentEvent => ({
   type: 'begin',

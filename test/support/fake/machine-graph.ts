@@ -3,7 +3,7 @@
  */
 import { type AnyStateNode, type AnyTransitionDefinition, getMicrosteps, getNextTransitions } from 'xstate';
 import { type AdjacencyMap, getAdjacencyMap } from 'xstate/graph';
-import type { Plan, Step } from '../../../src/machines/protocol.ts';
+import { type Plan, type Step, steps } from '../../../src/machines/protocol.ts';
 import type { AttachmentEvent } from '../../../src/machines/steps.ts';
 import {
   abandon,
@@ -21,7 +21,6 @@ import {
   refused,
   removed,
   type Snapshot,
-  stepsInOrder,
 } from './machine-events.ts';
 
 /** Every combination of the steps that a plan may lack; the bridge, which only a port of OVN's lacks, alone. */
@@ -56,7 +55,7 @@ export function heardIn(snapshot: Snapshot, plans: readonly Plan[]): AttachmentE
 
 /** A removal of which nothing says that there is anything to remove. */
 function doubtfulBeginnings({ machine }: Snapshot, plans: readonly Plan[]): AttachmentEvent[] {
-  return machine.id === 'del' ? plans.map((plan) => ({ ...begin(plan), doubtful: stepsInOrder })) : [];
+  return machine.id === 'del' ? plans.map((plan) => ({ ...begin(plan), doubtful: steps })) : [];
 }
 
 /** Why a machine gives up and what steps left behind decide nothing: without them the graph is finite and small. */

@@ -2,8 +2,10 @@
  * Calls on a fake node as fast-check's commands, and the model that says what may come of each: an attachment is attached, absent,
  * owed, or, after a death or a disk that failed, one of these and nobody knows which.
  */
+
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { steps } from '../../../src/machines/protocol.ts';
 import { type Choose, choices } from './choices.ts';
 import type { HostFault } from './fake-host.ts';
 import { type Answer, type Attachment, FakeNode, type Fate, podA } from './fake-node.ts';
@@ -220,7 +222,6 @@ export async function expectCleanEnd(real: Real): Promise<void> {
   expect(lawsBroken(real.node)).toEqual([]);
 }
 
-const steps = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'] as const;
 const ats = ['before', 'during', 'after'] as const;
 
 const hostFaults = fc.record({
