@@ -266,8 +266,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/ovs/own-ports.ts',
-        search: 'await ovs.fenced(plan, questions(sought), call)',
-        replace: 'await ovs.read(plan, questions(sought), call.end)',
+        search: 'await ovs.fenced(questions(sought))',
+        replace: 'await ovs.read(questions(sought))',
       },
     ],
     suites: [unit('test/effects/ovs/port-view.test.ts', 'came after it')],

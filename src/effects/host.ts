@@ -2,7 +2,7 @@
  * The effects of a real node behind one function: request -> outcome. The only place where an exception becomes an outcome.
  */
 
-import { code, type PodRef, type Trouble } from '../attachment.ts';
+import type { PodRef, Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type {
   AddressPlan,
@@ -21,8 +21,11 @@ import type {
   Request,
   Verb,
 } from '../machines/protocol.ts';
+import { isAnnotation } from '../machines/protocol.ts';
 import { FailedAttempt } from './attempt.ts';
 import { Away } from './away.ts';
+import type { Engine, LivePort } from './engine.ts';
+import { EngineFailure } from './engine.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './files/device-info.ts';
 import { ensurePublication, findPublication, removePublication } from './files/published-file.ts';
 import { roomTroubles } from './files/room.ts';
@@ -30,21 +33,9 @@ import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './f
 import { checkAddress, collectAddresses, ensureAddress, removeAddress } from './ipam/plugin.ts';
 import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
-import { troubleOf as generalTroubleOf, Mismatch, NothingMade, ok } from './outcome.ts';
-import { Access } from './ovs/access.ts';
-import { letGo } from './ovs/applied.ts';
-import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './ovs/bridge.ts';
-import type { SoughtPort } from './ovs/live-ports.ts';
-import { TransactionError } from './ovs/operations.ts';
-import { ensurePort, restorePort } from './ovs/port.ts';
-import { otherHolder } from './ovs/port-holder.ts';
-import { removePort, withdrawPort } from './ovs/port-removal.ts';
-import { findPort, isPortLost, listPorts } from './ovs/port-view.ts';
-import { isPredecessors, removePredecessors } from './ovs/predecessor.ts';
-import { isLaterSandbox, recallPort } from './ovs/recall.ts';
-import { restoreTrouble } from './ovs/restorable.ts';
-import { Unreachable } from './ovs/session.ts';
-import { Switch } from './ovs/switch.ts';
+import { Mismatch, NothingMade, ok, troubleOf } from './outcome.ts';
+import { openVswitch } from './ovs/engine.ts';
+import { isPredecessors } from './ovs/predecessor.ts';
 import { preflight } from './preflight.ts';
 import { findProgram } from './program.ts';
 
@@ -77,7 +68,7 @@ export interface Host {
   /** Bridges of ours that no port uses go. @returns their names. @throws where the switch cannot be asked */
   removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
   /** Which ports a switch has, asked in one transaction and without a fence: for people. @throws where it cannot be asked */
-  portsThere(database: Database, sought: readonly SoughtPort[], end: Moment): Promise<readonly boolean[]>;
+  portsThere(database: Database, ports: readonly LivePort[], end: Moment): Promise<readonly boolean[]>;
   /** Which rights a kubeconfig's account lacks in a namespace (undefined: in all), in words. @throws ApiError */
   missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
@@ -101,40 +92,39 @@ interface HostOptions {
 /** @param elsewhere where to look too, when the place that a plan names has a thing no more */
 export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, options: HostOptions = {}): Host {
   const away = new Away(options.remembersAway === true);
-  const ovs = new Switch(deadlines, away, elsewhere.ovsdb);
+  const engine = openVswitch({ deadlines, away, elsewhere: elsewhere.ovsdb, warn: options.warn });
   const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
-  const access = new Access(ovs, options.warn);
-  const means: Means = { ovs, access, api, deadlines, elsewhere, away };
+  const means: Means = { engine, api, deadlines, elsewhere, away };
   return {
     perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
-    preflight: (plan, dataDir, call) => preflight({ ovs, access }, { plan, dataDir }, call, deadlines),
+    preflight: (plan, dataDir, call) => preflight(engine, { plan, dataDir }, call, deadlines),
     roomTroubles,
-    recall: (known, call) => recall(means, known, { ...call, end: within(call.end, deadlines.switchMs) }),
+    recall: (known, call) => recall(means, known, call),
     collectAddresses: (plan, text, toldOf, call) =>
       collectAddresses({ plan, text, call, deadlines, network: plan.network, elsewhere: elsewhere.path ?? [] }, toldOf),
     readNetns,
     judgeNetns,
-    isPortLost: async (sought, call) => {
-      const { port, socketDir } = sought.plan;
-      if (port && (await isPortLost(ovs, sought, port, call))) return true;
+    isPortLost: async (recorded, call) => {
+      if (await engine.isPortLost(recorded, call)) return true;
+      const { socketDir } = recorded.plan;
       if (!socketDir) return false;
       const end = within(call.end, deadlines.directoryMs);
       // The switch's way to the socket, when the application has made that anew.
-      return !(await linkStands(socketDir, end)) || (await access.isLost(sought.plan, end));
+      return !(await linkStands(socketDir, end)) || (await engine.way.isLost(recorded.plan, end));
     },
-    restoreTrouble: (sought, call) => restoreTrouble(ovs, sought, call, deadlines),
-    listPorts: (database, end) => listPorts(ovs, database, end),
-    removeIdleBridges: (sought, call) => removeIdleBridges(ovs, sought, call),
-    portsThere: async (...asked) => await (await import('./ovs/live-ports.ts')).portsThere(ovs, ...asked),
+    restoreTrouble: engine.restoreTrouble,
+    listPorts: engine.listPorts,
+    removeIdleBridges: engine.removeIdleBridges,
+    portsThere: engine.portsThere,
     missingRights: (...asked) => api.missingRights(...asked),
     netnsTroubles,
     bootId,
-    databaseAt: ovs.databaseAt,
+    databaseAt: engine.databaseAt,
     moment: momentOfBoot,
     forgetAway: () => away.forget(),
     close: () => {
-      ovs.close();
+      engine.close();
       api.forget();
     },
   };
@@ -142,8 +132,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
 
 /** What effects are made with. */
 interface Means {
-  readonly ovs: Switch;
-  readonly access: Access;
+  readonly engine: Engine;
   readonly api: ApiServers;
   readonly deadlines: Deadlines;
   readonly elsewhere: Elsewhere;
@@ -151,11 +140,11 @@ interface Means {
 }
 
 /** No address was given by a program that is not there. */
-async function recall({ ovs, elsewhere }: Means, known: Plan, call: Call): Promise<Recalled> {
+async function recall({ engine, elsewhere }: Means, known: Plan, call: Call): Promise<Recalled> {
   const { address, predecessor, ...rest } = known;
   const program = address && findProgram(address, elsewhere.path);
   try {
-    const port = await ovs.patiently(() => recallPort(ovs, known, call), call.end);
+    const port = await engine.recall(known, call);
     if (port.kind === 'elsewhere') return port;
     const isOld = predecessor !== undefined && isPredecessors(predecessor);
     const plan = {
@@ -167,8 +156,8 @@ async function recall({ ovs, elsewhere }: Means, known: Plan, call: Call): Promi
     const instance = port.kind === 'own' ? port.instance : call.instance;
     return { kind: 'known', plan, instance, isProved: isOld || port.kind === 'own' };
   } catch (error) {
-    if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
-    return { kind: 'unsettled', trouble: troubleOf(error) };
+    if (!(error instanceof EngineFailure)) throw error;
+    return { kind: 'unsettled', trouble: error.trouble };
   }
 }
 
@@ -184,9 +173,9 @@ const plain: Record<Verb, Plain> = {
 };
 
 async function act(means: Means, request: Request, call: Call): Promise<Outcome> {
-  const { step, verb, plan, facts } = request;
-  const { ovs, access, api, deadlines } = means;
-  const { address, socketDir, bridge, port, publication, deviceInfo } = plan;
+  const { verb, plan, facts } = request;
+  const { engine, api, deadlines } = means;
+  const { address, socketDir, publication, deviceInfo } = plan;
   const nearby = within(call.end, deadlines.directoryMs);
   const elsewhere = means.elsewhere.path ?? [];
   const { away } = means;
@@ -201,14 +190,13 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
   });
   const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
     part === undefined ? Promise.resolve(ok) : ways[plain[verb]](part);
-  switch (step) {
+  switch (request.step) {
     case 'address':
       return await one(address, {
         ensure: (part) => ensureAddress(asked(part)),
         remove: async (part) => {
-          const goneAt = facts.port && 'goneAt' in facts.port ? facts.port.goneAt : 0;
-          const gone = await letGo(ovs, plan, goneAt, within(call.end, deadlines.switchMs));
-          if (gone.kind !== 'ok') return gone;
+          const released = await engine.released(plan, facts.port, call.end);
+          if (released.kind !== 'ok') return released;
           const isDoubtful = request.doubtful?.includes('address') === true;
           return await removeAddress(asked(part), { isGiven: facts.address !== undefined, isDoubtful });
         },
@@ -218,49 +206,34 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
       return await one(socketDir, {
         ensure: async (part) => {
           const made = await ensureSocketDir(part, nearby);
-          return made.kind === 'ok' ? await access.open(plan, nearby) : made;
+          return made.kind === 'ok' ? await engine.way.open(plan, nearby) : made;
         },
         remove: (part) => removeSocketDir(part, nearby),
         find: async (part) => {
           const found = await findSocketDir(part, nearby);
-          return found.kind === 'ok' ? await access.find(plan, nearby) : found;
+          return found.kind === 'ok' ? await engine.way.find(plan, nearby) : found;
         },
       });
     case 'bridge':
-      return await one(bridge, {
-        ensure: (part) => ensureBridge(ovs, plan, part, call),
-        remove: (part) => removeBridge(ovs, request, part, call),
-        find: (part) => findBridge(ovs, plan, part, call),
-      });
     case 'port':
-      // Marks say what there is to remove: no plan is needed.
-      if (verb === 'remove') {
-        const reach = { ...call, directoryMs: deadlines.directoryMs };
-        const before = plan.predecessor && (await removePredecessors(ovs, plan, plan.predecessor, reach));
-        return await removePort(ovs, request, call, before);
-      }
-      if (!port) return ok;
-      if (verb === 'withdraw') return await withdrawPort(ovs, request, call);
-      if (verb === 'restore') return await restorePort(ovs, plan, port, call, deadlines);
-      return verb === 'ensure'
-        ? await ensurePort(ovs, plan, port, call, deadlines)
-        : await findPort(ovs, request, port, call);
+      return await engine.perform({ ...request, step: request.step }, call);
     case 'publication':
-      if (publication && 'pod' in publication) {
+      if (isAnnotation(publication)) {
         const { begun } = call;
-        const isLater = async (id: string) => begun !== undefined && (await isLaterSandbox(ovs, plan, id, begun, call));
+        const isLater = async (containerId: string) =>
+          begun !== undefined && (await engine.isLaterSandbox(plan, { containerId, moment: begun }, call));
         return await api.annotate({ annotation: publication, request, call, isLater });
       }
       return await one(publication, {
         ensure: (part: FilePlan) =>
-          ensurePublication({ key: plan.key, addresses: facts.address }, part, otherHolder(ovs, plan, call), nearby),
+          ensurePublication({ key: plan.key, addresses: facts.address }, part, engine.otherHolder(plan, call), nearby),
         remove: (part: FilePlan) => removePublication(plan.key, part, nearby),
         find: (part: FilePlan) => findPublication(part, facts.address, nearby),
       });
     case 'deviceInfo':
       return await one(deviceInfo, {
-        ensure: (part) => ensureDeviceInfo(part, otherHolder(ovs, plan, call), nearby),
-        remove: (part) => removeDeviceInfo(plan.key, part, otherHolder(ovs, plan, call), nearby),
+        ensure: (part) => ensureDeviceInfo(part, engine.otherHolder(plan, call), nearby),
+        remove: (part) => removeDeviceInfo(plan.key, part, engine.otherHolder(plan, call), nearby),
         find: (part) => findDeviceInfo(part, nearby),
       });
   }
@@ -273,7 +246,8 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
   } catch (error) {
     const attempt = error instanceof FailedAttempt ? error : undefined;
     const madeNothing = error instanceof NothingMade;
-    const trouble = troubleOf(attempt ? attempt.cause : madeNothing ? error.why : error);
+    const why = attempt ? attempt.cause : madeNothing ? error.why : error;
+    const trouble = why instanceof EngineFailure ? why.trouble : troubleOf(why);
     return {
       kind: 'failed',
       trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` },
@@ -283,12 +257,4 @@ async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>
       ...(verb === 'find' && !(error instanceof Mismatch) && { unjudged: true }),
     };
   }
-}
-
-function troubleOf(error: unknown): Trouble {
-  if (error instanceof Unreachable) return { code: code.tryAgainLater, message: error.message };
-  if (error instanceof TransactionError) {
-    return { code: code.tryAgainLater, message: `Open vSwitch refused the change: ${error.message}` };
-  }
-  return generalTroubleOf(error);
 }

@@ -6,13 +6,10 @@ import { dirname } from 'node:path';
 import type { Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type { Call, Plan, SocketDirPlan } from '../machines/protocol.ts';
+import type { Engine, EnginePreflight } from './engine.ts';
 import { groupTroubles } from './files/group.ts';
 import { expectMakable, expectWritable, onlySilence, usable } from './files/look.ts';
 import { roomTroubles } from './files/room.ts';
-
-import type { Access } from './ovs/access.ts';
-import { pathTroubles, switchTroubles, viewTroubles } from './ovs/preflight.ts';
-import type { Switch } from './ovs/switch.ts';
 import { programTroubles } from './program.ts';
 
 /** What an ADD is about to use. */
@@ -21,35 +18,39 @@ interface Intended {
   readonly dataDir: string;
 }
 
-interface Means {
-  readonly ovs: Switch;
-  readonly access: Access;
-}
-
-export async function preflight({ ovs, access }: Means, { plan, dataDir }: Intended, call: Call, deadlines: Deadlines) {
-  // Asked first: the rest is looked at while it answers.
+export async function preflight(
+  engine: Engine,
+  { plan, dataDir }: Intended,
+  call: Call,
+  deadlines: Deadlines,
+): Promise<Trouble[]> {
   const soon = () => within(call.end, deadlines.directoryMs);
+  // Asked first: the rest is looked at while it answers.
   const [ofSwitch, ofPlaces] = await Promise.all([
-    switchTroubles(ovs, plan, { ...call, end: within(call.end, deadlines.switchMs) }, soon),
-    placeTroubles(access, { plan, dataDir }, soon),
+    engine.preflight.stateTroubles(plan, call, soon),
+    placeTroubles(engine.preflight, { plan, dataDir }, soon),
   ]);
   // A switch that cannot be asked is not waited for once more.
-  const isAsked = ovs.databaseAt(plan.ovsdb) !== undefined;
-  const ofAccess = isAsked ? await access.troubles(plan, soon()).catch(onlySilence) : [];
-  return [...ofPlaces, ...ofSwitch, ...ofAccess];
+  const isAsked = engine.databaseAt(plan.ovsdb) !== undefined;
+  const ofWay = isAsked ? await engine.preflight.wayTroubles(plan, soon()).catch(onlySilence) : [];
+  return [...ofPlaces, ...ofSwitch, ...ofWay];
 }
 
 /**
  * One look after the other: a dead file system keeps a thread for each look at it that has begun.
  * @param soon the end of a look that begins now
  */
-async function placeTroubles(access: Access, { plan, dataDir }: Intended, soon: () => Moment): Promise<Trouble[]> {
-  const { port, socketDir, address, ovsdb } = plan;
+async function placeTroubles(
+  ofEngine: EnginePreflight,
+  { plan, dataDir }: Intended,
+  soon: () => Moment,
+): Promise<Trouble[]> {
+  const { port, socketDir, address } = plan;
   return [
-    ...(port ? pathTroubles(port) : []),
+    ...ofEngine.pathTroubles(plan),
     ...(socketDir ? await directoryTroubles(socketDir, soon) : []),
     ...groupTroubles(socketDir ?? port ?? {}),
-    ...(socketDir && port?.mode === 'client' ? await viewTroubles(access.pidBeside(ovsdb), port, soon) : []),
+    ...(await ofEngine.viewTroubles(plan, soon)),
     ...(address ? programTroubles(address) : []),
     ...roomTroubles(dataDir),
   ];

@@ -8,6 +8,8 @@ import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
 import { roomTroubles } from './files/room.ts';
 import { type SearchingSwitch, switchTroubles } from './ovs/readiness.ts';
 
+export { closedWays } from './ovs/readiness.ts';
+
 export interface Readiness extends SearchingSwitch {
   /** Absent: it is not looked at. */
   readonly dataDir?: string;
@@ -18,7 +20,7 @@ export interface Readiness extends SearchingSwitch {
 export async function readiness(asked: Readiness, call: Call, deadlines: Deadlines): Promise<Trouble[]> {
   const { dataDir, address, text } = asked;
   const [ofSwitch, ofAddresses] = await Promise.all([
-    switchTroubles(asked, call, deadlines),
+    switchTroubles(asked, call.end, deadlines),
     address ? (await import('./ipam/plugin.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
   ]);
   const ofDisk = (dataDir === undefined ? [] : roomTroubles(dataDir)).map(({ message }) => ({

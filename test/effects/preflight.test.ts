@@ -1,20 +1,23 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Trouble } from '../../src/attachment.ts';
-import { Access } from '../../src/effects/ovs/access.ts';
 import { ensureBridge } from '../../src/effects/ovs/bridge.ts';
+import { openVswitch } from '../../src/effects/ovs/engine.ts';
 import { ensurePort } from '../../src/effects/ovs/port.ts';
 import { preflight } from '../../src/effects/preflight.ts';
 import type { Plan } from '../../src/machines/protocol.ts';
 import { programs } from '../support/programs.ts';
 import { tree } from '../support/real/world.ts';
-import { call, keyOf, type Scene, scene } from '../support/stand-in/scene.ts';
+import { bound, call, keyOf, type Scene, scene } from '../support/stand-in/scene.ts';
 
 const dataDirOf = (s: Scene) => join(s.sharedDir, '..', 'data');
 
-const troubles = (s: Scene, plan: Plan, dataDir = dataDirOf(s), deadlines = s.deadlines): Promise<Trouble[]> =>
-  preflight({ ovs: s.ovs, access: new Access(s.ovs) }, { plan, dataDir }, call(), deadlines);
+function troubles(s: Scene, plan: Plan, dataDir = dataDirOf(s), deadlines = s.deadlines): Promise<Trouble[]> {
+  const engine = openVswitch({ deadlines });
+  onTestFinished(() => engine.close());
+  return preflight(engine, { plan, dataDir }, call(), deadlines);
+}
 
 const messages = (found: Trouble[]): string => found.map(({ message }) => message).join('\n');
 
@@ -34,8 +37,8 @@ describe('a plan that nothing forbids', () => {
       const s = await scene();
       const plan = s.plan({ port: { mode } });
       mkdirSync(plan.port.directory);
-      await ensureBridge(s.ovs, plan, plan.bridge, call());
-      await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+      await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
+      await ensurePort(bound(s.ovs, plan, call()), plan.port);
       // A switch that restarted makes its socket again.
       if (mode === 'server') writeFileSync(join(s.ovsdb.rundir, plan.port.name), '');
       expect(await troubles(s, plan)).toEqual([]);
@@ -99,7 +102,7 @@ describe('the switch', () => {
 
   it('whose bridge of that name is of the kernel’s datapath is code 7', async () => {
     const s = await scene();
-    await ensureBridge(s.ovs, s.plan(), s.plan().bridge, call());
+    await ensureBridge(bound(s.ovs, s.plan(), call()), s.plan().bridge);
     s.ovsdb.database.transact([{ op: 'update', table: 'Bridge', where: [], row: { datapath_type: 'system' } }], {
       ownsLock: () => true,
       waitedMs: 0,
@@ -115,15 +118,15 @@ describe('the switch', () => {
     const [trouble] = await troubles(s, plan);
     expect(trouble).toMatchObject({ code: 7, message: expect.stringContaining('bridge "br-int" is not there') });
     expect(trouble?.message).toContain('ovn-controller');
-    await ensureBridge(s.ovs, plan, { name: 'br-int' }, call());
+    await ensureBridge(bound(s.ovs, plan, call()), { name: 'br-int' });
     expect(await troubles(s, plan)).toEqual([]);
   });
 
   it('on which another attachment holds the name is code 7, naming that attachment (B27, B28)', async () => {
     const s = await scene();
     const twin = s.plan({ key: keyOf('c0ffee00c0ff1111') });
-    await ensureBridge(s.ovs, twin, twin.bridge, call());
-    await ensurePort(s.ovs, twin, twin.port, call(), s.deadlines);
+    await ensureBridge(bound(s.ovs, twin, call()), twin.bridge);
+    await ensurePort(bound(s.ovs, twin, call()), twin.port);
     expect(await troubles(s, s.plan())).toMatchObject([
       { code: 7, message: expect.stringContaining('"net:c0ffee00c0ff1111:net1"') },
     ]);
@@ -187,8 +190,8 @@ describe('every fault', () => {
   it('is named at once, each with its code, and nothing was touched', async () => {
     const s = await scene();
     const other = s.plan({ key: keyOf('c0ffee00c0ff1111') });
-    await ensureBridge(s.ovs, other, other.bridge, call());
-    await ensurePort(s.ovs, other, other.port, call(), s.deadlines);
+    await ensureBridge(bound(s.ovs, other, call()), other.bridge);
+    await ensurePort(bound(s.ovs, other, call()), other.port);
     const before = [await tree(join(s.sharedDir, '..')), await s.ovsdb.tables()];
     const plan = s.plan({ port: { directory: `/tmp/${'p'.repeat(120)}` } });
     const spoilt: Plan = {

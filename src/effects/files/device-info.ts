@@ -13,6 +13,7 @@ import { basename, dirname, join } from 'node:path';
 import { type AttachmentKey, code, portName } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { DeviceInfoPlan, Outcome } from '../../machines/protocol.ts';
+
 import { codeOf, inTime, Mismatch, makingNothing } from '../outcome.ts';
 import type { FindHolder } from './holder.ts';
 

@@ -6,6 +6,7 @@ import { type Addresses, type AttachmentKey, code, keyHash } from '../../attachm
 import { formatResult } from '../../cni/result.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { FilePlan, Outcome } from '../../machines/protocol.ts';
+
 import { makingNothing } from '../outcome.ts';
 import { Directory } from './directory.ts';
 import type { FindHolder } from './holder.ts';

@@ -3,12 +3,11 @@
  */
 import { code } from '../../attachment.ts';
 import { type Moment, remainingMs } from '../../deadlines.ts';
-import type { Plan } from '../../machines/protocol.ts';
 import { askedBefore } from '../away.ts';
 import { type Failed, failed } from '../outcome.ts';
 import { guarded, type Operation, type Row, set, uuid } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
-import type { Switch } from './switch.ts';
+import type { BoundSwitch } from './switch.ts';
 import { seenOf } from './vswitchd.ts';
 
 /** Until ovs-vswitchd has taken an interface; the transaction fails (`guarded`) if it has not in that time. */
@@ -26,30 +25,25 @@ export const untilApplied = (id: string, timeoutMs: number): Operation => ({
  * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
  * its name may be another's (A32).
  */
-export async function letGo(
-  ovs: Switch,
-  asked: Pick<Plan, 'ovsdb'>,
-  goneAt: number,
-  end: Moment,
-): Promise<{ kind: 'ok' } | Failed> {
+export async function letGo(ovs: BoundSwitch, goneAt: number): Promise<{ readonly kind: 'ok' } | Failed> {
   let seen: Row | undefined;
   for (let wait: readonly Operation[] = []; ; ) {
-    const results = await ovs.read(asked, [...wait, selectSwitch], end).catch((error) => {
+    const results = await ovs.read([...wait, selectSwitch]).catch((error) => {
       if (!guarded(error)) throw error;
       return undefined;
     });
     const root = results?.at(-1)?.rows?.[0];
     if (!root) {
-      const message = behind(asked.ovsdb, seen);
-      ovs.noteDaemon(asked, new Error(askedBefore(message)));
+      const message = behind(ovs.ovsdb, seen);
+      ovs.whole.noteDaemon(ovs, new Error(askedBefore(message)));
       return failed(code.tryAgainLater, message);
     }
     // A database that has not come that far is another one: it never had the port.
     if (Number(root.cur_cfg) >= goneAt || Number(root.next_cfg) < goneAt) return { kind: 'ok' };
-    const known = ovs.daemonOf(asked);
+    const known = ovs.whole.daemonOf(ovs);
     if (known instanceof Error) return failed(code.tryAgainLater, known.message);
     seen = root;
-    wait = [untilChanged({ cur_cfg: root.cur_cfg }, end)];
+    wait = [untilChanged({ cur_cfg: root.cur_cfg }, ovs.end)];
   }
 }
 

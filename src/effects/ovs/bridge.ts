@@ -2,8 +2,10 @@
  * The bridge of an attachment. Several attachments share one: the first makes it, the last takes it away, an administrator's is
  * never touched (I6). Each is one guarded transaction, so that no ADD and DEL can meet in the middle (B20, B21, B42).
  */
+
 import { code, owner } from '../../attachment.ts';
-import type { BridgePlan, Call, Facts, IdleBridges, Outcome, Plan, Request } from '../../machines/protocol.ts';
+import type { BridgePlan, Call, Facts, IdleBridges, Outcome } from '../../machines/protocol.ts';
+import { failed, ok } from '../outcome.ts';
 import type { Marks } from './marks.ts';
 import { dataDirMark, instanceMarks, isOfAnother, isOwn } from './marks.ts';
 import {
@@ -20,17 +22,18 @@ import {
   uuid,
 } from './operations.ts';
 import type { Switch } from './switch.ts';
+import { AttachmentSwitch } from './switch.ts';
 
 const byName = (name: string): unknown => ['name', '==', name];
 
-export async function ensureBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
-  const { name } = bridge;
+export async function ensureBridge(ovs: AttachmentSwitch, { name }: BridgePlan): Promise<Outcome> {
+  const { call } = ovs;
   try {
-    const [, , , made] = await ovs.fenced(plan, creation(name, call), call);
+    const [, , , made] = await ovs.fenced(creation(name, call));
     return { kind: 'ok', facts: { created: true, ours: true, uuid: readUuid(made?.uuid) } };
   } catch (error) {
     if (!guarded(error)) throw error;
-    const [bridges] = await ovs.read(plan, [select('Bridge', [byName(name)], ['_uuid', 'external_ids'])], call.end);
+    const [bridges] = await ovs.read([select('Bridge', [byName(name)], ['_uuid', 'external_ids'])]);
     const found = bridges?.rows?.[0];
     const ours = found !== undefined && isOwners(found);
     const isOwn = found !== undefined && isOurs(found, undefined, call);
@@ -76,39 +79,36 @@ const creation = (name: string, call: Call) => [
   },
 ];
 
+/** @param known what the journal has of it */
 export async function removeBridge(
-  ovs: Switch,
-  { plan, facts }: Sought,
-  bridge: BridgePlan,
-  call: Call,
+  ovs: AttachmentSwitch,
+  { name }: BridgePlan,
+  known: Facts['bridge'],
 ): Promise<Outcome> {
-  const remove = async () => {
-    const [found] = await look(ovs, plan, [byName(bridge.name)], call);
-    if (found && isOurs(found, facts.bridge, call)) await removeIfEmpty(ovs, plan, found, call);
-  };
-  await ovs.patiently(remove, call.end);
-  return { kind: 'ok' };
+  await ovs.patiently(async () => {
+    const [found] = await look(ovs, [byName(name)]);
+    if (found && isOurs(found, known, ovs.call)) await removeIfEmpty(ovs, found);
+  });
+  return ok;
 }
-
-type Sought = Pick<Request, 'plan' | 'facts'>;
 
 /**
  * Those of ours that no port uses: one that kept a port of another owner's when our last one went, or whose data directory lost its id.
  * @returns their names
  */
 export async function removeIdleBridges(
-  ovs: Switch,
+  whole: Switch,
   { database, ids, used, dryRun }: IdleBridges,
   call: Call,
 ): Promise<string[]> {
-  const plan: Plan = { ...nothing, ...database };
+  const ovs = new AttachmentSwitch(whole, { ...nothing, ...database }, call);
   const gone: string[] = [];
-  for (const bridge of await look(ovs, plan, [marked({ owner })], call)) {
+  for (const bridge of await look(ovs, [marked({ owner })])) {
     const marks = readMap(bridge.external_ids) as Marks;
     const isOurOwn = (marks.instance !== undefined && ids.has(marks.instance)) || isOurs(bridge, undefined, call);
     const name = String(bridge.name);
     if (!isOurOwn || isOfAnother(marks, call.dataDir) || used.has(name) || !isEmpty(bridge)) continue;
-    if (dryRun || (await removeIfEmpty(ovs, plan, bridge, call))) gone.push(name);
+    if (dryRun || (await removeIfEmpty(ovs, bridge))) gone.push(name);
   }
   return gone;
 }
@@ -116,9 +116,9 @@ export async function removeIdleBridges(
 /** Of no attachment: a recovery takes such bridges away with the fence of none. */
 const nothing = { key: { network: '', containerId: '', ifName: '' }, request: { stdin: '', env: {} } };
 
-async function look(ovs: Switch, plan: Plan, where: readonly unknown[], call: Call): Promise<readonly Row[]> {
+async function look(ovs: AttachmentSwitch, where: readonly unknown[]): Promise<readonly Row[]> {
   const columns = ['_uuid', 'name', 'ports', 'external_ids'];
-  const [bridges] = await ovs.read(plan, [select('Bridge', where, columns)], call.end);
+  const [bridges] = await ovs.read([select('Bridge', where, columns)]);
   return bridges?.rows ?? [];
 }
 
@@ -126,7 +126,7 @@ async function look(ovs: Switch, plan: Plan, where: readonly unknown[], call: Ca
 const isEmpty = ({ ports }: Row): boolean => readUuids(ports).length <= 1;
 
 /** @returns whether it went: a sibling may have come, or another DEL been faster */
-async function removeIfEmpty(ovs: Switch, plan: Plan, bridge: Row, call: Call): Promise<boolean> {
+async function removeIfEmpty(ovs: AttachmentSwitch, bridge: Row): Promise<boolean> {
   if (!isEmpty(bridge)) return false;
   const { name, ports, external_ids } = bridge;
   const id = uuid(readUuid(bridge._uuid));
@@ -145,7 +145,7 @@ async function removeIfEmpty(ovs: Switch, plan: Plan, bridge: Row, call: Call): 
     },
   ];
   try {
-    await ovs.fenced(plan, operations, call);
+    await ovs.fenced(operations);
     return true;
   } catch (error) {
     if (!guarded(error)) throw error;
@@ -153,10 +153,10 @@ async function removeIfEmpty(ovs: Switch, plan: Plan, bridge: Row, call: Call): 
   }
 }
 
-export async function findBridge(ovs: Switch, plan: Plan, bridge: BridgePlan, call: Call): Promise<Outcome> {
-  const [bridges] = await ovs.read(plan, [select('Bridge', [byName(bridge.name)], ['datapath_type'])], call.end);
+export async function findBridge(ovs: AttachmentSwitch, bridge: BridgePlan): Promise<Outcome> {
+  const [bridges] = await ovs.read([select('Bridge', [byName(bridge.name)], ['datapath_type'])]);
   const found = bridges?.rows?.[0];
-  if (found?.datapath_type === 'netdev') return { kind: 'ok' };
+  if (found?.datapath_type === 'netdev') return ok;
   const seen = found ? `has datapath_type "${found.datapath_type}" instead of "netdev"` : 'is gone';
-  return { kind: 'failed', trouble: { code: code.drift, message: `bridge "${bridge.name}" ${seen}` } };
+  return failed(code.drift, `bridge "${bridge.name}" ${seen}`);
 }

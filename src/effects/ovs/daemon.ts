@@ -3,12 +3,10 @@
  * proved by what it applies.
  */
 import { code, type Trouble } from '../../attachment.ts';
-import type { Moment } from '../../deadlines.ts';
-import type { Plan } from '../../machines/protocol.ts';
 import { letGo } from './applied.ts';
 import type { Row } from './operations.ts';
 import { isBehind, raiseNextCfg, runDirectory, selectSwitch } from './root-row.ts';
-import type { Switch } from './switch.ts';
+import type { BoundSwitch } from './switch.ts';
 import { seenOf, vswitchdOf } from './vswitchd.ts';
 
 /**
@@ -16,37 +14,27 @@ import { seenOf, vswitchdOf } from './vswitchd.ts';
  * @param state the row of table Open_vSwitch
  * @returns code 11 where it does not
  */
-export async function daemonTrouble(
-  ovs: Switch,
-  asked: Pick<Plan, 'ovsdb'>,
-  state: Row | undefined,
-  end: Moment,
-): Promise<Trouble | undefined> {
-  const known = ovs.daemonOf(asked);
+export async function daemonTrouble(ovs: BoundSwitch, state: Row | undefined): Promise<Trouble | undefined> {
+  const known = ovs.whole.daemonOf(ovs);
   if (known === 'alive' && !isBehind(state)) return undefined;
   if (known instanceof Error) return { code: code.tryAgainLater, message: known.message };
-  const wanted = isBehind(state) ? state : await raised(ovs, asked, end);
-  const caughtUp = await letGo(ovs, asked, Number(wanted?.next_cfg), end);
+  const wanted = isBehind(state) ? state : await raised(ovs);
+  const caughtUp = await letGo(ovs, Number(wanted?.next_cfg));
   if (caughtUp.kind === 'failed') return caughtUp.trouble;
-  ovs.noteDaemon(asked, 'alive');
+  ovs.whole.noteDaemon(ovs, 'alive');
   return undefined;
 }
 
 /** A process that is there and not stopped is at work, however long a change takes it; of what is not seen, the database decides. */
-export async function notAtWork(
-  ovs: Switch,
-  { ovsdb }: Pick<Plan, 'ovsdb'>,
-  state: Row | undefined,
-  end: Moment,
-): Promise<Trouble | undefined> {
-  const rundir = runDirectory(ovsdb, state);
+export async function notAtWork(ovs: BoundSwitch, state: Row | undefined): Promise<Trouble | undefined> {
+  const rundir = runDirectory(ovs.ovsdb, state);
   const seen = vswitchdOf(rundir);
-  if (!seen) return await daemonTrouble(ovs, { ovsdb }, state, end);
+  if (!seen) return await daemonTrouble(ovs, state);
   return seen.isStopped ? { code: code.tryAgainLater, message: `ovs-vswitchd: ${seenOf(rundir)}` } : undefined;
 }
 
-async function raised(ovs: Switch, asked: Pick<Plan, 'ovsdb'>, end: Moment): Promise<Row | undefined> {
-  const [, root] = await ovs.read(asked, [raiseNextCfg, selectSwitch], end);
+async function raised(ovs: BoundSwitch): Promise<Row | undefined> {
+  const [, root] = await ovs.read([raiseNextCfg, selectSwitch]);
   return root?.rows?.[0];
 }
 

@@ -1,33 +1,19 @@
 /**
  * Which of many attachments' ports a switch has: one transaction for all of them, and no fence. For people: nothing is decided on it.
  */
+
 import { keyText } from '../../attachment.ts';
-import type { Moment } from '../../deadlines.ts';
-import type { Call, Database } from '../../machines/protocol.ts';
+import type { LivePort } from '../engine.ts';
 import { noType } from './columns.ts';
 import { isOurs } from './marks.ts';
 import { type Row, readMap, readUuid, select } from './operations.ts';
-import { ownAmong, portColumns, recordedId, type Sought } from './own-ports.ts';
-import type { Switch } from './switch.ts';
-
-export interface SoughtPort extends Sought {
-  /** The data directory that it was made through. */
-  readonly call: Pick<Call, 'instance' | 'dataDir'>;
-}
+import { ownAmong, portColumns, soughtPort } from './own-ports.ts';
+import type { BoundSwitch } from './switch.ts';
 
 /** @returns for each, in order. @throws Unreachable, TransactionError */
-export async function portsThere(
-  ovs: Switch,
-  database: Database,
-  sought: readonly SoughtPort[],
-  end: Moment,
-): Promise<readonly boolean[]> {
+export async function portsThere(ovs: BoundSwitch, attachments: readonly LivePort[]): Promise<readonly boolean[]> {
   const deviceColumns = ['_uuid', 'name', 'type', 'options'];
-  const [ports, devices] = await ovs.read(
-    database,
-    [select('Port', [], portColumns), select('Interface', [], deviceColumns)],
-    end,
-  );
+  const [ports, devices] = await ovs.read([select('Port', [], portColumns), select('Interface', [], deviceColumns)]);
   const byKey = new Map<string | undefined, Row[]>();
   for (const row of ports?.rows ?? []) {
     const marks = readMap(row.external_ids);
@@ -35,15 +21,16 @@ export async function portsThere(
   }
   const [portById, portByName] = indexes(ports?.rows);
   const [deviceById, deviceByName] = indexes(devices?.rows);
-  return sought.map(({ plan, facts, call }) => {
+  return attachments.map(({ plan, facts, call }) => {
+    const sought = soughtPort(plan, facts);
     const name = plan.port?.name ?? '';
     const answers = {
       byKey: byKey.get(keyText(plan.key)) ?? [],
-      byId: portById.get(recordedId(facts) ?? ''),
+      byId: portById.get(sought.recorded ?? ''),
       byName: portByName.get(name),
       device: deviceByName.get(name),
     };
-    const [own] = ownAmong({ plan, facts }, answers, call).own;
+    const [own] = ownAmong(sought, answers, call).own;
     return own !== undefined && deviceById.get(own.device)?.type !== noType;
   });
 }

@@ -5,44 +5,38 @@
  * it was refused is said in ovs-vswitchd's log alone, at once and with the port's name. Neither an absent value nor a silent log is
  * taken for a refusal.
  */
+
 import { open } from 'node:fs/promises';
 import { code } from '../../attachment.ts';
 import { type Moment, now, sleep, within } from '../../deadlines.ts';
-import type { Call, Outcome, Plan, PortPlan } from '../../machines/protocol.ts';
+import type { Outcome, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
 import { inTime } from '../outcome.ts';
 import { usedMtu } from './columns.ts';
 import { select } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
-import type { Switch } from './switch.ts';
+import type { AttachmentSwitch } from './switch.ts';
 import { logOf, vswitchdOf } from './vswitchd.ts';
 
 /** What a port has for which nothing else is asked, or whose request was refused (ovs-vswitchd.conf.db(5), mtu_request). */
 const defaultMtu = 1500;
 
-/** A port, and how it is made. */
-interface Making {
-  readonly ovs: Switch;
-  readonly plan: Plan;
-  readonly port: PortPlan;
-}
-
 /** Makes a port, and fails with code 7 if its MTU is not what was asked for. */
 export async function honouringMtu(
-  { ovs, plan, port }: Making,
-  call: Call,
+  ovs: AttachmentSwitch,
+  port: PortPlan,
   make: () => Promise<Outcome>,
 ): Promise<Outcome> {
-  const { end } = call;
-  const [root] = await ovs.read(plan, [selectSwitch], end);
-  const daemon = vswitchdOf(runDirectory(plan.ovsdb, root?.rows?.[0]));
+  const { end } = ovs;
+  const [root] = await ovs.read([selectSwitch]);
+  const daemon = vswitchdOf(runDirectory(ovs.ovsdb, root?.rows?.[0]));
   const log = daemon && logOf(daemon.pid);
   const from = log && (await sizeOf(log.through, end));
   const outcome = await make();
   if (outcome.kind !== 'ok' || !outcome.facts) return outcome;
   const { facts } = outcome;
   return await attempting(facts, async (): Promise<Outcome> => {
-    const [devices] = await ovs.read(plan, [select('Interface', [['name', '==', port.name]], ['mtu'])], end);
+    const [devices] = await ovs.read([select('Interface', [['name', '==', port.name]], ['mtu'])]);
     const used = usedMtu(devices?.rows?.[0]);
     const isAsked = used === undefined && log && from !== undefined;
     const line = isAsked ? await refusalIn(log.through, from, port.name, end) : undefined;

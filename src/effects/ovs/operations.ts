@@ -2,6 +2,7 @@
  * The notation of OVSDB (RFC 7047 section 5): values, rows, operations, and the failure of a transaction. Builds and reads them; sends
  * nothing.
  */
+import { EngineFailure } from '../engine.ts';
 
 /** RFC 7047 5.1 <value> and 5.2 <operation>, as far as we build them. */
 export type Operation = { readonly op: string; readonly [member: string]: unknown };
@@ -58,7 +59,7 @@ export const unless = (table: string, where: readonly unknown[], rows: readonly 
 export const marked = (marks: { readonly [key: string]: string }): unknown => ['external_ids', 'includes', map(marks)];
 
 /** The database answered that the transaction fails. `operation` is the index of the failing one. */
-export class TransactionError extends Error {
+export class TransactionError extends EngineFailure {
   override readonly name = 'TransactionError';
   constructor(
     /** RFC 7047 error string: "timed out" for a `wait`, "constraint violation", … */
@@ -66,7 +67,8 @@ export class TransactionError extends Error {
     readonly operation: number,
     readonly details: string,
   ) {
-    super(`${error}${details ? `: ${details}` : ''}`);
+    const message = `${error}${details ? `: ${details}` : ''}`;
+    super(message, `Open vSwitch refused the change: ${message}`);
   }
 }
 

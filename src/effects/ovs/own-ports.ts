@@ -2,8 +2,9 @@
  * Which rows of table Port are an attachment's: by its marks; by the _uuid that its journal has; and, where another tool has cleared
  * the marks, by its name together with its socket. What none of these settles is said, and is not taken for absence.
  */
-import { code, keyText, type Trouble } from '../../attachment.ts';
-import type { Call, Facts, Plan } from '../../machines/protocol.ts';
+
+import { type AttachmentKey, code, keyText, type Trouble } from '../../attachment.ts';
+import { type Call, type Facts, isMadePort, type Plan, type PortPlan } from '../../machines/protocol.ts';
 import { interfaceType, socketOf, switchPathOf } from './columns.ts';
 import { isOurs, isOwn, type Marks, ownerMarks } from './marks.ts';
 import {
@@ -17,7 +18,7 @@ import {
   uuid,
 } from './operations.ts';
 import { selectSwitch } from './root-row.ts';
-import type { Switch } from './switch.ts';
+import type { AttachmentSwitch } from './switch.ts';
 
 export interface OwnPort {
   readonly id: string;
@@ -40,7 +41,19 @@ export interface Sighting {
   readonly unsettled: Trouble | undefined;
 }
 
-export type Sought = { readonly plan: Plan; readonly facts: Facts };
+/** By what an attachment's port is known: its key, and where there was one the port that was planned and the row that was recorded. */
+export interface SoughtPort {
+  readonly key: AttachmentKey;
+  readonly port?: PortPlan | undefined;
+  /** _uuid of its row. */
+  readonly recorded?: string | undefined;
+}
+
+export const soughtPort = ({ key, port }: Plan, facts: Facts): SoughtPort => ({
+  key,
+  port,
+  recorded: isMadePort(facts.port) ? facts.port.uuid : undefined,
+});
 
 /** Rows that may be an attachment's. */
 interface Candidates {
@@ -53,20 +66,18 @@ interface Candidates {
 }
 
 /** Under the fence: what a dead call had sent has landed by then, or never will. */
-export async function seekOwn(ovs: Switch, sought: Sought, call: Call): Promise<Sighting> {
-  const { plan } = sought;
-  const [root, marks, ...more] = await ovs.fenced(plan, questions(sought), call);
-  const found = ownAmong(sought, { byKey: marks?.rows ?? [], ...answersOf(sought, more) }, call);
+export async function seekOwn(ovs: AttachmentSwitch, sought: SoughtPort): Promise<Sighting> {
+  const [root, marks, ...more] = await ovs.fenced(questions(sought));
+  const found = ownAmong(sought, { byKey: marks?.rows ?? [], ...answersOf(sought, more) }, ovs.call);
   return { ...found, root: root?.rows?.[0] };
 }
 
 /** Whose these rows are. */
 export function ownAmong(
-  sought: Sought,
+  sought: SoughtPort,
   { byKey, byId, byName, device }: Candidates,
   call: Pick<Call, 'instance' | 'dataDir' | 'isAnothersSocket'>,
 ): Omit<Sighting, 'root'> {
-  const { plan } = sought;
   const elsewhere = byKey.map(marksOf).filter((found) => !isOwn(found, call));
   const byMarks = byKey.filter((row) => isOwn(marksOf(row), call));
   // An administrator keeps it by marking it.
@@ -78,7 +89,7 @@ export function ownAmong(
   return {
     own: [...own.values()],
     elsewhere,
-    unsettled: settled === 'unsettled' && own.size === 0 ? unsettledPort(plan) : undefined,
+    unsettled: settled === 'unsettled' && own.size === 0 ? unsettledPort(sought) : undefined,
   };
 }
 
@@ -87,23 +98,20 @@ const isFree = (marks: Marks): boolean => marks.owner === undefined || isOurs(ma
 
 export const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
 
-export const recordedId = ({ port }: Facts): string | undefined => (port && 'uuid' in port ? port.uuid : undefined);
-
-function questions({ plan, facts }: Sought): Operation[] {
-  const id = recordedId(facts);
-  const byName = [['name', '==', plan.port?.name]];
+function questions({ key, port, recorded }: SoughtPort): Operation[] {
+  const byName = [['name', '==', port?.name]];
   return [
     selectSwitch,
-    select('Port', [marked(ownerMarks(plan))], portColumns),
-    ...(id === undefined ? [] : [select('Port', [['_uuid', '==', uuid(id)]], portColumns)]),
-    ...(plan.port ? [select('Port', byName, portColumns), select('Interface', byName, ['type', 'options'])] : []),
+    select('Port', [marked(ownerMarks(key))], portColumns),
+    ...(recorded === undefined ? [] : [select('Port', [['_uuid', '==', uuid(recorded)]], portColumns)]),
+    ...(port ? [select('Port', byName, portColumns), select('Interface', byName, ['type', 'options'])] : []),
   ];
 }
 
-function answersOf({ plan, facts }: Sought, answers: readonly OperationResult[]) {
+function answersOf({ port, recorded }: SoughtPort, answers: readonly OperationResult[]) {
   const rest = [...answers];
-  const byId = recordedId(facts) === undefined ? undefined : rest.shift()?.rows?.[0];
-  const [byName, device] = plan.port ? rest.map(({ rows }) => rows?.[0]) : [];
+  const byId = recorded === undefined ? undefined : rest.shift()?.rows?.[0];
+  const [byName, device] = port ? rest.map(({ rows }) => rows?.[0]) : [];
   return { byId, byName, device };
 }
 
@@ -111,18 +119,17 @@ function answersOf({ plan, facts }: Sought, answers: readonly OperationResult[])
  * A port without any mark that bears the name of ours. In client mode its socket tells; in server mode the switch names none, so that
  * only a recorded _uuid could, and one that is recorded is another row's.
  */
-function isSettled({ plan, facts }: Sought, device: Row | undefined, call: Pick<Call, 'isAnothersSocket'>) {
-  const { port } = plan;
+function isSettled({ port, recorded }: SoughtPort, device: Row | undefined, call: Pick<Call, 'isAnothersSocket'>) {
   if (!port) return 'anothers';
   if (port.mode === 'client') {
     const path = readMap(device?.options)['vhost-server-path'];
     const isOurs = path === switchPathOf(port) && !call.isAnothersSocket?.(socketOf(port));
     return isOurs ? 'own' : 'anothers';
   }
-  return device?.type === interfaceType.server && recordedId(facts) === undefined ? 'unsettled' : 'anothers';
+  return device?.type === interfaceType.server && recorded === undefined ? 'unsettled' : 'anothers';
 }
 
-function unsettledPort({ key, port }: Plan): Trouble {
+function unsettledPort({ key, port }: SoughtPort): Trouble {
   const message = `port "${port?.name}" has no marks, and the journal of ${keyText(key)} no record of its row: whose it is cannot be told. If it is this attachment's, remove it by hand (ovs-vsctl del-port); if it is not, mark it (external_ids:owner)`;
   return { code: code.tryAgainLater, message };
 }

@@ -4,42 +4,46 @@
  */
 
 import { code, keyText, owner, type Trouble } from '../../attachment.ts';
-import type { Call, Plan, PortPlan } from '../../machines/protocol.ts';
+import type { Plan, PortPlan } from '../../machines/protocol.ts';
 import type { FindHolder } from '../files/holder.ts';
 import { socketOf, switchPathOf } from './columns.ts';
 import { isOwn, madeElsewhere, ownerMarks } from './marks.ts';
 import { map, marked, type Operation, type OperationResult, readMap, select } from './operations.ts';
-import type { Switch } from './switch.ts';
+import type { AttachmentSwitch } from './switch.ts';
 
 export const otherHolder =
-  (ovs: Switch, plan: Plan, call: Call): FindHolder =>
+  (ovs: AttachmentSwitch): FindHolder =>
   async (name) => {
-    const [ports] = await ovs.read(plan, [select('Port', [['name', '==', name]], ['external_ids'])], call.end);
+    const [ports] = await ovs.read([select('Port', [['name', '==', name]], ['external_ids'])]);
     const [row] = ports?.rows ?? [];
     if (!row) return undefined;
     const marks = readMap(row.external_ids);
     if (marks.owner !== owner) return `port "${name}", which is not ours`;
-    return marks.key === keyText(plan.key) ? undefined : `attachment "${marks.key}"`;
+    return marks.key === keyText(ovs.plan.key) ? undefined : `attachment "${marks.key}"`;
   };
 
-/** What to ask for `heldTroubles`. */
-export function holdersOf(plan: Plan, port: PortPlan): Operation[] {
+/** The questions for `heldTroubles`. */
+export function selectHolders({ key }: Pick<Plan, 'key'>, port: PortPlan): Operation[] {
   return [
     select('Port', [['name', '==', port.name]], ['external_ids']),
     select('Interface', [['name', '==', port.name]], ['external_ids']),
     select('Port', [marked({ owner, socket: socketOf(port) })], ['external_ids']),
     select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
-    select('Port', [marked(ownerMarks(plan))], ['external_ids']),
+    select('Port', [marked(ownerMarks(key))], ['external_ids']),
   ];
 }
 
 /** Names and sockets that somebody else holds (B28): code 7 naming the holder. */
-export function heldTroubles(plan: Plan, port: PortPlan, answers: readonly OperationResult[], call: Call): Trouble[] {
+export function heldTroubles(
+  { plan, call }: AttachmentSwitch,
+  port: PortPlan,
+  answers: readonly OperationResult[],
+): Trouble[] {
   const [byName, interfaces, bySocket, byPath, byKey] = answers;
   const socket = socketOf(port);
   const own = keyText(plan.key);
   const foreign = (byKey?.rows ?? []).map((row) => readMap(row.external_ids)).find((marks) => !isOwn(marks, call));
-  if (foreign) return [madeElsewhere(plan, foreign)];
+  if (foreign) return [madeElsewhere(plan.key, foreign)];
   const holders = [...(byName?.rows ?? []), ...(bySocket?.rows ?? [])].map((row) => readMap(row.external_ids));
   const taken = holders.find((marks) => marks.owner !== owner || marks.key !== own);
   if (taken) {

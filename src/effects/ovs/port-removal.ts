@@ -2,42 +2,42 @@
  * Taking an attachment's port away: found as own-ports.ts finds it, removed by its row's _uuid; a socket file goes only if this key's
  * journal or row named it, and no other row and no journal of a living attachment does (B13, B14, A22, A40).
  */
+
 import type { Stats } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Moment, remainingMs } from '../../deadlines.ts';
-import type { Call, Outcome, Plan, Request } from '../../machines/protocol.ts';
-import { codeOf, inTime } from '../outcome.ts';
+import type { Facts, Outcome, Plan } from '../../machines/protocol.ts';
+import { isGonePort, isMadePort } from '../../machines/protocol.ts';
+import { codeOf, inTime, ok } from '../outcome.ts';
 import { untilApplied } from './applied.ts';
 import { socketOf, switchPathOf } from './columns.ts';
 import { guarded, type Operation, readSet, readUuid, select, unless, uuid } from './operations.ts';
-import { type OwnPort, type Sighting, seekOwn } from './own-ports.ts';
+import { type OwnPort, type Sighting, seekOwn, soughtPort } from './own-ports.ts';
 import { raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
-import type { Switch } from './switch.ts';
-
-type Sought = Pick<Request, 'plan' | 'facts'>;
+import type { AttachmentSwitch } from './switch.ts';
 
 /** A port whose marks change between the look and the deletion, each time: another tool is at it. */
 const roundsMax = 3;
 
 /** @param before what to wait for already: a port of the predecessor's */
-export async function removePort(ovs: Switch, sought: Sought, call: Call, before?: number): Promise<Outcome> {
-  const { plan, facts } = sought;
-  if (facts.port && 'goneAt' in facts.port) return await removeAgain(ovs, plan, facts.port, call);
+export async function removePort(ovs: AttachmentSwitch, facts: Facts, before?: number): Promise<Outcome> {
+  const { plan } = ovs;
+  if (isGonePort(facts.port)) return await removeAgain(ovs, facts.port);
   // There was a port: what is not there was deleted, perhaps a moment ago.
   let isKnown = plan.port !== undefined;
   const remove = async (): Promise<Outcome> => {
-    const seen = await seekOwn(ovs, sought, call);
+    const seen = await seekOwn(ovs, soughtPort(plan, facts));
     if (seen.unsettled) return { kind: 'failed', trouble: seen.unsettled };
     isKnown ||= seen.own.length > 0;
-    const removed = await takeAway(ovs, plan, seen, call);
+    const removed = await takeAway(ovs, seen);
     const goneAt = removed ?? (isKnown && seen.own.length === 0 ? Number(seen.root?.next_cfg) : before);
     return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
   };
   for (let round = 1; ; round++) {
     try {
-      return await ovs.patiently(remove, call.end);
+      return await ovs.patiently(remove);
     } catch (error) {
       if (!(error instanceof Changed) || round === roundsMax) throw error;
     }
@@ -48,30 +48,28 @@ export async function removePort(ovs: Switch, sought: Sought, call: Call, before
  * An earlier try of this removal has done it. What bears the name or the socket by now is another's; a row with our own marks is ours
  * all the same: a database that was restored brings it back.
  */
-async function removeAgain(ovs: Switch, plan: Plan, gone: { readonly goneAt: number }, call: Call): Promise<Outcome> {
-  const { port: _, ...others } = plan;
+async function removeAgain(ovs: AttachmentSwitch, gone: { readonly goneAt: number }): Promise<Outcome> {
   return await ovs.patiently(async () => {
-    const { own } = await seekOwn(ovs, { plan: others, facts: {} }, call);
+    const { own } = await seekOwn(ovs, { key: ovs.plan.key });
     let { goneAt } = gone;
-    for (const port of own) goneAt = await deletePort(ovs, plan, port, call);
+    for (const port of own) goneAt = await deletePort(ovs, port);
     return { kind: 'ok', facts: { goneAt } };
-  }, call.end);
+  });
 }
 
 /**
  * Sockets before rows: while our row stands, no other can have the socket's name.
  * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port
  */
-async function takeAway(ovs: Switch, plan: Plan, seen: Sighting, call: Call): Promise<number | undefined> {
-  const { own, root } = seen;
-  const { sockets, applied } = await details(ovs, plan, own, call);
-  for (const [socket, lying] of sockets) await removeSocket(socket, call.end, lying);
+async function takeAway(ovs: AttachmentSwitch, { own, root }: Sighting): Promise<number | undefined> {
+  const { sockets, applied } = await details(ovs, own);
+  for (const [socket, lying] of sockets) await removeSocket(socket, ovs.end, lying);
   let goneAt: number | undefined;
   for (const { id, device, name, marks, external } of own) {
-    const isApplied = applied.has(device) || (await isBeingApplied(ovs, plan, device, call));
-    const mode = marks.mode ?? plan.port?.mode;
-    if (mode === 'server') await unlinkSocket(join(switchSocketDirectory(plan.ovsdb, root), name), call.end);
-    const at = await deletePort(ovs, plan, { id, external }, call);
+    const isApplied = applied.has(device) || (await isBeingApplied(ovs, device));
+    const mode = marks.mode ?? ovs.plan.port?.mode;
+    if (mode === 'server') await unlinkSocket(join(switchSocketDirectory(ovs.ovsdb, root), name), ovs.end);
+    const at = await deletePort(ovs, { id, external });
     if (isApplied) goneAt = at;
   }
   return goneAt;
@@ -84,9 +82,9 @@ const applyingMs = 500;
  * Whether ovs-vswitchd is at it just now: deleted in the middle, the port and its socket would be there for a moment after we had
  * said that they are not.
  */
-async function isBeingApplied(ovs: Switch, plan: Plan, device: string, call: Call): Promise<boolean> {
+async function isBeingApplied(ovs: AttachmentSwitch, device: string): Promise<boolean> {
   try {
-    await ovs.read(plan, [untilApplied(device, Math.min(applyingMs, remainingMs(call.end) / 2))], call.end);
+    await ovs.read([untilApplied(device, Math.min(applyingMs, remainingMs(ovs.end) / 2))]);
     return true;
   } catch (error) {
     if (!guarded(error)) throw error;
@@ -111,22 +109,22 @@ function pathsOf(plan: Plan, own: readonly OwnPort[]): Paths[] {
 }
 
 /** Of the ports: which of them ovs-vswitchd has. Of the sockets: those that may go; without a row of ours only what lies there already. */
-async function details(ovs: Switch, plan: Plan, own: readonly OwnPort[], call: Call) {
+async function details(ovs: AttachmentSwitch, own: readonly OwnPort[]) {
   const candidates: { readonly paths: Paths; readonly lying: Stats | undefined }[] = [];
-  for (const paths of pathsOf(plan, own)) {
-    const lying = own.length === 0 ? await lyingAt(paths[0], call.end) : undefined;
+  for (const paths of pathsOf(ovs.plan, own)) {
+    const lying = own.length === 0 ? await lyingAt(paths[0], ovs.end) : undefined;
     if (own.length > 0 || lying) candidates.push({ paths, lying });
   }
   const mine = new Set(own.flatMap(({ id, device }) => [id, device]));
   const ofPorts = own.map(({ device }) => select('Interface', [['_uuid', '==', uuid(device)]], ['_uuid', 'ofport']));
   const ofSockets = candidates.map(({ paths }) => namersOf(...paths));
   const asked = [...ofPorts, ...ofSockets.flat()];
-  const answers = [...(asked.length > 0 ? await ovs.read(plan, asked, call.end) : [])];
+  const answers = [...(asked.length > 0 ? await ovs.read(asked) : [])];
   const devices = answers.splice(0, ofPorts.length).flatMap(({ rows }) => rows ?? []);
   const sockets = new Map<string, Stats | undefined>();
   for (const [index, { paths, lying }] of candidates.entries()) {
     const namers = answers.splice(0, ofSockets[index]?.length);
-    if (!isNamed(namers, mine) && !call.isAnothersSocket?.(paths[0])) sockets.set(paths[0], lying);
+    if (!isNamed(namers, mine) && !ovs.call.isAnothersSocket?.(paths[0])) sockets.set(paths[0], lying);
   }
   const applied = devices.filter(({ ofport }) => readSet(ofport).length > 0).map(({ _uuid }) => readUuid(_uuid));
   return { sockets, applied: new Set(applied) };
@@ -144,10 +142,8 @@ class Changed extends Error {
  * @throws Changed
  */
 export async function deletePort(
-  ovs: Switch,
-  plan: Plan,
+  ovs: AttachmentSwitch,
   { id, external }: Pick<OwnPort, 'id'> & Partial<OwnPort>,
-  call: Call,
 ): Promise<number> {
   const byId = ['_uuid', '==', uuid(id)];
   const asSeen = external === undefined ? [] : [['external_ids', '==', external]];
@@ -162,9 +158,9 @@ export async function deletePort(
     raiseNextCfg,
     selectSwitch,
   ];
-  const results = await ovs.fenced(plan, operations, call).catch(async (error) => {
+  const results = await ovs.fenced(operations).catch(async (error) => {
     if (!guarded(error)) throw error;
-    const [ports, root] = await ovs.read(plan, [select('Port', [byId], ['_uuid']), selectSwitch], call.end);
+    const [ports, root] = await ovs.read([select('Port', [byId], ['_uuid']), selectSwitch]);
     if (ports?.rows?.length) throw new Changed(`the marks of port ${id} change again and again`);
     return [root];
   });
@@ -172,9 +168,9 @@ export async function deletePort(
 }
 
 /** What a put-back made and could not finish, and nothing beside that row: the socket is the application's, the rest a living pod's. */
-export async function withdrawPort(ovs: Switch, { plan, facts }: Sought, call: Call): Promise<Outcome> {
-  if (facts.port && 'uuid' in facts.port) await deletePort(ovs, plan, { id: facts.port.uuid }, call);
-  return { kind: 'ok' };
+export async function withdrawPort(ovs: AttachmentSwitch, { port }: Facts): Promise<Outcome> {
+  if (isMadePort(port)) await deletePort(ovs, { id: port.uuid });
+  return ok;
 }
 
 /** In the switch's own directory: left there only by an ADD that ended before it moved it, or by a switch that died. */

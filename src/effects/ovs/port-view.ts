@@ -6,57 +6,51 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { code, owner } from '../../attachment.ts';
 import { type Moment, within } from '../../deadlines.ts';
-import type { Call, Database, KnownPort, Outcome, PortPlan, Request } from '../../machines/protocol.ts';
+import type { Facts, KnownPort, Outcome, PortPlan } from '../../machines/protocol.ts';
 import { Directory } from '../files/directory.ts';
-import { codeOf, failed, inTime } from '../outcome.ts';
+import { codeOf, failed, inTime, ok } from '../outcome.ts';
 import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, usedMtu } from './columns.ts';
 import { notAtWork } from './daemon.ts';
 import { isOurs, type Marks, netnsMarks } from './marks.ts';
 import { marked, type Row, readMap, readSet, select, uuid } from './operations.ts';
-import { seekOwn } from './own-ports.ts';
+import { seekOwn, soughtPort } from './own-ports.ts';
 import { switchSocketDirectory } from './root-row.ts';
-import type { Switch } from './switch.ts';
-
-type Sought = Pick<Request, 'plan' | 'facts'>;
+import type { AttachmentSwitch, BoundSwitch } from './switch.ts';
 
 /** A link that is down is no drift: the application may not have come yet (A3). */
-export async function findPort(ovs: Switch, { plan, facts }: Sought, port: PortPlan, call: Call): Promise<Outcome> {
-  const { own, root } = await seekOwn(ovs, { plan, facts }, call);
+export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Facts): Promise<Outcome> {
+  const { own, root } = await seekOwn(ovs, soughtPort(ovs.plan, facts));
   const [found] = own;
   if (!found) return failed(code.drift, `port "${port.name}" is gone`);
-  const [ports, interfaces, bridges] = await ovs.read(
-    plan,
-    [
-      select('Port', [['_uuid', '==', uuid(found.id)]], ['tag', 'trunks', 'vlan_mode']),
-      select(
-        'Interface',
-        [['_uuid', '==', uuid(found.device)]],
-        [
-          'type',
-          'options',
-          'external_ids',
-          'mtu',
-          'mtu_request',
-          'ingress_policing_rate',
-          'ingress_policing_burst',
-          'ofport',
-          'error',
-        ],
-      ),
-      select('Bridge', [['ports', 'includes', uuid(found.id)]], ['name']),
-    ],
-    call.end,
-  );
+  const [ports, interfaces, bridges] = await ovs.read([
+    select('Port', [['_uuid', '==', uuid(found.id)]], ['tag', 'trunks', 'vlan_mode']),
+    select(
+      'Interface',
+      [['_uuid', '==', uuid(found.device)]],
+      [
+        'type',
+        'options',
+        'external_ids',
+        'mtu',
+        'mtu_request',
+        'ingress_policing_rate',
+        'ingress_policing_burst',
+        'ofport',
+        'error',
+      ],
+    ),
+    select('Bridge', [['ports', 'includes', uuid(found.id)]], ['name']),
+  ]);
   const row = ports?.rows?.[0] ?? {};
   const drift = [
     ...(isOurs(found.marks) ? [] : ['its marks (external_ids) are gone']),
     ...differences(port, row, interfaces?.rows?.[0] ?? {}, String(bridges?.rows?.[0]?.name ?? '')),
-    ...(port.mode === 'server' ? await socketDrift(port, switchSocketDirectory(plan.ovsdb, root), call.end) : []),
+    ...(port.mode === 'server' ? await socketDrift(port, switchSocketDirectory(ovs.ovsdb, root), ovs.end) : []),
   ];
   if (drift.length > 0) return failed(code.drift, `port "${port.name}": ${drift.join(', ')}`);
   // What the database says of it a dead daemon has left there.
-  const trouble = await notAtWork(ovs, plan, root, within(call.end, workMs));
-  return trouble ? { kind: 'failed', trouble, unjudged: true } : { kind: 'ok' };
+  const trouble = await notAtWork(ovs.until(within(ovs.end, workMs)), root);
+  return trouble ? { kind: 'failed', trouble, unjudged: true } : ok;
 }
 
 /** A daemon that loads flows applies nothing for a while. */
@@ -66,23 +60,19 @@ const workMs = 5_000;
  * Whether the switch lost the port (its database was wiped), or the socket that it made (it restarted). What only differs from what
  * was asked is somebody's wish.
  */
-export async function isPortLost(ovs: Switch, { plan, facts }: Sought, port: PortPlan, call: Call): Promise<boolean> {
-  const { own, root } = await seekOwn(ovs, { plan, facts }, call);
+export async function isPortLost(ovs: AttachmentSwitch, port: PortPlan, facts: Facts): Promise<boolean> {
+  const { own, root } = await seekOwn(ovs, soughtPort(ovs.plan, facts));
   const [found] = own;
   if (!found) return true;
-  const [devices] = await ovs.read(
-    plan,
-    [select('Interface', [['_uuid', '==', uuid(found.device)]], ['type'])],
-    call.end,
-  );
+  const [devices] = await ovs.read([select('Interface', [['_uuid', '==', uuid(found.device)]], ['type'])]);
   if (devices?.rows?.[0]?.type === noType) return true;
   if (port.mode === 'client') return false;
-  return (await socketDrift(port, switchSocketDirectory(plan.ovsdb, root), call.end)).length > 0;
+  return (await socketDrift(port, switchSocketDirectory(ovs.ovsdb, root), ovs.end)).length > 0;
 }
 
 /** Every port of this plugin on a switch, whichever data directory it belongs to. */
-export async function listPorts(ovs: Switch, database: Database, end: Moment): Promise<KnownPort[]> {
-  const [ports] = await ovs.read(database, [select('Port', [marked({ owner })], ['name', 'external_ids'])], end);
+export async function listPorts(ovs: BoundSwitch): Promise<KnownPort[]> {
+  const [ports] = await ovs.read([select('Port', [marked({ owner })], ['name', 'external_ids'])]);
   return (ports?.rows ?? []).map((row) => {
     const marks = readMap(row.external_ids) as Marks;
     const { key = '', instance = '', netns: path, begun } = marks;

@@ -7,12 +7,12 @@
 import { chmod, chown, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { code, owner, type Trouble } from '../../attachment.ts';
-import { type Deadlines, type Moment, remainingMs, within } from '../../deadlines.ts';
-import type { Call, Outcome, Plan, PortPlan } from '../../machines/protocol.ts';
+import { type Moment, remainingMs } from '../../deadlines.ts';
+import type { Outcome, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
 import { Directory } from '../files/directory.ts';
 import { groupId } from '../files/group.ts';
-import { type Failed, failed, inTime, Mismatch } from '../outcome.ts';
+import { type Failed, failed, inTime, Mismatch, ok } from '../outcome.ts';
 import { letGo, untilApplied } from './applied.ts';
 import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, typeOf } from './columns.ts';
 import { dataDirMark, keyMarks, netnsMarks } from './marks.ts';
@@ -32,15 +32,15 @@ import {
   unless,
   uuid,
 } from './operations.ts';
-import { heldTroubles, holdersOf } from './port-holder.ts';
+import { heldTroubles, selectHolders } from './port-holder.ts';
 import { deletePort } from './port-removal.ts';
 import { isBehind, raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
-import type { Switch } from './switch.ts';
+import type { AttachmentSwitch } from './switch.ts';
 
 /** The marks that let a removal do without a journal. */
-const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({
+const marksOf = ({ plan, call }: AttachmentSwitch, port: PortPlan) => ({
   ...port.marks,
-  ...keyMarks(plan, call),
+  ...keyMarks({ plan, call }),
   bridge: port.bridge,
   mode: port.mode,
   directory: port.directory,
@@ -52,34 +52,19 @@ const marksOf = (plan: Plan, port: PortPlan, call: Call) => ({
 });
 
 /** A port as it was asked for: one that the switch takes with another MTU is a failed one. */
-export async function ensurePort(
-  ovs: Switch,
-  plan: Plan,
-  port: PortPlan,
-  call: Call,
-  deadlines: Deadlines,
-): Promise<Outcome> {
-  const making = { ovs, plan, port };
-  const make = () => makePort(making, call, deadlines);
+export async function ensurePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome> {
+  const make = () => makePort(ovs, port);
   if (!port.mtu) return await make();
   const { honouringMtu } = await import('./mtu.ts');
-  return await honouringMtu(making, call, make);
+  return await honouringMtu(ovs, port, make);
 }
 
-/** Which port is made, and where. */
-interface Making {
-  readonly ovs: Switch;
-  readonly plan: Plan;
-  readonly port: PortPlan;
-}
-
-async function makePort(making: Making, call: Call, deadlines: Deadlines): Promise<Outcome> {
-  const { ovs, plan, port } = making;
+async function makePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome> {
   let results: readonly OperationResult[];
   try {
-    results = await ovs.fenced(plan, insertion(plan, port, call), call);
+    results = await ovs.fenced(insertion(ovs, port));
   } catch (error) {
-    return await refusal(ovs, plan, port, call, error);
+    return await refusal(ovs, port, error);
   }
   const [, , device, row, joined, root] = results;
   if (joined?.count !== 1) {
@@ -88,16 +73,16 @@ async function makePort(making: Making, call: Call, deadlines: Deadlines): Promi
   }
   const state = root?.rows?.[0];
   const made = { uuid: readUuid(row?.uuid), ofport: -1, database: readUuid(state?._uuid) };
-  const end = within(call.end, deadlines.switchMs);
+  const soon = ovs.soon();
   return await attempting(made, async (): Promise<Outcome> => {
-    const id = isBehind(state) ? await anew(ovs, plan, port, made.uuid, { ...call, end }) : readUuid(device?.uuid);
-    if (typeof id !== 'string') return { ...id, facts: made };
-    const applied = await whenApplied(making, id, end);
-    if ('kind' in applied) return { ...applied, facts: made };
+    const inserted = isBehind(state) ? await replaceOnceReleased(soon, port, made.uuid) : insertedAs(device);
+    if (inserted.kind === 'failed') return { ...inserted, facts: made };
+    const applied = await whenApplied(soon, port, inserted.id);
+    if (applied.kind === 'failed') return { ...applied, facts: made };
     const { ofport, directory } = applied;
     if (port.mode === 'client') return { kind: 'ok', facts: { ...made, ofport } };
     const switchSocket = join(directory, port.name);
-    await moveSocket(port, switchSocket, call.end);
+    await moveSocket(port, switchSocket, ovs.end);
     return { kind: 'ok', facts: { ...made, ofport, switchSocket } };
   });
 }
@@ -106,27 +91,21 @@ async function makePort(making: Making, call: Call, deadlines: Deadlines): Promi
  * A port that the switch's database lost is inserted again; a socket that a switch made again after its restart is moved again. A pod
  * that lives on an MTU that its switch never had (CHECK tells it) has it back as it was.
  */
-export async function restorePort(
-  ovs: Switch,
-  plan: Plan,
-  port: PortPlan,
-  call: Call,
-  deadlines: Deadlines,
-): Promise<Outcome> {
-  const asked = [select('Port', [marked(keyMarks(plan, call))], ['_uuid']), typeOf(port), selectSwitch];
-  const [ports, devices, root] = await ovs.read(plan, asked, call.end);
+export async function restorePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome> {
+  const asked = [select('Port', [marked(keyMarks(ovs))], ['_uuid']), typeOf(port), selectSwitch];
+  const [ports, devices, root] = await ovs.read(asked);
   const row = ports?.rows?.[0];
   // Kept for a put-back that came to no end.
   const isEmpty = devices?.rows?.[0]?.type === noType;
-  if (row && isEmpty) await deletePort(ovs, plan, { id: readUuid(row._uuid) }, call);
-  if (!row || isEmpty) return await makePort({ ovs, plan, port }, call, deadlines);
-  const made = join(switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), port.name);
-  if (port.mode === 'server') await moveSocket(port, made, call.end);
-  return { kind: 'ok' };
+  if (row && isEmpty) await deletePort(ovs, { id: readUuid(row._uuid) });
+  if (!row || isEmpty) return await makePort(ovs, port);
+  const made = join(switchSocketDirectory(ovs.ovsdb, root?.rows?.[0]), port.name);
+  if (port.mode === 'server') await moveSocket(port, made, ovs.end);
+  return ok;
 }
 
 /** Two guards, because the switch itself accepts two ports on one socket; then the rows, then the bridge. */
-function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
+function insertion(ovs: AttachmentSwitch, port: PortPlan): Operation[] {
   const socket = socketOf(port);
   const { tag, trunks, mode } = port.vlan;
   return [
@@ -139,7 +118,7 @@ function insertion(plan: Plan, port: PortPlan, call: Call): Operation[] {
       row: {
         name: port.name,
         interfaces: named('interface'),
-        external_ids: map(marksOf(plan, port, call)),
+        external_ids: map(marksOf(ovs, port)),
         ...(tag && { tag }),
         ...(trunks && { trunks: set(trunks) }),
         ...(mode && { vlan_mode: mode }),
@@ -176,9 +155,9 @@ const interfaceOf = (port: PortPlan): Row => ({
 /**
  * ovs-vswitchd knows an interface by its name, and takes at once whatever it has not seen yet. Where it is behind, a port of this
  * name that was deleted would live on in ours, with its socket. So the name is kept, and empty, until it has come that far.
- * @returns _uuid of the Interface
+ * @param row _uuid of the Port
  */
-async function anew(ovs: Switch, plan: Plan, port: PortPlan, row: string, call: Call): Promise<string | Failed> {
+async function replaceOnceReleased(ovs: AttachmentSwitch, port: PortPlan, row: string): Promise<Inserted | Failed> {
   const exchange = (device: Row): Operation[] => [
     insertInterface(device),
     {
@@ -189,46 +168,62 @@ async function anew(ovs: Switch, plan: Plan, port: PortPlan, row: string, call: 
     },
   ];
   const emptied = [...exchange({ name: port.name, type: noType }), raiseNextCfg, selectSwitch];
-  const [root] = (await ovs.fenced(plan, emptied, call)).at(-1)?.rows ?? [];
-  const gone = await letGo(ovs, plan, Number(root?.next_cfg), call.end);
+  const [root] = (await ovs.fenced(emptied)).at(-1)?.rows ?? [];
+  const gone = await letGo(ovs, Number(root?.next_cfg));
   if (gone.kind === 'failed') return gone;
-  const [device, exchanged] = await ovs.fenced(plan, exchange(interfaceOf(port)), call);
-  if (exchanged?.count === 1) return readUuid(device?.uuid);
+  const [device, exchanged] = await ovs.fenced(exchange(interfaceOf(port)));
+  if (exchanged?.count === 1) return insertedAs(device);
   return failed(code.tryAgainLater, `port "${port.name}" went away`);
 }
 
-async function refusal(ovs: Switch, plan: Plan, port: PortPlan, call: Call, error: unknown): Promise<Outcome> {
+/** The row of table Interface that was inserted, by its _uuid. */
+interface Inserted {
+  readonly kind: 'inserted';
+  readonly id: string;
+}
+
+const insertedAs = (device: OperationResult | undefined): Inserted => ({
+  kind: 'inserted',
+  id: readUuid(device?.uuid),
+});
+
+async function refusal(ovs: AttachmentSwitch, port: PortPlan, error: unknown): Promise<Outcome> {
   if (!(error instanceof TransactionError)) throw error;
   // The transaction as a whole was refused: nothing was made.
   const refused = (trouble: Trouble): Outcome => ({ kind: 'failed', trouble, made: 'nothing' });
   const message = `socket "${socketOf(port)}" belongs to another port`;
   if (guarded(error)) return refused({ code: code.invalidConfig, message });
   if (error.error !== 'constraint violation') throw error;
-  const [holder] = heldTroubles(plan, port, await ovs.read(plan, holdersOf(plan, port), call.end), call);
+  const [holder] = heldTroubles(ovs, port, await ovs.read(selectHolders(ovs.plan, port)));
   return refused(holder ?? { code: code.tryAgainLater, message: `port "${port.name}": ${error}` });
 }
 
+interface Applied {
+  readonly kind: 'applied';
+  readonly ofport: number;
+  /** Where the switch makes the sockets of server mode. */
+  readonly directory: string;
+}
+
 /** Until ovs-vswitchd has taken the interface: it answers in the columns ofport and error, never in the transaction. */
-async function whenApplied(
-  { ovs, plan, port }: Making,
-  id: string,
-  end: Moment,
-): Promise<{ ofport: number; directory: string } | Failed> {
+async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): Promise<Applied | Failed> {
   const where = [['_uuid', '==', uuid(id)]];
   // The server's own timeout ends before ours: its answer says which of the two is stuck.
-  const ms = remainingMs(end) * 0.9;
+  const ms = remainingMs(ovs.end) * 0.9;
   const notTaken = async (what: string): Promise<Failed> => {
     const { whyNotTaken } = await import('./not-taken.ts');
-    return failed(code.tryAgainLater, `${what}; ${await whyNotTaken(ovs, plan, port.bridge, end)}`);
+    return failed(code.tryAgainLater, `${what}; ${await whyNotTaken(ovs, port.bridge)}`);
   };
   const named = `port "${port.name}" on bridge "${port.bridge}"`;
   try {
     const wait = untilApplied(id, ms);
-    const results = await ovs.read(plan, [wait, select('Interface', where, ['ofport', 'error']), selectSwitch], end);
+    const results = await ovs.read([wait, select('Interface', where, ['ofport', 'error']), selectSwitch]);
     const row = results[1]?.rows?.[0];
     const ofport = Number(readSet(row?.ofport)[0] ?? -1);
     const [trouble] = readSet(row?.error);
-    if (ofport >= 0 && !trouble) return { ofport, directory: switchSocketDirectory(plan.ovsdb, results[2]?.rows?.[0]) };
+    if (ofport >= 0 && !trouble) {
+      return { kind: 'applied', ofport, directory: switchSocketDirectory(ovs.ovsdb, results[2]?.rows?.[0]) };
+    }
     return await notTaken(`Open vSwitch could not open ${named}: ${trouble ?? 'it gave no ofport'}`);
   } catch (error) {
     if (!guarded(error)) throw error;

@@ -114,12 +114,12 @@ const isBelow =
     path.startsWith(`${point}/`);
 
 /** Every path that a row of the switch names. */
-async function usersOf({ ovs, plan, call }: Remains): Promise<User[]> {
+async function usersOf({ ovs }: Remains): Promise<User[]> {
   const asked = [
     select('Interface', [], ['_uuid', 'name', 'options']),
     select('Port', [marked({ owner })], ['name', 'external_ids']),
   ];
-  const [devices, ports] = await ovs.patiently(() => ovs.read(plan, asked, call.end), call.end);
+  const [devices, ports] = await ovs.patiently(() => ovs.read(asked));
   const users = (answer: OperationResult | undefined, path: (row: Row) => string | undefined): User[] =>
     (answer?.rows ?? []).map((row) => ({
       name: String(row.name),
@@ -134,10 +134,11 @@ async function usersOf({ ovs, plan, call }: Remains): Promise<User[]> {
 
 /** Unmounts what the predecessor mounted there, and removes the directory that it made for it, once nothing else needs them. */
 export async function leaveBound(remains: Remains, point: string, found: Found | undefined): Promise<void> {
-  const { plan, old, near } = remains;
+  const { ovs, old, near } = remains;
   const [mounts, bases] = [allMounts(), basesOf(remains)];
   const name = basename(point);
-  const isNamed = uidPattern.test(name) || name === shortId(plan.key) || (!!old.mount && name === basename(old.mount));
+  const isNamed =
+    uidPattern.test(name) || name === shortId(ovs.plan.key) || (!!old.mount && name === basename(old.mount));
   const isKnown = bases.has(dirname(point));
   const there = mounts.filter((mount) => mount.point === point);
   const isIts = there.every((mount) =>

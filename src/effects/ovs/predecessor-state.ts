@@ -2,6 +2,7 @@
  * The predecessor's state files, `local-<first 12 of the container id>-<interface>.json`: written last by its ADD and without care
  * (cut short by a power cut, or empty), deleted first by its DEL. Its engines share the directory and the names.
  */
+
 import {
   closeSync,
   fsyncSync,
@@ -17,9 +18,9 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { portName } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
-import type { Call, Plan, PredecessorPlan } from '../../machines/protocol.ts';
+import type { Plan, PredecessorPlan } from '../../machines/protocol.ts';
 import { codeOf, Mismatch } from '../outcome.ts';
-import type { Switch } from './switch.ts';
+import type { AttachmentSwitch } from './switch.ts';
 
 export interface State {
   /** First 12 characters of the container id. */
@@ -48,13 +49,11 @@ export interface Found {
 
 /** One attachment of the predecessor's, as its removal sees it. */
 export interface Remains {
-  readonly ovs: Switch;
-  readonly plan: Plan;
+  readonly ovs: AttachmentSwitch;
   readonly old: PredecessorPlan;
   readonly state: State;
   /** Of every other attachment that the predecessor made. */
   readonly others: readonly State[];
-  readonly call: Call;
   /** The moment until which one touch of a pod's directory may take from now. */
   near(): Moment;
 }

@@ -6,11 +6,12 @@
  *  V1 The state file goes last, and only once all that it spoke of is proved gone: what cannot be settled is owed.
  *  V2 What another attachment, another tool or an administrator may hold under the same name stays.
  */
+
 import { closeSync, lstatSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { owner, portName } from '../../attachment.ts';
-import { defaultDeadlines, type Moment, polled, within } from '../../deadlines.ts';
-import type { Call, Plan, PredecessorPlan } from '../../machines/protocol.ts';
+import { type Moment, polled, within } from '../../deadlines.ts';
+import type { Plan, PredecessorPlan } from '../../machines/protocol.ts';
 import { flock } from '../../os/native.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from '../outcome.ts';
 import { interfaceType } from './columns.ts';
@@ -20,7 +21,7 @@ import { findPoints, isDead, leaveBound } from './predecessor-mount.ts';
 import { type Found, forget, otherStates, type Remains, readState, remember, type State } from './predecessor-state.ts';
 import { selectSwitch } from './root-row.ts';
 import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
-import type { Switch } from './switch.ts';
+import type { AttachmentSwitch } from './switch.ts';
 
 /** What cannot be looked for may be there. */
 export function isPredecessors({ stateFile }: PredecessorPlan): boolean {
@@ -31,18 +32,15 @@ export function isPredecessors({ stateFile }: PredecessorPlan): boolean {
   }
 }
 
-/** A call, and how long one touch of a pod's directory may take. */
-type Reach = Call & { readonly directoryMs?: number };
-
 /** @returns what to wait for before its address may be another's, as of a port of ours */
-export async function removePredecessors(ovs: Switch, plan: Plan, old: PredecessorPlan, call: Reach): Promise<number> {
-  const near = () => within(call.end, call.directoryMs ?? defaultDeadlines.directoryMs);
-  return await alone(dirname(old.stateFile), call.end, async () => {
-    const state = readState(old.stateFile, plan);
+export async function removePredecessors(ovs: AttachmentSwitch, old: PredecessorPlan): Promise<number> {
+  const near = () => within(ovs.end, ovs.whole.deadlines.directoryMs);
+  return await alone(dirname(old.stateFile), ovs.end, async () => {
+    const state = readState(old.stateFile, ovs.plan);
     // It went last: the port is gone, perhaps a moment ago.
-    if (!state) return await nextCfgOf(ovs, plan, call);
+    if (!state) return await nextCfgOf(ovs);
     const others = otherStates(old.stateFile);
-    return await takeAway({ ovs, plan, old, state, others, call, near });
+    return await takeAway({ ovs, old, state, others, near });
   });
 }
 
@@ -67,15 +65,15 @@ async function alone<T>(directory: string, end: Moment, action: () => Promise<T>
   }
 }
 
-async function nextCfgOf(ovs: Switch, plan: Plan, call: Call): Promise<number> {
-  const [root] = await ovs.patiently(() => ovs.fenced(plan, [selectSwitch], call), call.end);
+async function nextCfgOf(ovs: AttachmentSwitch): Promise<number> {
+  const [root] = await ovs.patiently(() => ovs.fenced([selectSwitch]));
   return Number(root?.rows?.[0]?.next_cfg);
 }
 
 /** Socket, mount, port, state file. The port goes although its directory cannot be reached: a pod that is gone must not forward. */
 async function takeAway(remains: Remains): Promise<number> {
-  const { ovs, plan, old, state, call } = remains;
-  const { found, nextCfg } = await ovs.patiently(() => look(remains), call.end);
+  const { ovs, old, state } = remains;
+  const { found, nextCfg } = await ovs.patiently(() => look(remains));
   const troubles: unknown[] = [];
   // One that is stuck keeps a thread of few: the next touch would only wait as long again.
   const isStuck = () => troubles.some((trouble) => trouble instanceof DirectoryTimeout);
@@ -89,7 +87,7 @@ async function takeAway(remains: Remains): Promise<number> {
   for (const point of points) await attempt(() => leaveBound(remains, point, found));
   // The row is all that tells where the mount is, and a call that dies after it went must not have to guess.
   if (found?.socket) remember(old.stateFile, state, found);
-  const goneAt = found && (await ovs.patiently(() => deletePort(ovs, plan, { id: found.id }, call), call.end));
+  const goneAt = found && (await ovs.patiently(() => deletePort(ovs, { id: found.id })));
   if (!found && !state.isTold) await attempt(() => proveNone(remains));
   if (troubles.length > 0) throw troubles[0];
   forget(old.stateFile);
@@ -104,20 +102,20 @@ const isVhost = (device: Row): boolean => Object.values<unknown>(interfaceType).
 const forkMarks = ({ key }: Plan) => ({ 'container-id': key.containerId, interface: key.ifName });
 
 async function look(remains: Remains): Promise<{ found?: Found; nextCfg: number }> {
-  const { ovs, plan, state, call } = remains;
+  const { ovs, state } = remains;
   const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
   const columns = ['_uuid', 'name', 'type', 'options', 'external_ids'];
   const byName = state.names.map((name) => [['name', '==', name]]);
   const asked = [
     selectSwitch,
-    select('Interface', [['external_ids', 'includes', map(forkMarks(plan))]], columns),
+    select('Interface', [['external_ids', 'includes', map(forkMarks(ovs.plan))]], columns),
     ...byName.map((where) => select('Interface', where, columns)),
   ];
-  const [root, ...answers] = await ovs.fenced(plan, asked, call);
+  const [root, ...answers] = await ovs.fenced(asked);
   const nextCfg = Number(root?.rows?.[0]?.next_cfg);
   for (const device of answers.flatMap(({ rows = [] }) => rows)) {
     const where = [['interfaces', 'includes', device._uuid]];
-    const [ports] = await ovs.read(plan, [select('Port', where, portColumns)], call.end);
+    const [ports] = await ovs.read([select('Port', where, portColumns)]);
     const port = ports?.rows?.[0];
     if (!port || !(await isIts(remains, port, device))) continue;
     const socket = readMap(device.options)['vhost-server-path'];
@@ -131,7 +129,8 @@ async function look(remains: Remains): Promise<{ found?: Found; nextCfg: number 
  * Names are unique on a switch, whatever the bridge: what bears this one and is not its port proves that its port is gone.
  * @throws Mismatch where only the name speaks for it, and the bridge against it
  */
-async function isIts({ ovs, plan, state, others, call }: Remains, port: Row, device: Row): Promise<boolean> {
+async function isIts({ ovs, state, others }: Remains, port: Row, device: Row): Promise<boolean> {
+  const { plan, call } = ovs;
   const name = String(device.name);
   if (!isVhost(device) || port.name !== name || readUuids(port.interfaces).length !== 1) return false;
   const marks = readMap(device.external_ids);
@@ -147,7 +146,7 @@ async function isIts({ ovs, plan, state, others, call }: Remains, port: Row, dev
   // Two files with one name: the first port was lost, the later attachment has made it again.
   if (others.some((other) => other.isTold && other.names.includes(name) && isLater(other, state))) return false;
   if (name === portName(plan.key) || !plan.bridge) return true;
-  const [bridges] = await ovs.read(plan, [select('Bridge', [['ports', 'includes', port._uuid]], ['name'])], call.end);
+  const [bridges] = await ovs.read([select('Bridge', [['ports', 'includes', port._uuid]], ['name'])]);
   const bridge = bridges?.rows?.[0]?.name;
   if (bridge === plan.bridge.name) return true;
   throw new Mismatch(
@@ -160,10 +159,10 @@ const isLater = (one: State, other: State): boolean =>
   one.writtenMs > other.writtenMs || (one.writtenMs === other.writtenMs && one.sandbox > other.sandbox);
 
 /** Its name is a guess, and nothing bears it: only if every vhost-user port is known to be another's, it is gone. */
-async function proveNone({ ovs, plan, old, others, call }: Remains): Promise<void> {
+async function proveNone({ ovs, old, others }: Remains): Promise<void> {
   const columns = ['name', 'external_ids'];
   const asked = Object.values(interfaceType).map((type) => select('Interface', [['type', '==', type]], columns));
-  const [ports, ...devices] = await ovs.read(plan, [select('Port', [], columns), ...asked], call.end);
+  const [ports, ...devices] = await ovs.read([select('Port', [], columns), ...asked]);
   const owned = (rows: readonly Row[] = []) => rows.filter((row) => readMap(row.external_ids).owner !== undefined);
   const all = devices.flatMap(({ rows = [] }) => rows);
   const known = [...owned(ports?.rows), ...owned(all)].map((row) => String(row.name));
@@ -193,13 +192,13 @@ async function leaveSockets(remains: Remains, found: Found | undefined, points: 
 }
 
 /** By its name it may be that of a pod that came later, and has a port of ours. */
-async function leaveSocket({ ovs, plan, call, near }: Remains, socket: string, found: Found | undefined) {
+async function leaveSocket({ ovs, near }: Remains, socket: string, found: Found | undefined) {
   const lying = await lyingAt(socket, near()).catch((error) => {
     if (!isDead(error)) throw error;
     return undefined;
   });
   if (!lying) return;
-  const namers = await ovs.patiently(() => ovs.read(plan, namersOf(socket), call.end), call.end);
+  const namers = await ovs.patiently(() => ovs.read(namersOf(socket)));
   const mine = new Set(found && [found.id, found.device]);
-  if (!isNamed(namers, mine) && !call.isAnothersSocket?.(socket)) await removeSocket(socket, near(), lying);
+  if (!isNamed(namers, mine) && !ovs.call.isAnothersSocket?.(socket)) await removeSocket(socket, near(), lying);
 }

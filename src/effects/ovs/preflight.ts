@@ -1,20 +1,21 @@
 /**
  * What of a switch forbids an ADD, known before anything is touched.
  */
+
 import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
-import type { Call, Plan, PortPlan } from '../../machines/protocol.ts';
+import type { PortPlan } from '../../machines/protocol.ts';
+import { EngineFailure } from '../engine.ts';
 import { device, identity, nearest, present, silence } from '../files/look.ts';
 import { DirectoryTimeout } from '../outcome.ts';
 import { switchPathOf } from './columns.ts';
 import { keyMarks } from './marks.ts';
-import { marked, type Row, select, TransactionError } from './operations.ts';
-import { heldTroubles, holdersOf } from './port-holder.ts';
+import { marked, type Row, select } from './operations.ts';
+import { heldTroubles, selectHolders } from './port-holder.ts';
 import { selectSwitch, switchSocketDirectory } from './root-row.ts';
-import { Unreachable } from './session.ts';
-import type { Switch } from './switch.ts';
+import type { AttachmentSwitch } from './switch.ts';
 
 const bad = (message: string): Trouble[] => [{ code: code.invalidConfig, message }];
 
@@ -63,30 +64,30 @@ async function viewOf(directory: string, pid: number, end: Moment): Promise<Trou
   );
 }
 
-export async function switchTroubles(ovs: Switch, plan: Plan, call: Call, soon: () => Moment): Promise<Trouble[]> {
+export async function switchTroubles(ovs: AttachmentSwitch, soon: () => Moment): Promise<Trouble[]> {
+  const { plan } = ovs;
   const { port } = plan;
   const bridge = plan.bridge?.name ?? port?.bridge ?? '';
   const ofBridge = select('Bridge', [['name', '==', bridge]], ['datapath_type']);
   const isOurs = async (): Promise<boolean> => {
-    const [ports] = await ovs.read(plan, [select('Port', [marked(keyMarks(plan, call))], ['_uuid'])], call.end);
+    const [ports] = await ovs.read([select('Port', [marked(keyMarks(ovs))], ['_uuid'])]);
     return ports?.rows?.length === 1;
   };
   try {
-    const asked = [selectSwitch, ofBridge, ...(port ? holdersOf(plan, port) : [])];
-    const [root, bridges, ...holders] = await ovs.read(plan, asked, call.end);
-    ovs.noteDatabase(plan.ovsdb, root?.rows?.[0]);
+    const asked = [selectSwitch, ofBridge, ...(port ? selectHolders(plan, port) : [])];
+    const [root, bridges, ...holders] = await ovs.read(asked);
+    ovs.whole.noteDatabase(plan.ovsdb, root?.rows?.[0]);
     return [
       ...(plan.bridge || bridges?.rows?.length ? [] : bad(notMade(bridge))),
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
-      ...(port ? heldTroubles(plan, port, holders, call) : []),
+      ...(port ? heldTroubles(ovs, port, holders) : []),
       // Where sockets lie is not known without a directory.
       ...(plan.socketDir && port?.mode === 'server'
         ? await serverTroubles(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), soon(), isOurs)
         : []),
     ];
   } catch (error) {
-    const isKnown = [Unreachable, TransactionError, DirectoryTimeout].some((kind) => error instanceof kind);
-    if (isKnown) return [silence(error)];
+    if (error instanceof EngineFailure || error instanceof DirectoryTimeout) return [silence(error)];
     throw error;
   }
 }

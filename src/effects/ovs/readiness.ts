@@ -1,15 +1,15 @@
 /**
  * STATUS, the part of the switch: is it there, has it DPDK, is ovs-vswitchd at work, may it search its way to the sockets.
  */
+
 import { code, type Trouble } from '../../attachment.ts';
 import type { Deadlines, Moment } from '../../deadlines.ts';
-import type { Call } from '../../machines/protocol.ts';
+import { EngineFailure } from '../engine.ts';
 import { DirectoryTimeout } from '../outcome.ts';
 import { noDpdk, notAtWork } from './daemon.ts';
-import { type Row, TransactionError } from './operations.ts';
+import type { Row } from './operations.ts';
 import { runDirectory, selectSwitch, socketPathOf } from './root-row.ts';
-import { Unreachable } from './session.ts';
-import { Switch } from './switch.ts';
+import { BoundSwitch, Switch } from './switch.ts';
 import { switchUser } from './switch-user.ts';
 import { vswitchdOf } from './vswitchd.ts';
 
@@ -19,22 +19,23 @@ export interface SearchingSwitch {
   readonly searched: readonly string[];
 }
 
-export async function switchTroubles(asked: SearchingSwitch, { end }: Call, deadlines: Deadlines): Promise<Trouble[]> {
+export async function switchTroubles(asked: SearchingSwitch, end: Moment, deadlines: Deadlines): Promise<Trouble[]> {
   const { ovsdb } = asked;
-  const ovs = new Switch(deadlines);
+  const whole = new Switch(deadlines);
+  const ovs = new BoundSwitch(whole, { ovsdb }, end);
   try {
-    const [root] = await ovs.read({ ovsdb }, [selectSwitch], end);
+    const [root] = await ovs.read([selectSwitch]);
     const state = root?.rows?.[0];
     const lacking = noDpdk(ovsdb, state);
     if (lacking) return [{ code: code.limitedConnectivity, message: lacking }];
-    const trouble = await notAtWork(ovs, asked, state, end);
+    const trouble = await notAtWork(ovs, state);
     return trouble ? [{ ...trouble, code: code.notAvailable }] : await wayTroubles(asked, state, end);
   } catch (error) {
     if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
-    if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
+    if (!(error instanceof EngineFailure)) throw error;
     return [{ code: code.notAvailable, message: `${error.message}; is "ovsdb" right?` }];
   } finally {
-    ovs.close();
+    whole.close();
   }
 }
 
@@ -46,7 +47,7 @@ export async function closedWays(asked: SearchingSwitch, end: Moment, deadlines:
     return await wayTroubles(asked, root?.rows?.[0], end);
   } catch (error) {
     if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
-    if (!(error instanceof Unreachable || error instanceof TransactionError)) throw error;
+    if (!(error instanceof EngineFailure)) throw error;
     return [];
   } finally {
     ovs.close();

@@ -10,10 +10,11 @@
  */
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import { type Connection, connectUnix } from '../../os/native.ts';
+import { EngineFailure } from '../engine.ts';
 import { type Operation, type OperationResult, TransactionError } from './operations.ts';
 
 /** The switch could not be asked, or did not answer: nothing is known of what became of the last transaction. */
-export class Unreachable extends Error {
+export class Unreachable extends EngineFailure {
   override readonly name = 'Unreachable';
   constructor(
     message: string,

@@ -18,7 +18,7 @@ const reconnectPauseMs = 50;
 type Asked = Pick<Plan, 'ovsdb'> & Partial<Pick<Plan, 'key' | 'database'>>;
 
 export class Switch {
-  readonly #deadlines: Deadlines;
+  readonly deadlines: Deadlines;
   /** Where the caller says that the database is. */
   readonly #elsewhere: string | undefined;
   readonly #away: Away;
@@ -29,7 +29,7 @@ export class Switch {
 
   /** @param elsewhere where the caller says that the database is */
   constructor(deadlines: Deadlines, away = new Away(false), elsewhere?: string) {
-    this.#deadlines = deadlines;
+    this.deadlines = deadlines;
     this.#away = away;
     this.#elsewhere = elsewhere;
   }
@@ -72,7 +72,7 @@ export class Switch {
 
   /** A removal is tried again while the database is away for a moment. */
   async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
-    const patience = within(end, this.#deadlines.reconnectMs);
+    const patience = within(end, this.deadlines.reconnectMs);
     for (;;) {
       try {
         return await action();
@@ -146,6 +146,59 @@ export class Switch {
     if (isSame || (ports?.rows?.length ?? 0) > 0) return session;
     session.close();
     throw new Unreachable(`${error.message} (the database at "${place}" is another one)`, true);
+  }
+}
+
+/** A switch as it is asked until one moment. */
+export class BoundSwitch {
+  readonly whole: Switch;
+  readonly asked: Asked;
+  readonly end: Moment;
+
+  constructor(whole: Switch, asked: Asked, end: Moment) {
+    this.whole = whole;
+    this.asked = asked;
+    this.end = end;
+  }
+
+  get ovsdb(): string {
+    return this.asked.ovsdb;
+  }
+
+  /** @throws Unreachable, TransactionError */
+  async read(operations: readonly Operation[]): Promise<readonly OperationResult[]> {
+    return await this.whole.read(this.asked, operations, this.end);
+  }
+}
+
+/** A switch as one call on one attachment asks it. */
+export class AttachmentSwitch extends BoundSwitch {
+  readonly plan: Plan;
+  readonly call: Call;
+
+  constructor(whole: Switch, plan: Plan, call: Call) {
+    super(whole, plan, call.end);
+    this.plan = plan;
+    this.call = call;
+  }
+
+  /** The same, with an earlier end. */
+  until(end: Moment): AttachmentSwitch {
+    return new AttachmentSwitch(this.whole, this.plan, { ...this.call, end });
+  }
+
+  /** The same, with no more time than a switch gets for one change. */
+  soon(): AttachmentSwitch {
+    return this.until(within(this.end, this.whole.deadlines.switchMs));
+  }
+
+  /** @throws Unreachable, TransactionError */
+  async fenced(operations: readonly Operation[]): Promise<readonly OperationResult[]> {
+    return await this.whole.fenced(this.plan, operations, this.call);
+  }
+
+  async patiently<T>(action: () => Promise<T>): Promise<T> {
+    return await this.whole.patiently(action, this.end);
   }
 }
 

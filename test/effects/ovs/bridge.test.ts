@@ -6,7 +6,7 @@ import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import type { Facts } from '../../../src/machines/protocol.ts';
 import { readSwitch } from '../../support/real/world.ts';
 import { RawSession } from '../../support/stand-in/raw-ovsdb.ts';
-import { call, keyOf, type Scene, scene, sought, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
+import { bound, call, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 /** A _uuid of the database's. */
@@ -14,10 +14,10 @@ const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/);
 
 const bridgesOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).bridges;
 
-const ensure = ({ ovs }: Scene, plan: WholePlan) => ensureBridge(ovs, plan, plan.bridge, call());
+const ensure = ({ ovs }: Scene, plan: WholePlan) => ensureBridge(bound(ovs, plan, call()), plan.bridge);
 const remove = ({ ovs }: Scene, plan: WholePlan, ours = call(), facts: Facts = {}) =>
-  removeBridge(ovs, sought(plan, facts), plan.bridge, ours);
-const find = ({ ovs }: Scene, plan: WholePlan) => findBridge(ovs, plan, plan.bridge, call());
+  removeBridge(bound(ovs, plan, ours), plan.bridge, facts.bridge);
+const find = ({ ovs }: Scene, plan: WholePlan) => findBridge(bound(ovs, plan, call()), plan.bridge);
 
 /** As an administrator makes one: with a port of his own, and no mark of ours. */
 async function adminBridge({ ovsdb }: Scene, name: string, columns: object = {}): Promise<void> {
@@ -65,7 +65,9 @@ describe('making a bridge', () => {
   it('by many calls at once makes one, and no call fails (B42)', async () => {
     const s = await scene();
     const calls = Array.from({ length: 8 }, (_, index) => s.plan({ key: keyOf(`container-${index}`) }));
-    const outcomes = await Promise.all(calls.map((plan) => ensureBridge(s.another(), plan, plan.bridge, call())));
+    const outcomes = await Promise.all(
+      calls.map((plan) => ensureBridge(bound(s.another(), plan, call()), plan.bridge)),
+    );
     expect(outcomes.filter(({ kind }) => kind === 'ok')).toHaveLength(8);
     expect(
       outcomes.filter((outcome) => outcome.kind === 'ok' && JSON.stringify(outcome.facts).includes('"created":true')),
@@ -105,7 +107,7 @@ describe('removing a bridge', () => {
     const s = await scene();
     const plan = s.plan();
     await ensure(s, plan);
-    await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+    await ensurePort(bound(s.ovs, plan, call()), plan.port);
     const before = await s.ovsdb.tables();
     expect(await remove(s, s.plan())).toEqual({ kind: 'ok' });
     expect(await s.ovsdb.tables()).toEqual(before);
@@ -189,7 +191,7 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     admin.close();
   };
   const made = async (s: Scene, ours = call(5_000, { dataDir })): Promise<Facts['bridge']> => {
-    const outcome = await ensureBridge(s.ovs, s.plan(), s.plan().bridge, ours);
+    const outcome = await ensureBridge(bound(s.ovs, s.plan(), ours), s.plan().bridge);
     return outcome.kind === 'ok' ? (outcome.facts as Facts['bridge']) : undefined;
   };
 
@@ -229,7 +231,7 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     await made(s, call(5_000, { instance: 'a'.repeat(16), dataDir: '/one' }));
     const ovs = s.another();
     const other = call(5_000, { instance: 'b'.repeat(16), dataDir: '/other' });
-    const outcome = await ensureBridge(ovs, s.plan(), s.plan().bridge, other);
+    const outcome = await ensureBridge(bound(ovs, s.plan(), other), s.plan().bridge);
     expect(outcome).toEqual({ kind: 'ok', facts: { created: false, ours: true } });
     ovs.close();
     await remove(s, s.plan(), other, { bridge: { created: false, ours: true } });
@@ -252,7 +254,10 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     ] as const) {
       const plan = s.plan({ bridge });
       const ovs = s.another();
-      await ensureBridge(ovs, plan, plan.bridge, call(5_000, { instance, ...(directory && { dataDir: directory }) }));
+      await ensureBridge(
+        bound(ovs, plan, call(5_000, { instance, ...(directory && { dataDir: directory }) })),
+        plan.bridge,
+      );
       ovs.close();
     }
     await adminBridge(s, 'br-admin');

@@ -5,7 +5,7 @@ import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
 import { attached, namesOf, remove, setPort, socketOf } from '../../support/stand-in/port-parts.ts';
-import { call, scene, soon, sought } from '../../support/stand-in/scene.ts';
+import { bound, call, scene, sought } from '../../support/stand-in/scene.ts';
 
 describe('kind 2: a port whose marks another tool has cleared', () => {
   const uncertain = { external_ids: ['map', []] };
@@ -15,12 +15,12 @@ describe('kind 2: a port whose marks another tool has cleared', () => {
     const plan = s.plan({ port: { mode } });
     const ovs = s.another();
     mkdirSync(plan.port.directory, { recursive: true });
-    await ensureBridge(ovs, plan, plan.bridge, call());
-    const made = await ensurePort(ovs, plan, plan.port, call(), s.deadlines);
+    await ensureBridge(bound(ovs, plan, call()), plan.bridge);
+    const made = await ensurePort(bound(ovs, plan, call()), plan.port);
     ovs.close();
     const facts = { port: made.kind === 'ok' ? (made.facts as { uuid: string; ofport: number }) : { goneAt: 0 } };
     setPort(s, plan.port.name, uncertain);
-    expect(await removePort(s.another(), sought(plan, facts), call())).toMatchObject({ kind: 'ok' });
+    expect(await removePort(bound(s.another(), plan, call()), facts)).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
   });
 
@@ -55,7 +55,10 @@ describe('kind 1: what an earlier try of a removal has done', () => {
     setPort(s, plan.port.name, {
       external_ids: ['map', Object.entries({ owner: 'userspace-cni', key: 'net:next:net1' })],
     });
-    expect(await removePort(s.another(), again, call())).toEqual({ kind: 'ok', facts: { goneAt: 7 } });
+    expect(await removePort(bound(s.another(), again.plan, call()), again.facts)).toEqual({
+      kind: 'ok',
+      facts: { goneAt: 7 },
+    });
     expect(await namesOf(s)).toEqual([plan.port.name]);
     expect(existsSync(socketOf(plan))).toBe(true);
   });
@@ -63,14 +66,14 @@ describe('kind 1: what an earlier try of a removal has done', () => {
   it('is done again to a row that bears our own marks, which a restored database brought back, and to no socket', async () => {
     const { s, plan } = await attached();
     const again = sought(plan, { port: { goneAt: 0 } });
-    expect(await removePort(s.another(), again, call())).toMatchObject({ kind: 'ok' });
+    expect(await removePort(bound(s.another(), again.plan, call()), again.facts)).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
     expect(existsSync(socketOf(plan))).toBe(true);
   });
 
   it('does not make the address of a port wait for a database that never had the port', async () => {
     const { s, plan } = await attached();
-    expect(await letGo(s.another(), plan, 1_000_000, soon())).toEqual({ kind: 'ok' });
+    expect(await letGo(bound(s.another(), plan, call()), 1_000_000)).toEqual({ kind: 'ok' });
   });
 });
 

@@ -1,4 +1,5 @@
 /** `vhost.socketfile` gives one name to one sandbox after the other: ovs-vswitchd may not have let go of it yet. */
+
 import { lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -8,10 +9,9 @@ import { ensurePort, restorePort } from '../../../src/effects/ovs/port.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
 import { findPort, isPortLost } from '../../../src/effects/ovs/port-view.ts';
 import { readSwitch } from '../../support/real/world.ts';
-import { call, keyOf, type Scene, scene, sought, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
+import { bound, call, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
 
-const ensure = (s: Scene, plan: WholePlan, ours = call(), ovs = s.ovs) =>
-  ensurePort(ovs, plan, plan.port, ours, s.deadlines);
+const ensure = (s: Scene, plan: WholePlan, ours = call(), ovs = s.ovs) => ensurePort(bound(ovs, plan, ours), plan.port);
 
 const portsOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).ports;
 
@@ -20,7 +20,7 @@ async function prepared(changes: Parameters<Scene['plan']>[0] = {}, deadlines: P
   const s = await scene(deadlines);
   const plan = s.plan(changes);
   mkdirSync(plan.port.directory);
-  await ensureBridge(s.ovs, plan, plan.bridge, call());
+  await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
   return { s, plan };
 }
 
@@ -30,7 +30,7 @@ describe('a name that another port had until a moment ago', () => {
     const { s, plan } = await prepared({ port: { mode, file: 's', name: 's' } }, changes);
     expect(await ensure(s, plan)).toMatchObject({ kind: 'ok' });
     s.ovsdb.faults.idle = true;
-    await removePort(s.ovs, sought(plan), call());
+    await removePort(bound(s.ovs, plan, call()), {});
     const next = s.plan({ key: keyOf('beef0000beef0000'), port: { mode, file: 's', name: 's' } });
     mkdirSync(next.port.directory);
     return { s, plan, next, ours: s.another() };
@@ -49,7 +49,7 @@ describe('a name that another port had until a moment ago', () => {
     goOnLater(s);
     expect(await ensure(s, next, call(), ours)).toMatchObject({ kind: 'ok' });
     expect(s.ovsdb.connectsTo('s')).toBe(join(next.port.directory, 's'));
-    expect(await findPort(ours, sought(next), next.port, call())).toEqual({ kind: 'ok' });
+    expect(await findPort(bound(ours, next, call()), next.port, {})).toEqual({ kind: 'ok' });
   });
 
   it('has a socket of its own, although ovs-vswitchd hears of both at once (server)', async () => {
@@ -57,7 +57,7 @@ describe('a name that another port had until a moment ago', () => {
     goOnLater(s);
     expect(await ensure(s, next, call(), ours)).toMatchObject({ kind: 'ok' });
     expect(lstatSync(join(next.port.directory, 's')).isSocket()).toBe(true);
-    expect(await findPort(ours, sought(next), next.port, call())).toEqual({ kind: 'ok' });
+    expect(await findPort(bound(ours, next, call()), next.port, {})).toEqual({ kind: 'ok' });
   });
 
   it('is kept by a row of ours until ovs-vswitchd has let go of it: nobody comes between', async () => {
@@ -86,9 +86,9 @@ describe('a name that another port had until a moment ago', () => {
     expect((await ensure(s, next, call(), first)).kind).toBe('failed');
     first.close();
     s.ovsdb.resume();
-    expect(await isPortLost(ours, sought(next), next.port, call())).toBe(true);
-    expect(await restorePort(ours, next, next.port, call(), s.deadlines)).toMatchObject({ kind: 'ok' });
-    expect(await isPortLost(ours, sought(next), next.port, call())).toBe(false);
+    expect(await isPortLost(bound(ours, next, call()), next.port, {})).toBe(true);
+    expect(await restorePort(bound(ours, next, call()), next.port)).toMatchObject({ kind: 'ok' });
+    expect(await isPortLost(bound(ours, next, call()), next.port, {})).toBe(false);
     expect(s.ovsdb.connectsTo('s')).toBe(join(next.port.directory, 's'));
   });
 
@@ -113,7 +113,7 @@ describe('a name that another port had until a moment ago', () => {
         ours.close();
         s.ovsdb.faults = {};
         s.ovsdb.resume();
-        await removePort(s.another(), sought(next), call());
+        await removePort(bound(s.another(), next, call()), {});
         s.ovsdb.resume();
         expect({ ports: await portsOf(s), to: s.ovsdb.connectsTo('s') }).toEqual({ ports: [], to: undefined });
       }

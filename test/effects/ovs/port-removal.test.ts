@@ -9,7 +9,7 @@ import { isBehind, selectSwitch } from '../../../src/effects/ovs/root-row.ts';
 import { Unreachable } from '../../../src/effects/ovs/session.ts';
 import type { Outcome } from '../../../src/machines/protocol.ts';
 import { attach, attached, listenAt, namesOf, remove, setPort, socketOf } from '../../support/stand-in/port-parts.ts';
-import { call, keyOf, type Scene, scene, soon, sought, troubleOf } from '../../support/stand-in/scene.ts';
+import { bound, call, keyOf, type Scene, scene, soon, troubleOf } from '../../support/stand-in/scene.ts';
 
 /** Until somebody waits for ovs-vswitchd. */
 const waitIsAsked = ({ ovsdb }: Scene): Promise<void> =>
@@ -35,7 +35,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
   it('needs no plan of it: the marks name the socket', async () => {
     const { s, plan } = await attached({ port: { mode } });
     const { port: _, ...stripped } = plan;
-    expect(await removePort(s.ovs, sought(stripped), call())).toMatchObject({ kind: 'ok' });
+    expect(await removePort(bound(s.ovs, stripped, call()), {})).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
     expect(existsSync(socketOf(plan))).toBe(false);
   });
@@ -70,8 +70,8 @@ describe('a socket file', () => {
     // The old sandbox's port went, its socket was taken over; then its DEL comes late.
     setPort(s, plan.port.name, { external_ids: ['map', []] });
     await s.ovsdb.removeBridge('br0');
-    await ensureBridge(s.ovs, next, next.bridge, call());
-    expect((await ensurePort(s.ovs, next, next.port, call(), s.deadlines)).kind).toBe('ok');
+    await ensureBridge(bound(s.ovs, next, call()), next.bridge);
+    expect((await ensurePort(bound(s.ovs, next, call()), next.port)).kind).toBe('ok');
     expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(existsSync(socketOf(plan))).toBe(true);
     expect(await namesOf(s)).toEqual([next.port.name]);
@@ -139,8 +139,8 @@ describe('a socket file', () => {
   it('left in the switch’s own directory by a call that died before it moved it goes too', async () => {
     const s = await scene();
     const plan = s.plan({ port: { mode: 'server' } });
-    await ensureBridge(s.ovs, plan, plan.bridge, call());
-    await expect(ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).rejects.toMatchObject({
+    await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
+    await expect(ensurePort(bound(s.ovs, plan, call()), plan.port)).rejects.toMatchObject({
       cause: { code: 'ENOENT' },
     });
     expect(existsSync(join(s.ovsdb.rundir, plan.port.name))).toBe(true);
@@ -168,7 +168,7 @@ describe('a row', () => {
   it('is found on whatever bridge somebody moved it to', async () => {
     const { s, plan } = await attached();
     const other = { ...plan, bridge: { name: 'br9' } };
-    await ensureBridge(s.ovs, other, other.bridge, call());
+    await ensureBridge(bound(s.ovs, other, call()), other.bridge);
     const port = s.ovsdb.dump('Port').find(({ name }) => name === plan.port.name)?._uuid;
     const move = (name: string, mutator: string) => ({
       op: 'mutate',
@@ -212,7 +212,7 @@ describe('a removal from a database that is away', () => {
         JSON.stringify(params).includes('"delete"') && dropped++ === 0 ? { kind } : undefined;
       const { port: _, ...stripped } = plan;
       // Known from its marks alone: the second try does not find it, and knows that it was there.
-      expect(goneAtOf(await removePort(s.another(), sought(stripped), call()))).toBeGreaterThan(0);
+      expect(goneAtOf(await removePort(bound(s.another(), stripped, call()), {}))).toBeGreaterThan(0);
       expect(dropped).toBeGreaterThan(0);
       expect(await namesOf(s)).toEqual([]);
     },
@@ -243,7 +243,7 @@ describe('letting go of a port', () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     const order: string[] = [];
-    const gone = letGo(s.ovs, plan, goneAt, soon()).then((outcome) => {
+    const gone = letGo(bound(s.ovs, plan, call()), goneAt).then((outcome) => {
       order.push('let go');
       return outcome;
     });
@@ -258,7 +258,7 @@ describe('letting go of a port', () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     await change(s, { next_cfg: goneAt + 5, cur_cfg: goneAt - 1 });
-    const gone = letGo(s.ovs, plan, goneAt, soon());
+    const gone = letGo(bound(s.ovs, plan, call()), goneAt);
     await waitIsAsked(s);
     await change(s, { cur_cfg: goneAt });
     expect(await gone).toEqual({ kind: 'ok' });
@@ -268,13 +268,13 @@ describe('letting go of a port', () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     await change(s, { cur_cfg: goneAt });
-    expect(await letGo(s.ovs, plan, goneAt, soon())).toEqual({ kind: 'ok' });
+    expect(await letGo(bound(s.ovs, plan, call()), goneAt)).toEqual({ kind: 'ok' });
   });
 
   it('that does not happen in time is code 11, naming the daemon', async () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
-    expect(troubleOf(await letGo(s.ovs, plan, goneAt, soon(1_000)))).toMatchObject({
+    expect(troubleOf(await letGo(bound(s.ovs, plan, call(1_000)), goneAt))).toMatchObject({
       code: 11,
       message: expect.stringContaining('ovs-vswitchd has applied'),
     });
@@ -290,8 +290,8 @@ describe('letting go of a port', () => {
     const s = await scene({ switchMs: 1_000 });
     const plan = s.plan();
     s.ovsdb.faults.idle = true;
-    await ensureBridge(s.ovs, plan, plan.bridge, call());
-    expect((await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).kind).toBe('failed');
+    await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
+    expect((await ensurePort(bound(s.ovs, plan, call()), plan.port)).kind).toBe('failed');
     expect(await remove(s, plan, call(), s.ovs)).toEqual({ kind: 'ok' });
     const [root] = await s.ovs.read(plan, [selectSwitch], soon());
     expect(isBehind(root?.rows?.[0])).toBe(true);

@@ -5,7 +5,7 @@ import { holdFileName } from '../../../src/attachment.ts';
 import { bootId } from '../../../src/effects/netns.ts';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
-import { heldTroubles, holdersOf } from '../../../src/effects/ovs/port-holder.ts';
+import { heldTroubles, selectHolders } from '../../../src/effects/ovs/port-holder.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
 import { findPort, isPortLost } from '../../../src/effects/ovs/port-view.ts';
 import { isLaterSandbox, recallPort } from '../../../src/effects/ovs/recall.ts';
@@ -13,12 +13,12 @@ import type { Switch } from '../../../src/effects/ovs/switch.ts';
 import type { PortPlan } from '../../../src/machines/protocol.ts';
 import { readSwitch } from '../../support/real/world.ts';
 import {
+  bound,
   call,
   keyOf,
   planAt,
   type Scene,
   scene,
-  sought,
   troubleOf,
   type WholePlan,
 } from '../../support/stand-in/scene.ts';
@@ -35,12 +35,12 @@ async function attached(port: Partial<PortPlan> = {}) {
   const s = await scene();
   const plan = s.plan({ port });
   mkdirSync(plan.port.directory);
-  await ensureBridge(s.ovs, plan, plan.bridge, call());
-  expect((await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines)).kind).toBe('ok');
+  await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
+  expect((await ensurePort(bound(s.ovs, plan, call()), plan.port)).kind).toBe('ok');
   return { s, plan };
 }
 
-const find = (s: Scene, plan: WholePlan) => findPort(s.ovs, sought(plan), plan.port, call());
+const find = (s: Scene, plan: WholePlan) => findPort(bound(s.ovs, plan, call()), plan.port, {});
 
 const update = ({ ovsdb }: Scene, table: string, name: string, row: object) =>
   ovsdb.database.transact([{ op: 'update', table, where: [['name', '==', name]], row }], {
@@ -125,8 +125,10 @@ describe('looking at a port', () => {
 });
 
 describe('who holds a name or a socket', () => {
-  const troubles = async (s: Scene, { port, ...plan }: WholePlan, ours = call()) =>
-    heldTroubles(plan, port, await s.ovs.read(plan, holdersOf(plan, port), ours.end), ours);
+  const troubles = async (s: Scene, { port, ...plan }: WholePlan, ours = call()) => {
+    const ovs = bound(s.ovs, plan, ours);
+    return heldTroubles(ovs, port, await ovs.read(selectHolders(plan, port)));
+  };
 
   it('is nobody on an empty switch, and not we ourselves', async () => {
     const s = await scene();
@@ -177,7 +179,7 @@ describe('who holds a name or a socket', () => {
 describe('recalling an attachment from its marks', () => {
   it('gives bridge, directory, hold file and publication as they were made', async () => {
     const { s, plan } = await attached();
-    expect(await recallPort(s.ovs, plan, call())).toEqual({
+    expect(await recallPort(bound(s.ovs, plan, call()))).toEqual({
       kind: 'own',
       instance: call().instance,
       plan: {
@@ -191,8 +193,11 @@ describe('recalling an attachment from its marks', () => {
   it('kind 2: tells a port of this key through another data directory from none (A22)', async () => {
     const { s, plan } = await attached();
     const foreign = call(5_000, { instance: 'f'.repeat(16), dataDir: '/other' });
-    expect(await recallPort(s.another(), plan, foreign)).toMatchObject({ kind: 'elsewhere', trouble: { code: 7 } });
-    expect(await recallPort(s.another(), { ...plan, key: keyOf('other') }, call())).toEqual({ kind: 'none' });
+    expect(await recallPort(bound(s.another(), plan, foreign))).toMatchObject({
+      kind: 'elsewhere',
+      trouble: { code: 7 },
+    });
+    expect(await recallPort(bound(s.another(), { ...plan, key: keyOf('other') }, call()))).toEqual({ kind: 'none' });
   });
 });
 
@@ -203,13 +208,13 @@ describe('what a dead call had sent and the database did not yet take', () => {
     const plan = s.plan();
     mkdirSync(plan.port.directory);
     const [one, ours] = [s.another(), s.another()];
-    await ensureBridge(one, plan, plan.bridge, call());
+    await ensureBridge(bound(one, plan, call()), plan.bridge);
     const landed = new Promise<void>((resolve) => {
       s.ovsdb.faults.request = (method) => {
         if (method !== 'lock') return undefined;
         s.ovsdb.faults.request = () => undefined;
         setImmediate(async () => {
-          await ensurePort(one, plan, plan.port, call(), s.deadlines);
+          await ensurePort(bound(one, plan, call()), plan.port);
           one.close();
           resolve();
         });
@@ -220,11 +225,11 @@ describe('what a dead call had sent and the database did not yet take', () => {
   }
 
   it.each<[string, (ovs: Switch, plan: WholePlan) => Promise<unknown>, unknown]>([
-    ['CHECK', (ovs, plan) => findPort(ovs, sought(plan), plan.port, call()), { kind: 'ok' }],
-    ['a put-back', (ovs, plan) => isPortLost(ovs, sought(plan), plan.port, call()), false],
+    ['CHECK', (ovs, plan) => findPort(bound(ovs, plan, call()), plan.port, {}), { kind: 'ok' }],
+    ['a put-back', (ovs, plan) => isPortLost(bound(ovs, plan, call()), plan.port, {}), false],
     [
       'a removal without a journal',
-      (ovs, plan) => recallPort(ovs, plan, call()),
+      (ovs, plan) => recallPort(bound(ovs, plan, call())),
       { kind: 'own', plan: { bridge: { name: 'br0' } } },
     ],
   ])('is waited for by the look of %s (I8)', async (_, look, seen) => {
@@ -237,7 +242,7 @@ describe('what a dead call had sent and the database did not yet take', () => {
 
   it('is removed by the removal that came after it (I8)', async () => {
     const { s, plan, ours, landed } = await dead();
-    await removePort(ours, sought(plan), call());
+    await removePort(bound(ours, plan, call()), {});
     await landed;
     expect((await readSwitch(s.ovsdb)).ports).toEqual([]);
   });
@@ -256,8 +261,8 @@ describe('which sandbox of a pod is the later one', () => {
     const s = await scene();
     const other = s.plan({ key: keyOf('beef0000beef0000'), port: { marks: { netns } } });
     mkdirSync(other.port.directory);
-    await ensureBridge(s.ovs, other, other.bridge, call());
-    await ensurePort(s.ovs, other, other.port, call(5_000, { begun }), s.deadlines);
-    expect(await isLaterSandbox(s.another(), s.plan(), other.key.containerId, at(1), call())).toBe(expected);
+    await ensureBridge(bound(s.ovs, other, call()), other.bridge);
+    await ensurePort(bound(s.ovs, other, call(5_000, { begun })), other.port);
+    expect(await isLaterSandbox(bound(s.another(), s.plan(), call()), other.key.containerId, at(1))).toBe(expected);
   });
 });

@@ -16,17 +16,25 @@ import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { readUuid } from '../../../src/effects/ovs/operations.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { readSwitch } from '../../support/real/world.ts';
-import { call, instance, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
+import {
+  bound,
+  call,
+  instance,
+  keyOf,
+  type Scene,
+  scene,
+  troubleOf,
+  type WholePlan,
+} from '../../support/stand-in/scene.ts';
 
-const ensure = (s: Scene, plan: WholePlan, ours = call(), ovs = s.ovs) =>
-  ensurePort(ovs, plan, plan.port, ours, s.deadlines);
+const ensure = (s: Scene, plan: WholePlan, ours = call(), ovs = s.ovs) => ensurePort(bound(ovs, plan, ours), plan.port);
 
 const portsOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).ports;
 
 /** A switch with the plan's bridge on it, and the plan's directory. */
 async function ready(s: Scene, plan: WholePlan): Promise<void> {
   mkdirSync(plan.port.directory, { recursive: true });
-  await ensureBridge(s.ovs, plan, plan.bridge, call());
+  await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
 }
 
 async function prepared(changes: Parameters<Scene['plan']>[0] = {}, deadlines = {}) {

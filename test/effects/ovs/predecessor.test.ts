@@ -1,4 +1,5 @@
 /** What the predecessor got wrong on the file system and with programs: each case by its number. No root is needed. */
+
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -28,7 +29,7 @@ import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePredecessors } from '../../../src/effects/ovs/predecessor.ts';
 import { isBehind, selectSwitch } from '../../../src/effects/ovs/root-row.ts';
 import type { Plan } from '../../../src/machines/protocol.ts';
-import { call, keyOf, nobody, type Scene, scene } from '../../support/stand-in/scene.ts';
+import { bound, call, keyOf, nobody, type Scene, scene } from '../../support/stand-in/scene.ts';
 
 let root = '';
 beforeEach(() => {
@@ -211,12 +212,12 @@ describe('what the predecessor left', () => {
         key: keyOf('beef0000beef0000'),
         port: { mode, name: 'v1', file: 'v1', directory: s.sharedDir },
       });
-      await ensureBridge(s.ovs, plan, plan.bridge, call());
-      await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+      await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
+      await ensurePort(bound(s.ovs, plan, call()), plan.port);
       const socket = join(s.sharedDir, 'v1');
       const server = mode === 'client' ? createServer().listen(socket) : undefined;
       const old = left(s.sharedDir, 'v1');
-      await removePredecessors(s.another(), s.plan(), old, call());
+      await removePredecessors(bound(s.another(), s.plan(), call()), old);
       expect(readdirSync(s.sharedDir)).toContain('v1');
       expect(readdirSync(root)).toEqual([]);
       server?.close();
@@ -226,8 +227,8 @@ describe('what the predecessor left', () => {
   test('A32 its address waits for ovs-vswitchd as that of a port of ours does, whether the port was there or gone by then', async () => {
     const s = await scene();
     const plan = s.plan({ port: { name: 'v1', file: 'v1', directory: s.sharedDir } });
-    await ensureBridge(s.ovs, plan, plan.bridge, call());
-    await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+    await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
+    await ensurePort(bound(s.ovs, plan, call()), plan.port);
     const unmark = { op: 'update', table: 'Port', where: [['name', '==', 'v1']], row: { external_ids: ['map', []] } };
     await s.ovs.read(plan, [unmark], soon());
     s.ovsdb.faults.idle = true;
@@ -248,7 +249,7 @@ describe('what the predecessor left', () => {
   test('its socket goes although its port is gone, and nothing else in the directory', async () => {
     const s = await scene();
     const servers = ['v1', 'v11'].map((name) => createServer().listen(join(s.sharedDir, name)));
-    await removePredecessors(s.ovs, s.plan(), left(s.sharedDir, 'v1'), call());
+    await removePredecessors(bound(s.ovs, s.plan(), call()), left(s.sharedDir, 'v1'));
     expect(readdirSync(s.sharedDir)).toEqual(['v11']);
     for (const server of servers) server.close();
   });
@@ -257,8 +258,8 @@ describe('what the predecessor left', () => {
   async function predecessorsPort(s: Scene, name: string, directory: string) {
     mkdirSync(directory, { recursive: true });
     const plan = s.plan({ port: { name, file: name, directory } });
-    await ensureBridge(s.ovs, plan, plan.bridge, call());
-    await ensurePort(s.ovs, plan, plan.port, call(), s.deadlines);
+    await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
+    await ensurePort(bound(s.ovs, plan, call()), plan.port);
     const unmark = { op: 'update', table: 'Port', where: [['name', '==', name]], row: { external_ids: ['map', []] } };
     await s.ovs.read(plan, [unmark], soon());
     s.ovs.close();
@@ -270,7 +271,7 @@ describe('what the predecessor left', () => {
     const s = await scene();
     const directory = join(root, 'base', '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab');
     const plan = await predecessorsPort(s, 'v1', directory);
-    await removePredecessors(s.another(), plan, left(s.sharedDir, 'v1'), call());
+    await removePredecessors(bound(s.another(), plan, call()), left(s.sharedDir, 'v1'));
     expect(readdirSync(join(root, 'base'))).toEqual([]);
   });
 
@@ -279,7 +280,7 @@ describe('what the predecessor left', () => {
     const plan = await predecessorsPort(s, 'v1', s.sharedDir);
     const old = left(s.sharedDir, 'v1');
     writeFileSync(old.stateFile, '{"vhostna');
-    await expect(removePredecessors(s.another(), plan, old, call())).rejects.toThrow(/v1.*remove the file/);
+    await expect(removePredecessors(bound(s.another(), plan, call()), old)).rejects.toThrow(/v1.*remove the file/);
     expect(readdirSync(root)).toEqual(['local.json']);
   });
 
@@ -289,7 +290,7 @@ describe('what the predecessor left', () => {
     const old = left(s.sharedDir, 'v1');
     writeFileSync(join(root, 'local-beef0000beef-net1.json'), '{"vhostname":"v1"}');
     utimesSync(old.stateFile, 1, 1);
-    await removePredecessors(s.another(), plan, old, call());
+    await removePredecessors(bound(s.another(), plan, call()), old);
     expect(await portsOf(s)).toContainEqual({ name: 'v1' });
     expect(readdirSync(root)).toEqual(['local-beef0000beef-net1.json']);
   });
@@ -309,7 +310,7 @@ describe('what the predecessor left', () => {
       soon(),
     );
     const old = left(s.sharedDir, 'v1');
-    await expect(removePredecessors(s.another(), plan, old, call())).rejects.toThrow(/port "v2"/);
+    await expect(removePredecessors(bound(s.another(), plan, call()), old)).rejects.toThrow(/port "v2"/);
     expect(await portsOf(s)).not.toContainEqual({ name: 'v1' });
     expect(JSON.parse(readFileSync(old.stateFile, 'utf8'))).toMatchObject({ vhostname: 'v1', boundTo: [directory] });
   });

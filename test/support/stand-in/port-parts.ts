@@ -1,4 +1,5 @@
 /** What the tests of removing a port share: attached on a stand-in switch, looked at, changed by another tool. */
+
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -8,12 +9,12 @@ import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
 import type { Outcome } from '../../../src/machines/protocol.ts';
 import { readSwitch } from '../real/world.ts';
-import { call, type Scene, scene, sought, type WholePlan } from './scene.ts';
+import { bound, call, type Scene, scene, type WholePlan } from './scene.ts';
 
 /** As a call of its own: its fence goes with it. */
 export async function remove(s: Scene, plan: WholePlan, ours = call(), ovs = s.another()): Promise<Outcome> {
   try {
-    return await removePort(ovs, sought(plan), ours);
+    return await removePort(bound(ovs, plan, ours), {});
   } finally {
     ovs.close();
   }
@@ -26,8 +27,8 @@ export const socketOf = ({ port }: WholePlan) => join(port.directory, port.file)
 export async function attach(s: Scene, plan: WholePlan, ours = call()): Promise<void> {
   const ovs = s.another();
   mkdirSync(plan.port.directory, { recursive: true });
-  await ensureBridge(ovs, plan, plan.bridge, ours);
-  expect((await ensurePort(ovs, plan, plan.port, ours, s.deadlines)).kind).toBe('ok');
+  await ensureBridge(bound(ovs, plan, ours), plan.bridge);
+  expect((await ensurePort(bound(ovs, plan, ours), plan.port)).kind).toBe('ok');
   ovs.close();
   if (plan.port.mode === 'client') await listenAt(socketOf(plan));
 }

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { type AttachmentKey, configDataName, holdFileName, portName, shortId } from '../../../src/attachment.ts';
 import { type Deadlines, defaultDeadlines, now } from '../../../src/deadlines.ts';
 import { Kubernetes } from '../../../src/effects/kubernetes/api-server.ts';
-import { Switch } from '../../../src/effects/ovs/switch.ts';
+import { AttachmentSwitch, Switch } from '../../../src/effects/ovs/switch.ts';
 import type { Call, Facts, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../../../src/machines/protocol.ts';
 import { temporaryDirectory } from '../temporary.ts';
 import { StandInOvsdb } from './stand-in-ovsdb.ts';
@@ -95,6 +95,9 @@ export function planAt(ovsdb: string, sharedDir: string, changes: PlanChanges = 
     publication: { directory: own, file: configDataName(key), data: { containerId: key.containerId } },
   };
 }
+
+/** A switch as a call on one attachment asks it. */
+export const bound = (ovs: Switch, plan: Plan, ours: Call): AttachmentSwitch => new AttachmentSwitch(ovs, plan, ours);
 
 /** What is asked of a port of which no record tells more than its plan. */
 export const sought = (plan: Plan, facts: Facts = {}) => ({ plan, facts });

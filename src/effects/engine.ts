@@ -1,0 +1,96 @@
+/**
+ * The face of a switch: all that the rest of the program asks of it, in words that belong to no one switch. Open vSwitch answers in
+ * ovs/engine.ts; the tests have a second one in memory, and one suite of cases for both.
+ *
+ * Every question throws EngineFailure where the switch cannot be asked or refuses, and a bug otherwise; host.ts makes outcomes of both.
+ */
+import { code, type Trouble } from '../attachment.ts';
+import type { Moment } from '../deadlines.ts';
+import type { Call, Database, Facts, IdleBridges, KnownPort, Outcome, Plan, Request } from '../machines/protocol.ts';
+import type { FindHolder } from './files/holder.ts';
+
+/** The switch could not be asked, or refuses: nothing is known of the world, or nothing was changed. */
+export class EngineFailure extends Error {
+  /** @param told the message where it is no answer to a question, but the reason of a step that failed */
+  constructor(
+    message: string,
+    readonly told = message,
+  ) {
+    super(message);
+  }
+
+  get trouble(): Trouble {
+    return { code: code.tryAgainLater, message: this.told };
+  }
+}
+
+/** An attachment as its journal tells of it. */
+export type Recorded = Pick<Request, 'plan' | 'facts'>;
+
+/** An attachment that people ask for, through the data directory that it was made through. */
+export interface LivePort extends Recorded {
+  readonly call: Pick<Call, 'instance' | 'dataDir'>;
+}
+
+/** What the switch says of an attachment that no journal tells of. */
+export type RecalledPort =
+  | { readonly kind: 'none' }
+  /** Ours; and what its marks say of the rest of the attachment. */
+  | { readonly kind: 'own'; readonly instance: string; readonly plan: Partial<Plan> }
+  /** It was made through another data directory. */
+  | { readonly kind: 'elsewhere'; readonly trouble: Trouble };
+
+/** The steps that are the switch's own. */
+export type EngineRequest = Request & { readonly step: 'bridge' | 'port' };
+
+/** Another sandbox of the same pod, and a moment of this boot (netns.ts). */
+export interface OtherSandbox {
+  readonly containerId: string;
+  readonly moment: string;
+}
+
+/** The questions of an ADD's pre-flight. Each returns all troubles that it finds; nothing is changed. */
+export interface EnginePreflight {
+  /** Sockets whose paths this switch could not use. */
+  pathTroubles(plan: Plan): Trouble[];
+  /** Directories that this switch sees otherwise than we do. @param soon the end of a look that begins now */
+  viewTroubles(plan: Plan, soon: () => Moment): Promise<Trouble[]>;
+  /** Bridges, ports and sockets as they are now, and whose they are. */
+  stateTroubles(plan: Plan, call: Call, soon: () => Moment): Promise<Trouble[]>;
+  /** Places on the switch's way to the socket that are closed to it, and not ours to open. */
+  wayTroubles(plan: Plan, end: Moment): Promise<Trouble[]>;
+}
+
+/** The switch's way to a socket that the application makes: a part of step socketDir. */
+interface SocketWay {
+  open(plan: Plan, end: Moment): Promise<Outcome>;
+  find(plan: Plan, end: Moment): Promise<Outcome>;
+  /** Whether `open` would open something. */
+  isLost(plan: Plan, end: Moment): Promise<boolean>;
+}
+
+export interface Engine {
+  readonly preflight: EnginePreflight;
+  readonly way: SocketWay;
+  perform(request: EngineRequest, call: Call): Promise<Outcome>;
+  /** Waits until the switch forwards nothing any more for a port that was removed: only then its address may be another's. */
+  released(plan: Plan, port: Facts['port'], end: Moment): Promise<Outcome>;
+  recall(known: Plan, call: Call): Promise<RecalledPort>;
+  /** Whether the switch lost a port, or the socket that it made. A port that only differs from its plan is not lost. */
+  isPortLost(recorded: Recorded, call: Call): Promise<boolean>;
+  /** Why a port that the switch lost cannot be put back just now. */
+  restoreTrouble(recorded: Recorded, call: Call): Promise<Trouble | undefined>;
+  /** Every port of this plugin, whichever data directory it belongs to. */
+  listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
+  /** Which ports there are, in order; one question, and no fence: for people. */
+  portsThere(database: Database, ports: readonly LivePort[], end: Moment): Promise<readonly boolean[]>;
+  /** Removes bridges of ours that no port uses. @returns their names */
+  removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
+  /** Who else has a port of a name: asked by the files that name one. */
+  otherHolder(plan: Plan, call: Call): FindHolder;
+  /** Whether a port of ours says that the other sandbox began after the moment, and its namespace lives. */
+  isLaterSandbox(plan: Plan, other: OtherSandbox, call: Call): Promise<boolean>;
+  /** What tells the database that a pre-flight looked at from others (Plan.database). */
+  databaseAt(ovsdb: string): string | undefined;
+  close(): void;
+}
