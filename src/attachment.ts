@@ -1,8 +1,8 @@
 /**
  * The vocabulary everyone speaks: what an attachment is and the names that follow from it.
  *
- * Owns: the key, every name derived from it, the limits of names, the VLAN modes, and the two shapes that cross every layer: addresses and
- * troubles with their codes. Does not own: where things live (plan/), what they do (effects/). Imports nothing, reads nothing.
+ * Owns: the key, every name derived from it, the limits of names, the VLAN modes, the log's levels, and the two shapes that cross
+ * every layer: addresses and troubles with their codes. Does not own: where things live (plan/), what they do (effects/). Imports nothing, reads nothing.
  *
  * Invariants
  *  A1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.
@@ -93,6 +93,10 @@ const fileNameBytesMax = 255 - '.corrupt'.length;
 /** Of a port (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
 export const vlanModes = ['access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'] as const;
 export type VlanMode = (typeof vlanModes)[number];
+
+/** The predecessor's, from the most to the least important. */
+export const logLevels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
+export type LogLevel = (typeof logLevels)[number];
 
 /** The value of external_ids:owner on every row we insert. */
 export const owner = 'userspace-cni';

@@ -5,7 +5,7 @@
  */
 import { constants, fstatSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { type LogLevel, logLevels } from './cni/config/keys.ts';
+import { type LogLevel, logLevels } from './attachment.ts';
 import { logMs, sleep } from './deadlines.ts';
 
 const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_WRONLY } = constants;

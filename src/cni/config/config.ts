@@ -6,7 +6,7 @@
  * refuses nothing, because a pod must be able to go.
  */
 import * as v from 'valibot';
-import { isOwnFile, type Trouble, type VlanMode } from '../../attachment.ts';
+import { isOwnFile, type LogLevel, type Trouble, type VlanMode } from '../../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../../deadlines.ts';
 import type { Args } from '../args.ts';
 import { asGoReads, type Json, type Lenient } from '../leniency.ts';
@@ -21,18 +21,7 @@ import {
   defaultShortDir,
   integrationBridge,
 } from './defaults.ts';
-import {
-  Bridge,
-  isSet,
-  type LogLevel,
-  logLevelOf,
-  Network,
-  path,
-  type Raw,
-  type Side,
-  type Unset,
-  Vhost,
-} from './keys.ts';
+import { Bridge, isSet, logLevelOf, Network, path, type Raw, type Side, type Unset, Vhost } from './keys.ts';
 import { at, contradictionsOf, shapeTrouble, unsupported, warningsOf } from './rules.ts';
 
 /** What both readings are of. */

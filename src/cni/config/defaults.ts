@@ -1,5 +1,5 @@
 /** What is taken where a network configuration says nothing. Pure. */
-import type { LogLevel } from './keys.ts';
+import type { LogLevel } from '../../attachment.ts';
 
 export const defaultDataDir = '/var/lib/cni/userspace';
 export const defaultOvsdb = 'unix:/var/run/openvswitch/db.sock';

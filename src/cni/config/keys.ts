@@ -3,7 +3,7 @@
  * said: defaults.ts.
  */
 import * as v from 'valibot';
-import { deviceNameBytesMax, vlanModes } from '../../attachment.ts';
+import { deviceNameBytesMax, type LogLevel, logLevels, vlanModes } from '../../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../../deadlines.ts';
 import { isObject, type Json } from '../leniency.ts';
 
@@ -162,10 +162,6 @@ export const Network = v.looseObject({
     ),
   ),
 });
-
-/** The predecessor's. */
-export const logLevels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 /** @returns undefined for a level that there is not; the predecessor's are read in any case. */
 export const logLevelOf = (value: unknown): LogLevel | undefined =>

@@ -3,11 +3,11 @@
  * said. Pure.
  */
 import * as v from 'valibot';
-import { code, isOwnFile, type Trouble } from '../../attachment.ts';
+import { code, isOwnFile, logLevels, type Trouble } from '../../attachment.ts';
 import { defaultDeadlines } from '../../deadlines.ts';
 import { isObject, type Json } from '../leniency.ts';
 import { defaultDataDir, defaultLogLevel } from './defaults.ts';
-import { type Bridge, isSet, logLevelOf, logLevels, Network, type Raw, type Side, type Vhost } from './keys.ts';
+import { type Bridge, isSet, logLevelOf, Network, type Raw, type Side, type Vhost } from './keys.ts';
 
 /** A value as a message shows it, never longer than a line. */
 const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
