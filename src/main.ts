@@ -22,7 +22,7 @@ const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16
 async function verbs() {
   const { createNode } = await import('./node.ts');
   const edges = { clock, random, stderr: (text: string) => err.offer(text) };
-  return handlers((request, remembersAway) => createNode(request, edges, remembersAway));
+  return handlers((request, scope) => createNode(request, edges, scope));
 }
 
 async function status(): Promise<Status> {

@@ -9,7 +9,7 @@ import { realDisk } from './journal/disk.ts';
 import { openLog } from './log.ts';
 import { allowFileThreads, sinceBootMs } from './os/native.ts';
 import { readOwnStart, tickMs } from './os/processes.ts';
-import type { Node } from './verbs/node.ts';
+import type { Node, Scope } from './verbs/node.ts';
 
 interface Edges {
   readonly clock: () => Date;
@@ -23,13 +23,13 @@ interface Caller {
   readonly path: readonly string[];
 }
 
-/** @param remembersAway for a call that needs one server, or one program, for many attachments */
-export function createNode({ config, path }: Caller, edges: Edges, remembersAway = false): Node {
+export function createNode({ config, path }: Caller, edges: Edges, scope: Scope): Node {
   allowFileThreads();
   const { clock, random, stderr } = edges;
   const { ovsdb, kubeconfig, deadlines } = config;
   const log = openLog(config, stderr, clock);
   const elsewhere = { ovsdb, path, ...(kubeconfig && { kubeconfig }) };
+  const remembersAway = scope === 'many attachments';
   const host = createHost(deadlines, elsewhere, { remembersAway, warn: log.warning });
   return { disk: realDisk, host, log, clock, called: () => forkedAt(clock), random };
 }

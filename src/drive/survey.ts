@@ -7,8 +7,14 @@ import { type Call, type Facts, type Outcome, type Perform, type Plan, steps } f
 /** What is wrong with one step of an attachment; `unjudged`: it could not be asked for, so that it may be right. */
 export type Finding = Trouble & Pick<Extract<Outcome, { kind: 'failed' }>, 'unjudged'>;
 
+/** How an attachment was left. */
+interface Left {
+  readonly plan: Plan;
+  readonly facts: Facts;
+}
+
 /** Asks of every planned step whether the world still is as it was left: CHECK, and a repeated ADD. */
-export async function survey(plan: Plan, facts: Facts, perform: Perform, call: Call): Promise<Finding[]> {
+export async function survey({ plan, facts }: Left, perform: Perform, call: Call): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const name of steps) {
     if (!plan[name]) continue;

@@ -20,12 +20,12 @@ import { going, recorded, whyGoing } from '../drive/trouble.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 import { addMachine } from '../machines/add.ts';
-import type { Call, Facts, Plan, PodPlace } from '../machines/protocol.ts';
+import type { Facts, Plan, PodPlace } from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
 import { planOf } from '../plan/plans.ts';
 import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
-import { busy, described, forget, type OwnCall, openOwn, tolerate, warn } from './locked.ts';
+import { busy, described, forget, openOwn, tolerate, type Work, warn } from './locked.ts';
 import type { Node } from './node.ts';
 
 /** What an ADD has begun already: when it has to end, and with a kubeconfig the question where its pod shares its sockets. */
@@ -51,9 +51,9 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
   try {
     await hold(journal, request, end);
     const call = { instance, lockFd: journal.fd, dataDir, end, begun };
-    const plan = await foreseen(journal, request, node, call, looked);
-    const repeated = await startOver(journal, request, plan, node, call);
-    const facts = repeated ?? (await attach(journal, request, plan, node, call));
+    const work = { journal, request, node, call };
+    const plan = await foreseen(work, looked);
+    const facts = (await startOver(work, plan)) ?? (await attach(work, plan));
     log.info(`ADD ${keyText(key)}: attached`);
     return resultOf(request, plan, facts);
   } finally {
@@ -62,13 +62,9 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
 }
 
 /** What the attachment will be made of, once all that can be known without an effect speaks for it. @throws CniError with every fault */
-async function foreseen(
-  journal: Journal<Entry>,
-  request: AddRequest,
-  { host, disk, log }: Node,
-  call: OwnCall,
-  looked: Ahead['looked'],
-): Promise<Plan> {
+async function foreseen(work: Work<AddRequest>, looked: Ahead['looked']): Promise<Plan> {
+  const { request, node, call } = work;
+  const { host } = node;
   try {
     const ofNetns = () => host.netnsTroubles(request.netns, request.env);
     const place = await looked;
@@ -77,18 +73,15 @@ async function foreseen(
     refuse([...ofNetns(), ...(await host.preflight(plan, call.dataDir, call))]);
     return plan;
   } catch (error) {
-    await leave(journal, request, { host, disk, log }, call);
+    await leave(work);
     throw error;
   }
 }
 
 /** A DEL that came meanwhile has answered that the attachment will go, or waits for the lock: the lock's holder sees to it. */
-async function leave(
-  journal: Journal<Entry>,
-  { key, config, stdin, env }: AddRequest,
-  { host, disk, log }: Pick<Node, 'host' | 'disk' | 'log'>,
-  call: OwnCall,
-): Promise<void> {
+async function leave({ journal, request, node, call }: Work<AddRequest>): Promise<void> {
+  const { key, config, stdin, env } = request;
+  const { host, disk, log } = node;
   let isBlank = false;
   recorded(() => {
     isBlank = journal.blank;
@@ -113,7 +106,8 @@ async function hold(journal: Journal<Entry>, request: AddRequest, end: Moment): 
  * What to do about an attachment that is there already (ADR 0004).
  * @returns the facts to answer again with; undefined once nothing is left of it.
  */
-async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Plan, node: Node, call: OwnCall) {
+async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | undefined> {
+  const { journal, request, node, call } = work;
   if (!journal.going && journal.records.length === 0 && !journal.damaged) return undefined;
   const past = journal.damaged ? undefined : fold(journal.records);
   if (!journal.going && !journal.damaged && !past) {
@@ -122,7 +116,7 @@ async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Pla
       `the journal of ${keyText(request.key)} is of another version: DEL it first`,
     );
   }
-  if (!journal.going && past && isAsBefore(past, request, plan, node) && (await stands(past, request, node, call))) {
+  if (!journal.going && past && isAsBefore(past, work, plan) && (await stands(past, work))) {
     // The process that wrote it may have died before its last fsync.
     journal.sync();
     return past.facts;
@@ -146,17 +140,17 @@ async function startOver(journal: Journal<Entry>, request: AddRequest, plan: Pla
 }
 
 /** At rest; same boot, same sandbox, same request. */
-const isAsBefore = ({ state, header }: Past, request: AddRequest, plan: Plan, { host }: Node): boolean =>
+const isAsBefore = ({ state, header }: Past, { request, node: { host } }: Work<AddRequest>, plan: Plan): boolean =>
   state === 'attached' &&
   header.boot === host.bootId() &&
   JSON.stringify(header.netns) === JSON.stringify(host.readNetns(request.netns)) &&
   isSamePlan(header.plan, plan);
 
 /** Whether the world agrees. @throws CniError 11 where it cannot be asked: what may be a living attachment is not taken down for that */
-async function stands({ header, facts }: Past, request: AddRequest, { host }: Node, call: Call): Promise<boolean> {
+async function stands({ header, facts }: Past, { request, node, call }: Work<AddRequest>): Promise<boolean> {
   const { plan } = header;
   const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, plan, facts) } };
-  const findings = await survey(asChecked, facts, host.perform, call);
+  const findings = await survey({ plan: asChecked, facts }, node.host.perform, call);
   const unjudged = findings.filter((finding) => finding.unjudged).map(({ message }) => message);
   if (unjudged.length > 0) {
     const what = `${keyText(request.key)} is attached; whether it still is as it was left cannot be told, and it is not touched`;
@@ -165,17 +159,12 @@ async function stands({ header, facts }: Past, request: AddRequest, { host }: No
   return findings.length === 0;
 }
 
-async function attach(
-  journal: Journal<Entry>,
-  request: AddRequest,
-  plan: Plan,
-  node: Node,
-  call: OwnCall,
-): Promise<Facts> {
+async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
+  const { journal, request, node, call } = work;
   const { deadlines } = request.config;
   let begin: Begin;
   try {
-    begin = { ...beginning(request, plan, node, call), file: journal.identity };
+    begin = { ...beginning(work, plan), file: journal.identity };
     journal.append(begin);
     journal.fsyncName();
   } catch (error) {
@@ -214,14 +203,14 @@ async function attach(
   else forget(journal, node.log);
   warn(node.log, { verb: 'ADD', key: request.key }, warnings);
   const trouble = failure ?? { code: code.internal, message: 'ADD failed' };
-  const message = plan.address ? await saidOf(trouble, plan, node, call) : trouble.message;
+  const message = plan.address ? await saidOf(trouble, work) : trouble.message;
   throw new CniError(trouble.code, message, trouble.details);
 }
 
 /** With how many addresses this node holds, if there is none left. */
-async function saidOf({ message }: Trouble, { key }: Plan, { disk }: Node, { dataDir }: OwnCall): Promise<string> {
+async function saidOf({ message }: Trouble, { request, node, call }: Work<AddRequest>): Promise<string> {
   const { withHeld } = await import('./exhausted.ts');
-  return withHeld(message, disk, dataDir, key.network);
+  return withHeld(message, { disk: node.disk, dataDir: call.dataDir, network: request.key.network });
 }
 
 /** By what its header says of the namespace an attachment is judged ever after. */
@@ -246,7 +235,7 @@ const takenAway: Trouble = {
 
 const late: Trouble = { code: code.tryAgainLater, message: 'the time for an ADD is up' };
 
-function beginning(request: AddRequest, plan: Plan, node: Node, call: Call): Begin {
+function beginning({ request, node, call }: Work<AddRequest>, plan: Plan): Begin {
   const netns = node.host.readNetns(request.netns);
   const database = node.host.databaseAt(plan.ovsdb);
   if (!netns) throw new CniError(code.invalidNetns, `CNI_NETNS "${request.netns}" went away`);

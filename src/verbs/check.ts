@@ -28,7 +28,7 @@ export async function check(request: AddRequest, node: Node): Promise<void> {
     refuse([
       ...node.host.netnsTroubles(netns, env),
       ...contradictions(request, past.facts),
-      ...(await survey(plan, past.facts, node.host.perform, call)),
+      ...(await survey({ plan, facts: past.facts }, node.host.perform, call)),
     ]);
   } finally {
     journal.close();

@@ -14,7 +14,7 @@ import { type Journal, JournalError } from '../journal/journal.ts';
 import { listDue, readInstance } from '../journal/store.ts';
 import { removalPlan } from '../plan/plans.ts';
 import type { Recovered } from '../recovery/options.ts';
-import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, warn } from './locked.ts';
+import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, type Work, warn } from './locked.ts';
 import type { Node } from './node.ts';
 
 export async function del(request: DelRequest, node: Node): Promise<void> {
@@ -30,10 +30,10 @@ export async function del(request: DelRequest, node: Node): Promise<void> {
       journal = openOwn(request, node);
     } catch (error) {
       if (!(error instanceof JournalError) || mayExist(node.disk, pathOf(request))) throw error;
-      return await delWithoutJournal(request, node, call, error);
+      return await delWithoutJournal({ request, node, call }, error);
     }
     try {
-      done = await markAndRemove(journal, request, node, { ...call, instance, lockFd: journal.fd });
+      done = await markAndRemove({ journal, request, node, call: { ...call, instance, lockFd: journal.fd } });
     } finally {
       journal.close();
     }
@@ -70,12 +70,8 @@ async function payForOthers({ config }: DelRequest, node: Node, instance: string
 }
 
 /** @returns undefined if the journal was unlinked before anything was ever written to it: no removal has run. */
-async function markAndRemove(
-  journal: Journal<Entry>,
-  request: DelRequest,
-  node: Node,
-  call: OwnCall,
-): Promise<'removed' | 'owed' | undefined> {
+async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed' | undefined> {
+  const { journal, request, node, call } = work;
   const { key, config } = request;
   const { host, disk, log } = node;
   // Before the lock is waited for: its holder sees the mark before its next step and takes itself back.
@@ -114,13 +110,12 @@ const stays = ({ key, config }: DelRequest): string =>
 
 const ignored = () => undefined;
 
+interface Unjournaled extends Pick<Work<DelRequest>, 'request' | 'node'> {
+  readonly call: Pick<OwnCall, 'dataDir' | 'end'>;
+}
+
 /** The disk takes no journal, so there is no ADD that could be at work: remove by marks, and say what fails. */
-async function delWithoutJournal(
-  request: DelRequest,
-  node: Node,
-  call: Pick<OwnCall, 'dataDir' | 'end'>,
-  why: JournalError,
-): Promise<void> {
+async function delWithoutJournal({ request, node, call }: Unjournaled, why: JournalError): Promise<void> {
   const { host, disk, log } = node;
   const instance = readInstance(disk, call.dataDir) ?? '';
   const journal = { records: [], damaged: false, append: ignored, stage: ignored, note: ignored };

@@ -16,16 +16,23 @@ const exhausted = /no ip addresses available in range set|could not allocate ip 
 /** For a large range: some thousand journals. */
 const countMs = 500;
 
-/** @returns the message, with what the node holds if it is of an exhausted range */
-export function withHeld(message: string, disk: Disk, dataDir: string, network: string): string {
-  if (!exhausted.test(message)) return message;
-  const { count, isAll } = countHeld(disk, dataDir, network);
-  const holders =
-    count === 1 ? '1 attachment of it here holds an address' : `${count} attachments of it here hold an address`;
-  return `${message}; network "${network}": ${isAll ? '' : 'at least '}${holders} ("userspace list"; "userspace recover" releases what no sandbox uses)`;
+/** The attachments of one network in one data directory. */
+interface Held {
+  readonly disk: Disk;
+  readonly dataDir: string;
+  readonly network: string;
 }
 
-function countHeld(disk: Disk, dataDir: string, network: string): { count: number; isAll: boolean } {
+/** @returns the message, with what the node holds if it is of an exhausted range */
+export function withHeld(message: string, held: Held): string {
+  if (!exhausted.test(message)) return message;
+  const { count, isAll } = countHeld(held);
+  const holders =
+    count === 1 ? '1 attachment of it here holds an address' : `${count} attachments of it here hold an address`;
+  return `${message}; network "${held.network}": ${isAll ? '' : 'at least '}${holders} ("userspace list"; "userspace recover" releases what no sandbox uses)`;
+}
+
+function countHeld({ disk, dataDir, network }: Held): { count: number; isAll: boolean } {
   const end = now() + countMs;
   let count = 0;
   try {

@@ -5,7 +5,7 @@
 import type { Handlers } from '../cni/command.ts';
 import type { AddRequest, DelRequest } from '../cni/request.ts';
 import { type Moment, now } from '../deadlines.ts';
-import type { Node } from './node.ts';
+import type { Node, Scope } from './node.ts';
 
 /** Where the code is; a test of orders has it at hand. */
 const chunks = {
@@ -18,15 +18,15 @@ const chunks = {
 type Caller = Pick<DelRequest, 'config' | 'path'>;
 
 export function handlers(
-  nodeFor: (request: Caller, remembersAway: boolean) => Node,
+  nodeFor: (request: Caller, scope: Scope) => Node,
   { addCheck, del, gc }: typeof chunks = chunks,
 ): Handlers {
   const using = async <R extends Caller, T>(
     request: R,
     action: (request: R, node: Node) => Promise<T>,
-    isOfMany = false,
+    scope: Scope = 'one attachment',
   ) => {
-    const node = nodeFor(request, isOfMany);
+    const node = nodeFor(request, scope);
     try {
       return await action(request, node);
     } finally {
@@ -43,7 +43,7 @@ export function handlers(
       }),
     check: (request) => using(request, async (one, node) => (await addCheck()).check(one, node)),
     del: (request) => using(request, async (one, node) => (await del()).del(one, node)),
-    gc: (request) => using(request, async (one, node) => (await gc()).gc(one, node), true),
+    gc: (request) => using(request, async (one, node) => (await gc()).gc(one, node), 'many attachments'),
   };
 }
 

@@ -20,6 +20,14 @@ export type OwnCall = Call & { readonly dataDir: string };
 
 type Request = Pick<DelRequest, 'key' | 'config'>;
 
+/** One call on one attachment, from the moment its journal is open. */
+export interface Work<R> {
+  readonly journal: Journal<Entry>;
+  readonly request: R;
+  readonly node: Node;
+  readonly call: OwnCall;
+}
+
 export const pathOf = ({ key, config }: Request): string => join(config.dataDir, journalName(key));
 
 /** @throws JournalError */

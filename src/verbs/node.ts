@@ -16,3 +16,6 @@ export interface Node {
   /** 64 random bits as 16 hex digits. */
   readonly random: () => string;
 }
+
+/** How many attachments a call is for: one that needs a server or a program for many of them asks one that was away only once. */
+export type Scope = 'one attachment' | 'many attachments';
