@@ -206,7 +206,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/recovery/one.ts',
-        search: '    if (hasMore(ending) && !journal.going) journal.markGoing();\n',
+        search: '    if (hasMore(journal, found) && !journal.going) journal.markGoing();\n',
         replace: '',
       },
     ],
@@ -218,8 +218,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/recovery/one.ts',
-        search: 'return isLater(journal, purpose.since)',
-        replace: 'return false',
+        search: 'isLater(opened, visit.calledAt)',
+        replace: 'false',
       },
     ],
     suites: [fault('test/fault/clock.test.ts', 'GC')],

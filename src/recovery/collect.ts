@@ -5,26 +5,31 @@ import { join } from 'node:path';
 import { type AttachmentKey, journalSuffix, keyOfJournalName } from '../attachment.ts';
 import { peekJournal } from '../drive/past.ts';
 import { listJournals } from '../journal/store.ts';
+import type { Plan } from '../machines/protocol.ts';
 import { keyOf } from './judge.ts';
 import { recoverOne, tolerant } from './one.ts';
-import type { Recovered, RecoverOptions } from './options.ts';
+import type { Recovered, Task } from './options.ts';
 
-export async function collect(
-  options: RecoverOptions,
-  instance: string,
-  asked: Date,
-  isStale: (key: AttachmentKey) => boolean,
-): Promise<readonly Recovered[]> {
+/** What GC asks for, beside the data directory that it means. */
+interface Collection {
+  readonly calledAt: Date;
+  readonly isStale: (key: AttachmentKey) => boolean;
+  /** What GC's configuration says of an attachment whose journal does not. */
+  readonly planOf: (key: AttachmentKey) => Plan;
+  readonly progress: (one: Recovered) => void;
+}
+
+export async function collect(task: Task, collection: Collection): Promise<readonly Recovered[]> {
+  const { calledAt, isStale, planOf, progress } = collection;
   const collected: Recovered[] = [];
-  const task = { ...options, instance };
-  for (const name of listJournals(options.disk, options.dataDir, journalSuffix).sort()) {
+  for (const name of listJournals(task.disk, task.dataDir, journalSuffix).sort()) {
     const one = await tolerant(name, async () => {
-      const key = keyOfJournalName(name) ?? keyPeeked(options, name);
+      const key = keyOfJournalName(name) ?? keyPeeked(task, name);
       if (!key || !isStale(key)) return undefined;
-      return await recoverOne(name, task, { kind: 'stale', since: asked.toISOString() });
+      return await recoverOne(name, task, { why: 'gc', calledAt: calledAt.toISOString(), planOf });
     });
     if (!one) continue;
-    options.progress(one);
+    progress(one);
     collected.push(one);
   }
   return collected;
@@ -35,7 +40,7 @@ export async function collect(
  * @returns the keys, and the names of journals that do not tell theirs
  * @throws JournalError
  */
-export function keysOf(options: Pick<RecoverOptions, 'disk' | 'dataDir'>) {
+export function keysOf(options: Pick<Task, 'disk' | 'dataDir'>) {
   const keys: AttachmentKey[] = [];
   const untold: string[] = [];
   for (const name of listJournals(options.disk, options.dataDir, journalSuffix)) {
@@ -47,10 +52,7 @@ export function keysOf(options: Pick<RecoverOptions, 'disk' | 'dataDir'>) {
 }
 
 /** A key that is too long for a name is in the header. */
-function keyPeeked(
-  { disk, dataDir }: Pick<RecoverOptions, 'disk' | 'dataDir'>,
-  name: string,
-): AttachmentKey | undefined {
+function keyPeeked({ disk, dataDir }: Pick<Task, 'disk' | 'dataDir'>, name: string): AttachmentKey | undefined {
   const peeked = peekJournal(disk, join(dataDir, name));
   return peeked && keyOf(name, peeked);
 }

@@ -12,19 +12,8 @@ import { putBack } from '../drive/restore.ts';
 import { recorded } from '../drive/trouble.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import { type Judgement, judge, keyOf } from './judge.ts';
-import type { Recovered, Task } from './options.ts';
+import type { Recovered, Task, Visit } from './options.ts';
 import type { Found } from './words.ts';
-
-/** Why a journal is opened, and so what may be done with it. */
-export type Purpose =
-  /** `later`: what is lost is put back once all else is done. */
-  | { readonly kind: 'recovery'; readonly putBack: 'now' | 'later' }
-  /** An owed removal alone. */
-  | { readonly kind: 'debt' }
-  /** What came to rest by then (ISO 8601), and is not in the runtime's list. */
-  | { readonly kind: 'stale'; readonly since: string }
-  /** To have the lock of a port that has no journal. */
-  | { readonly kind: 'orphan'; readonly key: AttachmentKey };
 
 /** An ADD locks the journal right after creating it: an empty one that is older than this is no call's. */
 const secondLookMs = 1000;
@@ -50,42 +39,76 @@ export async function tolerant(
   }
 }
 
-/** @returns undefined if the journal went away meanwhile, or is not for this purpose. @throws JournalError */
-export async function recoverOne(
-  name: string,
-  task: Task,
-  purpose: Purpose,
-  looks = 1,
-): Promise<Recovered | undefined> {
+/** A journal by its name, and why it is visited. */
+interface Target {
+  readonly name: string;
+  readonly task: Task;
+  readonly visit: Visit;
+}
+
+/** A journal under its lock. */
+interface Opened extends Target {
+  readonly journal: Journal<Entry>;
+}
+
+/** What came of a look at a journal. */
+type Seen =
+  | { readonly kind: 'recovered'; readonly one: Recovered }
+  /** The journal went away meanwhile, or is not for this visit. */
+  | { readonly kind: 'passed by' }
+  /** Empty: an ADD may have created it a moment ago, and is about to lock it. */
+  | { readonly kind: 'perhaps new' };
+
+const recovered = (one: Recovered): Seen => ({ kind: 'recovered', one });
+const passedBy: Seen = { kind: 'passed by' };
+const perhapsNew: Seen = { kind: 'perhaps new' };
+
+const isDryRun = (visit: Visit): boolean => visit.why === 'recovery' && visit.dryRun;
+
+/** @returns undefined if the journal went away meanwhile, or is not for this visit. @throws JournalError */
+export async function recoverOne(name: string, task: Task, visit: Visit): Promise<Recovered | undefined> {
+  const target = { name, task, visit };
+  let seen = await underLock(target, treat);
+  if (seen.kind === 'perhaps new') {
+    await sleep(secondLookMs);
+    seen = await underLock(target, settle);
+  }
+  return seen.kind === 'recovered' ? seen.one : undefined;
+}
+
+async function underLock(
+  target: Target,
+  action: (opened: Opened, judgement: Judgement) => Promise<Seen>,
+): Promise<Seen> {
+  const { name, task, visit } = target;
   const { disk, clock, dataDir, host } = task;
   const path = join(dataDir, name);
-  const isOrphan = purpose.kind === 'orphan';
+  const isOrphan = visit.why === 'orphan';
   const journal = openJournal(disk, path, { create: isOrphan, clock });
   if (!journal && isOrphan)
     throw new JournalError('EROFS', `no journal can be made for "${name}", and so no lock be had`);
-  if (!journal) return undefined;
+  if (!journal) return passedBy;
   try {
     // A lock that a dead call's program has beyond its time is taken from it; only a recovery waits for that.
-    const patience = purpose.kind === 'recovery' ? leaseLookMs : 0;
-    const outcome = await journal.lock(now() + patience, task.dryRun !== true);
-    if (outcome === 'gone') return undefined;
-    if (outcome === 'busy') return held(name, task);
-    const one = copyOf(journal, name) ?? (await treat(journal, name, task, purpose, looks));
-    if (one !== 'look again') return one;
+    const patience = visit.why === 'recovery' ? leaseLookMs : 0;
+    const outcome = await journal.lock(now() + patience, !isDryRun(visit));
+    if (outcome === 'gone') return passedBy;
+    if (outcome === 'busy') return recovered(held(target));
+    const copy = copyOf(journal, name);
+    if (copy) return recovered(copy);
+    return await action({ ...target, journal }, await judge(journal, host, callOf(journal, task)));
   } finally {
     journal.close();
     // With the session goes this attachment's fence.
     host.close();
   }
-  await sleep(secondLookMs);
-  return await recoverOne(name, task, purpose, looks + 1);
 }
 
 /** That a removal was begun is seen without the lock; all else is the holder's. */
-function held(name: string, { disk, dataDir, holderOf }: Task): Recovered {
+function held({ name, task: { disk, dataDir }, visit }: Target): Recovered {
   const path = join(dataDir, name);
   const isGoing = peekJournal(disk, path)?.going === true;
-  const holder = holderOf?.(path);
+  const holder = visit.why === 'recovery' || visit.why === 'orphan' ? visit.holderOf?.(path) : undefined;
   return { key: labelOf(name), found: isGoing ? 'going' : 'held', result: 'held', owed: [], ...(holder && { holder }) };
 }
 
@@ -93,29 +116,29 @@ const unjudged = { note: 'its network namespace cannot be judged from here: DEL 
 const unasked = { note: 'the switch could not be asked whether its port is there' };
 export const untold = { note: 'an address that it had may still be held by its IPAM plugin' };
 
-async function treat(
-  journal: Journal<Entry>,
-  name: string,
-  task: Task,
-  purpose: Purpose,
-  looks: number,
-): Promise<Recovered | 'look again' | undefined> {
-  const judgement = await judge(journal, task.host, callOf(journal, task));
+async function treat(opened: Opened, judgement: Judgement): Promise<Seen> {
+  const { why } = opened.visit;
+  const mayBeNew = judgement.found === 'empty' && (why === 'recovery' || why === 'gc');
+  return mayBeNew ? perhapsNew : await settle(opened, judgement);
+}
+
+/** An empty journal is no ADD's that begins. */
+async function settle(opened: Opened, judgement: Judgement): Promise<Seen> {
+  const { visit } = opened;
   const { found, past } = judgement;
-  const finish = (why: Found) => finished({ journal, name, found: why }, task, purpose);
-  switch (purpose.kind) {
+  switch (visit.why) {
     case 'orphan':
       // Anything else was begun here since its port was seen without a journal.
-      return found === 'empty' ? await finish('orphan') : undefined;
+      return found === 'empty' ? recovered(await finished(opened, 'orphan')) : passedBy;
     case 'debt':
-      return found === 'going' ? await finish(found) : undefined;
-    default:
-      if (found === 'empty' && looks === 1) return 'look again';
-      if (released.has(found)) return await finish(found);
-      if (purpose.kind === 'stale')
-        return isLater(journal, purpose.since) ? kept(journal, name, judgement) : finish('stale');
-      if (found === 'lost' && past) return await restore({ journal, name, past }, task, purpose.putBack);
-      return kept(journal, name, judgement);
+      return found === 'going' ? recovered(await finished(opened, found)) : passedBy;
+    case 'gc':
+      if (released.has(found)) return recovered(await finished(opened, found));
+      return recovered(isLater(opened, visit.calledAt) ? kept(opened, judgement) : await finished(opened, 'stale'));
+    case 'recovery':
+      if (released.has(found)) return recovered(await finished(opened, found));
+      if (found === 'lost' && past) return recovered(await restore(opened, visit, past));
+      return recovered(kept(opened, judgement));
   }
 }
 
@@ -127,7 +150,8 @@ function copyOf({ records }: Journal<Entry>, name: string): Recovered | undefine
   return { key: labelOf(name), found: 'damaged', result: 'kept', owed: [], note };
 }
 
-function kept({ strangeMode }: Journal<Entry>, name: string, { found, isUnasked }: Judgement): Recovered {
+function kept({ journal, name }: Opened, { found, isUnasked }: Judgement): Recovered {
+  const { strangeMode } = journal;
   const odd = strangeMode && { note: `the mode ${strangeMode} of its journal is none of ours, and means nothing` };
   const note = found === 'unjudged' ? unjudged : isUnasked ? unasked : odd;
   return { key: labelOf(name), found, result: isUnasked ? 'not looked at' : 'kept', owed: [], ...note };
@@ -141,48 +165,37 @@ const callOf = (journal: Journal<Entry>, { instance, dataDir, removeMs }: Task) 
 });
 
 /** An ADD that ran when GC was called can be in no list of those that its runtime knows. */
-const isLater = ({ records }: Journal<Entry>, moment: string): boolean =>
-  (records.find(({ kind }) => kind === 'attached')?.at ?? '') > moment;
+const isLater = ({ journal }: Opened, moment: string): boolean =>
+  (journal.records.find(({ kind }) => kind === 'attached')?.at ?? '') > moment;
 
-interface Lost {
-  readonly journal: Journal<Entry>;
-  readonly name: string;
-  readonly past: Past;
-}
-
-async function restore({ journal, name, past }: Lost, task: Task, when: 'now' | 'later'): Promise<Recovered> {
-  const { host, asChecked, dryRun } = task;
+async function restore(opened: Opened, visit: Visit & { why: 'recovery' }, past: Past): Promise<Recovered> {
+  const { journal, name, task } = opened;
+  const { putBack: when, asChecked, dryRun } = visit;
   const key = labelOf(name);
   if (when === 'later') return { key, found: 'lost', result: 'kept', owed: [] };
   if (dryRun) return { key, found: 'lost', result: 'restored', owed: [] };
-  const trouble = await putBack({ journal, past, host, asChecked, call: callOf(journal, task) });
+  const trouble = await putBack({ journal, past, host: task.host, asChecked, call: callOf(journal, task) });
   // Looked at before the lock is let go: a DEL that came meanwhile has left it to us.
-  if (journal.going) return await finished({ journal, name, found: 'going' }, task, { kind: 'debt' });
+  if (journal.going) return await finished(opened, 'going');
   const owed = trouble ? [{ step: 'port', message: trouble.message }] : [];
   return { key, found: 'lost', result: trouble ? 'owed' : 'restored', owed };
 }
 
-interface Ending {
-  readonly journal: Journal<Entry>;
-  readonly name: string;
-  readonly found: Found;
-}
-
-async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<Recovered> {
-  const { journal, name, found } = ending;
-  const key = purpose.kind === 'orphan' ? purpose.key : keyOf(name, journal);
+async function finished(opened: Opened, found: Found): Promise<Recovered> {
+  const { journal, name, task, visit } = opened;
+  const key = visit.why === 'orphan' ? visit.key : keyOf(name, journal);
   const about = { key: key ? keyText(key) : labelOf(name), found };
   const owe = (step: string, message: string): Recovered => ({ ...about, result: 'owed', owed: [{ step, message }] });
   if (!key && (journal.damaged || journal.records.length > 0))
     return owe('journal', "neither it nor its name tells whose it is: the runtime's DEL will remove it");
-  const isUntold = found !== 'empty' && !planOfHeader(journal.records) && !(key && task.known);
+  const isUntold = found !== 'empty' && !planOfHeader(journal.records) && visit.why !== 'gc';
   const removed: Recovered = { ...about, result: 'removed', owed: [], ...(isUntold && untold) };
-  if (task.dryRun) return removed;
+  if (isDryRun(visit)) return removed;
   try {
     // All but what is blank is marked before anything of it goes (I1).
-    if (hasMore(ending) && !journal.going) journal.markGoing();
+    if (hasMore(journal, found) && !journal.going) journal.markGoing();
     const before = journal.records.length;
-    const { owed = [], warnings = [], elsewhere } = key ? await removal(journal, key, task) : {};
+    const { owed = [], warnings = [], elsewhere } = key ? await removal(opened, key) : {};
     if (elsewhere) return owe('port', elsewhere.message);
     if (owed.length > 0) {
       remember(journal, before, task);
@@ -200,7 +213,7 @@ async function finished(ending: Ending, task: Task, purpose: Purpose): Promise<R
   }
 }
 
-const hasMore = ({ journal, found }: Ending): boolean => journal.records.length > 0 || found === 'orphan';
+const hasMore = (journal: Journal<Entry>, found: Found): boolean => journal.records.length > 0 || found === 'orphan';
 
 /** Marked here too: a blank journal was not. @param before how many records there were before this try */
 function remember(journal: Journal<Entry>, before: number, { clock }: Task): void {
@@ -209,8 +222,8 @@ function remember(journal: Journal<Entry>, before: number, { clock }: Task): voi
   journal.dueAt(nextTry(journal, clock()));
 }
 
-async function removal(journal: Journal<Entry>, key: AttachmentKey, task: Task): Promise<Partial<Removed>> {
+async function removal({ journal, task, visit }: Opened, key: AttachmentKey): Promise<Partial<Removed>> {
   const { host, disk, ovsdb } = task;
-  const known = task.known?.(key) ?? { key, ovsdb, request: { stdin: '', env: {} } };
+  const known = visit.why === 'gc' ? visit.planOf(key) : { key, ovsdb, request: { stdin: '', env: {} } };
   return await takeAway({ host, disk, journal, by: 'recover', known, call: callOf(journal, task) });
 }

@@ -46,16 +46,50 @@ export interface RecoveryHost extends RemovalHost, Witness {
   close(): void;
 }
 
-export interface RecoverOptions {
+/** The data directory that is worked on: what every visit to one of its journals needs. */
+export interface Task {
   readonly disk: Disk;
   readonly host: RecoveryHost;
   readonly clock: () => Date;
   readonly dataDir: string;
   readonly ovsdb: string;
+  /** The directory's id; empty if neither it nor a journal has one. */
+  readonly instance: string;
   /** For each attachment: as long as a DEL has. */
   readonly removeMs: number;
-  /** What the caller's own configuration says of an attachment whose journal does not. */
-  readonly known?: (key: AttachmentKey) => Plan;
+}
+
+/** Which process has the lock of a journal. @returns undefined where no such process can be seen */
+type HolderOf = (path: string) => Holder | undefined;
+
+/** Why a journal is visited, and so what may be done with it. */
+export type Visit =
+  /** `userspace recover`: everything. */
+  | {
+      readonly why: 'recovery';
+      /** `later`: what is lost is put back once all else is done. */
+      readonly putBack: 'now' | 'later';
+      /** What an IPAM program's CHECK is told of an attachment at rest. */
+      readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
+      /** Nothing is changed. */
+      readonly dryRun: boolean;
+      readonly holderOf?: HolderOf;
+    }
+  /** A port without a journal: one is made, so that its lock can be had. */
+  | { readonly why: 'orphan'; readonly key: AttachmentKey; readonly holderOf?: HolderOf }
+  /** A DEL pays what earlier ones owe: a removal that was begun, and nothing else. */
+  | { readonly why: 'debt' }
+  /** The runtime that called GC does not list it. */
+  | {
+      readonly why: 'gc';
+      /** When GC was called (ISO 8601): an attachment that came to rest later can be in no list, and is kept. */
+      readonly calledAt: string;
+      /** What GC's configuration says of an attachment whose journal does not. */
+      readonly planOf: (key: AttachmentKey) => Plan;
+    };
+
+/** What `recover` is asked for. */
+export interface RecoverOptions extends Omit<Task, 'instance'> {
   /** What an IPAM program's CHECK is told of an attachment at rest. */
   readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
   readonly progress: (one: Recovered) => void;
@@ -63,21 +97,17 @@ export interface RecoverOptions {
   readonly others?: (port: KnownPort) => void;
   /** Told of switches that could not be asked for ports without a journal. Those are no attachments. */
   readonly unreachable?: (one: UnreachableSwitch) => void;
-  /** Which process has the lock of a journal. @returns undefined where no such process can be seen */
-  readonly holderOf?: (path: string) => Holder | undefined;
+  readonly holderOf?: HolderOf;
   /** Nothing is changed. */
   readonly dryRun?: boolean;
   /** How long what is away is asked again and again, once all else is done. Absent: it is asked once again. */
   readonly patienceMs?: number;
 }
 
+/** One round of `recover` over a data directory. */
+export type Round = RecoverOptions & Task;
+
 export interface UnreachableSwitch {
   readonly ovsdb: string;
   readonly message: string;
-}
-
-/** Of one data directory. */
-export interface Task extends RecoverOptions {
-  /** The directory's id; empty if neither it nor a journal has one. */
-  readonly instance: string;
 }

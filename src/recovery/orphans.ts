@@ -10,7 +10,7 @@ import { JournalError } from '../journal/journal.ts';
 import { listJournals } from '../journal/store.ts';
 import type { Database, KnownPort, Plan } from '../machines/protocol.ts';
 import { recoverOne, tolerant, untold } from './one.ts';
-import type { Recovered, Task } from './options.ts';
+import type { Recovered, Round } from './options.ts';
 
 export interface SwitchPorts {
   readonly ovsdb: string;
@@ -18,7 +18,7 @@ export interface SwitchPorts {
   readonly ports?: readonly KnownPort[];
 }
 
-export async function portsOf({ host, removeMs, unreachable }: Task, database: Database): Promise<SwitchPorts> {
+export async function portsOf({ host, removeMs, unreachable }: Round, database: Database): Promise<SwitchPorts> {
   const { ovsdb } = database;
   try {
     return { ovsdb, ports: await host.listPorts(database, within(now() + removeMs, defaultDeadlines.switchMs)) };
@@ -31,10 +31,10 @@ export async function portsOf({ host, removeMs, unreachable }: Task, database: D
 }
 
 /** Bridges of ours that the last port has left, or whose data directory lost its id. @returns the names of those that went */
-export async function idleBridges(task: Task, ovsdb: string, ids: ReadonlySet<string>): Promise<readonly string[]> {
-  const { host, disk, instance, dataDir, removeMs, dryRun = false } = task;
+export async function idleBridges(round: Round, ovsdb: string, ids: ReadonlySet<string>): Promise<readonly string[]> {
+  const { host, disk, instance, dataDir, removeMs, dryRun = false } = round;
   const call = { instance, dataDir, end: within(now() + removeMs, defaultDeadlines.switchMs) };
-  const plans = listJournals(disk, dataDir, journalSuffix).map((name) => planOf(task, name));
+  const plans = listJournals(disk, dataDir, journalSuffix).map((name) => planOf(round, name));
   // One that cannot be read may name any.
   if (plans.includes(undefined)) return [];
   const used = new Set(plans.flatMap((plan) => plan?.bridge?.name ?? plan?.port?.bridge ?? []));
@@ -48,26 +48,30 @@ export async function idleBridges(task: Task, ovsdb: string, ids: ReadonlySet<st
   }
 }
 
-/** @param ids every id that this data directory has had: its file's, and those of its journals */
-export async function recoverPort(
-  port: KnownPort,
-  names: readonly string[],
-  ids: ReadonlySet<string>,
-  task: Task,
-): Promise<Recovered | undefined> {
+/** Of one data directory. */
+interface Own {
+  /** Of its journals. */
+  readonly names: readonly string[];
+  /** Every id that it has had: its file's, and those of its journals. */
+  readonly ids: ReadonlySet<string>;
+}
+
+export async function recoverPort(port: KnownPort, { names, ids }: Own, round: Round): Promise<Recovered | undefined> {
   const { key: text, instance } = port;
   if (!ids.has(instance)) {
-    task.others?.(port);
+    round.others?.(port);
     return undefined;
   }
   const key: AttachmentKey | undefined = keyOfText(text);
-  if (!key) return names.some((name) => planOf(task, name)?.port?.name === port.name) ? undefined : nameless(port);
+  if (!key) return names.some((name) => planOf(round, name)?.port?.name === port.name) ? undefined : nameless(port);
   const own = journalName(key);
   if (names.includes(own)) return undefined;
-  const life = lifeOf(port, task);
+  const life = lifeOf(port, round);
   if (life !== 'gone') return { key: text, found: 'orphan', result: 'kept', owed: [], ...bereft[life] };
-  if (task.dryRun) return { key: text, found: 'orphan', result: 'removed', owed: [], ...untold };
-  return await tolerant(own, () => recoverOne(own, { ...task, instance }, { kind: 'orphan', key }));
+  if (round.dryRun) return { key: text, found: 'orphan', result: 'removed', owed: [], ...untold };
+  const { holderOf } = round;
+  const visit = { why: 'orphan', key, ...(holderOf && { holderOf }) } as const;
+  return await tolerant(own, () => recoverOne(own, { ...round, instance }, visit));
 }
 
 const bereft = {
@@ -78,7 +82,7 @@ const bereft = {
 };
 
 /** A journal can be lost, or be in another copy of the directory, while the pod lives. */
-function lifeOf({ netns, begun }: KnownPort, { host }: Task): 'alive' | 'gone' | 'unknown' {
+function lifeOf({ netns, begun }: KnownPort, { host }: Round): 'alive' | 'gone' | 'unknown' {
   if (netns === undefined || (begun !== undefined && !begun.startsWith(`${host.bootId()} `))) return 'gone';
   const { path, file, directory } = netns;
   if (file !== undefined && directory !== undefined) return host.judgeNetns({ path, file, directory });
@@ -92,7 +96,7 @@ function nameless({ name, key }: KnownPort): Recovered {
   return { key: name, found: 'orphan', result: 'owed', owed: [{ step: 'port', message }] };
 }
 
-function planOf({ disk, dataDir }: Task, journal: string): Plan | undefined {
+function planOf({ disk, dataDir }: Round, journal: string): Plan | undefined {
   try {
     return planOfHeader(peekJournal(disk, join(dataDir, journal))?.records ?? []);
   } catch (error) {

@@ -14,42 +14,43 @@ import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals, readInstance, syncNames } from '../journal/store.ts';
 import type { Database } from '../machines/protocol.ts';
-import { type Purpose, recoverOne, tolerant } from './one.ts';
-import { isOwed, type Recovered, type RecoverOptions, type Task } from './options.ts';
+import { recoverOne, tolerant } from './one.ts';
+import { isOwed, type Recovered, type RecoverOptions, type Round, type Task } from './options.ts';
 import { idleBridges, portsOf, recoverPort, type SwitchPorts } from './orphans.ts';
 
 /** @throws JournalError if the data directory can not be read. */
 export async function recover(options: RecoverOptions): Promise<readonly Recovered[]> {
-  const { disk, dataDir, host } = options;
-  if (!options.dryRun) syncNames(disk, dataDir);
-  const task: Task = { ...options, instance: (await identity(options)) ?? '' };
+  const { disk, dataDir, host, asChecked, dryRun = false, holderOf } = options;
+  if (!dryRun) syncNames(disk, dataDir);
+  const round: Round = { ...options, instance: (await identity(options)) ?? '' };
   const report = new Report(options.progress);
   // Ports before journals: a live ADD has its journal before its port.
   const switches: SwitchPorts[] = [];
-  for (const database of switchesOf(task)) switches.push(await portsOf(task, database));
+  for (const database of switchesOf(round)) switches.push(await portsOf(round, database));
   const names = listJournals(disk, dataDir, journalSuffix).sort();
-  const treat = async (all: readonly string[], purpose: Purpose) => {
-    for (const name of all) report.add(name, await tolerant(name, () => recoverOne(name, task, purpose)));
+  const visit = async (all: readonly string[], putBack: 'now' | 'later') => {
+    const why = { why: 'recovery', putBack, asChecked, dryRun, ...(holderOf && { holderOf }) } as const;
+    for (const name of all) report.add(name, await tolerant(name, () => recoverOne(name, round, why)));
   };
-  await treat(names, { kind: 'recovery', putBack: 'later' });
+  await visit(names, 'later');
   const seen = new Set<string>();
-  const ids = new Set([task.instance, ...instancesOfJournals(disk, dataDir)].filter((id) => id !== ''));
+  const ids = new Set([round.instance, ...instancesOfJournals(disk, dataDir)].filter((id) => id !== ''));
   for (const { ovsdb, ports = [] } of switches) {
     for (const port of ports) {
       const about = `${port.name} ${port.instance}`;
       // A database that moved is seen at both of its places.
-      if (!seen.has(about)) report.add(port.name, await recoverPort(port, names, ids, { ...task, ovsdb }));
+      if (!seen.has(about)) report.add(port.name, await recoverPort(port, { names, ids }, { ...round, ovsdb }));
       seen.add(about);
     }
   }
-  await treat(report.namesOf('lost', names), { kind: 'recovery', putBack: 'now' });
+  await visit(report.namesOf('lost', names), 'now');
   await againUntil(now() + (options.patienceMs ?? 0), host, async () => {
     const owed = report.owedOf(names);
-    if (owed.length > 0) await treat(owed, { kind: 'recovery', putBack: 'now' });
+    if (owed.length > 0) await visit(owed, 'now');
     return report.owedOf(names).length === 0;
   });
   for (const { ovsdb, ports } of switches) {
-    if (ports) for (const name of await idleBridges(task, ovsdb, ids)) report.add(name, emptied(name));
+    if (ports) for (const name of await idleBridges(round, ovsdb, ids)) report.add(name, emptied(name));
   }
   return report.end();
 }

@@ -62,7 +62,7 @@ async function payForOthers({ config }: DelRequest, node: Node, instance: string
     if (names.length === 0) return;
     const progress = ({ key, result }: Recovered) => log.info(`DEL: owed by an earlier one: ${key}: ${result}`);
     const { payOwed } = await import('../recovery/debts.ts');
-    await payOwed({ ...node, dataDir, ovsdb, progress }, instance, names);
+    await payOwed({ disk, host, clock: node.clock, dataDir, ovsdb, instance }, names, progress);
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
     log.error(error.message);

@@ -9,7 +9,6 @@ import { now, within } from '../deadlines.ts';
 import { identityOf } from '../drive/identity.ts';
 import type { AddressPlan, Call, KnownPort } from '../machines/protocol.ts';
 import { removalPlan } from '../plan/plans.ts';
-import { asChecked } from '../plan/result.ts';
 import { collect, keysOf } from '../recovery/collect.ts';
 import type { Recovered } from '../recovery/options.ts';
 import type { Node } from './node.ts';
@@ -23,16 +22,23 @@ export async function gc(request: GcRequest, node: Node): Promise<void> {
   const { dataDir, ovsdb, ipam, deadlines } = config;
   const instance = await identityOf(node.disk, dataDir, node.random, now() + deadlines.lockMs);
   const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
-  const known = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
-  const options = { ...node, dataDir, ovsdb, removeMs: deadlines.delMs, known, asChecked, progress };
+  const planOf = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
+  const { disk, host, clock } = node;
+  const task = { disk, host, clock, dataDir, ovsdb, instance, removeMs: deadlines.delMs };
   const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
-  const collected = await collect(options, instance, node.called(), isStale);
+  const collected = await collect(task, { calledAt: node.called(), isStale, planOf, progress });
   const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
   const call = { instance, dataDir, end: now() + deadlines.delMs };
   refuse([
     ...owing.map((message) => ({ code: code.tryAgainLater, message })),
-    ...(ipam ? await collectAddresses({ program: ipam, path, network }, request, node, call) : []),
+    ...(ipam ? await collectAddresses({ program: ipam, path, network }, { request, node, call }) : []),
   ]);
+}
+
+interface GcCall {
+  readonly request: GcRequest;
+  readonly node: Node;
+  readonly call: Call;
 }
 
 /**
@@ -41,10 +47,9 @@ export async function gc(request: GcRequest, node: Node): Promise<void> {
  */
 async function collectAddresses(
   plan: AddressPlan & { readonly network: string },
-  { config, stdin, env }: GcRequest,
-  node: Node,
-  call: Call,
+  { request, node, call }: GcCall,
 ): Promise<Trouble[]> {
+  const { config, stdin, env } = request;
   const { dataDir, ovsdb, deadlines } = config;
   const later = (why: string): Trouble[] => [
     { code: code.tryAgainLater, message: `the IPAM plugin was not asked to collect: ${why}` },

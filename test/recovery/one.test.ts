@@ -1,9 +1,11 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import type { AttachmentKey } from '../../src/attachment.ts';
+import type { Plan } from '../../src/machines/protocol.ts';
 import type { RecoveryHost } from '../../src/recovery/options.ts';
 import { chmod, rewrite } from '../support/fake/damage.ts';
 import { FakeHost } from '../support/fake/fake-host.ts';
 import { FakeNode, journalOf, otherDataDir, portOf } from '../support/fake/fake-node.ts';
-import { attachedNode, clock, locked, one, recovered } from '../support/fake/recovery-parts.ts';
+import { attachedNode, clock, forRecovery, locked, one, recovered } from '../support/fake/recovery-parts.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';
 import { faultsOf, isGoing, leftOf } from '../support/fake/world-checker.ts';
 
@@ -80,7 +82,7 @@ describe('what the switch has lost', () => {
 
   it('waits until all else is done', async () => {
     const node = await lost();
-    const answer = await recovered(node, { kind: 'recovery', putBack: 'later' });
+    const answer = await recovered(node, forRecovery({ putBack: 'later' }));
     expect(answer).toMatchObject({ found: 'lost', result: 'kept' });
     expect(node.world.ports.size).toBe(0);
   });
@@ -93,7 +95,7 @@ describe('what the switch has lost', () => {
 
   it('would be put back, says a dry run, and changes nothing', async () => {
     const node = await lost();
-    expect(await recovered(node, undefined, { dryRun: true })).toMatchObject({ found: 'lost', result: 'restored' });
+    expect(await recovered(node, forRecovery({ dryRun: true }))).toMatchObject({ found: 'lost', result: 'restored' });
     expect(node.world.ports.size).toBe(0);
   });
 
@@ -139,7 +141,7 @@ describe('what is to go', () => {
   ] as const)('(%s) is removed, and would be in a dry run', async (found, make) => {
     const node = await make();
     const before = node.world.describe();
-    expect(await recovered(node, undefined, { dryRun: true })).toMatchObject({ found, result: 'removed' });
+    expect(await recovered(node, forRecovery({ dryRun: true }))).toMatchObject({ found, result: 'removed' });
     expect(node.world.describe()).toBe(before);
     expect(await recovered(node)).toMatchObject({ found, result: 'removed', owed: [] });
     expect(leftOf(one, node)).toEqual([]);
@@ -196,7 +198,7 @@ describe('what is to go', () => {
     const process = node.disk.spawn();
     process.unlink(journalOf(one));
     const answer = await recovered(node, {
-      kind: 'orphan',
+      why: 'orphan',
       key: { network: 'net-a', containerId: one.containerId, ifName: 'net1' },
     });
     const note = 'an address that it had may still be held by its IPAM plugin';
@@ -211,18 +213,20 @@ describe('what is to go', () => {
     node.disk.spawn().mkdir(otherDataDir, 0o700);
     const before = node.world.describe();
     const owed = [{ step: 'port', message: expect.stringContaining('made through') }];
-    expect(await recovered(node, { kind: 'orphan', key }, more)).toMatchObject({ result: 'owed', owed });
+    expect(await recovered(node, { why: 'orphan', key }, more)).toMatchObject({ result: 'owed', owed });
     expect(node.world.describe()).toBe(before);
   });
 });
 
 describe('a purpose', () => {
-  const since = (ms: number) => ({ kind: 'stale', since: new Date(clock().getTime() + ms).toISOString() }) as const;
+  const planOf = (key: AttachmentKey): Plan => ({ key, ovsdb: '', request: { stdin: '', env: {} } });
+  const since = (ms: number) =>
+    ({ why: 'gc', calledAt: new Date(clock().getTime() + ms).toISOString(), planOf }) as const;
 
   it('"debt" leaves all but what is going', async () => {
-    expect(await recovered(await attachedNode(), { kind: 'debt' })).toBeUndefined();
-    expect(await recovered(await interruptedNode(), { kind: 'debt' })).toBeUndefined();
-    expect(await recovered(await owedNode(), { kind: 'debt' })).toMatchObject({ found: 'going', result: 'removed' });
+    expect(await recovered(await attachedNode(), { why: 'debt' })).toBeUndefined();
+    expect(await recovered(await interruptedNode(), { why: 'debt' })).toBeUndefined();
+    expect(await recovered(await owedNode(), { why: 'debt' })).toMatchObject({ found: 'going', result: 'removed' });
   });
 
   it('"stale" removes what was at rest when GC was called, and keeps what came later', async () => {
@@ -235,7 +239,7 @@ describe('a purpose', () => {
   it('"orphan" leaves what was begun since its port was seen', async () => {
     const node = await attachedNode();
     const key = { network: 'net-a', containerId: one.containerId, ifName: 'net1' };
-    expect(await recovered(node, { kind: 'orphan', key })).toBeUndefined();
+    expect(await recovered(node, { why: 'orphan', key })).toBeUndefined();
     expect(node.world.ports.has(portOf(one))).toBe(true);
   });
 });
@@ -254,7 +258,12 @@ describe('a journal', () => {
         asked.push(path);
         return holder;
       };
-      expect(await recovered(node, undefined, { holderOf })).toMatchObject({ found, result: 'held', owed: [], holder });
+      expect(await recovered(node, forRecovery({ holderOf }))).toMatchObject({
+        found,
+        result: 'held',
+        owed: [],
+        holder,
+      });
       expect(asked).toEqual([journalOf(one)]);
       journal.close();
     }

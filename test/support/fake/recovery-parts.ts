@@ -5,8 +5,8 @@ import type { Entry } from '../../../src/drive/entry.ts';
 import { openJournal } from '../../../src/drive/past.ts';
 import type { Journal } from '../../../src/journal/journal.ts';
 import { asChecked } from '../../../src/plan/result.ts';
-import { type Purpose, recoverOne, tolerant } from '../../../src/recovery/one.ts';
-import type { Recovered, Task } from '../../../src/recovery/options.ts';
+import { recoverOne, tolerant } from '../../../src/recovery/one.ts';
+import type { Recovered, Task, Visit } from '../../../src/recovery/options.ts';
 import { FakeHost, type HostFault } from './fake-host.ts';
 import { type Attachment, dataDir, FakeNode, instance, journalOf, keyOf, podA } from './fake-node.ts';
 
@@ -31,10 +31,20 @@ export interface Asked extends Partial<Task> {
   readonly faults?: readonly HostFault[];
 }
 
+type RecoveryVisit = Extract<Visit, { why: 'recovery' }>;
+
+export const forRecovery = (changes: Partial<RecoveryVisit> = {}): RecoveryVisit => ({
+  why: 'recovery',
+  putBack: 'now',
+  asChecked,
+  dryRun: false,
+  ...changes,
+});
+
 /** As recover, GC and DEL do it. */
 export async function recovered(
   node: FakeNode,
-  purpose: Purpose = { kind: 'recovery', putBack: 'now' },
+  visit: Visit = forRecovery(),
   { faults = [], ...more }: Asked = {},
   of: Attachment = one,
 ): Promise<Recovered | undefined> {
@@ -45,11 +55,9 @@ export async function recovered(
     dataDir,
     ovsdb: 'unix:/run/openvswitch/db.sock',
     removeMs: 1_000,
-    asChecked,
-    progress: () => undefined,
     instance,
     ...more,
   };
   const name = `${keyOf(of)}.journal`;
-  return await tolerant(name, () => recoverOne(name, task, purpose));
+  return await tolerant(name, () => recoverOne(name, task, visit));
 }
