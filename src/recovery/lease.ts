@@ -44,8 +44,8 @@ export async function withLease<T>(dataDir: string, me: Holder, action: () => Pr
     // It is taken for dead when the machine stood still: the locks of the attachments hold all the same.
     onCompromised: () => undefined,
   };
-  const give = await patiently({ take: () => lock(dataDir, options), lease: options.lockfilePath, told, word, me });
-  if (typeof give === 'string') return { kind: 'left', to: give };
+  const lease = await patiently({ take: () => lock(dataDir, options), lease: options.lockfilePath, told, word, me });
+  if (lease.kind === 'held') return { kind: 'left', to: lease.by };
   const here = { ...me, started: startOf(me.pid) };
   tolerate(() => writeFileSync(told, `${JSON.stringify(here)}\n`, { mode: 0o600 }));
   try {
@@ -56,22 +56,29 @@ export async function withLease<T>(dataDir: string, me: Holder, action: () => Pr
     }
   } finally {
     tolerate(() => rmSync(told, { force: true }));
-    await give().catch(() => undefined);
+    await lease.release().catch(() => undefined);
   }
 }
 
+type Lease =
+  | { readonly kind: 'taken'; readonly release: () => Promise<void> }
+  /** By another process, in words. */
+  | { readonly kind: 'held'; readonly by: string };
+
 /** A disk that takes no lease is no reason not to recover what is on it. */
-async function patiently({ take, lease, told, word, me }: Wanted): Promise<(() => Promise<void>) | string> {
+async function patiently({ take, lease, told, word, me }: Wanted): Promise<Lease> {
   for (let waited = 0; ; waited += pauseMs) {
     try {
-      return await take();
+      return { kind: 'taken', release: await take() };
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ELOCKED')) return async () => undefined;
+      if (!(error instanceof Error && 'code' in error && error.code === 'ELOCKED')) {
+        return { kind: 'taken', release: async () => undefined };
+      }
     }
     const holder = readHolder(told);
     // Killed: its heartbeat need not be waited for.
     if (isDead(holder, lease)) tolerate(() => rmSync(lease, { recursive: true, force: true }));
-    else if (waited >= patienceMs) return heldBy(holder);
+    else if (waited >= patienceMs) return { kind: 'held', by: heldBy(holder) };
     else {
       // Before each look: the holder that ends after the last one leaves the lease to us.
       tolerate(() => writeFileSync(word, `${JSON.stringify(me)}\n`, { mode: 0o600 }));
