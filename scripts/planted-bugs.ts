@@ -290,7 +290,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/journal/journal.ts',
-        search: '    if (durable) this.#disk.fsync(this.fd);\n',
+        search: "    if (how === 'durable') this.#disk.fsync(this.fd);\n",
         replace: '',
       },
     ],

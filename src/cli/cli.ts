@@ -23,7 +23,17 @@ import { type Attachment, holderAt, matching, owes, readAttachments, theOne } fr
 import { type Finding, findingsTable } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
-import { type Page, paint, recoveredLine, summary, table, timeline, unreachableLine } from './print.ts';
+import {
+  coloured,
+  type Page,
+  type Paint,
+  recoveredLine,
+  summary,
+  table,
+  timeline,
+  uncoloured,
+  unreachableLine,
+} from './print.ts';
 
 export interface Terminal {
   readonly args: readonly string[];
@@ -87,6 +97,13 @@ const common: readonly string[] = ['json', 'data-dir'];
 
 type Words = ReturnType<typeof parse>;
 
+/** One call of a command. */
+interface Call {
+  readonly words: Words;
+  readonly terminal: Terminal;
+  readonly machine: Machine;
+}
+
 const parse = (args: readonly string[]) =>
   parseArgs({ args: [...args], options, allowPositionals: true, tokens: true });
 
@@ -107,7 +124,7 @@ export async function runCli(terminal: Terminal, machine: Machine): Promise<numb
   if (misuse) return misused(terminal, misuse);
   words.values['data-dir'] = resolve(words.values['data-dir']);
   try {
-    return await run(command, words, terminal, machine);
+    return await run(command, { words, terminal, machine });
   } catch (error) {
     terminal.stderr(`userspace ${command}: ${error instanceof Error ? error.message : error}\n`);
     return exit.failed;
@@ -129,13 +146,14 @@ function misuseOf(command: string, { positionals, tokens }: Words): string | und
   return given.includes('forget') && given.includes('boot') ? '--forget takes no --boot' : undefined;
 }
 
-async function run(command: string, words: Words, terminal: Terminal, machine: Machine): Promise<number> {
-  if (command === 'list') return await list(words, terminal, machine);
-  if (command === 'show') return show(words, terminal, machine);
-  if (command === 'status') return await status(words, terminal, machine);
+async function run(command: string, call: Call): Promise<number> {
+  const { words, terminal } = call;
+  if (command === 'list') return await list(call);
+  if (command === 'show') return show(call);
+  if (command === 'status') return await status(call);
   if (command === 'install') return await installHere(words, terminal);
-  if (words.values.forget !== undefined) return await forgetOne(words.values.forget, words, terminal, machine);
-  return await recoverAlone(words, terminal, machine);
+  if (words.values.forget !== undefined) return await forgetOne(words.values.forget, call);
+  return await recoverAlone(call);
 }
 
 function said({ stdout }: Terminal, text: string): number {
@@ -165,13 +183,15 @@ async function installHere({ values, positionals }: Words, terminal: Terminal): 
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-const pageOf = ({ interactive, columns }: Terminal, { clock }: Machine): Page => ({
-  colours: paint(interactive),
+const coloursOf = ({ interactive }: Terminal): Paint => (interactive ? coloured : uncoloured);
+
+const pageOf = (terminal: Terminal, { clock }: Machine): Page => ({
+  colours: coloursOf(terminal),
   now: clock(),
-  columns,
+  columns: terminal.columns,
 });
 
-async function list({ values }: Words, terminal: Terminal, machine: Machine): Promise<number> {
+async function list({ words: { values }, terminal, machine }: Call): Promise<number> {
   const dataDir = values['data-dir'];
   const asksLive = !values['no-live'];
   const readings = readAttachments(machine.disk, dataDir, machine.clock());
@@ -185,7 +205,7 @@ async function list({ values }: Words, terminal: Terminal, machine: Machine): Pr
   else if (attachments.length === 0) terminal.stdout(nothingIn(dataDir, machine.disk));
   else {
     const unknown = unreachable.map((one) => unreachableLine(one, 'could not be asked whether its ports are there'));
-    terminal.stdout(table(attachments, asksLive, pageOf(terminal, machine)) + unknown.join(''));
+    terminal.stdout(table(attachments, { ...pageOf(terminal, machine), asksLive }) + unknown.join(''));
   }
   return exitCode;
 }
@@ -209,7 +229,7 @@ function nothingIn(dataDir: string, disk: Disk): string {
 }
 
 /** Its code is read by no other command. */
-async function status({ values, tokens }: Words, terminal: Terminal, machine: Machine): Promise<number> {
+async function status({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
   const [{ statusOfNode }, { installedNetworks, namedNetworks }] = await Promise.all([
     import('./status.ts'),
     import('./networks.ts'),
@@ -235,14 +255,14 @@ async function status({ values, tokens }: Words, terminal: Terminal, machine: Ma
     const has = (health: Finding['health']) => findings.some((one) => one.health === health);
     const exitCode = has('sick') ? exit.failed : has('owed') ? exit.owed : exit.done;
     const healthy = exitCode === exit.done;
-    terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, paint(terminal.interactive)));
+    terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, coloursOf(terminal)));
     return exitCode;
   } finally {
     host.close();
   }
 }
 
-function show({ values, positionals }: Words, terminal: Terminal, machine: Machine): number {
+function show({ words: { values, positionals }, terminal, machine }: Call): number {
   const [, id = '', ifName] = positionals;
   const found = matching(readAttachments(machine.disk, values['data-dir'], machine.clock()), id, ifName);
   if (found.length === 0) {
@@ -256,7 +276,8 @@ function show({ values, positionals }: Words, terminal: Terminal, machine: Machi
   return said(terminal, found.map((reading) => timeline(reading, pageOf(terminal, machine))).join('\n'));
 }
 
-async function forgetOne(id: string, { values }: Words, terminal: Terminal, { disk, clock }: Machine): Promise<number> {
+async function forgetOne(id: string, { words: { values }, terminal, machine }: Call): Promise<number> {
+  const { disk, clock } = machine;
   const dryRun = values['dry-run'];
   const dataDir = values['data-dir'];
   const { path, attachment } = theOne(readAttachments(disk, dataDir, clock()), id, dataDir);
@@ -270,16 +291,17 @@ async function forgetOne(id: string, { values }: Words, terminal: Terminal, { di
 }
 
 /** With the node's lease, where there is a directory to be alone in. */
-async function recoverAlone(words: Words, terminal: Terminal, machine: Machine): Promise<number> {
+async function recoverAlone(call: Call): Promise<number> {
+  const { words, terminal, machine } = call;
   const dataDir = words.values['data-dir'];
   const isThere = machine.disk.lookup(dataDir) !== undefined;
   if (!isThere && !words.values.json) terminal.stdout(nothingIn(dataDir, machine.disk));
   if (words.values.boot && isThere) await whenSwitchAnswers(words, machine);
   const found: Found = { attachments: new Map(), others: new Map(), unreachable: new Map() };
-  const round = () => recoverRound(words, terminal, machine, found);
+  const round = () => recoverRound(call, found);
   if (words.values['dry-run'] || !isThere) {
     await round();
-    return told(words, terminal, found);
+    return told(call, found);
   }
   const me = {
     pid: machine.pid,
@@ -287,7 +309,7 @@ async function recoverAlone(words: Words, terminal: Terminal, machine: Machine):
     command: `userspace ${terminal.args.join(' ')}`,
   };
   const leased = await withLease(dataDir, me, round);
-  if (leased.kind === 'done') return told(words, terminal, found);
+  if (leased.kind === 'done') return told(call, found);
   const message = `${leased.to}; it makes another round for this one`;
   return said(terminal, words.values.json ? json({ left: message, attachments: [] }) : `${message}\n`);
 }
@@ -315,10 +337,10 @@ interface Found {
   readonly unreachable: Map<string, UnreachableSwitch>;
 }
 
-async function recoverRound({ values }: Words, terminal: Terminal, machine: Machine, found: Found): Promise<void> {
+async function recoverRound({ words: { values }, terminal, machine }: Call, found: Found): Promise<void> {
   const { ovsdb, kubeconfig } = values;
   const host = machine.host({ ovsdb, path: machine.path, ...(kubeconfig && { kubeconfig: resolve(kubeconfig) }) });
-  const colours = paint(terminal.interactive);
+  const colours = coloursOf(terminal);
   // What was owed in an earlier round, and is not seen any more, went meanwhile.
   for (const [key, one] of found.attachments) if (isOwed(one)) found.attachments.delete(key);
   found.others.clear();
@@ -339,7 +361,7 @@ async function recoverRound({ values }: Words, terminal: Terminal, machine: Mach
         const process = whoHolds(path);
         return process && holderAt(process, machine.clock());
       },
-      progress: (one) => !values.json && terminal.stdout(recoveredLine(one, values['dry-run'], colours)),
+      progress: (one) => !values.json && terminal.stdout(recoveredLine(one, { dryRun: values['dry-run'], colours })),
     });
     for (const one of attachments) found.attachments.set(one.key, one);
   } finally {
@@ -347,7 +369,7 @@ async function recoverRound({ values }: Words, terminal: Terminal, machine: Mach
   }
 }
 
-function told({ values }: Words, terminal: Terminal, found: Found): number {
+function told({ words: { values }, terminal }: Call, found: Found): number {
   const [attachments, others, unreachable] = [found.attachments, found.others, found.unreachable].map((all) => [
     ...all.values(),
   ]) as [Recovered[], KnownPort[], UnreachableSwitch[]];

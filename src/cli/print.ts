@@ -17,8 +17,8 @@ export const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
 
 const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
 
-export const paint = (wanted: boolean): Paint =>
-  wanted ? (colour, text) => `\u001b[${codes[colour]}m${text}\u001b[0m` : (_, text) => text;
+export const coloured: Paint = (colour, text) => `\u001b[${codes[colour]}m${text}\u001b[0m`;
+export const uncoloured: Paint = (_, text) => text;
 
 const stateColour: Record<State, Colour> = {
   attached: 'green',
@@ -76,9 +76,13 @@ const columnsAt = (now: Date): Column[] => [
 
 export const gap = '  ';
 
-/** @param live whether the switches were asked */
-export function table(attachments: readonly Attachment[], live: boolean, { colours, now, columns }: Page): string {
-  const all = columnsAt(now).filter(({ head }) => live || head !== 'LIVE');
+interface TablePage extends Page {
+  /** The switches were asked, and there is a column of what they said. */
+  readonly asksLive: boolean;
+}
+
+export function table(attachments: readonly Attachment[], { colours, now, columns, asksLive }: TablePage): string {
+  const all = columnsAt(now).filter(({ head }) => asksLive || head !== 'LIVE');
   const [kept, widths] = fitted(all, attachments, columns);
   const line = (cells: readonly string[], colourOf: (index: number) => Colour | undefined) =>
     cells
@@ -198,7 +202,12 @@ const fateColour: Record<Fate, Colour> = {
 
 const ofDryRun: Partial<Record<Fate, string>> = { removed: 'would be removed', restored: 'would be restored' };
 
-export function recoveredLine(one: Recovered, dryRun: boolean, colours: Paint): string {
+interface RecoveredStyle {
+  readonly dryRun: boolean;
+  readonly colours: Paint;
+}
+
+export function recoveredLine(one: Recovered, { dryRun, colours }: RecoveredStyle): string {
   const { key, found, result, owed, holder, note } = one;
   const fate = colours(fateColour[result], (dryRun && ofDryRun[result]) || result);
   const what = found === result ? fate : `${found}, ${fate}`;

@@ -84,6 +84,7 @@ function parseInterface(one: Json): Interface[] {
 const parseDns = (dns: unknown): { dns?: Json } => (isObject(dns) && Object.keys(dns).length > 0 ? { dns } : {});
 
 const isV6 = (address: string): boolean => address.includes(':');
+const isV4 = (address: string): boolean => !isV6(address);
 
 /**
  * The result as JSON data in one version.
@@ -108,13 +109,13 @@ export function formatResult(result: Result, version: string): Json {
 const beforeSockets = ({ mtu: _, socketPath: __, pciID: ___, ...one }: Interface): Interface => one;
 
 function formatOld({ ips, routes, dns }: Result, version: string): Json {
-  const family = (v6: boolean) => {
-    const ip = ips.find(({ address }) => isV6(address) === v6);
+  const ofFamily = (isOwn: (address: string) => boolean) => {
+    const ip = ips.find(({ address }) => isOwn(address));
     if (!ip) return undefined;
-    const own = routes.filter(({ dst }) => isV6(dst) === v6).map(({ dst, gw }) => ({ dst, ...(gw && { gw }) }));
+    const own = routes.filter(({ dst }) => isOwn(dst)).map(({ dst, gw }) => ({ dst, ...(gw && { gw }) }));
     return { ip: ip.address, ...(ip.gateway && { gateway: ip.gateway }), ...(own.length > 0 && { routes: own }) };
   };
-  const [ip4, ip6] = [family(false), family(true)];
+  const [ip4, ip6] = [ofFamily(isV4), ofFamily(isV6)];
   if (!ip4 && !ip6) throw new CniError(code.incompatibleVersion, cannotSay(version));
   return { cniVersion: version, ...(ip4 && { ip4 }), ...(ip6 && { ip6 }), ...(dns && { dns }) };
 }

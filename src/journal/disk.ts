@@ -6,7 +6,7 @@
  * code of ours runs between two of them.
  */
 import * as fs from 'node:fs';
-import { flock, hasFileAttribute, setFileAttribute, unlock } from '../os/native.ts';
+import { clearFileAttribute, flock, hasFileAttribute, setFileAttribute, unlock } from '../os/native.ts';
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = fs.constants;
 
@@ -48,8 +48,10 @@ export interface Disk {
   lookup(path: string): FileStat | undefined;
   /** Sets the modification time. */
   touch(fd: number, at: Date): void;
-  /** fsetxattr(2), fremovexattr(2) of our one extended attribute. @throws ENOTSUP where the file system has none, ENOSPC, EROFS … */
-  setAttribute(fd: number, isSet: boolean): void;
+  /** fsetxattr(2) of our one extended attribute. @throws ENOTSUP where the file system has none, ENOSPC, EROFS … */
+  setAttribute(fd: number): void;
+  /** fremovexattr(2) of it, if it is set. @throws as setAttribute */
+  clearAttribute(fd: number): void;
   /** Whether it is set; not set where the file system has none. */
   hasAttribute(fd: number): boolean;
   /** flock(2) LOCK_EX|LOCK_NB. */
@@ -61,6 +63,13 @@ export interface Disk {
   mkdir(directory: string, mode: number): void;
   /** fsync of a directory: makes a created or unlinked name durable. */
   fsyncDirectory(directory: string): void;
+}
+
+/** A file of a disk, open. */
+export interface OpenFile {
+  readonly disk: Disk;
+  readonly path: string;
+  readonly fd: number;
 }
 
 /** @throws what is no file, or is far too large, is none of ours (errno EINVAL, EFBIG) */
@@ -110,6 +119,7 @@ export const realDisk: Disk = {
   lookup,
   touch: (fd, at) => fs.futimesSync(fd, at, at),
   setAttribute: setFileAttribute,
+  clearAttribute: clearFileAttribute,
   hasAttribute: hasFileAttribute,
   tryLock: (fd) => flock(fd),
   unlock,

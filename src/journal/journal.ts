@@ -15,12 +15,12 @@
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
 import { isLent } from '../os/processes.ts';
-import { type Disk, type FileStat, isSystemError } from './disk.ts';
+import { type Disk, type FileStat, isSystemError, type OpenFile } from './disk.ts';
 import { asJournalError, JournalError } from './failure.ts';
 import { type LockOutcome, lock } from './lock.ts';
 import { isGoing, mayBeGoing, modeAlive, modeGoing, strangeModeOf } from './marks.ts';
 import { type Decoded, decode, type End, encode, noRecord, type Stamped } from './record.ts';
-import { closeQuietly, copyOf, type OpenFile, quietly, repair, unlinkIfThere, wholeWrite } from './repair.ts';
+import { type BadTail, closeQuietly, copyOf, quietly, repair, unlinkIfThere, wholeWrite } from './repair.ts';
 
 export { JournalError } from './failure.ts';
 
@@ -36,6 +36,9 @@ export interface OpenOptions<R> {
 interface Opened extends OpenFile {
   readonly access: 'append' | 'read';
 }
+
+/** A staged record becomes durable with the next durable one. */
+type Durability = 'durable' | 'staged';
 
 /** What records tell of, for a mark that is not for sure one: something at rest, a removal, or neither. */
 export type Tells<R> = (records: readonly (R & Stamped)[]) => 'rest' | 'removal' | undefined;
@@ -124,11 +127,13 @@ export class Journal<R extends object> {
   }
 
   /** Waits for the lock; once it is held, reads the file and, unless told not to, repairs its tail. */
-  async lock(end: Moment, repair = true): Promise<LockOutcome> {
+  async lock(end: Moment, { repairs = true }: { readonly repairs?: boolean } = {}): Promise<LockOutcome> {
     try {
-      const outcome = await lock(this.#disk, this.fd, this.#path, end);
+      const outcome = await lock(this.#file, end);
       this.#isHeld = outcome === 'held';
-      if (this.#isHeld) this.#replay(repair);
+      if (!this.#isHeld) return outcome;
+      const bad = this.#readBack();
+      if (bad && repairs) this.#repair(bad);
       return outcome;
     } catch (error) {
       if (!isSystemError(error) || error instanceof JournalError) throw error;
@@ -198,7 +203,7 @@ export class Journal<R extends object> {
   /** Lets the file itself say that it is at rest: where its records are lost, that stays known. For a file system that can. */
   markRest(): void {
     try {
-      this.#disk.setAttribute(this.fd, true);
+      this.#disk.setAttribute(this.fd);
     } catch (error) {
       if (!isSystemError(error)) throw error;
     }
@@ -218,7 +223,7 @@ export class Journal<R extends object> {
 
   /** Appends and fsyncs one record. @throws JournalError; from then on every further append throws as well. */
   append(record: R): void {
-    this.#put(record, true);
+    this.#put(record, 'durable');
   }
 
   /** Makes durable what is written. @throws JournalError */
@@ -229,14 +234,14 @@ export class Journal<R extends object> {
 
   /** Writes one record that the next append makes durable with its own. @throws as append */
   stage(record: R): void {
-    this.#put(record, false);
+    this.#put(record, 'staged');
   }
 
   /** Appends one record of a removal, if the disk lets us: it is for people, and never a precondition. */
   note(record: R): void {
     if (this.#failure || this.readOnly || this.#end.bytes > notesBytesMax) return;
     try {
-      this.#write(record, false);
+      this.#write(record, 'staged');
     } catch (error) {
       if (!isSystemError(error)) throw error;
       this.#fail(error, 'append to');
@@ -246,7 +251,7 @@ export class Journal<R extends object> {
   /** Empties the file in place, for an ADD that starts afresh; the going mark stays as it is. */
   restart(): void {
     this.#guard('truncate', () => {
-      this.#disk.setAttribute(this.fd, false);
+      this.#disk.clearAttribute(this.fd);
       this.#disk.truncate(this.fd, 0);
       this.#disk.fsync(this.fd);
       // What the copy told of is gone too: the file is as good as any other again.
@@ -268,6 +273,10 @@ export class Journal<R extends object> {
     });
     this.#records = this.#records.slice(0, count);
     this.#ends = this.#ends.slice(0, count);
+  }
+
+  get #file(): OpenFile {
+    return { disk: this.#disk, path: this.#path, fd: this.fd };
   }
 
   get #end(): End {
@@ -313,22 +322,22 @@ export class Journal<R extends object> {
     closeQuietly(this.#disk, this.fd);
   }
 
-  #put(record: R, durable: boolean): void {
+  #put(record: R, how: Durability): void {
     if (this.#failure) throw this.#failure;
-    this.#guard('append to', () => this.#write(record, durable));
+    this.#guard('append to', () => this.#write(record, how));
   }
 
-  #write(record: R, durable: boolean): void {
+  #write(record: R, how: Durability): void {
     const stamped = { seq: this.#records.length + 1, at: this.#options.clock().toISOString(), ...record };
     const { line, chain } = encode(stamped, this.#end.chain);
     wholeWrite(this.#disk, this.fd, line);
-    if (durable) this.#disk.fsync(this.fd);
+    if (how === 'durable') this.#disk.fsync(this.fd);
     this.#ends.push({ bytes: this.#end.bytes + line.length, chain });
     this.#records.push(stamped);
   }
 
-  /** A file that can not be read is held all the same: a removal goes by the key and the marks. */
-  #replay(repair: boolean): void {
+  /** A file that can not be read is held all the same: a removal goes by the key and the marks. @returns a tail to repair */
+  #readBack(): BadTail | undefined {
     let decoded: Decoded<R> | undefined;
     let bytes = new Uint8Array(0);
     try {
@@ -340,17 +349,17 @@ export class Journal<R extends object> {
       this.damaged = true;
       this.#fail(error, 'read');
     }
-    if (!decoded) return;
+    if (!decoded) return undefined;
     this.#records = decoded.records;
     this.#ends = decoded.ends;
     this.damaged ||= this.#isCutShort;
-    if (decoded.tail !== 'clean' && repair) this.#repair(decoded.tail, bytes);
+    return decoded.tail === 'clean' ? undefined : { tail: decoded.tail, bytes, whole: this.#end.bytes };
   }
 
   /** One that can not be repaired takes no append: it would stand behind the bad tail. */
-  #repair(tail: 'torn' | 'corrupt', bytes: Uint8Array): void {
+  #repair(bad: BadTail): void {
     try {
-      repair({ disk: this.#disk, path: this.#path, fd: this.fd }, { tail, bytes, whole: this.#end.bytes });
+      repair(this.#file, bad);
     } catch (error) {
       if (!isSystemError(error)) throw error;
       this.#fail(error, 'repair');

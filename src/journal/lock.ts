@@ -12,12 +12,12 @@
  */
 import type { Moment } from '../deadlines.ts';
 import { claim, taken } from '../os/processes.ts';
-import type { Disk } from './disk.ts';
+import type { Disk, OpenFile } from './disk.ts';
 
 /** `gone`: a removal completed while we waited. `busy`: another process held it until the end of the wait. */
 export type LockOutcome = 'held' | 'gone' | 'busy';
 
-export async function lock(disk: Disk, fd: number, path: string, end: Moment): Promise<LockOutcome> {
+export async function lock({ disk, path, fd }: OpenFile, end: Moment): Promise<LockOutcome> {
   // A blocking flock(2) would stop every timer of the process.
   const tryLock = () => disk.tryLock(fd);
   const lockOf = () => ({ path, ...identity(disk, fd) });

@@ -3,7 +3,7 @@
  * of both files.
  */
 import { dirname } from 'node:path';
-import { type Disk, isSystemError } from './disk.ts';
+import { type Disk, isSystemError, type OpenFile } from './disk.ts';
 import { JournalError } from './failure.ts';
 import { modeAlive } from './marks.ts';
 
@@ -12,14 +12,8 @@ const corruptSuffix = '.corrupt';
 /** Where what was damaged is kept. */
 export const copyOf = (path: string): string => `${path}${corruptSuffix}`;
 
-/** A journal's file, open. */
-export interface OpenFile {
-  readonly disk: Disk;
-  readonly path: string;
-  readonly fd: number;
-}
-
-interface Tail {
+/** What follows the last whole record. */
+export interface BadTail {
   readonly tail: 'torn' | 'corrupt';
   /** The whole file. */
   readonly bytes: Uint8Array;
@@ -28,7 +22,7 @@ interface Tail {
 }
 
 /** Cuts off what is no whole record; corruption is copied aside before. */
-export function repair({ disk, path, fd }: OpenFile, { tail, bytes, whole }: Tail): void {
+export function repair({ disk, path, fd }: OpenFile, { tail, bytes, whole }: BadTail): void {
   if (tail === 'corrupt') copyAside(disk, path, bytes);
   disk.truncate(fd, whole);
   disk.fsync(fd);

@@ -9,7 +9,7 @@
  */
 import { dirname, join } from 'node:path';
 import type { Moment } from '../deadlines.ts';
-import { type Disk, isSystemError } from './disk.ts';
+import { type Disk, isSystemError, type OpenFile } from './disk.ts';
 import { asJournalError, JournalError } from './failure.ts';
 import { lock } from './lock.ts';
 import { isGoing } from './marks.ts';
@@ -42,10 +42,10 @@ export async function ensureInstance(disk: Disk, dataDir: string, propose: () =>
   try {
     makeDirectory(disk, dataDir);
     fd = disk.open(path, 'a+', 0o600);
-    const outcome = await lock(disk, fd, path, end);
+    const outcome = await lock({ disk, path, fd }, end);
     if (outcome !== 'held') throw new JournalError('EAGAIN', `"${path}" is being created by another call`);
     const id = parseInstance(disk, fd) ?? proposed;
-    if (!isDurable(disk, fd)) appendInstance(disk, fd, dataDir, id);
+    if (!isDurable(disk, fd)) appendInstance({ disk, path, fd }, dataDir, id);
     return id;
   } catch (error) {
     throw asJournalError(`cannot create "${path}"`, error);
@@ -102,7 +102,7 @@ function parseInstance(disk: Disk, fd: number): string | undefined {
  * What an earlier call wrote and did not bring to its end is appended once more: after an fsync that failed it can be read and yet
  * be lost, and nothing that somebody may have been told is ever cut. The directories may be another dead call's: all are synced.
  */
-function appendInstance(disk: Disk, fd: number, dataDir: string, id: string): void {
+function appendInstance({ disk, fd }: OpenFile, dataDir: string, id: string): void {
   // Whatever a crash left before it, torn or lost, must not become a part of a line.
   const apart = disk.stat(fd).size > 0n ? '~\n' : '';
   wholeWrite(disk, fd, new TextEncoder().encode(`${apart}${id}\n`));

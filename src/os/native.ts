@@ -124,13 +124,18 @@ const value = new TextEncoder().encode('1');
 /** fgetxattr(2) of our one extended attribute: whether it is set. */
 export const hasFileAttribute = (fd: number): boolean => libcOf().fgetxattr(fd, attribute, null, 0) >= 0;
 
-/** fsetxattr(2), fremovexattr(2). @throws an errno exception: the file system has no attributes, or refuses to change one. */
-export function setFileAttribute(fd: number, isSet: boolean): void {
-  if (!isSet && !hasFileAttribute(fd)) return;
-  const { fsetxattr, fremovexattr } = libcOf();
-  const result = isSet ? fsetxattr(fd, attribute, value, value.length, 0) : fremovexattr(fd, attribute);
-  if (result !== 0)
-    throw Object.assign(new Error('ENOTSUP: the extended attribute cannot be changed'), { code: 'ENOTSUP' });
+/** fsetxattr(2). @throws an errno exception: the file system has no attributes, or refuses to change one. */
+export const setFileAttribute = (fd: number): void =>
+  expectChanged(libcOf().fsetxattr(fd, attribute, value, value.length, 0));
+
+/** fremovexattr(2), if it is set. @throws as setFileAttribute */
+export function clearFileAttribute(fd: number): void {
+  if (hasFileAttribute(fd)) expectChanged(libcOf().fremovexattr(fd, attribute));
+}
+
+function expectChanged(result: number): void {
+  if (result === 0) return;
+  throw Object.assign(new Error('ENOTSUP: the extended attribute cannot be changed'), { code: 'ENOTSUP' });
 }
 
 const lists = { access: terminated('system.posix_acl_access'), default: terminated('system.posix_acl_default') };

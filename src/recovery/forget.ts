@@ -26,7 +26,8 @@ export async function forget(path: string, key: string, { disk, clock, dryRun }:
   const journal = openJournal(disk, path, { create: false, clock });
   if (!journal) throw new Error(`there is no journal of "${key}" any more`);
   try {
-    if ((await journal.lock(now(), !dryRun)) !== 'held') throw new Error(`another process works on "${key}"`);
+    if ((await journal.lock(now(), { repairs: !dryRun })) !== 'held')
+      throw new Error(`another process works on "${key}"`);
     const told = fold(journal.records);
     const past = journal.damaged ? undefined : told;
     const isGoing = journal.going || told?.state === 'going';

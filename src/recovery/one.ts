@@ -91,7 +91,7 @@ async function underLock(
   try {
     // A lock that a dead call's program has beyond its time is taken from it; only a recovery waits for that.
     const patience = visit.why === 'recovery' ? leaseLookMs : 0;
-    const outcome = await journal.lock(now() + patience, !isDryRun(visit));
+    const outcome = await journal.lock(now() + patience, { repairs: !isDryRun(visit) });
     if (outcome === 'gone') return passedBy;
     if (outcome === 'busy') return recovered(held(target));
     const copy = copyOf(journal, name);

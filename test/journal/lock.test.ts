@@ -29,7 +29,7 @@ describe('the lock among real processes', () => {
     const path = journal();
     await holder(path);
     const fd = realDisk.open(path, 'r+');
-    expect(await lock(realDisk, fd, path, now() + 20)).toBe('busy');
+    expect(await lock({ disk: realDisk, path, fd }, now() + 20)).toBe('busy');
     realDisk.close(fd);
   });
 
@@ -39,10 +39,10 @@ describe('the lock among real processes', () => {
     const [one, two] = [disk.open('/data/f', 'a+'), disk.open('/data/f', 'a+')];
     disk.tryLock(one);
     const before = disk.calls.length;
-    expect(await lock(disk, two, '/data/f', now() - 1)).toBe('busy');
+    expect(await lock({ disk, path: '/data/f', fd: two }, now() - 1)).toBe('busy');
     expect(disk.calls.slice(before)).toEqual(['tryLock']);
     const free = realDisk.open(path, 'a+', 0o600);
-    expect(await lock(realDisk, free, path, now() - 1)).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd: free }, now() - 1)).toBe('held');
     realDisk.close(free);
   });
 
@@ -50,7 +50,7 @@ describe('the lock among real processes', () => {
     const path = journal();
     const first = await holder(path);
     const fd = realDisk.open(path, 'r+');
-    const waiting = lock(realDisk, fd, path, ample());
+    const waiting = lock({ disk: realDisk, path, fd }, ample());
     await first.kill();
     expect(await first.ended()).toBe('SIGKILL');
     expect(await waiting).toBe('held');
@@ -62,39 +62,39 @@ describe('the lock among real processes', () => {
     const first = await holder(path);
     first.process.kill('SIGSTOP');
     const fd = realDisk.open(path, 'r+');
-    expect(await lock(realDisk, fd, path, now() + 20)).toBe('busy');
+    expect(await lock({ disk: realDisk, path, fd }, now() + 20)).toBe('busy');
     realDisk.close(fd);
   });
 
   it('stays with a child that was handed the descriptor after its parent has closed it (L2)', async () => {
     const path = journal();
     const fd = realDisk.open(path, 'a+', 0o600);
-    expect(await lock(realDisk, fd, path, ample())).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd }, ample())).toBe('held');
     const orphan = startChild('cat', [], [fd]);
     realDisk.close(fd);
     const next = realDisk.open(path, 'r+');
-    expect(await lock(realDisk, next, path, now() + 20)).toBe('busy');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() + 20)).toBe('busy');
     await orphan.kill();
-    expect(await lock(realDisk, next, path, ample())).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd: next }, ample())).toBe('held');
     realDisk.close(next);
   });
 
   it('is not kept by a child that was not handed the descriptor', async () => {
     const path = journal();
     const fd = realDisk.open(path, 'a+', 0o600);
-    expect(await lock(realDisk, fd, path, ample())).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd }, ample())).toBe('held');
     const stranger = startChild('sh', ['-c', 'echo started; exec cat']);
     expect(await stranger.line()).toBe('started');
     realDisk.close(fd);
     const next = realDisk.open(path, 'r+');
-    expect(await lock(realDisk, next, path, now() - 1)).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() - 1)).toBe('held');
     realDisk.close(next);
   });
 
   it('is the lock that flock(1) knows: an operator can hold an attachment still', async () => {
     const path = journal();
     const fd = realDisk.open(path, 'a+', 0o600);
-    expect(await lock(realDisk, fd, path, ample())).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd }, ample())).toBe('held');
     expect(spawnSync('flock', ['--nonblock', path, 'true']).status).toBe(1);
     realDisk.close(fd);
     expect(spawnSync('flock', ['--nonblock', path, 'true']).status).toBe(0);
@@ -157,9 +157,9 @@ describe('what was locked is still the journal (L1)', () => {
   it.each(disks)('a lock won after a removal has unlinked the file says gone (%s disk)', async (_, make) => {
     const [disk, path] = make();
     const remover = disk.open(path, 'a+', 0o600);
-    expect(await lock(disk, remover, path, ample())).toBe('held');
+    expect(await lock({ disk, path, fd: remover }, ample())).toBe('held');
     const late = disk.open(path, 'r+');
-    const waiting = lock(disk, late, path, ample());
+    const waiting = lock({ disk, path, fd: late }, ample());
     disk.unlink(path);
     disk.close(remover);
     expect(await waiting).toBe('gone');
@@ -173,8 +173,8 @@ describe('what was locked is still the journal (L1)', () => {
       const old = disk.open(path, 'a+', 0o600);
       disk.unlink(path);
       const fresh = disk.open(path, 'a+', 0o600);
-      expect(await lock(disk, old, path, ample())).toBe('gone');
-      expect(await lock(disk, fresh, path, ample())).toBe('held');
+      expect(await lock({ disk, path, fd: old }, ample())).toBe('gone');
+      expect(await lock({ disk, path, fd: fresh }, ample())).toBe('held');
       for (const fd of [old, fresh]) disk.close(fd);
     },
   );
@@ -182,8 +182,8 @@ describe('what was locked is still the journal (L1)', () => {
   it('is never given up by a call of its own: only close ends it (L2)', async () => {
     const disk = new SimulatedDisk();
     const fd = disk.open('/data/f', 'a+');
-    expect(await lock(disk, fd, '/data/f', ample())).toBe('held');
-    expect(await lock(disk, fd, '/data/f', ample())).toBe('held');
+    expect(await lock({ disk, path: '/data/f', fd }, ample())).toBe('held');
+    expect(await lock({ disk, path: '/data/f', fd }, ample())).toBe('held');
     const other = disk.open('/data/f', 'r+');
     expect(disk.tryLock(other)).toBe(false);
     disk.close(fd);

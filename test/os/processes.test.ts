@@ -52,19 +52,19 @@ const pidOf = async (own: Programs, file = 'pid'): Promise<number> => {
 describe('a lock that was inherited', () => {
   it('kind 3: of a process whose deadline is over is taken: the process that waits ends it', async () => {
     const { path, next, orphan } = await inherited(-1_500);
-    expect(await lock(realDisk, next, path, now() + 5_000)).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() + 5_000)).toBe('held');
     expect(await orphan.ended()).toBe('SIGKILL');
   });
 
   it('kind 3: of a process whose deadline is not over stays with it: it may do what it was asked for', async () => {
     const { path, next, orphan } = await inherited(60_000);
-    expect(await lock(realDisk, next, path, now() + 1_600)).toBe('busy');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() + 1_600)).toBe('busy');
     expect(lives(orphan.process.pid ?? 0)).toBe(true);
   });
 
   it('kind 3: is waited for without a look through /proc at first: a short wait costs nothing', async () => {
     const { path, next, orphan } = await inherited(-60_000);
-    expect(await lock(realDisk, next, path, now() + 200)).toBe('busy');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() + 200)).toBe('busy');
     expect(lives(orphan.process.pid ?? 0)).toBe(true);
   });
 
@@ -75,7 +75,7 @@ describe('a lock that was inherited', () => {
     const stranger = startChild('cat', [], [fd]);
     realDisk.close(fd);
     const next = realDisk.open(path, 'r+');
-    expect(await lock(realDisk, next, path, now() + 1_000)).toBe('busy');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() + 1_000)).toBe('busy');
     expect(lives(stranger.process.pid ?? 0)).toBe(true);
     realDisk.close(next);
   });
@@ -91,7 +91,7 @@ describe('a lock that was inherited', () => {
     expect(await own.line()).toBe('up');
     realDisk.close(fd);
     const next = realDisk.open(path, 'r+');
-    expect(await lock(realDisk, next, path, now() + 1_000)).toBe('busy');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() + 1_000)).toBe('busy');
     expect(lives(own.process.pid ?? 0)).toBe(true);
     realDisk.close(next);
   });
@@ -104,7 +104,7 @@ describe('a lock that was inherited', () => {
     const other = startChild('env', [lease ?? '', 'cat']);
     const stranger = await bearer(-1_400, 'net:a:b');
     await until(() => readFileSync(`/proc/${other.process.pid}/cmdline`, 'utf8') === 'cat\0');
-    expect(await lock(realDisk, next, path, now() + 5_000)).toBe('held');
+    expect(await lock({ disk: realDisk, path, fd: next }, now() + 5_000)).toBe('held');
     expect(await other.ended()).toBe('SIGKILL');
     expect(lives(stranger.process.pid ?? 0)).toBe(true);
   });

@@ -184,7 +184,7 @@ describe('what is to go', () => {
     const path = journalOf(one).replace(/[^/]*$/, name);
     const fd = process.open(path, 'a+', 0o600);
     process.write(fd, new TextEncoder().encode('not a journal\n'));
-    process.setAttribute(fd, true);
+    process.setAttribute(fd);
     process.chmod(fd, 0o1714);
     process.processDeath();
     const { recovered: all } = (await node.recover()) as unknown as { recovered: { key: string; owed: unknown[] }[] };

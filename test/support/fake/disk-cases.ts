@@ -236,13 +236,13 @@ export const diskCases: readonly DiskCase[] = [
     run: (disk, directory) => {
       const fd = disk.open(join(directory, 'f'), 'a+', 0o600);
       const before = disk.hasAttribute(fd);
-      disk.setAttribute(fd, true);
+      disk.setAttribute(fd);
       disk.write(fd, bytesOf('abc'));
       disk.truncate(fd, 1);
       const other = disk.open(join(directory, 'f'), 'r');
       const kept = [disk.hasAttribute(fd), disk.hasAttribute(other)];
-      disk.setAttribute(fd, false);
-      disk.setAttribute(fd, false);
+      disk.clearAttribute(fd);
+      disk.clearAttribute(fd);
       return [before, kept, disk.hasAttribute(other)];
     },
     expected: [false, [true, true], false],

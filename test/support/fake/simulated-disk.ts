@@ -190,11 +190,18 @@ export class SimulatedDisk implements Disk {
     file.mtimeMs = BigInt(at.getTime());
   }
 
-  setAttribute(fd: number, isSet: boolean): void {
+  setAttribute(fd: number): void {
     this.#enter('setAttribute');
     const { file } = this.#description(fd, 'fsetxattr');
-    if (this.#volume.readOnly && file.attribute !== isSet) throw errno('EROFS', 'fsetxattr');
-    file.setAttribute(isSet);
+    if (this.#volume.readOnly && !file.attribute) throw errno('EROFS', 'fsetxattr');
+    file.setAttribute();
+  }
+
+  clearAttribute(fd: number): void {
+    this.#enter('clearAttribute');
+    const { file } = this.#description(fd, 'fremovexattr');
+    if (this.#volume.readOnly && file.attribute) throw errno('EROFS', 'fremovexattr');
+    file.clearAttribute();
   }
 
   hasAttribute(fd: number): boolean {

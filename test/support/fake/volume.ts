@@ -49,10 +49,16 @@ export class File {
     this.mode = mode;
   }
 
-  setAttribute(isSet: boolean): void {
-    if (isSet === this.attribute) return;
-    this.#attributes.push(isSet);
-    this.attribute = isSet;
+  setAttribute(): void {
+    if (this.attribute) return;
+    this.#attributes.push(true);
+    this.attribute = true;
+  }
+
+  clearAttribute(): void {
+    if (!this.attribute) return;
+    this.#attributes.push(false);
+    this.attribute = false;
   }
 
   fsync(): void {

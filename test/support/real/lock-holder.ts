@@ -8,5 +8,5 @@ import { lock } from '../../../src/journal/lock.ts';
 
 const [path = '', waitMs = '0'] = process.argv.slice(2);
 const fd = realDisk.open(path, 'a+', 0o600);
-console.log(await lock(realDisk, fd, path, now() + Number(waitMs)));
+console.log(await lock({ disk: realDisk, path, fd }, now() + Number(waitMs)));
 process.stdin.on('end', () => process.exit(0)).resume();
