@@ -14,7 +14,7 @@ export class Away {
   readonly #remembers: boolean;
   readonly #known = new Map<string, Error>();
 
-  constructor(remembers: boolean) {
+  constructor({ remembers = false }: { readonly remembers?: boolean } = {}) {
     this.#remembers = remembers;
   }
 

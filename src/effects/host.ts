@@ -91,7 +91,7 @@ interface HostOptions {
 
 /** @param elsewhere where to look too, when the place that a plan names has a thing no more */
 export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, options: HostOptions = {}): Host {
-  const away = new Away(options.remembersAway === true);
+  const away = new Away({ remembers: options.remembersAway === true });
   const engine = openVswitch({ deadlines, away, elsewhere: elsewhere.ovsdb, warn: options.warn });
   const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
   const means: Means = { engine, api, deadlines, elsewhere, away };
@@ -179,6 +179,7 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
   const nearby = within(call.end, deadlines.directoryMs);
   const elsewhere = means.elsewhere.path ?? [];
   const { away } = means;
+  const owner = { key: plan.key, findHolder: engine.otherHolder(plan, call), end: nearby };
   const asked = (part: AddressPlan) => ({
     plan: part,
     text: plan.request,
@@ -225,15 +226,14 @@ async function act(means: Means, request: Request, call: Call): Promise<Outcome>
         return await api.annotate({ annotation: publication, request, call, isLater });
       }
       return await one(publication, {
-        ensure: (part: FilePlan) =>
-          ensurePublication({ key: plan.key, addresses: facts.address }, part, engine.otherHolder(plan, call), nearby),
-        remove: (part: FilePlan) => removePublication(plan.key, part, nearby),
+        ensure: (part: FilePlan) => ensurePublication(part, { ...owner, addresses: facts.address }),
+        remove: (part: FilePlan) => removePublication(part, plan.key, nearby),
         find: (part: FilePlan) => findPublication(part, facts.address, nearby),
       });
     case 'deviceInfo':
       return await one(deviceInfo, {
-        ensure: (part) => ensureDeviceInfo(part, engine.otherHolder(plan, call), nearby),
-        remove: (part) => removeDeviceInfo(plan.key, part, engine.otherHolder(plan, call), nearby),
+        ensure: (part) => ensureDeviceInfo(part, owner.findHolder, nearby),
+        remove: (part) => removeDeviceInfo(part, owner),
         find: (part) => findDeviceInfo(part, nearby),
       });
   }

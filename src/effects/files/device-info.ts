@@ -13,8 +13,7 @@ import { basename, dirname, join } from 'node:path';
 import { type AttachmentKey, code, portName } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { DeviceInfoPlan, Outcome } from '../../machines/protocol.ts';
-
-import { codeOf, inTime, Mismatch, makingNothing } from '../outcome.ts';
+import { codeOf, failed, inTime, Mismatch, makingNothing, ok } from '../outcome.ts';
 import type { FindHolder } from './holder.ts';
 
 const type = 'vhost-user';
@@ -22,9 +21,9 @@ const type = 'vhost-user';
 const contents = ({ mode, socket }: DeviceInfoPlan): string =>
   JSON.stringify({ type, version: '1.1.0', 'vhost-user': { mode, path: socket } });
 
-export async function ensureDeviceInfo(plan: DeviceInfoPlan, holder: FindHolder, end: Moment): Promise<Outcome> {
-  const refusal = await makingNothing(refusalOf(plan, holder, end));
-  if (refusal) return { kind: 'failed', trouble: { code: code.invalidConfig, message: refusal }, made: 'nothing' };
+export async function ensureDeviceInfo(plan: DeviceInfoPlan, findHolder: FindHolder, end: Moment): Promise<Outcome> {
+  const refusal = await makingNothing(findRefusal(plan, findHolder, end));
+  if (refusal) return { ...failed(code.invalidConfig, refusal), made: 'nothing' };
   const text = contents(plan);
   const { default: writeFileAtomic } = await import('write-file-atomic');
   const directory = dirname(plan.path);
@@ -34,17 +33,17 @@ export async function ensureDeviceInfo(plan: DeviceInfoPlan, holder: FindHolder,
   const { size } = await inTime(() => stat(plan.path), end, `"${plan.path}"`);
   if (size !== Buffer.byteLength(text)) throw new Mismatch(`"${plan.path}" was cut short: is the disk full?`);
   await fsyncDirectory(directory, end);
-  return { kind: 'ok' };
+  return ok;
 }
 
 /** @returns why what is there must not be replaced */
-async function refusalOf({ path, socket }: DeviceInfoPlan, holder: FindHolder, end: Moment) {
+async function findRefusal({ path, socket }: DeviceInfoPlan, findHolder: FindHolder, end: Moment) {
   const there = read(await textOf(path, end));
   // A port of that name is ours by now: the file is what an earlier sandbox left.
   if (there.socket !== undefined && basename(there.socket) === basename(socket)) return undefined;
   const whose =
     there.type === undefined || there.type === type
-      ? there.socket && (await holder(basename(there.socket)))
+      ? there.socket && (await findHolder(basename(there.socket)))
       : `a device of type "${there.type}"`;
   const what = there.socket === undefined ? '' : ` (socket "${there.socket}")`;
   const remedy = 'give each attachment a CNIDeviceInfoFile of its own, or remove the file if its pod is gone';
@@ -79,13 +78,16 @@ const textOf = (path: string, end: Moment): Promise<string | undefined> =>
     },
   );
 
-export async function removeDeviceInfo(
-  key: AttachmentKey,
-  plan: DeviceInfoPlan,
-  holder: FindHolder,
-  end: Moment,
-): Promise<Outcome> {
-  const isOwn = async (text: string) => isBeginning(plan, text) || (await isOurs(key, plan, text, holder));
+/** Of which attachment it is, and how that is judged. */
+interface Owner {
+  readonly key: AttachmentKey;
+  readonly findHolder: FindHolder;
+  readonly end: Moment;
+}
+
+export async function removeDeviceInfo(plan: DeviceInfoPlan, owner: Owner): Promise<Outcome> {
+  const { end } = owner;
+  const isOwn = async (text: string) => isBeginning(plan, text) || (await isOurs(text, plan, owner));
   const paths = [plan.path, ...(await temporaries(plan.path, end))];
   for (const path of paths) {
     const text = await textOf(path, end);
@@ -94,7 +96,7 @@ export async function removeDeviceInfo(
       if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw error;
     });
   }
-  return { kind: 'ok' };
+  return ok;
 }
 
 /** A write that was cut off. */
@@ -102,7 +104,7 @@ const isBeginning = (plan: DeviceInfoPlan, text: string): boolean =>
   text.length < contents(plan).length && contents(plan).startsWith(text);
 
 /** A name that follows from the key is no other's; one that the configuration gave can be a later attachment's by now. */
-async function isOurs(key: AttachmentKey, plan: DeviceInfoPlan, text: string, holder: FindHolder): Promise<boolean> {
+async function isOurs(text: string, plan: DeviceInfoPlan, { key, findHolder }: Owner): Promise<boolean> {
   const { socket } = read(text);
   if (socket === undefined) return false;
   const name = basename(socket);
@@ -110,7 +112,7 @@ async function isOurs(key: AttachmentKey, plan: DeviceInfoPlan, text: string, ho
   const own = plan.socket || portName(key);
   const isSame = own.includes('/') ? socket === own : name === own;
   if (!isSame || name === portName(key)) return isSame;
-  return (await holder(name)) === undefined;
+  return (await findHolder(name)) === undefined;
 }
 
 /** Anything but a file at its name is not ours. */
@@ -136,9 +138,9 @@ async function temporaries(path: string, end: Moment): Promise<string[]> {
 
 export async function findDeviceInfo(plan: DeviceInfoPlan, end: Moment): Promise<Outcome> {
   const text = await textOf(plan.path, end);
-  if (text === contents(plan)) return { kind: 'ok' };
+  if (text === contents(plan)) return ok;
   const message = `device info "${plan.path}" ${text === undefined ? 'is gone' : 'is not as it was written'}`;
-  return { kind: 'failed', trouble: { code: code.drift, message } };
+  return failed(code.drift, message);
 }
 
 async function fsyncDirectory(directory: string, end: Moment): Promise<void> {

@@ -32,6 +32,13 @@ const isSame = (one: Stats, other: Stats): boolean => one.ino === other.ino && o
 
 const isOf = (kind: Kind, stats: Stats): boolean => (kind === 'file' ? stats.isFile() : stats.isSocket());
 
+interface WholeFile {
+  /** The name under which it is written, as much ours as its own. */
+  readonly temporary: string;
+  readonly bytes: Uint8Array;
+  readonly mode: number;
+}
+
 export class Directory {
   readonly path: string;
   readonly #handle: FileHandle;
@@ -83,8 +90,8 @@ export class Directory {
     }
   }
 
-  /** Puts a whole file at `name`, through `temporary`: two names of ours. @throws errno exceptions */
-  async replace(name: string, temporary: string, bytes: Uint8Array, mode: number): Promise<void> {
+  /** Puts a whole file at `name`. @throws errno exceptions */
+  async replace(name: string, { temporary, bytes, mode }: WholeFile): Promise<void> {
     await this.remove(temporary, 'file');
     await this.create(temporary, mode, bytes);
     await this.#try(() => rename(this.at(temporary), this.at(name)));

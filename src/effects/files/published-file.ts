@@ -6,8 +6,7 @@ import { type Addresses, type AttachmentKey, code, keyHash } from '../../attachm
 import { formatResult } from '../../cni/result.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { FilePlan, Outcome } from '../../machines/protocol.ts';
-
-import { makingNothing } from '../outcome.ts';
+import { failed, makingNothing, ok } from '../outcome.ts';
 import { Directory } from './directory.ts';
 import type { FindHolder } from './holder.ts';
 
@@ -24,48 +23,46 @@ export function published(data: FilePlan['data'], addresses: Addresses | undefin
 const contents = ({ data }: FilePlan, addresses: Addresses | undefined): string =>
   `${JSON.stringify(published(data, addresses), null, 4)}\n`;
 
-/** Of which attachment, and what its address is known to be. */
+/** Of which attachment, what its address is known to be, and how it is written. */
 interface Publisher {
   readonly key: AttachmentKey;
   readonly addresses: Addresses | undefined;
+  readonly findHolder: FindHolder;
+  readonly end: Moment;
 }
 
-export async function ensurePublication(
-  { key, addresses }: Publisher,
-  plan: FilePlan,
-  holder: FindHolder,
-  end: Moment,
-): Promise<Outcome> {
+export async function ensurePublication(plan: FilePlan, publisher: Publisher): Promise<Outcome> {
+  const { key, addresses, end } = publisher;
   const directory = await makingNothing(Directory.open(plan.directory, end));
   try {
-    const message = await makingNothing(refusalOf(key, plan, directory, holder));
-    if (message) return { kind: 'failed', trouble: { code: code.invalidConfig, message }, made: 'nothing' };
+    const message = await makingNothing(findRefusal(directory, plan, publisher));
+    if (message) return { ...failed(code.invalidConfig, message), made: 'nothing' };
     const bytes = new TextEncoder().encode(contents(plan, addresses));
-    await directory.replace(plan.file, temporaryName(key), bytes, 0o644);
-    return { kind: 'ok' };
+    await directory.replace(plan.file, { temporary: temporaryName(key), bytes, mode: 0o644 });
+    return ok;
   } finally {
     await directory.close();
   }
 }
 
 /** @returns why what is there must not be replaced: it is of another attachment, and the port that it names stands */
-async function refusalOf(key: AttachmentKey, plan: FilePlan, directory: Directory, holder: FindHolder) {
+async function findRefusal(directory: Directory, plan: FilePlan, { key, findHolder }: Publisher) {
   const data = read(await directory.read(plan.file));
   const port = isAnothers(key, data) ? data.config?.vhost?.socketfile : undefined;
-  const whose = typeof port === 'string' ? await holder(port) : undefined;
+  const whose = typeof port === 'string' ? await findHolder(port) : undefined;
   return (
     whose &&
     `"${plan.directory}/${plan.file}" belongs to ${whose}: two containers share a directory and a short id, give one of them another "sharedDir"`
   );
 }
 
-export async function removePublication(key: AttachmentKey, plan: FilePlan, end: Moment): Promise<Outcome> {
+export async function removePublication(plan: FilePlan, key: AttachmentKey, end: Moment): Promise<Outcome> {
   const directory = await Directory.find(plan.directory, end);
-  if (!directory) return { kind: 'ok' };
+  if (!directory) return ok;
   try {
     const names = isAnothers(key, read(await directory.read(plan.file))) ? [] : [plan.file];
     for (const name of [...names, temporaryName(key)]) await directory.remove(name, 'file');
-    return { kind: 'ok' };
+    return ok;
   } finally {
     await directory.close();
   }
@@ -95,9 +92,9 @@ export async function findPublication(plan: FilePlan, addresses: Addresses | und
   const directory = await Directory.find(plan.directory, end);
   try {
     const text = await directory?.read(plan.file);
-    if (text === contents(plan, addresses)) return { kind: 'ok' };
+    if (text === contents(plan, addresses)) return ok;
     const message = `"${plan.directory}/${plan.file}" ${text === undefined ? 'is gone' : 'is not as it was written'}`;
-    return { kind: 'failed', trouble: { code: code.drift, message } };
+    return failed(code.drift, message);
   } finally {
     await directory?.close();
   }

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { code, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { Outcome, SocketDirPlan } from '../../machines/protocol.ts';
-import { codeOf, inTime, makingNothing, NothingMade } from '../outcome.ts';
+import { codeOf, failed, inTime, makingNothing, NothingMade, ok } from '../outcome.ts';
 import { Directory, make, removeEmpty } from './directory.ts';
 import { groupId } from './group.ts';
 
@@ -30,7 +30,7 @@ export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise
   const refusal = own === undefined ? await openTo(plan, end) : await ensureOwn(own, plan, end);
   if (refusal) return refusal;
   if (link) await ensureLink(link, own ?? base, end);
-  return { kind: 'ok' };
+  return ok;
 }
 
 /** A directory that is not ours: what a group was let into stays open to it. */
@@ -70,7 +70,7 @@ async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise
     }
   }
   const message = `cannot keep "${own}": it is no directory, or is removed again and again`;
-  return { kind: 'failed', trouble: { code: code.tryAgainLater, message }, made: 'nothing' };
+  return { ...failed(code.tryAgainLater, message), made: 'nothing' };
 }
 
 /** In a directory that is root's alone: a symlink at our name is ours, whatever it led to. */
@@ -115,27 +115,27 @@ async function hold(directory: Directory, name: string): Promise<boolean> {
 export async function removeSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
   const { own, link } = plan;
   if (link) await removeLink(link, end);
-  if (own === undefined) return { kind: 'ok' };
+  if (own === undefined) return ok;
   const directory = await Directory.find(own, end);
-  if (!directory) return { kind: 'ok' };
+  if (!directory) return ok;
   try {
     await directory.remove(plan.hold, 'file');
   } finally {
     await directory.close();
   }
   await removeEmpty(own, end);
-  return { kind: 'ok' };
+  return ok;
 }
 
 export async function findSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
-  const drift = (message: string): Outcome => ({ kind: 'failed', trouble: { code: code.drift, message } });
+  const drift = (message: string): Outcome => failed(code.drift, message);
   const { base, own, link, hold: name } = plan;
   if (!(await linkStands(plan, end))) return drift(`symlink "${link}" is gone, or leads elsewhere`);
   const directory = await Directory.find(own ?? base, end);
   if (!directory) return drift(`socket directory "${own ?? base}" is gone`);
   try {
     const held = own === undefined || (await directory.stat(name))?.isFile();
-    return held ? { kind: 'ok' } : drift(`"${own}/${name}" is gone: a sibling's DEL could remove the directory`);
+    return held ? ok : drift(`"${own}/${name}" is gone: a sibling's DEL could remove the directory`);
   } finally {
     await directory.close();
   }

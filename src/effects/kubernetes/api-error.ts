@@ -24,8 +24,8 @@ export class CredentialError extends Error {
 
   constructor(
     message: string,
-    /** Their program had not ended in time. */
-    readonly isSilent = false,
+    /** silent: their program had not ended in time. */
+    readonly why?: 'silent',
   ) {
     super(message);
   }

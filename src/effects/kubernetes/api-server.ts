@@ -181,8 +181,8 @@ export class Kubernetes {
   }
 
   /** Until when a write is begun again that others' writes overtook. */
-  patienceWithOthers({ end, againstOthers = within(end, this.#deadlines.apiRetryMs) }: Patience): Patience {
-    return { end, until: againstOthers };
+  overtakenUntil({ end, againstOthers = within(end, this.#deadlines.apiRetryMs) }: Patience): Moment {
+    return againstOthers;
   }
 
   #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
@@ -237,7 +237,7 @@ export class Kubernetes {
         heard?.(undefined);
         trouble = this.error(code.tryAgainLater, what, what === late ? 'silent' : 'away');
       }
-      await pauseBeforeTry(attempt, retryAfterMs, patience, trouble);
+      await pauseBeforeTry(trouble, { tries: attempt, leastMs: retryAfterMs, until: patience.until });
     }
   }
 
@@ -246,13 +246,15 @@ export class Kubernetes {
   }
 }
 
+/** How often something was tried, and how long until it may be tried again. */
+interface Tries {
+  readonly tries: number;
+  readonly leastMs?: number;
+  readonly until: Moment;
+}
+
 /** @throws the trouble if there is no time for another try, or there were enough. */
-export async function pauseBeforeTry(
-  tries: number,
-  leastMs: number,
-  { until }: Patience,
-  trouble: ApiError,
-): Promise<void> {
+export async function pauseBeforeTry(trouble: ApiError, { tries, leastMs = 0, until }: Tries): Promise<void> {
   const most = Math.min(pauseMs * 2 ** (tries - 1), pauseMsMax);
   const pause = Math.max(leastMs, most * (0.5 + Math.random() / 2));
   if (tries >= triesMax || now() + pause >= until) throw trouble;

@@ -74,7 +74,7 @@ export async function credentialOf(asked: Asked, end: Moment, known: Credentials
   });
   const program = `their program "${exec.command}"`;
   if (spawnError) throw new CredentialError(`${program} cannot be started: ${spawnError}`);
-  if (timedOut) throw new CredentialError(`${program} did not answer in time and was killed`, true);
+  if (timedOut) throw new CredentialError(`${program} did not answer in time and was killed`, 'silent');
   if (exitCode !== 0)
     throw new CredentialError(`${program} ended with ${signal ?? `exit code ${exitCode}`}: run it by hand`);
   const credential = readCredential(stdout, exec.apiVersion, program);

@@ -169,14 +169,14 @@ export async function anyAccess(file: File, end: Moment, known: Credentials): Pr
   const { proxyUrl } = cluster;
   if (proxyUrl && !/^https?:/.test(proxyUrl))
     throw refused('has a proxy-url of a kind that is not known: only HTTP ones are');
-  const { options, token, given } = await credentialsOf(file, config, end, known).catch((error) => {
-    const isSilent = error instanceof DirectoryTimeout || (error instanceof CredentialError && error.isSilent);
+  const { options, token, given } = await credentialsOf(file, config, { end, known }).catch((error) => {
+    const isSilent = error instanceof DirectoryTimeout || (error instanceof CredentialError && error.why === 'silent');
     throw refusedOf(path, `has credentials that cannot be used: ${harmless(error)}`, isSilent ? 'silent' : undefined);
   });
   const { auth, headers } = options;
   const bearer = token ?? given.token;
   const authorization = bearer ? `Bearer ${bearer}` : auth && `Basic ${Buffer.from(auth).toString('base64')}`;
-  const tls = { ...tlsOf(options, cluster.skipTLSVerify === true), ...certificateOf(given) };
+  const tls = { ...tlsOf(options, { isVerified: cluster.skipTLSVerify !== true }), ...certificateOf(given) };
   // Without one every public authority would be trusted.
   if ((cluster.caFile || cluster.caData) && !tls.ca?.trim()) throw refused('names an authority that is empty');
   return {
@@ -187,8 +187,14 @@ export async function anyAccess(file: File, end: Moment, known: Credentials): Pr
   };
 }
 
+/** Until when a program may give credentials, and what programs have given before. */
+interface Giving {
+  readonly end: Moment;
+  readonly known: Credentials;
+}
+
 /** How the current user is known to the current cluster. @throws what is wrong with it */
-async function credentialsOf(file: File, config: KubeConfig, end: Moment, known: Credentials) {
+async function credentialsOf(file: File, config: KubeConfig, { end, known }: Giving) {
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
   if (!cluster || !user) throw new CredentialError('there are none');
   const { exec, ...quiet } = user;
@@ -218,11 +224,11 @@ function refuseProvider(provider: { readonly name?: string; readonly config?: ob
 const certificateOf = ({ cert, key }: Credential): Pick<Tls, 'cert' | 'key'> => (cert && key ? { cert, key } : {});
 
 /** The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has. */
-function tlsOf(options: RequestOptions, skipVerify: boolean): Tls {
+function tlsOf(options: RequestOptions, { isVerified }: { readonly isVerified: boolean }): Tls {
   const [ca, cert, key] = [options.ca, options.cert, options.key].map((pem) => (pem ? String(pem) : undefined));
   const { servername } = options;
   return {
-    rejectUnauthorized: !skipVerify,
+    rejectUnauthorized: isVerified,
     ...(ca && { ca }),
     ...(cert && { cert }),
     ...(key && { key }),

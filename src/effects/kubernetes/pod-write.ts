@@ -2,8 +2,8 @@
  * Writing annotations of a pod: what to write is decided upon the pod as it was seen, and the write changes that pod or nothing (K1).
  * After each write, and after each that others' writes overtook, it is decided again, until a decision is to leave the pod as it is.
  */
-import type { PodRef, Trouble } from '../../attachment.ts';
-import { code } from '../../attachment.ts';
+import { code, type PodRef, type Trouble } from '../../attachment.ts';
+import type { Moment } from '../../deadlines.ts';
 import { type Answer, isOvertaken, isPod, isTurnedAway, refusalOf } from './api-answer.ts';
 import { ApiError } from './api-error.ts';
 import { type Annotations, type Kubernetes, nameOf, type Patience, type Pod, pauseBeforeTry } from './api-server.ts';
@@ -93,7 +93,8 @@ class Writing {
   decision: Decision | undefined;
   readonly #api: Kubernetes;
   readonly #order: Order;
-  readonly #withOthers: Patience;
+  /** Until when it is tried again against the writes of others. */
+  readonly #until: Moment;
   readonly #tries = { conflicts: 0, alterations: 0, writes: 0 };
   /** Annotations that the last write did not leave as it wrote them. */
   #altered: readonly string[] = [];
@@ -101,7 +102,7 @@ class Writing {
   constructor(api: Kubernetes, order: Order) {
     this.#api = api;
     this.#order = order;
-    this.#withOthers = api.patienceWithOthers(order.patience);
+    this.#until = api.overtakenUntil(order.patience);
   }
 
   /** @throws ApiError, and what `decide` throws */
@@ -136,7 +137,8 @@ class Writing {
     const heard = (answer: Answer | undefined): void => this.sent.note(resourceVersion, answer, ref);
     const patched = await this.#api.patch({ ref, pod, annotations, heard }, patience);
     this.#altered = patched.kind === 'taken' ? alteredNames(annotations, patched.pod) : [];
-    if (patched.kind === 'overtaken') await pauseBeforeTry(++tries.conflicts, 0, this.#withOthers, patched.trouble);
+    if (patched.kind === 'taken') return;
+    await pauseBeforeTry(patched.trouble, { tries: ++tries.conflicts, until: this.#until });
   }
 
   async #pauseAltered(name: string): Promise<void> {
@@ -145,7 +147,7 @@ class Writing {
     const what = `took annotation "${name}" of pod ${nameOf(ref)} and did not keep it as it was written: an admission changes it`;
     const trouble = this.#api.error(code.invalidConfig, `${what}, and must let it be`);
     if (tries >= alterationsMax) throw trouble;
-    await pauseBeforeTry(tries, 0, this.#withOthers, trouble);
+    await pauseBeforeTry(trouble, { tries, until: this.#until });
   }
 }
 

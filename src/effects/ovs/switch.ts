@@ -28,7 +28,7 @@ export class Switch {
   #asked = '';
 
   /** @param elsewhere where the caller says that the database is */
-  constructor(deadlines: Deadlines, away = new Away(false), elsewhere?: string) {
+  constructor(deadlines: Deadlines, away = new Away(), elsewhere?: string) {
     this.deadlines = deadlines;
     this.#away = away;
     this.#elsewhere = elsewhere;

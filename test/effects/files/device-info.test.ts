@@ -17,7 +17,8 @@ function planned(
 
 const key = keyOf('c0ffee00c0ffee00');
 const ensure = (plan: DeviceInfoPlan, holder: FindHolder = nobody) => ensureDeviceInfo(plan, holder, soon());
-const remove = (plan: DeviceInfoPlan, holder: FindHolder = nobody) => removeDeviceInfo(key, plan, holder, soon());
+const remove = (plan: DeviceInfoPlan, holder: FindHolder = nobody) =>
+  removeDeviceInfo(plan, { key, findHolder: holder, end: soon() });
 
 /** A switch on which another attachment's port stands. */
 const standing =

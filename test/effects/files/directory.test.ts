@@ -84,7 +84,9 @@ describe.each(planted)('a %s at a name of ours', (kind) => {
   it('as the temporary name stops a replacement: the old contents stay', async () => {
     const { directory, path, canary, before, at, was } = await plant('.tmp');
     writeFileSync(join(path, 'ours'), 'old');
-    await expect(directory.replace('ours', '.tmp', bytes, 0o644)).rejects.toMatchObject({ code: 'EEXIST' });
+    await expect(directory.replace('ours', { temporary: '.tmp', bytes, mode: 0o644 })).rejects.toMatchObject({
+      code: 'EEXIST',
+    });
     expect(readFileSync(join(path, 'ours'), 'utf8')).toBe('old');
     expect(kindAt(at)).toBe(was);
     expect(canary.state()).toEqual(before);
@@ -92,7 +94,9 @@ describe.each(planted)('a %s at a name of ours', (kind) => {
 
   it('at the final name is replaced itself or stops the replacement, and nothing behind it is touched', async () => {
     const { directory, at, canary, before } = await plant();
-    const result = await directory.replace('ours', '.tmp', bytes, 0o644).then(() => 'replaced', codeOf);
+    const result = await directory
+      .replace('ours', { temporary: '.tmp', bytes, mode: 0o644 })
+      .then(() => 'replaced', codeOf);
     expect(result).toBe(kind === 'directory' ? 'EISDIR' : 'replaced');
     expect(kindAt(at)).toBe(kind === 'directory' ? 'directory' : 'file');
     expect(canary.state()).toEqual(before);
@@ -132,7 +136,7 @@ describe('a directory', () => {
     renameSync(path, `${path}.old`);
     symlinkSync(elsewhere, path);
     await directory.create('ours', 0o600, bytes);
-    await directory.replace('other', '.tmp', bytes, 0o644);
+    await directory.replace('other', { temporary: '.tmp', bytes, mode: 0o644 });
     writeFileSync(join(`${path}.old`, 'victim'), '');
     await directory.remove('victim', 'file');
     expect(readdirSync(elsewhere)).toEqual(['victim']);
@@ -169,7 +173,7 @@ describe('a file of ours', () => {
     await directory.create('ours', 0o600, bytes);
     expect(statSync(join(path, 'ours')).mode & 0o777).toBe(0o600);
     expect(await directory.read('ours')).toBe('new');
-    await directory.replace('ours', '.tmp', new TextEncoder().encode('newer'), 0o644);
+    await directory.replace('ours', { temporary: '.tmp', bytes: new TextEncoder().encode('newer'), mode: 0o644 });
     expect(await directory.read('ours')).toBe('newer');
     expect(readdirSync(path)).toEqual(['ours']);
     for (let round = 0; round < 2; round++) await directory.remove('ours', 'file');
@@ -180,7 +184,7 @@ describe('a file of ours', () => {
   it('is replaced although a killed call left the temporary one', async () => {
     const { path, directory } = await hostile();
     writeFileSync(join(path, '.tmp'), 'half');
-    await directory.replace('ours', '.tmp', bytes, 0o644);
+    await directory.replace('ours', { temporary: '.tmp', bytes, mode: 0o644 });
     expect(readdirSync(path)).toEqual(['ours']);
   });
 

@@ -42,8 +42,8 @@ function planned(): FilePlan & { readonly outside: string; readonly path: string
 const temporaryOf = (plan: FilePlan): string => join(plan.directory, `.${keyHash(key)}.tmp`);
 
 const ensure = (plan: FilePlan, given: Addresses | undefined = addresses) =>
-  ensurePublication({ key, addresses: given }, plan, nobody, soon());
-const remove = (plan: FilePlan) => removePublication(key, plan, soon());
+  ensurePublication(plan, { key, addresses: given, findHolder: nobody, end: soon() });
+const remove = (plan: FilePlan) => removePublication(plan, key, soon());
 const find = (plan: FilePlan, given: Addresses | undefined = addresses) => findPublication(plan, given, soon());
 
 describe('the published file', () => {
@@ -81,7 +81,7 @@ describe('the published file', () => {
 
   it('without addresses has a result without them', async () => {
     const plan = planned();
-    await ensurePublication({ key, addresses: undefined }, plan, nobody, soon());
+    await ensurePublication(plan, { key, addresses: undefined, findHolder: nobody, end: soon() });
     expect(JSON.parse(readFileSync(plan.path, 'utf8')).ipResult).toEqual({ cniVersion: '0.4.0' });
   });
 
@@ -114,8 +114,8 @@ describe('the published file', () => {
     await ensure(plan);
     for (const other of [keyOf('c0ffee00c0ff9999'), { ...key, network: 'other' }]) {
       const named = { ...plan, data: { ...plan.data, name: key.network } };
-      await ensurePublication({ key, addresses }, named, nobody, soon());
-      expect(await removePublication(other, plan, soon())).toEqual({ kind: 'ok' });
+      await ensurePublication(named, { key, addresses, findHolder: nobody, end: soon() });
+      expect(await removePublication(plan, other, soon())).toEqual({ kind: 'ok' });
       expect(readdirSync(plan.directory)).toEqual([plan.file]);
     }
     expect(await remove(plan)).toEqual({ kind: 'ok' });
@@ -129,7 +129,7 @@ describe('the published file', () => {
     await ensure(theirs);
     const before = readFileSync(plan.path, 'utf8');
     const standing = async (port: string) => (port === socketfile ? 'attachment "other"' : undefined);
-    expect(await ensurePublication({ key, addresses }, plan, standing, soon())).toEqual({
+    expect(await ensurePublication(plan, { key, addresses, findHolder: standing, end: soon() })).toEqual({
       kind: 'failed',
       made: 'nothing',
       trouble: { code: 7, message: expect.stringMatching(/belongs to attachment "other"/) },

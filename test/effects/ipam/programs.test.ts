@@ -202,7 +202,7 @@ describe('a program that has moved since its ADD', () => {
 describe('a program that does not answer', () => {
   it('kind 7: is waited for once by a recovery, whatever it is asked for next, until it is asked afresh', async () => {
     const { own, asked } = pool('echo $CNI_COMMAND >> $D/asked; exec sleep 60');
-    const away = new Away(true);
+    const away = new Away({ remembers: true });
     const silent = { ...asked({ ipamMs: 50 }), away };
     for (const again of ['', ' (asked a moment ago)']) {
       const message = expect.stringContaining(`no answer in time; it was killed${again}`);

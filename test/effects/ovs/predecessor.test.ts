@@ -96,13 +96,15 @@ describe('the publication', () => {
     writeFileSync(canary, 'untouched');
     const temporary = `.${(await import('../../../src/attachment.ts')).keyHash(key)}.tmp`;
     symlinkSync(canary, join(root, name === '.hash.tmp' ? temporary : name));
-    await ensurePublication({ key, addresses: undefined }, plan(), nobody, soon()).catch(() => undefined);
+    await ensurePublication(plan(), { key, addresses: undefined, findHolder: nobody, end: soon() }).catch(
+      () => undefined,
+    );
     expect(readFileSync(canary, 'utf8')).toBe('untouched');
   });
 
   test('I10 is not held up by a FIFO at its name, and leaves what is not ours', async () => {
     execFileSync('mkfifo', [join(root, 'configData.json')]);
-    expect(await removePublication(key, plan(), soon())).toEqual({ kind: 'ok' });
+    expect(await removePublication(plan(), key, soon())).toEqual({ kind: 'ok' });
     expect(readdirSync(root)).toEqual(['configData.json']);
   });
 });
@@ -114,7 +116,7 @@ describe('device information', () => {
     await ensureDeviceInfo(plan('id_net1'), nobody, soon());
     await ensureDeviceInfo(plan('id_net1.100'), nobody, soon());
     writeFileSync(join(root, 'id_net1.12345'), readFileSync(join(root, 'id_net1'), 'utf8').slice(0, 20));
-    await removeDeviceInfo(key, plan('id_net1'), nobody, soon());
+    await removeDeviceInfo(plan('id_net1'), { key, findHolder: nobody, end: soon() });
     expect(readdirSync(root)).toEqual(['id_net1.100']);
   });
 });

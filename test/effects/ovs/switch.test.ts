@@ -86,7 +86,7 @@ describe('patience', () => {
 
 describe('a database that did not answer', () => {
   const remembering = (s: Scene, deadlines: Partial<Deadlines> = {}) => {
-    const ovs = new Switch({ ...s.deadlines, ...deadlines }, new Away(true));
+    const ovs = new Switch({ ...s.deadlines, ...deadlines }, new Away({ remembers: true }));
     onTestFinished(() => ovs.close());
     return ovs;
   };
