@@ -9,7 +9,7 @@ import { type Moment, within } from '../../deadlines.ts';
 import type { Facts, KnownPort, Outcome, PortPlan } from '../../machines/protocol.ts';
 import { Directory } from '../files/directory.ts';
 import { codeOf, failed, inTime, ok } from '../outcome.ts';
-import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, usedMtu } from './columns.ts';
+import { columnDifferences, differenceOf, noType, plannedColumns, socketOf } from './columns.ts';
 import { notAtWork } from './daemon.ts';
 import { isOurs, type Marks, netnsMarks } from './marks.ts';
 import { marked, type Row, readMap, readSet, select, uuid } from './operations.ts';
@@ -23,28 +23,16 @@ export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Fac
   const [found] = own;
   if (!found) return failed(code.drift, `port "${port.name}" is gone`);
   const [ports, interfaces, bridges] = await ovs.read([
-    select('Port', [['_uuid', '==', uuid(found.id)]], ['tag', 'trunks', 'vlan_mode']),
-    select(
-      'Interface',
-      [['_uuid', '==', uuid(found.device)]],
-      [
-        'type',
-        'options',
-        'external_ids',
-        'mtu',
-        'mtu_request',
-        'ingress_policing_rate',
-        'ingress_policing_burst',
-        'ofport',
-        'error',
-      ],
-    ),
+    select('Port', [['_uuid', '==', uuid(found.id)]], plannedColumns('Port')),
+    select('Interface', [['_uuid', '==', uuid(found.device)]], [...plannedColumns('Interface'), 'ofport', 'error']),
     select('Bridge', [['ports', 'includes', uuid(found.id)]], ['name']),
   ]);
-  const row = ports?.rows?.[0] ?? {};
+  const rows = { Port: ports?.rows?.[0] ?? {}, Interface: interfaces?.rows?.[0] ?? {} };
   const drift = [
     ...(isOurs(found.marks) ? [] : ['its marks (external_ids) are gone']),
-    ...differences(port, row, interfaces?.rows?.[0] ?? {}, String(bridges?.rows?.[0]?.name ?? '')),
+    ...differenceOf('bridge', port.bridge, String(bridges?.rows?.[0]?.name ?? '')),
+    ...columnDifferences(port, rows),
+    ...refusalsOf(rows.Interface),
     ...(port.mode === 'server' ? await socketDrift(port, switchSocketDirectory(ovs.ovsdb, root), ovs.end) : []),
   ];
   if (drift.length > 0) return failed(code.drift, `port "${port.name}": ${drift.join(', ')}`);
@@ -81,35 +69,12 @@ export async function listPorts(ovs: BoundSwitch): Promise<KnownPort[]> {
   });
 }
 
-function differences(port: PortPlan, row: Row, iface: Row, bridge: string): string[] {
-  const one = (value: unknown): unknown => readSet(value)[0];
-  const trunks = (values: readonly unknown[]) =>
-    [...values]
-      .map(Number)
-      .sort((a, b) => a - b)
-      .join(' ');
-  const path = port.mode === 'client' ? switchPathOf(port) : undefined;
-  const compared: [string, unknown, unknown][] = [
-    ['bridge', port.bridge, bridge],
-    ['type', interfaceType[port.mode], iface.type],
-    ['vhost-server-path', path, readMap(iface.options)['vhost-server-path']],
-    ['tag', port.vlan.tag, one(row.tag)],
-    ['trunks', trunks(port.vlan.trunks ?? []), trunks(readSet(row.trunks))],
-    ['vlan_mode', port.vlan.mode, one(row.vlan_mode)],
-    // OVN's own, where none was asked for.
-    [ovnPortId, port.ovnPort, port.ovnPort && readMap(iface.external_ids)[ovnPortId]],
-    ['mtu_request', port.mtu, one(iface.mtu_request)],
-    ['mtu', port.mtu, port.mtu && (usedMtu(iface) ?? port.mtu)],
-    ['ingress_policing_rate', port.policingRate ?? 0, iface.ingress_policing_rate],
-    ['ingress_policing_burst', port.policingBurst ?? 0, iface.ingress_policing_burst],
-  ];
-  const [trouble] = readSet(iface.error);
+/** What ovs-vswitchd says of an interface that it has not. */
+function refusalsOf(row: Row): string[] {
+  const [trouble] = readSet(row.error);
   return [
-    ...compared
-      .filter(([, wanted, seen]) => wanted !== seen)
-      .map(([name, wanted, seen]) => `${name} is "${seen ?? ''}" instead of "${wanted ?? ''}"`),
     ...(trouble ? [`error is "${trouble}"`] : []),
-    ...(Number(one(iface.ofport) ?? -1) < 0 ? ['it has no ofport'] : []),
+    ...(Number(readSet(row.ofport)[0] ?? -1) < 0 ? ['it has no ofport'] : []),
   ];
 }
 

@@ -14,7 +14,7 @@ import { Directory } from '../files/directory.ts';
 import { groupId } from '../files/group.ts';
 import { type Failed, failed, inTime, Mismatch, ok } from '../outcome.ts';
 import { letGo, untilApplied } from './applied.ts';
-import { interfaceType, noType, ovnPortId, socketOf, switchPathOf, typeOf } from './columns.ts';
+import { noType, plannedRow, socketOf, switchPathOf, typeOf } from './columns.ts';
 import { dataDirMark, keyMarks, netnsMarks } from './marks.ts';
 import {
   guarded,
@@ -27,7 +27,6 @@ import {
   readSet,
   readUuid,
   select,
-  set,
   TransactionError,
   unless,
   uuid,
@@ -107,7 +106,6 @@ export async function restorePort(ovs: AttachmentSwitch, port: PortPlan): Promis
 /** Two guards, because the switch itself accepts two ports on one socket; then the rows, then the bridge. */
 function insertion(ovs: AttachmentSwitch, port: PortPlan): Operation[] {
   const socket = socketOf(port);
-  const { tag, trunks, mode } = port.vlan;
   return [
     unless('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], []),
     unless('Port', [marked({ owner, socket })], []),
@@ -119,9 +117,7 @@ function insertion(ovs: AttachmentSwitch, port: PortPlan): Operation[] {
         name: port.name,
         interfaces: named('interface'),
         external_ids: map(marksOf(ovs, port)),
-        ...(tag && { tag }),
-        ...(trunks && { trunks: set(trunks) }),
-        ...(mode && { vlan_mode: mode }),
+        ...plannedRow('Port', port),
       },
       'uuid-name': 'port',
     },
@@ -142,15 +138,7 @@ const insertInterface = (row: Row): Operation => ({
   'uuid-name': 'interface',
 });
 
-const interfaceOf = (port: PortPlan): Row => ({
-  name: port.name,
-  type: interfaceType[port.mode],
-  ...(port.mode === 'client' && { options: map({ 'vhost-server-path': switchPathOf(port) }) }),
-  ...(port.ovnPort && { external_ids: map({ [ovnPortId]: port.ovnPort }) }),
-  ...(port.mtu && { mtu_request: port.mtu }),
-  ...(port.policingRate && { ingress_policing_rate: port.policingRate }),
-  ...(port.policingBurst && { ingress_policing_burst: port.policingBurst }),
-});
+const interfaceOf = (port: PortPlan): Row => ({ name: port.name, ...plannedRow('Interface', port) });
 
 /**
  * ovs-vswitchd knows an interface by its name, and takes at once whatever it has not seen yet. Where it is behind, a port of this
