@@ -10,13 +10,13 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/drive/loop.ts',
-        search: "return reason ?? recorded(() => journal.append({ kind: 'intent', step: name }));",
-        replace: 'return reason;',
+        search: "return reasonToStop() ?? journalTrouble(() => journal.append({ kind: 'intent', step: name }));",
+        replace: 'return reasonToStop();',
       },
       {
         file: 'src/drive/loop.ts',
         search: '  const ms = Math.round((now() - began) * 10) / 10;',
-        replace: `  if (making) recorded(() => journal.append({ kind: 'intent', step: request.step }));
+        replace: `  if (isCreating) journalTrouble(() => journal.append({ kind: 'intent', step: request.step }));
   const ms = Math.round((now() - began) * 10) / 10;`,
       },
     ],
@@ -81,7 +81,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/verbs/add.ts',
-        search: '      stop() ??\n',
+        search: '      reasonToStop() ??\n',
         replace: '',
       },
     ],
@@ -278,8 +278,8 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/verbs/add.ts',
-        search: "recorded(() => journal.append({ kind: 'attached' })) ??",
-        replace: "recorded(() => journal.stage({ kind: 'attached' })) ??",
+        search: "journalTrouble(() => journal.append({ kind: 'attached' })) ??",
+        replace: "journalTrouble(() => journal.stage({ kind: 'attached' })) ??",
       },
     ],
     suites: [fault('test/fault/disk-errors.test.ts', 'without a durable intent')],

@@ -70,7 +70,7 @@ export const kinds: readonly Bug[] = [
         file: 'src/verbs/add.ts',
         search: '  const journal = openOwn(request, node);\n  try {\n    await hold(journal, request, end);',
         replace:
-          '  await looked;\n  const journal = openOwn(request, node);\n  try {\n    await hold(journal, request, end);',
+          '  await podLookup;\n  const journal = openOwn(request, node);\n  try {\n    await hold(journal, request, end);',
       },
     ],
     suites: [fault('test/fault/preflight.test.ts', 'kind 4')],

@@ -43,12 +43,12 @@ async function serveRuntime(): Promise<number> {
 /** A pager that stands, or has ended, holds no recovery: what it did not take is said when the work is done. */
 async function servePeople(): Promise<number> {
   const { runCli } = await import('./cli/cli.ts');
-  const { machineForPeople } = await import('./node.ts');
+  const { createCliNode } = await import('./node.ts');
   const [interactive, columns] = isTerminal(1) ? [!process.env.NO_COLOR, terminalColumns(1)] : [false, undefined];
   const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
   const terminal = { args: process.argv.slice(2), ...say, interactive, ...(columns && { columns }), version };
   const identity = { pid: process.pid, uid: process.geteuid?.() ?? 0 };
-  const exitCode = await runCli(terminal, machineForPeople(clock, identity, process.env.CNI_PATH));
+  const exitCode = await runCli(terminal, createCliNode(clock, identity, process.env.CNI_PATH));
   for (const outlet of [out, err]) await outlet.finish(Number.POSITIVE_INFINITY);
   return exitCode;
 }

@@ -1,7 +1,7 @@
 /**
  * The real node: the parts that the handlers and the commands are handed, put together once.
  */
-import type { Machine } from './cli/cli.ts';
+import type { CliNode } from './cli/cli.ts';
 import type { Basics } from './cni/config/config.ts';
 import { defaultDeadlines } from './deadlines.ts';
 import { createHost } from './effects/host.ts';
@@ -50,11 +50,11 @@ function bootedAtMs(clock: () => Date): number {
   return all.reduce((best, one) => (one.gapMs < best.gapMs ? one : best)).bootedAtMs;
 }
 
-export const machineForPeople = (
+export const createCliNode = (
   clock: () => Date,
-  { pid, uid }: Pick<Machine, 'pid' | 'uid'>,
+  { pid, uid }: Pick<CliNode, 'pid' | 'uid'>,
   path: string | undefined,
-): Machine => ({
+): CliNode => ({
   disk: realDisk,
   // A recovery asks for a thousand attachments: one that waited in vain is enough.
   host: (elsewhere) => {

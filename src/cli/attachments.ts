@@ -11,7 +11,7 @@ import { JournalError } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
 import { type Facts, isAnnotation, type Plan } from '../machines/protocol.ts';
-import type { Holder } from '../recovery/options.ts';
+import type { LockHolder } from '../recovery/options.ts';
 import type { Live, State } from './words.ts';
 
 export interface Attachment {
@@ -33,7 +33,7 @@ export interface Attachment {
   readonly owed: readonly { readonly step: string; readonly message: string }[];
   /** Of what is owed: how often its removal was begun, and when last (ISO 8601). */
   readonly tried?: { readonly times: number; readonly last: string };
-  readonly holder?: Holder;
+  readonly holder?: LockHolder;
   /** A mode of its journal that no call of ours gives, in octal; it means nothing. */
   readonly strangeMode?: string;
 }
@@ -64,13 +64,13 @@ export function readAttachments(disk: Disk, dataDir: string, now: Date): Reading
 }
 
 /** @param now when it was looked at */
-export const holderAt = ({ pid, command, ageMs }: Process, now: Date): Holder => ({
+export const holderAt = ({ pid, command, ageMs }: Process, now: Date): LockHolder => ({
   pid,
   command,
   since: new Date(now.getTime() - ageMs).toISOString(),
 });
 
-function read(disk: Disk, path: string, holder: Holder | undefined): Reading | undefined {
+function read(disk: Disk, path: string, holder: LockHolder | undefined): Reading | undefined {
   try {
     const journal = peekJournal(disk, path);
     return journal && understood(path, journal, holder);
@@ -83,7 +83,7 @@ function read(disk: Disk, path: string, holder: Holder | undefined): Reading | u
 
 type Peeked = NonNullable<ReturnType<typeof peekJournal>>;
 
-function understood(path: string, journal: Peeked, holder: Holder | undefined): Reading {
+function understood(path: string, journal: Peeked, holder: LockHolder | undefined): Reading {
   const name = basename(path);
   const { records, going, damaged, strangeMode } = journal;
   const past = fold(records);

@@ -14,7 +14,7 @@ import type { Disk } from '../journal/disk.ts';
 import { whoHolds } from '../journal/holder.ts';
 import type { Elsewhere, KnownPort } from '../machines/protocol.ts';
 import { asChecked } from '../plan/result.ts';
-import { forget } from '../recovery/forget.ts';
+import { forgetDebt } from '../recovery/forget.ts';
 import { withLease } from '../recovery/lease.ts';
 import { isOwed, type Recovered, type UnreachableSwitch } from '../recovery/options.ts';
 import { recover } from '../recovery/recover.ts';
@@ -47,7 +47,7 @@ export interface Terminal {
   readonly version: string;
 }
 
-export interface Machine {
+export interface CliNode {
   readonly disk: Disk;
   /** @param elsewhere where things may be too, that are no more where a journal says */
   readonly host: (elsewhere?: Elsewhere) => Host;
@@ -101,14 +101,14 @@ type Words = ReturnType<typeof parse>;
 interface Call {
   readonly words: Words;
   readonly terminal: Terminal;
-  readonly machine: Machine;
+  readonly machine: CliNode;
 }
 
 const parse = (args: readonly string[]) =>
   parseArgs({ args: [...args], options, allowPositionals: true, tokens: true });
 
 /** @returns the exit code. */
-export async function runCli(terminal: Terminal, machine: Machine): Promise<number> {
+export async function runCli(terminal: Terminal, machine: CliNode): Promise<number> {
   let words: Words;
   try {
     words = parse(terminal.args);
@@ -185,7 +185,7 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 const coloursOf = ({ interactive }: Terminal): Paint => (interactive ? coloured : uncoloured);
 
-const pageOf = (terminal: Terminal, { clock }: Machine): Page => ({
+const pageOf = (terminal: Terminal, { clock }: CliNode): Page => ({
   colours: coloursOf(terminal),
   now: clock(),
   columns: terminal.columns,
@@ -212,7 +212,7 @@ async function list({ words: { values }, terminal, machine }: Call): Promise<num
 
 const nothingAsked: Awaited<ReturnType<typeof askSwitches>> = { live: new Map(), unreachable: [] };
 
-async function askAll(readings: Parameters<typeof askSwitches>[0], machine: Machine, dataDir: string) {
+async function askAll(readings: Parameters<typeof askSwitches>[0], machine: CliNode, dataDir: string) {
   const host = machine.host();
   try {
     return await askSwitches(readings, host, dataDir, now() + liveMs);
@@ -282,7 +282,7 @@ async function forgetOne(id: string, { words: { values }, terminal, machine }: C
   const dataDir = values['data-dir'];
   const { path, attachment } = theOne(readAttachments(disk, dataDir, clock()), id, dataDir);
   const { key } = attachment;
-  const left = await forget(path, key, { disk, clock, dryRun });
+  const left = await forgetDebt(path, key, { disk, clock, dryRun });
   if (values.json) return said(terminal, json({ forgotten: key, dryRun, left }));
   const done = dryRun
     ? 'would be forgotten; if it is still there, it would stay'
@@ -315,7 +315,7 @@ async function recoverAlone(call: Call): Promise<number> {
 }
 
 /** A switch that starts with the machine, or that is a pod itself, is given a minute. */
-async function whenSwitchAnswers({ values }: Words, machine: Machine): Promise<void> {
+async function whenSwitchAnswers({ values }: Words, machine: CliNode): Promise<void> {
   const end = now() + bootMs;
   while (now() < end) {
     const host = machine.host();

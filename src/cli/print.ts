@@ -4,7 +4,7 @@
 import type { Begin, Entry } from '../drive/entry.ts';
 import type { Stamped } from '../journal/record.ts';
 import type { KnownPort } from '../machines/protocol.ts';
-import type { Holder, Recovered, UnreachableSwitch } from '../recovery/options.ts';
+import type { LockHolder, Recovered, UnreachableSwitch } from '../recovery/options.ts';
 import type { Fate } from '../recovery/words.ts';
 import type { Attachment, Reading } from './attachments.ts';
 import { type Live, type State, stateWords } from './words.ts';
@@ -145,7 +145,8 @@ function notes({ owed, tried, holder, state, strangeMode }: Attachment): string[
   ];
 }
 
-const processText = ({ pid, command, since }: Holder): string => `process ${pid} (${plain(command)}) since ${since}`;
+const processText = ({ pid, command, since }: LockHolder): string =>
+  `process ${pid} (${plain(command)}) since ${since}`;
 
 export function timeline({ attachment, records }: Reading, { colours, now }: Page): string {
   const { key, state, pod, since } = attachment;

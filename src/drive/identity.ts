@@ -32,7 +32,7 @@ function recordsOf(disk: Disk, path: string) {
 }
 
 /** @throws JournalError */
-export const identityOf = (disk: Disk, dataDir: string, random: () => string, end: Moment): Promise<string> =>
+export const ensureIdentity = (disk: Disk, dataDir: string, random: () => string, end: Moment): Promise<string> =>
   ensureInstance(disk, dataDir, () => instancesOfJournals(disk, dataDir)[0] ?? random(), end);
 
 /** Adopts what the journals say, and makes no new one. @throws JournalError */

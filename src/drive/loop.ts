@@ -1,12 +1,12 @@
 /**
- * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on.
+ * The one loop: the machine asks, the intent is journalTrouble, the effect happens, the outcome is journalTrouble, the machine goes on.
  *
- * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (the caller's `stop`).
+ * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (the caller's `reasonToStop`).
  *
  * Invariants
  *  I1 No creating effect without an fsynced intent.
  *  I2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync takes it along.
- *  I3 A step that can not be recorded is taken back with everything before it.
+ *  I3 A step that can not be journalTrouble is taken back with everything before it.
  */
 import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
 import type { Trouble } from '../attachment.ts';
@@ -18,16 +18,16 @@ import { type Call, isMaking, type Perform, type Request } from '../machines/pro
 import type { restoreMachine } from '../machines/restore.ts';
 import { type AttachmentEvent, eventOf } from '../machines/steps.ts';
 import type { Entry } from './entry.ts';
-import { recorded } from './trouble.ts';
+import { journalTrouble } from './trouble.ts';
 
-export interface Ways {
+export interface DriveOptions {
   readonly journal: Pick<Journal<Entry>, 'append' | 'stage' | 'note'>;
   readonly perform: Perform;
   readonly call: Omit<Call, 'end'>;
   /** Until when something may be made, and until when it may be taken away. */
   readonly end: { readonly make: Moment; readonly remove: Moment };
   /** Why nothing more may be made; asked before each intent. */
-  readonly stop: () => Trouble | undefined;
+  readonly reasonToStop: () => Trouble | undefined;
 }
 
 type Machine = typeof addMachine | typeof delMachine | typeof restoreMachine;
@@ -54,15 +54,17 @@ export async function drive<M extends Machine>(
   machine: M,
   from: SnapshotFrom<M>,
   event: AttachmentEvent,
-  ways: Ways,
+  options: DriveOptions,
 ): Promise<SnapshotFrom<M>> {
   let [snapshot, request] = step(machine, from, event);
   while (request) {
-    const making = isMaking(request.verb);
-    const stop = making ? announce(request, ways) : undefined;
-    if (making && !stop) [snapshot] = step(machine, snapshot, { type: `${request.step}.begun` });
-    const next: AttachmentEvent = stop ? abandon(stop, ways) : await act(request, ways);
-    [snapshot, request] = step(machine, snapshot, next);
+    const isCreating = isMaking(request.verb);
+    const trouble = isCreating ? recordIntent(request, options) : undefined;
+    if (isCreating && !trouble) [snapshot] = step(machine, snapshot, { type: `${request.step}.begun` });
+    const answer: AttachmentEvent = trouble
+      ? recordAbandon(trouble, options)
+      : await performAndRecord(request, options);
+    [snapshot, request] = step(machine, snapshot, answer);
   }
   return snapshot as SnapshotFrom<M>;
 }
@@ -79,24 +81,23 @@ export function step(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachin
 }
 
 /** @returns why the step may not be taken. */
-function announce({ step: name }: Request, { journal, stop }: Ways): Trouble | undefined {
-  const reason = stop();
-  return reason ?? recorded(() => journal.append({ kind: 'intent', step: name }));
+function recordIntent({ step: name }: Request, { journal, reasonToStop }: DriveOptions): Trouble | undefined {
+  return reasonToStop() ?? journalTrouble(() => journal.append({ kind: 'intent', step: name }));
 }
 
-function abandon(trouble: Trouble, { journal }: Ways): AttachmentEvent {
+function recordAbandon(trouble: Trouble, { journal }: DriveOptions): AttachmentEvent {
   journal.note({ kind: 'abandon', trouble });
   return { type: 'abandon', trouble };
 }
 
-async function act(request: Request, ways: Ways): Promise<AttachmentEvent> {
-  const { journal, perform, call, end } = ways;
-  const making = isMaking(request.verb);
+async function performAndRecord(request: Request, options: DriveOptions): Promise<AttachmentEvent> {
+  const { journal, perform, call, end } = options;
+  const isCreating = isMaking(request.verb);
   const began = now();
-  const outcome = await perform(request, { ...call, end: making ? end.make : end.remove });
+  const outcome = await perform(request, { ...call, end: isCreating ? end.make : end.remove });
   const ms = Math.round((now() - began) * 10) / 10;
   const entry: Entry = { kind: 'outcome', step: request.step, verb: request.verb, outcome, ms };
-  if (!making) journal.note(entry);
-  const lost = making ? recorded(() => journal.stage(entry)) : undefined;
-  return lost ? abandon(lost, ways) : eventOf(request, outcome);
+  if (!isCreating) journal.note(entry);
+  const trouble = isCreating ? journalTrouble(() => journal.stage(entry)) : undefined;
+  return trouble ? recordAbandon(trouble, options) : eventOf(request, outcome);
 }

@@ -30,7 +30,7 @@ import type { Owed } from '../machines/steps.ts';
 import { type Begin, type Entry, headerOf, planOfHeader } from './entry.ts';
 import { drive, start } from './loop.ts';
 import { fold, type Past, peekJournal, tells } from './past.ts';
-import { recorded } from './trouble.ts';
+import { journalTrouble } from './trouble.ts';
 
 /** What a removal needs of a node. */
 export interface RemovalHost {
@@ -71,12 +71,12 @@ interface Known {
 export async function takeAway(removal: Removal): Promise<Removed> {
   const { host, journal, by, known } = removal;
   const call: Call = { ...removal.call, isAnothersSocket: (socket) => isAnothers(removal, socket) };
-  const found = await whatThereIs(removal, call);
+  const found = await findRemains(removal, call);
   if (found.kind === 'elsewhere') return { owed: [], warnings: [], elsewhere: found.trouble };
   const plan = found.kind === 'known' ? found.plan : known;
   // Who comes next may know less than this DEL's configuration said; recovery itself knows nothing that is worth telling.
   const isNews = known.request.stdin !== '' && planOfHeader(journal.records) === undefined;
-  if (isNews) recorded(() => journal.append({ kind: 'going', by, plan }));
+  if (isNews) journalTrouble(() => journal.append({ kind: 'going', by, plan }));
   else journal.note({ kind: 'going', by });
   if (found.kind === 'unsettled') {
     // Without the switch it cannot be told whose it is: nothing goes, and its address is held.
@@ -86,15 +86,15 @@ export async function takeAway(removal: Removal): Promise<Removed> {
   }
   const { facts, doubtful, instance } = found;
   const end = { make: call.end, remove: call.end };
-  const ways = { journal, perform: host.perform, call: { ...call, instance }, end, stop: () => undefined };
-  const { context } = await drive(delMachine, start(delMachine), { type: 'begin', plan, facts, doubtful }, ways);
+  const options = { journal, perform: host.perform, call: { ...call, instance }, end, reasonToStop: () => undefined };
+  const { context } = await drive(delMachine, start(delMachine), { type: 'begin', plan, facts, doubtful }, options);
   return { owed: context.owed, warnings: context.warnings };
 }
 
-type Found = ({ readonly kind: 'known' } & Known) | Exclude<Recalled, { kind: 'known' }>;
+type Remains = ({ readonly kind: 'known' } & Known) | Exclude<Recalled, { kind: 'known' }>;
 
 /** The journal if it can be read: its plan was made to be removed by. Else what the caller knows and the world tells. */
-async function whatThereIs(removal: Removal, call: Call): Promise<Found> {
+async function findRemains(removal: Removal, call: Call): Promise<Remains> {
   const { host, journal } = removal;
   const told = planOfHeader(journal.records)?.key;
   // A journal that was copied under another's name tells nothing of this attachment, and is no reason to touch that one.
@@ -129,10 +129,10 @@ function remaining({ header, undo, facts, doubtful, removed }: Past, boot: strin
 const withoutGone = ({ port, ...facts }: Facts): Facts => (port && !isGonePort(port) ? { ...facts, port } : facts);
 
 /** Its records are damaged or of another version, its header is not: whose it is, is told by that. */
-async function byHeader(removal: Removal, header: Begin, past: Past | undefined, call: Call): Promise<Found> {
+async function byHeader(removal: Removal, header: Begin, past: Past | undefined, call: Call): Promise<Remains> {
   const { instance, database } = header;
   const { host, journal, known } = removal;
-  const written = nameable(planOfHeader(journal.records), journal.records);
+  const written = withProvedPort(planOfHeader(journal.records), journal.records);
   const sought: Plan = { ...known, ...written, key: known.key, ...(database && { database }) };
   const recalled = await host.recall(sought, { ...call, instance });
   const plan = recalled.kind === 'known' ? recalled.plan : sought;
@@ -141,7 +141,7 @@ async function byHeader(removal: Removal, header: Begin, past: Past | undefined,
 }
 
 /** A socket whose name a user gave may be another's, as long as no record says that its step was begun. */
-function nameable(plan: Plan | undefined, records: readonly Entry[]): Plan | undefined {
+function withProvedPort(plan: Plan | undefined, records: readonly Entry[]): Plan | undefined {
   if (!plan?.port || plan.port.file === portName(plan.key)) return plan;
   if (records.some((entry) => entry.kind === 'intent' && entry.step === 'port')) return plan;
   const { port: _, ...others } = plan;
@@ -154,7 +154,7 @@ const unprovedSteps: readonly Step[] = steps.filter((step) => step !== 'port');
  * Without a header nothing says that there ever was an attachment, unless the world does: then what cannot be removed is no debt. An
  * annotation is looked for only where a record or a port's marks tell of one: a server that is away must not hold up a DEL.
  */
-async function byWorld({ host, journal, known }: Removal, records: readonly Entry[], call: Call): Promise<Found> {
+async function byWorld({ host, journal, known }: Removal, records: readonly Entry[], call: Call): Promise<Remains> {
   const written = planOfHeader(records);
   const { publication, ...others } = { ...known, ...written, key: known.key };
   // An earlier try wrote down what there was to look for.

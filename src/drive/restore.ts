@@ -9,7 +9,7 @@ import { restoreMachine } from '../machines/restore.ts';
 import type { Entry } from './entry.ts';
 import { drive, start } from './loop.ts';
 import type { Past } from './past.ts';
-import { recorded, whyGoing } from './trouble.ts';
+import { goingTrouble, journalTrouble } from './trouble.ts';
 
 interface RestoreHost {
   readonly perform: Perform;
@@ -40,23 +40,23 @@ export async function putBack({ journal, past, host, asChecked, call: given }: P
     const address = await host.perform({ step: 'address', verb: 'find', plan: told, facts }, call);
     if (address.kind !== 'ok') return address.trouble;
   }
-  const unrecorded = recorded(() => {
+  const unrecorded = journalTrouble(() => {
     journal.cutBack(recordsOfSuccess(journal.records));
     journal.append({ kind: 'restoring' });
   });
   if (unrecorded) return unrecorded;
   // An administrator's bridge is the administrator's to make.
   const plan: Plan = { ...rest, ...(bridge && (facts.bridge?.ours ?? facts.bridge?.created) && { bridge }) };
-  const ways = {
+  const options = {
     journal,
     perform: host.perform,
     call,
     end: { make: call.end, remove: call.end },
-    stop: () => whyGoing(journal),
+    reasonToStop: () => goingTrouble(journal),
   };
-  const { failure } = (await drive(restoreMachine, start(restoreMachine), { type: 'begin', plan }, ways)).context;
+  const { failure } = (await drive(restoreMachine, start(restoreMachine), { type: 'begin', plan }, options)).context;
   // A DEL that came meanwhile has answered: the lock holder removes.
-  return failure ?? whyGoing(journal) ?? recorded(() => journal.append({ kind: 'attached' }));
+  return failure ?? goingTrouble(journal) ?? journalTrouble(() => journal.append({ kind: 'attached' }));
 }
 
 /** The records of earlier tries that failed tell nothing that counts, and would fill the disk, one try after the other. */

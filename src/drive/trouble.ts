@@ -6,7 +6,7 @@ import { type Journal, JournalError } from '../journal/journal.ts';
 import type { Entry } from './entry.ts';
 
 /** What a journal that fails us is to an ADD: a reason to take everything back. */
-export function recorded(use: () => void): Trouble | undefined {
+export function journalTrouble(use: () => void): Trouble | undefined {
   try {
     use();
     return undefined;
@@ -17,12 +17,12 @@ export function recorded(use: () => void): Trouble | undefined {
 }
 
 /** Why nothing more may be made: a DEL came, or its mark can not be looked for. */
-export function whyGoing(journal: Pick<Journal<Entry>, 'going'>): Trouble | undefined {
+export function goingTrouble(journal: Pick<Journal<Entry>, 'going'>): Trouble | undefined {
   let marked = false;
-  const unseen = recorded(() => {
+  const trouble = journalTrouble(() => {
     marked = journal.going;
   });
-  return unseen ?? (marked ? going : undefined);
+  return trouble ?? (marked ? beingRemoved : undefined);
 }
 
-export const going: Trouble = { code: code.tryAgainLater, message: 'the attachment is being removed' };
+export const beingRemoved: Trouble = { code: code.tryAgainLater, message: 'the attachment is being removed' };

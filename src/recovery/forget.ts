@@ -22,7 +22,7 @@ interface Forgetting {
  * @param path of its journal @param key its name in messages
  * @returns what it leaves, in words. @throws Error if it is not owed
  */
-export async function forget(path: string, key: string, { disk, clock, dryRun }: Forgetting): Promise<string[]> {
+export async function forgetDebt(path: string, key: string, { disk, clock, dryRun }: Forgetting): Promise<string[]> {
   const journal = openJournal(disk, path, { create: false, clock });
   if (!journal) throw new Error(`there is no journal of "${key}" any more`);
   try {

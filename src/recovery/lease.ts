@@ -14,7 +14,7 @@ const heartbeatMs = 1000;
 const patienceMs = 6000;
 const pauseMs = 250;
 
-interface Holder {
+interface LeaseHolder {
   readonly pid: number;
   readonly since: string;
   readonly command: string;
@@ -32,7 +32,7 @@ export type Leased<T> =
 const roundsMax = 5;
 
 /** @throws what `action` throws */
-export async function withLease<T>(dataDir: string, me: Holder, action: () => Promise<T>): Promise<Leased<T>> {
+export async function withLease<T>(dataDir: string, me: LeaseHolder, action: () => Promise<T>): Promise<Leased<T>> {
   const { lock } = await import('proper-lockfile');
   const told = join(dataDir, 'recover.holder');
   const word = join(dataDir, 'recover.again');
@@ -88,7 +88,7 @@ async function patiently({ take, lease, told, word, me }: Wanted): Promise<Lease
 }
 
 /** By its process; where it did not come to say which, by a heartbeat that is not of now, whichever way a clock was set. */
-function isDead(holder: Holder | undefined, lease: string): boolean {
+function isDead(holder: LeaseHolder | undefined, lease: string): boolean {
   if (holder) return startOf(holder.pid) === undefined || startOf(holder.pid) !== holder.started;
   const beat = statSync(lease, { throwIfNoEntry: false })?.mtimeMs;
   return beat !== undefined && Math.abs(Date.now() - beat) > staleMs;
@@ -110,7 +110,7 @@ interface Wanted {
   readonly lease: string;
   readonly told: string;
   readonly word: string;
-  readonly me: Holder;
+  readonly me: LeaseHolder;
 }
 
 function tolerate(action: () => void): void {
@@ -121,15 +121,15 @@ function tolerate(action: () => void): void {
   }
 }
 
-function readHolder(told: string): Holder | undefined {
+function readHolder(told: string): LeaseHolder | undefined {
   try {
-    return JSON.parse(readFileSync(told, 'utf8')) as Holder;
+    return JSON.parse(readFileSync(told, 'utf8')) as LeaseHolder;
   } catch {
     return undefined;
   }
 }
 
-const heldBy = (holder: Holder | undefined): string =>
+const heldBy = (holder: LeaseHolder | undefined): string =>
   holder
     ? `another recovery is at work: process ${holder.pid} (${holder.command}), since ${holder.since}`
     : 'another recovery is at work';

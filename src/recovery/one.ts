@@ -9,7 +9,7 @@ import { type Entry, planOfHeader } from '../drive/entry.ts';
 import { openJournal, type Past, peekJournal } from '../drive/past.ts';
 import { type Removed, takeAway } from '../drive/removal.ts';
 import { putBack } from '../drive/restore.ts';
-import { recorded } from '../drive/trouble.ts';
+import { journalTrouble } from '../drive/trouble.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import { type Judgement, judge, keyOf } from './judge.ts';
 import type { Recovered, Task, Visit } from './options.ts';
@@ -218,7 +218,7 @@ const hasMore = (journal: Journal<Entry>, found: Found): boolean => journal.reco
 /** Marked here too: a blank journal was not. @param before how many records there were before this try */
 function remember(journal: Journal<Entry>, before: number, { clock }: Task): void {
   journal.markGoing();
-  if (isNothingNew(journal.records, before)) recorded(() => journal.cutBack(before));
+  if (isNothingNew(journal.records, before)) journalTrouble(() => journal.cutBack(before));
   journal.dueAt(nextTry(journal, clock()));
 }
 

@@ -10,7 +10,7 @@ import type { Witness } from './judge.ts';
 import type { Fate, Found } from './words.ts';
 
 /** A process that has an attachment's lock. */
-export interface Holder {
+export interface LockHolder {
   readonly pid: number;
   /** Its command line. */
   readonly command: string;
@@ -25,7 +25,7 @@ export interface Recovered {
   readonly result: Fate;
   readonly owed: readonly { readonly step: string; readonly message: string }[];
   /** Of what is held, where the caller wants to know it and the process can be seen. */
-  readonly holder?: Holder;
+  readonly holder?: LockHolder;
   /** What a person has to know of it. */
   readonly note?: string;
 }
@@ -60,7 +60,7 @@ export interface Task {
 }
 
 /** Which process has the lock of a journal. @returns undefined where no such process can be seen */
-type HolderOf = (path: string) => Holder | undefined;
+type HolderOf = (path: string) => LockHolder | undefined;
 
 /** Why a journal is visited, and so what may be done with it. */
 export type Visit =

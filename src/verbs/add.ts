@@ -11,12 +11,12 @@ import type { AddRequest } from '../cni/request.ts';
 import type { Result } from '../cni/result.ts';
 import { type Moment, now, within } from '../deadlines.ts';
 import { type Begin, type Entry, formatVersion, machineVersion } from '../drive/entry.ts';
-import { identityOf } from '../drive/identity.ts';
-import { drive, start, type Ways } from '../drive/loop.ts';
+import { ensureIdentity } from '../drive/identity.ts';
+import { type DriveOptions, drive, start } from '../drive/loop.ts';
 import { fold, type Past } from '../drive/past.ts';
 import { takeAway } from '../drive/removal.ts';
 import { survey } from '../drive/survey.ts';
-import { going, recorded, whyGoing } from '../drive/trouble.ts';
+import { beingRemoved, goingTrouble, journalTrouble } from '../drive/trouble.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 import { addMachine } from '../machines/add.ts';
@@ -25,16 +25,17 @@ import type { Owed } from '../machines/steps.ts';
 import { planOf } from '../plan/plans.ts';
 import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
-import { busy, described, forget, openOwn, tolerate, type Work, warn } from './locked.ts';
+import { busy, described, openOwn, tolerate, unlinkJournal, type Work, warn } from './locked.ts';
 import type { Node } from './node.ts';
 
-/** What an ADD has begun already: when it has to end, and with a kubeconfig the question where its pod shares its sockets. */
-interface Ahead {
+/** What was started while this module was still loading. */
+interface Started {
   readonly end: Moment;
-  readonly looked: Promise<PodPlace | Trouble[]> | undefined;
+  /** With a kubeconfig: where the pod shares its sockets, or why it cannot be attached. */
+  readonly podLookup: Promise<PodPlace | Trouble[]> | undefined;
 }
 
-export async function add(request: AddRequest, node: Node, { end, looked }: Ahead): Promise<Result> {
+export async function add(request: AddRequest, node: Node, { end, podLookup }: Started): Promise<Result> {
   const { key, config } = request;
   const { host, log } = node;
   const { dataDir } = config;
@@ -45,14 +46,14 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
     refuse(host.roomTroubles(dataDir));
     return node.random();
   };
-  const instance = await identityOf(node.disk, dataDir, newId, within(end, config.deadlines.lockMs));
+  const instance = await ensureIdentity(node.disk, dataDir, newId, within(end, config.deadlines.lockMs));
   // Before anything is waited for: a DEL that comes now finds the journal, and marks it.
   const journal = openOwn(request, node);
   try {
     await hold(journal, request, end);
     const call = { instance, lockFd: journal.fd, dataDir, end, begun };
     const work = { journal, request, node, call };
-    const plan = await foreseen(work, looked);
+    const plan = await preparePlan(work, podLookup);
     const facts = (await startOver(work, plan)) ?? (await attach(work, plan));
     log.info(`ADD ${keyText(key)}: attached`);
     return resultOf(request, plan, facts);
@@ -62,12 +63,12 @@ export async function add(request: AddRequest, node: Node, { end, looked }: Ahea
 }
 
 /** What the attachment will be made of, once all that can be known without an effect speaks for it. @throws CniError with every fault */
-async function foreseen(work: Work<AddRequest>, looked: Ahead['looked']): Promise<Plan> {
+async function preparePlan(work: Work<AddRequest>, podLookup: Started['podLookup']): Promise<Plan> {
   const { request, node, call } = work;
   const { host } = node;
   try {
     const ofNetns = () => host.netnsTroubles(request.netns, request.env);
-    const place = await looked;
+    const place = await podLookup;
     if (Array.isArray(place)) refuse([...ofNetns(), ...place]);
     const plan = planOf(request, Array.isArray(place) ? undefined : place);
     refuse([...ofNetns(), ...(await host.preflight(plan, call.dataDir, call))]);
@@ -83,13 +84,13 @@ async function leave({ journal, request, node, call }: Work<AddRequest>): Promis
   const { key, config, stdin, env } = request;
   const { host, disk, log } = node;
   let isBlank = false;
-  recorded(() => {
+  journalTrouble(() => {
     isBlank = journal.blank;
   });
-  if (isBlank && whyGoing(journal) === going) {
+  if (isBlank && goingTrouble(journal) === beingRemoved) {
     const known = { key, ovsdb: config.ovsdb, request: { stdin, env } };
     const { owed, elsewhere } = await takeAway({ host, disk, journal, by: 'ADD', known, call });
-    if (owed.length === 0 && !elsewhere) forget(journal, log);
+    if (owed.length === 0 && !elsewhere) unlinkJournal(journal, log);
   } else tolerate(log, () => journal.discardBlank());
 }
 
@@ -133,7 +134,7 @@ async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | un
   }
   if (journal.going) {
     journal.unlink();
-    throw new CniError(going.code, going.message);
+    throw new CniError(beingRemoved.code, beingRemoved.message);
   }
   journal.restart();
   return undefined;
@@ -169,26 +170,26 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
     journal.fsyncName();
   } catch (error) {
     // Nothing was made yet: nothing needs to be remembered.
-    forget(journal, node.log);
+    unlinkJournal(journal, node.log);
     throw error;
   }
-  const stop = () => whyGoing(journal);
+  const reasonToStop = () => goingTrouble(journal);
   const { end } = call;
-  const ways: Ways = {
+  const options: DriveOptions = {
     journal,
     perform: node.host.perform,
     call: { ...call, netns: begin.netns },
     end: { make: Math.max(now(), end - deadlines.rollbackMs), remove: end },
-    stop: () => stop() ?? (now() >= end - deadlines.rollbackMs ? late : undefined),
+    reasonToStop: () => reasonToStop() ?? (now() >= end - deadlines.rollbackMs ? late : undefined),
   };
-  let snapshot = await drive(addMachine, start(addMachine), { type: 'begin', plan }, ways);
+  let snapshot = await drive(addMachine, start(addMachine), { type: 'begin', plan }, options);
   if (snapshot.matches('ready')) {
     // The sandbox may have gone, or a DEL come, while we worked: look once more before the answer.
     const trouble =
-      stop() ??
+      reasonToStop() ??
       node.host.netnsTroubles(request.netns, request.env)[0] ??
       replaced(begin, node) ??
-      recorded(() => journal.append({ kind: 'attached' })) ??
+      journalTrouble(() => journal.append({ kind: 'attached' })) ??
       whyNotRemembered(journal);
     if (!trouble) {
       journal.markRest();
@@ -196,11 +197,11 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
     }
     // What the journal tells by now reads as attached: a death in what follows must not leave it so.
     tolerate(node.log, () => journal.markGoing());
-    snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, ways);
+    snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, options);
   }
   const { failure, owed, warnings } = snapshot.context;
   if (owed.length > 0) remember(journal, node.log, owed);
-  else forget(journal, node.log);
+  else unlinkJournal(journal, node.log);
   warn(node.log, { verb: 'ADD', key: request.key }, warnings);
   const trouble = failure ?? { code: code.internal, message: 'ADD failed' };
   const message = plan.address ? await saidOf(trouble, work) : trouble.message;
@@ -219,10 +220,10 @@ function replaced({ netns }: Begin, { host }: Node): Trouble | undefined {
   return { code: code.invalidNetns, message: `CNI_NETNS "${netns.path}" is another namespace by now` };
 }
 
-/** Whether the next call will find what was recorded. */
+/** Whether the next call will find what was journalTrouble. */
 function whyNotRemembered(journal: Journal<Entry>): Trouble | undefined {
   let isInPlace = false;
-  const unseen = recorded(() => {
+  const unseen = journalTrouble(() => {
     isInPlace = journal.isInPlace;
   });
   return unseen ?? (isInPlace ? undefined : takenAway);

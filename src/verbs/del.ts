@@ -7,14 +7,14 @@ import type { DelRequest } from '../cni/request.ts';
 import { now, within } from '../deadlines.ts';
 import { nextTry } from '../drive/due.ts';
 import { type Entry, planOfHeader } from '../drive/entry.ts';
-import { identityOf } from '../drive/identity.ts';
+import { ensureIdentity } from '../drive/identity.ts';
 import { takeAway } from '../drive/removal.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import { listDue, readInstance } from '../journal/store.ts';
 import { removalPlan } from '../plan/plans.ts';
 import type { Recovered } from '../recovery/options.ts';
-import { busy, described, forget, type OwnCall, openOwn, pathOf, tolerate, type Work, warn } from './locked.ts';
+import { busy, described, type OwnCall, openOwn, pathOf, tolerate, unlinkJournal, type Work, warn } from './locked.ts';
 import type { Node } from './node.ts';
 
 export async function del(request: DelRequest, node: Node): Promise<void> {
@@ -26,7 +26,7 @@ export async function del(request: DelRequest, node: Node): Promise<void> {
   let done: 'removed' | 'owed' | undefined;
   do {
     try {
-      instance = await identityOf(node.disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
+      instance = await ensureIdentity(node.disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
       journal = openOwn(request, node);
     } catch (error) {
       if (!(error instanceof JournalError) || mayExist(node.disk, pathOf(request))) throw error;
@@ -86,13 +86,13 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
   const known = removalPlan(request);
   const { owed, warnings, elsewhere } = await takeAway({ host, disk, journal, by: 'DEL', known, call });
   if (elsewhere) {
-    if (journal.records.length === 0) forget(journal, log);
+    if (journal.records.length === 0) unlinkJournal(journal, log);
     refuse([elsewhere]);
   }
   warn(log, { verb: 'DEL', key }, warnings);
   if (owed.length === 0) {
     // A journal that stays as it was would have a recovery put the port back.
-    if (!forget(journal, log) && !marked) throw new CniError(code.io, stays(request));
+    if (!unlinkJournal(journal, log) && !marked) throw new CniError(code.io, stays(request));
     log.info(`DEL ${keyText(key)}: removed`);
     return 'removed';
   }
@@ -102,7 +102,7 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
   const isKept = marked && isTold && tolerate(log, () => journal.fsyncName());
   log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
   if (isKept) return 'owed';
-  throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
+  throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be journalTrouble`);
 }
 
 const stays = ({ key, config }: DelRequest): string =>

@@ -6,7 +6,7 @@ import { type AttachmentKey, code, keyOfText, type Trouble } from '../attachment
 import { refuse } from '../cni/error.ts';
 import { type GcRequest, withValid } from '../cni/upkeep.ts';
 import { now, within } from '../deadlines.ts';
-import { identityOf } from '../drive/identity.ts';
+import { ensureIdentity } from '../drive/identity.ts';
 import type { AddressPlan, Call, KnownPort } from '../machines/protocol.ts';
 import { removalPlan } from '../plan/plans.ts';
 import { collect, keysOf } from '../recovery/collect.ts';
@@ -20,7 +20,7 @@ const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: 
 export async function gc(request: GcRequest, node: Node): Promise<void> {
   const { config, network, path, env } = request;
   const { dataDir, ovsdb, ipam, deadlines } = config;
-  const instance = await identityOf(node.disk, dataDir, node.random, now() + deadlines.lockMs);
+  const instance = await ensureIdentity(node.disk, dataDir, node.random, now() + deadlines.lockMs);
   const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
   const planOf = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
   const { disk, host, clock } = node;

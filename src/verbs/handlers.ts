@@ -38,8 +38,8 @@ export function handlers(
     add: (request) =>
       using(request, async (one, node) => {
         const end = now() + one.config.deadlines.addMs;
-        const looked = lookAhead(one, node, end);
-        return await (await addCheck()).add(one, node, { end, looked });
+        const podLookup = startPodLookup(one, node, end);
+        return await (await addCheck()).add(one, node, { end, podLookup });
       }),
     check: (request) => using(request, async (one, node) => (await addCheck()).check(one, node)),
     del: (request) => using(request, async (one, node) => (await del()).del(one, node)),
@@ -48,10 +48,10 @@ export function handlers(
 }
 
 /** The API server answers while the machines are read in: 5 ms of an ADD in a pod. */
-function lookAhead({ config: { kubeconfig }, pod }: AddRequest, { host }: Node, end: Moment) {
+function startPodLookup({ config: { kubeconfig }, pod }: AddRequest, { host }: Node, end: Moment) {
   if (!kubeconfig || !pod) return undefined;
-  const looked = host.lookUpPod(kubeconfig, pod, { end });
+  const podLookup = host.lookUpPod(kubeconfig, pod, { end });
   // Whoever awaits it hears of a failure; if nobody comes to that, nobody has to.
-  looked.catch(() => undefined);
-  return looked;
+  podLookup.catch(() => undefined);
+  return podLookup;
 }

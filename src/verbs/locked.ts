@@ -45,7 +45,7 @@ export function busy(request: Request): CniError {
 }
 
 /** The end of a removal. A journal that stays marked is removed by recovery, with nothing to do. */
-export function forget(journal: Journal<Entry>, log: Log): boolean {
+export function unlinkJournal(journal: Journal<Entry>, log: Log): boolean {
   return tolerate(log, () => journal.unlink());
 }
 

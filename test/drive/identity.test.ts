@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
-import { adoptIdentity, identityOf, instancesOfJournals } from '../../src/drive/identity.ts';
+import { adoptIdentity, ensureIdentity, instancesOfJournals } from '../../src/drive/identity.ts';
 import { openJournal } from '../../src/drive/past.ts';
 import { JournalError } from '../../src/journal/journal.ts';
 import { readInstance } from '../../src/journal/store.ts';
@@ -27,7 +27,7 @@ describe('kind 2: the id of a data directory whose file "instance" is lost', () 
   it('is the one that most of its journals were written with', async () => {
     const disk = diskWith(a, b, undefined, b);
     expect(instancesOfJournals(disk, '/data')).toEqual([b, a]);
-    expect(await identityOf(disk, '/data', propose, end)).toBe(b);
+    expect(await ensureIdentity(disk, '/data', propose, end)).toBe(b);
     expect(readInstance(disk, '/data')).toBe(b);
   });
 
@@ -35,7 +35,7 @@ describe('kind 2: the id of a data directory whose file "instance" is lost', () 
     const disk = diskWith(a);
     const fd = disk.open('/data/instance', 'a+');
     disk.write(fd, new TextEncoder().encode(content));
-    expect(await identityOf(disk, '/data', propose, end)).toBe(a);
+    expect(await ensureIdentity(disk, '/data', propose, end)).toBe(a);
     expect(readInstance(disk, '/data')).toBe(a);
   });
 
@@ -43,7 +43,7 @@ describe('kind 2: the id of a data directory whose file "instance" is lost', () 
     const disk = diskWith(undefined);
     expect(await adoptIdentity(disk, '/data', end)).toBeUndefined();
     expect(readInstance(disk, '/data')).toBeUndefined();
-    expect(await identityOf(disk, '/data', propose, end)).toBe(fresh);
+    expect(await ensureIdentity(disk, '/data', propose, end)).toBe(fresh);
   });
 
   it('is adopted by recover, and kept', async () => {
@@ -55,7 +55,7 @@ describe('kind 2: the id of a data directory whose file "instance" is lost', () 
   it('is never another than the file’s where there is one', async () => {
     const disk = diskWith(b, b);
     disk.write(disk.open('/data/instance', 'a+'), new TextEncoder().encode(`${a}\n`));
-    expect(await identityOf(disk, '/data', propose, end)).toBe(a);
+    expect(await ensureIdentity(disk, '/data', propose, end)).toBe(a);
     expect(await adoptIdentity(disk, '/data', end)).toBe(a);
   });
 
