@@ -2,7 +2,7 @@
  * Putting back what the switch has lost of an attachment at rest: its port, with the directory and the bridge that are its own. What
  * it takes back when it fails is the row that it made itself: everything else is a living pod's.
  */
-import { attachment, failed, nothingYet, putting, withdrawing } from './steps.ts';
+import { attachment, nothingYet, putting, toFailed, withdrawing } from './steps.ts';
 
 export const restoreMachine = attachment.createMachine({
   id: 'restore',
@@ -14,9 +14,9 @@ export const restoreMachine = attachment.createMachine({
       'socketDir',
       'ensure',
       [{ guard: { type: 'planned', params: 'bridge' }, target: 'bridge' }, { target: 'port' }],
-      failed,
+      toFailed,
     ),
-    bridge: putting('bridge', 'ensure', [{ target: 'port' }], failed),
+    bridge: putting('bridge', 'ensure', [{ target: 'port' }], toFailed),
     port: putting('port', 'restore', [{ target: 'restored', actions: 'learn' }], {
       target: 'withdrawing',
       actions: ['fail', 'learn'],

@@ -181,12 +181,12 @@ export const putting = <N extends object, F extends object>(
     [`${step}.begun`]: { actions: 'noteBegun' },
     [`${step}.ensured`]: next,
     [`${step}.refused`]: refused,
-    [`${step}.displaced`]: failed,
-    abandon: failed,
+    [`${step}.displaced`]: toFailed,
+    abandon: toFailed,
   },
 });
 
-export const failed = { target: 'failed', actions: 'fail' } as const;
+export const toFailed = { target: 'failed', actions: 'fail' } as const;
 
 /** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. What is doubtful is no debt. */
 export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
