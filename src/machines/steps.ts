@@ -8,7 +8,7 @@
  *  M1 At rest or waiting for exactly one request: no state has two.
  *  M2 Every failure of a step that makes something leads into `removing`, and nowhere else.
  *  M3 An ADD that gives up takes away only what it began: what was planned and never tried may be somebody else's. (What a journal
- *     that is read back has to be removed, drive/loop.ts says.)
+ *     that is read back has to be removed, drive/past.ts says.)
  */
 import { assign, setup } from 'xstate';
 import type { Trouble } from '../attachment.ts';
