@@ -28,12 +28,12 @@ interface Options {
 
 export function openLog({ logFile, logLevel }: Options, stderr: (text: string) => void, clock: () => Date): Log {
   const file = logFile ? new LogFile(logFile) : undefined;
-  const told = new Set<string>();
+  const saidBefore = new Set<string>();
   const write = (level: LogLevel) => (message: string) => {
     const line = `${clock().toISOString()} [${level}] userspace: ${message.replaceAll('\n', ' ')}\n`;
     // No file is written by default; what a plugin says on stderr, runtimes log.
-    if (level !== 'info' && !told.has(message)) stderr(line);
-    told.add(message);
+    if (level !== 'info' && !saidBefore.has(message)) stderr(line);
+    saidBefore.add(message);
     if (logLevels.indexOf(level) <= logLevels.indexOf(logLevel)) file?.append(line);
   };
   return {

@@ -6,13 +6,13 @@ import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
 import { type Entry, headerOf, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts';
 import { fold, peekJournal } from '../drive/past.ts';
 import type { Disk } from '../journal/disk.ts';
-import { holders, type Holder as Process } from '../journal/holder.ts';
+import { findJournalHolders, type HoldingProcess } from '../journal/holder.ts';
 import { JournalError } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { listJournals } from '../journal/store.ts';
 import { type Facts, isAnnotation, type Plan } from '../machines/protocol.ts';
 import type { LockHolder } from '../recovery/options.ts';
-import type { Live, State } from './words.ts';
+import type { AttachmentState, Live } from './words.ts';
 
 export interface Attachment {
   readonly key: string;
@@ -21,7 +21,7 @@ export interface Attachment {
   readonly ifName: string;
   /** namespace/name, where the runtime told it. */
   readonly pod?: string;
-  readonly state: State;
+  readonly state: AttachmentState;
   /** ISO 8601. What is owed: since its removal was begun; else of the last record. */
   readonly since: string;
   readonly bridge?: string;
@@ -39,7 +39,7 @@ export interface Attachment {
 }
 
 /** Something of it is still to be done: a removal, or a look into its journal. */
-export const owes = ({ state, owed }: Attachment): boolean =>
+export const isOwing = ({ state, owed }: Attachment): boolean =>
   state === 'owed' || state === 'removing' || owed.length > 0;
 
 export interface Reading {
@@ -56,34 +56,34 @@ export function readAttachments(disk: Disk, dataDir: string, now: Date): Reading
   const paths = listJournals(disk, dataDir, journalSuffix)
     .sort()
     .map((name) => join(dataDir, name));
-  const held = holders(paths);
+  const held = findJournalHolders(paths);
   return paths.flatMap((path) => {
     const process = held.get(path);
-    return read(disk, path, process && holderAt(process, now)) ?? [];
+    return readAttachment(disk, path, process && holderAt(process, now)) ?? [];
   });
 }
 
 /** @param now when it was looked at */
-export const holderAt = ({ pid, command, ageMs }: Process, now: Date): LockHolder => ({
+export const holderAt = ({ pid, command, ageMs }: HoldingProcess, now: Date): LockHolder => ({
   pid,
   command,
   since: new Date(now.getTime() - ageMs).toISOString(),
 });
 
-function read(disk: Disk, path: string, holder: LockHolder | undefined): Reading | undefined {
+function readAttachment(disk: Disk, path: string, holder: LockHolder | undefined): Reading | undefined {
   try {
     const journal = peekJournal(disk, path);
-    return journal && understood(path, journal, holder);
+    return journal && readingOf(path, journal, holder);
   } catch (error) {
     // One that cannot be read hides no other.
-    if (error instanceof JournalError) return unreadable(path, error.message);
+    if (error instanceof JournalError) return unreadableReading(path, error.message);
     throw error;
   }
 }
 
 type Peeked = NonNullable<ReturnType<typeof peekJournal>>;
 
-function understood(path: string, journal: Peeked, holder: LockHolder | undefined): Reading {
+function readingOf(path: string, journal: Peeked, holder: LockHolder | undefined): Reading {
   const name = basename(path);
   const { records, going, damaged, strangeMode } = journal;
   const past = fold(records);
@@ -123,7 +123,7 @@ function podOf({ port, publication }: Plan): string | undefined {
   return port?.marks?.pod ?? (pod && `${pod.namespace}/${pod.name}`);
 }
 
-function unreadable(path: string, message: string): Reading {
+function unreadableReading(path: string, message: string): Reading {
   const name = basename(path);
   const label = name.slice(0, -journalSuffix.length);
   const key = keyOfJournalName(name) ?? { network: '', containerId: '', ifName: '' };
@@ -140,7 +140,7 @@ interface Seen {
   readonly held: boolean;
 }
 
-function stateOf({ going, empty, damaged, isNewer, past, held }: Seen): State {
+function stateOf({ going, empty, damaged, isNewer, past, held }: Seen): AttachmentState {
   if (going || past === 'going') return held ? 'removing' : 'owed';
   if (damaged) return 'damaged';
   if (empty) return 'empty';
@@ -177,27 +177,27 @@ function owedOf(records: readonly Entry[]): Attachment['owed'] {
  * What a person means by an id: the whole key; the container's id; or the beginning of one container's id.
  * @throws Error naming the candidates if it is the beginning of several
  */
-export function matching(readings: readonly Reading[], id: string, ifName?: string): Reading[] {
+export function findMatching(readings: readonly Reading[], id: string, ifName?: string): Reading[] {
   const byKey = readings.filter(({ attachment }) => attachment.key === id);
   if (byKey.length > 0 || id === '') return byKey;
   const meant = readings.filter(({ attachment }) => !ifName || attachment.ifName === ifName);
   const whole = meant.filter(({ attachment }) => attachment.containerId === id);
   if (whole.length > 0) return whole;
   const begun = meant.filter(({ attachment }) => attachment.containerId.startsWith(id));
-  if (new Set(begun.map(({ attachment }) => attachment.containerId)).size > 1) throw ambiguous(id, begun);
+  if (new Set(begun.map(({ attachment }) => attachment.containerId)).size > 1) throw ambiguityOf(id, begun);
   return begun;
 }
 
 /** The same where it has to be one attachment. @throws Error also if there is none */
-export function theOne(readings: readonly Reading[], id: string, dataDir: string): Reading {
-  const found = matching(readings, id);
+export function findOne(readings: readonly Reading[], id: string, dataDir: string): Reading {
+  const found = findMatching(readings, id);
   const [one] = found;
   if (!one) throw new Error(`there is no journal of "${id}" in ${dataDir}`);
-  if (found.length > 1) throw ambiguous(id, found);
+  if (found.length > 1) throw ambiguityOf(id, found);
   return one;
 }
 
-const ambiguous = (id: string, found: readonly Reading[]): Error =>
+const ambiguityOf = (id: string, found: readonly Reading[]): Error =>
   new Error(
     `"${id}" may be any of these: ${found.map(({ attachment }) => attachment.key).join(', ')}: name one of them`,
   );

@@ -11,7 +11,7 @@ import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import { leadsNowhere } from '../effects/files/room.ts';
 import type { Host } from '../effects/host.ts';
 import type { Disk } from '../journal/disk.ts';
-import { whoHolds } from '../journal/holder.ts';
+import { findJournalHolder } from '../journal/holder.ts';
 import type { Elsewhere, KnownPort } from '../machines/protocol.ts';
 import { asChecked } from '../plan/result.ts';
 import { forgetDebt } from '../recovery/forget.ts';
@@ -19,8 +19,8 @@ import { withLease } from '../recovery/lease.ts';
 import { isOwed, type Recovered, type UnreachableSwitch } from '../recovery/options.ts';
 import { recover } from '../recovery/recover.ts';
 import type { Fate } from '../recovery/words.ts';
-import { type Attachment, holderAt, matching, owes, readAttachments, theOne } from './attachments.ts';
-import { type Finding, findingsTable } from './findings.ts';
+import { type Attachment, findMatching, findOne, holderAt, isOwing, readAttachments } from './attachments.ts';
+import { findingsTable, type HealthFinding } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
 import {
@@ -114,14 +114,14 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
     words = parse(terminal.args);
   } catch (error) {
     // What follows is advice for programmers.
-    return misused(terminal, String(error instanceof Error ? error.message : error).split('. ')[0] ?? '');
+    return refuseWords(terminal, String(error instanceof Error ? error.message : error).split('. ')[0] ?? '');
   }
   const [command] = words.positionals;
-  if (words.values.version) return await versionOf(words, terminal);
+  if (words.values.version) return await tellVersion(words, terminal);
   if (words.values.help || command === undefined || command === 'help')
-    return said(terminal, help(terminal.version, command));
+    return answer(terminal, help(terminal.version, command));
   const misuse = misuseOf(command, words);
-  if (misuse) return misused(terminal, misuse);
+  if (misuse) return refuseWords(terminal, misuse);
   words.values['data-dir'] = resolve(words.values['data-dir']);
   try {
     return await run(command, { words, terminal, machine });
@@ -148,34 +148,34 @@ function misuseOf(command: string, { positionals, tokens }: Words): string | und
 
 async function run(command: string, call: Call): Promise<number> {
   const { words, terminal } = call;
-  if (command === 'list') return await list(call);
-  if (command === 'show') return show(call);
-  if (command === 'status') return await status(call);
+  if (command === 'list') return await listAttachments(call);
+  if (command === 'show') return showAttachment(call);
+  if (command === 'status') return await reportStatus(call);
   if (command === 'install') return await installHere(words, terminal);
   if (words.values.forget !== undefined) return await forgetOne(words.values.forget, call);
   return await recoverAlone(call);
 }
 
-function said({ stdout }: Terminal, text: string): number {
+function answer({ stdout }: Terminal, text: string): number {
   stdout(text);
   return exit.done;
 }
 
-function misused({ stderr }: Terminal, message: string): number {
+function refuseWords({ stderr }: Terminal, message: string): number {
   stderr(`userspace: ${message}; see userspace --help\n`);
   return exit.usage;
 }
 
-async function versionOf({ values }: Words, terminal: Terminal): Promise<number> {
-  const { identityOf, identityText } = await import('./install.ts');
-  const identity = identityOf(terminal.version);
-  return said(terminal, values.json ? json(identity) : `${identityText(identity)}\n`);
+async function tellVersion({ values }: Words, terminal: Terminal): Promise<number> {
+  const { readIdentity, identityText } = await import('./install.ts');
+  const identity = readIdentity(terminal.version);
+  return answer(terminal, values.json ? json(identity) : `${identityText(identity)}\n`);
 }
 
 async function installHere({ values, positionals }: Words, terminal: Terminal): Promise<number> {
   const { defaultBinDir, identityText, install } = await import('./install.ts');
   const installed = install(positionals[1] ?? defaultBinDir, terminal.version);
-  return said(
+  return answer(
     terminal,
     values.json ? json(installed) : `${installed.path}: ${installed.done}: ${identityText(installed)}\n`,
   );
@@ -191,7 +191,7 @@ const pageOf = (terminal: Terminal, { clock }: CliNode): Page => ({
   columns: terminal.columns,
 });
 
-async function list({ words: { values }, terminal, machine }: Call): Promise<number> {
+async function listAttachments({ words: { values }, terminal, machine }: Call): Promise<number> {
   const dataDir = values['data-dir'];
   const asksLive = !values['no-live'];
   const readings = readAttachments(machine.disk, dataDir, machine.clock());
@@ -200,7 +200,7 @@ async function list({ words: { values }, terminal, machine }: Call): Promise<num
     const said = live.get(path);
     return said ? { ...attachment, live: said } : attachment;
   });
-  const exitCode = attachments.some(owes) ? exit.owed : exit.done;
+  const exitCode = attachments.some(isOwing) ? exit.owed : exit.done;
   if (values.json) terminal.stdout(json({ attachments, ...(asksLive && { unreachable }) }));
   else if (attachments.length === 0) terminal.stdout(nothingIn(dataDir, machine.disk));
   else {
@@ -229,7 +229,7 @@ function nothingIn(dataDir: string, disk: Disk): string {
 }
 
 /** Its code is read by no other command. */
-async function status({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
+async function reportStatus({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
   const [{ statusOfNode }, { installedNetworks, namedNetworks }] = await Promise.all([
     import('./status.ts'),
     import('./networks.ts'),
@@ -252,7 +252,7 @@ async function status({ words: { values, tokens }, terminal, machine }: Call): P
       attachments: (dataDir) => readAttachments(disk, dataDir, clock()).map(({ attachment }) => attachment),
       now: clock(),
     });
-    const has = (health: Finding['health']) => findings.some((one) => one.health === health);
+    const has = (health: HealthFinding['health']) => findings.some((one) => one.health === health);
     const exitCode = has('sick') ? exit.failed : has('owed') ? exit.owed : exit.done;
     const healthy = exitCode === exit.done;
     terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, coloursOf(terminal)));
@@ -262,32 +262,32 @@ async function status({ words: { values, tokens }, terminal, machine }: Call): P
   }
 }
 
-function show({ words: { values, positionals }, terminal, machine }: Call): number {
+function showAttachment({ words: { values, positionals }, terminal, machine }: Call): number {
   const [, id = '', ifName] = positionals;
-  const found = matching(readAttachments(machine.disk, values['data-dir'], machine.clock()), id, ifName);
+  const found = findMatching(readAttachments(machine.disk, values['data-dir'], machine.clock()), id, ifName);
   if (found.length === 0) {
     terminal.stderr(`userspace show: no attachment of "${id}${ifName ? ` ${ifName}` : ''}" in ${values['data-dir']}\n`);
     return exit.failed;
   }
   if (values.json) {
     const documents = found.map(({ attachment, records }) => ({ ...attachment, records }));
-    return said(terminal, json(documents.length === 1 ? documents[0] : documents));
+    return answer(terminal, json(documents.length === 1 ? documents[0] : documents));
   }
-  return said(terminal, found.map((reading) => timeline(reading, pageOf(terminal, machine))).join('\n'));
+  return answer(terminal, found.map((reading) => timeline(reading, pageOf(terminal, machine))).join('\n'));
 }
 
 async function forgetOne(id: string, { words: { values }, terminal, machine }: Call): Promise<number> {
   const { disk, clock } = machine;
   const dryRun = values['dry-run'];
   const dataDir = values['data-dir'];
-  const { path, attachment } = theOne(readAttachments(disk, dataDir, clock()), id, dataDir);
+  const { path, attachment } = findOne(readAttachments(disk, dataDir, clock()), id, dataDir);
   const { key } = attachment;
   const left = await forgetDebt(path, key, { disk, clock, dryRun });
-  if (values.json) return said(terminal, json({ forgotten: key, dryRun, left }));
+  if (values.json) return answer(terminal, json({ forgotten: key, dryRun, left }));
   const done = dryRun
     ? 'would be forgotten; if it is still there, it would stay'
     : 'forgotten; if it is still there, it stays';
-  return said(terminal, `${key}: ${done}: ${left.join(', ') || 'nothing'}\n`);
+  return answer(terminal, `${key}: ${done}: ${left.join(', ') || 'nothing'}\n`);
 }
 
 /** With the node's lease, where there is a directory to be alone in. */
@@ -296,12 +296,12 @@ async function recoverAlone(call: Call): Promise<number> {
   const dataDir = words.values['data-dir'];
   const isThere = machine.disk.lookup(dataDir) !== undefined;
   if (!isThere && !words.values.json) terminal.stdout(nothingIn(dataDir, machine.disk));
-  if (words.values.boot && isThere) await whenSwitchAnswers(words, machine);
+  if (words.values.boot && isThere) await awaitSwitch(words, machine);
   const found: Found = { attachments: new Map(), others: new Map(), unreachable: new Map() };
   const round = () => recoverRound(call, found);
   if (words.values['dry-run'] || !isThere) {
     await round();
-    return told(call, found);
+    return reportRecovery(call, found);
   }
   const me = {
     pid: machine.pid,
@@ -309,13 +309,13 @@ async function recoverAlone(call: Call): Promise<number> {
     command: `userspace ${terminal.args.join(' ')}`,
   };
   const leased = await withLease(dataDir, me, round);
-  if (leased.kind === 'done') return told(call, found);
+  if (leased.kind === 'done') return reportRecovery(call, found);
   const message = `${leased.to}; it makes another round for this one`;
-  return said(terminal, words.values.json ? json({ left: message, attachments: [] }) : `${message}\n`);
+  return answer(terminal, words.values.json ? json({ left: message, attachments: [] }) : `${message}\n`);
 }
 
 /** A switch that starts with the machine, or that is a pod itself, is given a minute. */
-async function whenSwitchAnswers({ values }: Words, machine: CliNode): Promise<void> {
+async function awaitSwitch({ values }: Words, machine: CliNode): Promise<void> {
   const end = now() + bootMs;
   while (now() < end) {
     const host = machine.host();
@@ -358,7 +358,7 @@ async function recoverRound({ words: { values }, terminal, machine }: Call, foun
       others: (port) => found.others.set(`${port.name} ${port.instance}`, port),
       unreachable: (one) => found.unreachable.set(one.ovsdb, one),
       holderOf: (path) => {
-        const process = whoHolds(path);
+        const process = findJournalHolder(path);
         return process && holderAt(process, machine.clock());
       },
       progress: (one) => !values.json && terminal.stdout(recoveredLine(one, { dryRun: values['dry-run'], colours })),
@@ -369,7 +369,7 @@ async function recoverRound({ words: { values }, terminal, machine }: Call, foun
   }
 }
 
-function told({ words: { values }, terminal }: Call, found: Found): number {
+function reportRecovery({ words: { values }, terminal }: Call, found: Found): number {
   const [attachments, others, unreachable] = [found.attachments, found.others, found.unreachable].map((all) => [
     ...all.values(),
   ]) as [Recovered[], KnownPort[], UnreachableSwitch[]];

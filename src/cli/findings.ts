@@ -4,7 +4,7 @@
 import { type Colour, gap, type Paint, plain } from './print.ts';
 import type { Health } from './words.ts';
 
-export interface Finding {
+export interface HealthFinding {
   /** What was looked at: `user`, `switch`, `DPDK`, `hugepages`, `data directory`, `configuration`, `IPAM`, `kubeconfig`, `owed`. */
   readonly check: string;
   /** Which one of them: a path, an address, a network, a key. */
@@ -19,7 +19,7 @@ const healthColour: Record<Health, Colour> = { ok: 'green', owed: 'red', sick: '
 /** One of many debts is enough to see what kind they are; `list` has all. */
 const debtsMost = 10;
 
-export function findingsTable(findings: readonly Finding[], colours: Paint): string {
+export function findingsTable(findings: readonly HealthFinding[], colours: Paint): string {
   const owed = findings.filter(({ health }) => health === 'owed');
   const more = owed.slice(debtsMost);
   const shown = findings.filter((one) => !more.includes(one));

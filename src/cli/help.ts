@@ -15,11 +15,11 @@ const printed: { readonly [command: string]: { readonly [what: string]: Words } 
 export function help(version: string, command = ''): string {
   return [
     general(version),
-    ...Object.entries(printed[command] ?? {}).map(([what, words]) => explained(what, words)),
+    ...Object.entries(printed[command] ?? {}).map(([what, words]) => explainWords(what, words)),
   ].join('\n');
 }
 
-function explained(what: string, words: Words): string {
+function explainWords(what: string, words: Words): string {
   const width = Math.max(...Object.keys(words).map(({ length }) => length));
   return `${what}:\n${Object.entries(words)
     .map(([word, meaning]) => `  ${word.padEnd(width)}  ${meaning}\n`)

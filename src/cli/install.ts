@@ -31,7 +31,7 @@ export interface Identity {
   readonly bytes: number;
 }
 
-export const identityOf = (version: string): Identity => ({
+export const readIdentity = (version: string): Identity => ({
   version,
   target: `${platform()}-${arch()}`,
   bytes: fs.statSync(self).size,
@@ -53,7 +53,7 @@ export function install(directory: string, version: string): Installed {
   try {
     // Ends with this process, and is seen from other containers that have the directory too.
     if (!flock(bin.fd)) throw new Error(`another install is at work in "${bin.path}": run this one when it has ended`);
-    return { ...identityOf(version), ...put(bin, identityOf(version)) };
+    return { ...readIdentity(version), ...placeSelf(bin, readIdentity(version)) };
   } finally {
     fs.closeSync(bin.fd);
   }
@@ -76,7 +76,7 @@ function openDirectory(path: string): Directory {
   }
 }
 
-function put(bin: Directory, identity: Identity): Pick<Installed, 'path' | 'done'> {
+function placeSelf(bin: Directory, identity: Identity): Pick<Installed, 'path' | 'done'> {
   const path = join(bin.path, name);
   const there = fs.lstatSync(path, { throwIfNoEntry: false });
   if (there?.isFile() && (there.mode & 0o7777) === 0o755 && isSame(path, identity.bytes)) {
@@ -86,8 +86,8 @@ function put(bin: Directory, identity: Identity): Pick<Installed, 'path' | 'done
   const fresh = join(bin.path, freshName);
   fs.rmSync(fresh, { force: true });
   try {
-    copy(fresh);
-    prove(fresh, identity);
+    copySelf(fresh);
+    proveIdentity(fresh, identity);
     fs.renameSync(fresh, path);
   } catch (error) {
     fs.rmSync(fresh, { force: true });
@@ -97,7 +97,7 @@ function put(bin: Directory, identity: Identity): Pick<Installed, 'path' | 'done
   return { path, done: there ? 'replaced' : 'installed' };
 }
 
-function copy(to: string): void {
+function copySelf(to: string): void {
   const fd = fs.openSync(to, 'wx', 0o755);
   try {
     for (const chunk of chunksOf(self)) {
@@ -112,20 +112,21 @@ function copy(to: string): void {
 }
 
 /** A file system that executes nothing, or that lost a part of the copy, is found before a runtime finds it. */
-function prove(path: string, identity: Identity): void {
-  const told = runVersion(path);
+function proveIdentity(path: string, identity: Identity): void {
+  const answer = runVersion(path);
   const expected = JSON.stringify(identity);
-  if (told !== expected) throw new Error(`what was written to "${path}" says ${told || 'nothing'} and not ${expected}`);
+  if (answer !== expected)
+    throw new Error(`what was written to "${path}" says ${answer || 'nothing'} and not ${expected}`);
 }
 
 function runVersion(path: string): string {
   try {
-    const told = execFileSync(path, ['--version', '--json'], {
+    const answer = execFileSync(path, ['--version', '--json'], {
       env: {},
       timeout: runMs,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
-    return JSON.stringify(JSON.parse(told.toString()));
+    return JSON.stringify(JSON.parse(answer.toString()));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : cause;
     throw new Error(`"${path}" cannot be executed (${why}): is its file system mounted noexec?`, { cause });

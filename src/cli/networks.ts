@@ -8,7 +8,7 @@ import { parseYaml } from '../os/native.ts';
 import { readToEnd } from '../os/streams.ts';
 
 /** One configuration of type "userspace", as a runtime would hand it over. */
-export interface Network {
+export interface FoundNetwork {
   readonly file: string;
   readonly name: string;
   readonly raw: Raw;
@@ -25,13 +25,13 @@ export interface BadFile {
 }
 
 interface Found {
-  readonly networks: readonly Network[];
+  readonly networks: readonly FoundNetwork[];
   readonly bad: readonly BadFile[];
 }
 
 /** What is in one file. */
 interface Contents {
-  readonly networks: readonly Network[];
+  readonly networks: readonly FoundNetwork[];
   /** Of its items: what is wrong with each that is ours, or may be. */
   readonly bad: readonly string[];
   /** What is worth a word only where there is nothing else. */
@@ -44,9 +44,9 @@ type Raw = { readonly [key: string]: unknown };
 const isConfiguration = (name: string): boolean => /\.(conf|conflist|json)$/.test(name);
 
 /** What a person named has to be there and of our type. */
-export const namedNetworks = (files: readonly string[]): Found => all(files.map(named));
+export const namedNetworks = (files: readonly string[]): Found => merge(files.map(readNamed));
 
-function named(file: string): Found {
+function readNamed(file: string): Found {
   const health = 'sick';
   try {
     const { networks, bad, asides } = contentsOf(textOf(file), file);
@@ -54,7 +54,7 @@ function named(file: string): Found {
     const none = ['has no network of type "userspace"', ...asides].join(': ');
     return { networks, bad: [{ file, message: none, health }] };
   } catch (error) {
-    return { networks: [], bad: [{ file, message: reasonOf(error), health }] };
+    return { networks: [], bad: [{ file, message: messageOf(error), health }] };
   }
 }
 
@@ -63,14 +63,14 @@ export function installedNetworks(directory: string): Found {
   const health = 'unknown';
   try {
     const names = readdirSync(directory).filter(isConfiguration).sort();
-    return all(names.map((name) => installed(join(directory, name))));
+    return merge(names.map((name) => readInstalled(join(directory, name))));
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    return { networks: [], bad: isMissing ? [] : [{ file: directory, message: reasonOf(error), health }] };
+    return { networks: [], bad: isMissing ? [] : [{ file: directory, message: messageOf(error), health }] };
   }
 }
 
-function installed(file: string): Found {
+function readInstalled(file: string): Found {
   const health = 'unknown';
   let text = 'userspace';
   try {
@@ -78,18 +78,18 @@ function installed(file: string): Found {
     const { networks, bad } = contentsOf(text, file);
     return { networks, bad: bad.map((message) => ({ file, message, health })) };
   } catch (error) {
-    return { networks: [], bad: mentionsUs(text) ? [{ file, message: reasonOf(error), health }] : [] };
+    return { networks: [], bad: mentionsUs(text) ? [{ file, message: messageOf(error), health }] : [] };
   }
 }
 
-const all = (found: readonly Found[]): Found => ({
+const merge = (found: readonly Found[]): Found => ({
   networks: found.flatMap(({ networks }) => networks),
   bad: found.flatMap(({ bad }) => bad),
 });
 
 const mentionsUs = (text: string): boolean => text.includes('userspace');
 
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const fileBytesMax = 4 * 1024 * 1024;
 
@@ -137,7 +137,7 @@ function documentsIn(value: unknown): Raw[] {
 
 function itemOf(document: Raw, file: string): Contents {
   if (document.kind === 'NetworkAttachmentDefinition') return definitionOf(document, file);
-  return { networks: pluginsOf(document).flatMap((raw) => network(raw, file)), bad: [], asides: [] };
+  return { networks: pluginsOf(document).flatMap((raw) => networksIn(raw, file)), bad: [], asides: [] };
 }
 
 /** One that is broken hides no other. */
@@ -154,11 +154,11 @@ function definitionOf({ metadata, spec }: { metadata?: Raw; spec?: Raw }, file: 
       throw new Error('has to be a string that holds JSON ("config: |" in YAML), and is none');
     // Multus names what has no name.
     const config = { name, ...(parse(text) as Raw) };
-    const networks = pluginsOf(config).flatMap((raw) => network(raw, file));
+    const networks = pluginsOf(config).flatMap((raw) => networksIn(raw, file));
     const ofPods = typeof namespace === 'string' ? { namespace } : {};
     return { networks: networks.map((one) => ({ ...one, ...ofPods })), bad: [], asides: [] };
   } catch (error) {
-    const message = `${said}: spec.config ${reasonOf(error)}`;
+    const message = `${said}: spec.config ${messageOf(error)}`;
     const isOurs = mentionsUs(typeof text === 'string' ? text : JSON.stringify(text));
     return { networks: [], bad: isOurs ? [message] : [], asides: isOurs ? [] : [message] };
   }
@@ -171,5 +171,5 @@ function pluginsOf(config: Raw): Raw[] {
   return plugins.map((plugin) => ({ ...plugin, name, ...(cniVersion !== undefined && { cniVersion }) }));
 }
 
-const network = (raw: Raw, file: string): Network[] =>
+const networksIn = (raw: Raw, file: string): FoundNetwork[] =>
   raw.type === 'userspace' ? [{ file, name: String(raw.name ?? ''), raw }] : [];

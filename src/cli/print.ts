@@ -7,7 +7,7 @@ import type { KnownPort } from '../machines/protocol.ts';
 import type { LockHolder, Recovered, UnreachableSwitch } from '../recovery/options.ts';
 import type { Fate } from '../recovery/words.ts';
 import type { Attachment, Reading } from './attachments.ts';
-import { type Live, type State, stateWords } from './words.ts';
+import { type AttachmentState, type Live, stateWords } from './words.ts';
 
 export type Colour = 'green' | 'yellow' | 'red' | 'dim';
 export type Paint = (colour: Colour, text: string) => string;
@@ -20,7 +20,7 @@ const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 }
 export const coloured: Paint = (colour, text) => `\u001b[${codes[colour]}m${text}\u001b[0m`;
 export const uncoloured: Paint = (_, text) => text;
 
-const stateColour: Record<State, Colour> = {
+const stateColour: Record<AttachmentState, Colour> = {
   attached: 'green',
   adding: 'yellow',
   removing: 'yellow',
@@ -83,11 +83,11 @@ interface TablePage extends Page {
 
 export function table(attachments: readonly Attachment[], { colours, now, columns, asksLive }: TablePage): string {
   const all = columnsAt(now).filter(({ head }) => asksLive || head !== 'LIVE');
-  const [kept, widths] = fitted(all, attachments, columns);
+  const [kept, widths] = fitColumns(all, attachments, columns);
   const line = (cells: readonly string[], colourOf: (index: number) => Colour | undefined) =>
     cells
       .map((cell, index) => {
-        const text = cut(cell, widths[index] ?? 0);
+        const text = cutText(cell, widths[index] ?? 0);
         const colour = colourOf(index);
         const padding = index === cells.length - 1 ? '' : ' '.repeat((widths[index] ?? 0) - text.length);
         return (colour ? colours(colour, text) : text) + padding;
@@ -110,19 +110,19 @@ export function table(attachments: readonly Attachment[], { colours, now, column
   return `${[colours('dim', heads), ...body].join('\n')}\n`;
 }
 
-const cut = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
+const cutText = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
 
 /** Least so much is left of a column that is cut: enough to tell two apart. */
 const cutMin = 8;
 
 /** What can be done without goes first, the last of it before the others; then the widest of those that may be cut is, until the line fits. */
-function fitted(all: readonly Column[], rows: readonly Attachment[], most = Number.POSITIVE_INFINITY) {
+function fitColumns(all: readonly Column[], rows: readonly Attachment[], most = Number.POSITIVE_INFINITY) {
   const kept = [...all];
   const widths = all.map(({ head, cell }) => Math.max(head.length, ...rows.map((one) => cell(one).length)));
   const total = () => widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1));
   while (total() > most) {
     const dropped = kept.findLastIndex(({ narrow }) => narrow === 'dropped');
-    const index = dropped >= 0 ? dropped : widest(kept, widths);
+    const index = dropped >= 0 ? dropped : findWidest(kept, widths);
     if (index < 0) break;
     if (dropped >= 0) for (const list of [kept, widths]) list.splice(index, 1);
     else widths[index] = (widths[index] ?? 0) - 1;
@@ -130,7 +130,7 @@ function fitted(all: readonly Column[], rows: readonly Attachment[], most = Numb
   return [kept, widths] as const;
 }
 
-function widest(kept: readonly Column[], widths: readonly number[]): number {
+function findWidest(kept: readonly Column[], widths: readonly number[]): number {
   const able = widths.map((width, index) => (kept[index]?.narrow === 'cut' && width > cutMin ? width : 0));
   return Math.max(...able) > 0 ? able.indexOf(Math.max(...able)) : -1;
 }
@@ -157,15 +157,15 @@ export function timeline({ attachment, records }: Reading, { colours, now }: Pag
     ...(pod ? [`pod ${pod}`] : []),
     ...(age ? [`age ${age}`] : []),
   ].join(gap);
-  const lines = records.map((record) => `  ${record.at}  ${told(record, colours)}`);
+  const lines = records.map((record) => `  ${record.at}  ${describeRecord(record, colours)}`);
   return `${[head, ...lines, ...notes(attachment).map((note) => `  ${note}`)].join('\n')}\n`;
 }
 
-function told(entry: Entry & Stamped, colours: Paint): string {
+function describeRecord(entry: Entry & Stamped, colours: Paint): string {
   const verb = (word: string, step: string) => `${word.padEnd(8)}${step.padEnd(12)}`;
   switch (entry.kind) {
     case 'begin':
-      return `begin   ${begun(entry)}`;
+      return `begin   ${describeBegin(entry)}`;
     case 'intent':
       return colours('dim', verb('intent', entry.step));
     case 'outcome': {
@@ -188,7 +188,7 @@ function told(entry: Entry & Stamped, colours: Paint): string {
 }
 
 /** A header of another version may lack anything. */
-function begun({ plan, netns }: Partial<Begin>): string {
+function describeBegin({ plan, netns }: Partial<Begin>): string {
   return `bridge ${plan?.bridge?.name ?? '-'}, port ${plan?.port?.name ?? '-'} (${plan?.port?.mode ?? '-'}), netns ${netns?.path ?? '-'}`;
 }
 

@@ -17,13 +17,13 @@ import type { Plan } from '../machines/protocol.ts';
 import { hugepages } from '../os/hugepages.ts';
 import { planOf } from '../plan/plans.ts';
 import { searchedBy } from '../verbs/status.ts';
-import { type Attachment, owes } from './attachments.ts';
-import type { Finding } from './findings.ts';
-import type { BadFile, Network } from './networks.ts';
+import { type Attachment, isOwing } from './attachments.ts';
+import type { HealthFinding } from './findings.ts';
+import type { BadFile, FoundNetwork } from './networks.ts';
 import { ageOf } from './print.ts';
 
-export interface Looked {
-  readonly networks: readonly Network[];
+export interface NodeView {
+  readonly networks: readonly FoundNetwork[];
   readonly bad: readonly BadFile[];
   /** Where networks were looked for, if none was named. */
   readonly networkDir: string;
@@ -47,13 +47,13 @@ interface Place {
 }
 
 /** Of what a plain user may not look at nothing is known. */
-export async function statusOfNode(looked: Looked): Promise<Finding[]> {
-  const findings = await findingsOf(looked);
-  if (looked.uid === 0) return findings;
+export async function statusOfNode(view: NodeView): Promise<HealthFinding[]> {
+  const findings = await findingsOf(view);
+  if (view.uid === 0) return findings;
   const remedy = 'run it as root: sudo userspace status';
   const finding = 'not root: what only root may look at cannot be told';
   return [
-    { check: 'user', subject: `uid ${looked.uid}`, health: 'unknown', finding, remedy },
+    { check: 'user', subject: `uid ${view.uid}`, health: 'unknown', finding, remedy },
     ...findings.map((one) =>
       one.health === 'sick' && isForbidden.test(one.finding) ? { ...one, health: 'unknown' as const, remedy } : one,
     ),
@@ -62,34 +62,39 @@ export async function statusOfNode(looked: Looked): Promise<Finding[]> {
 
 const isForbidden = /\bE(ACCES|PERM)\b|permission denied/i;
 
-async function findingsOf(looked: Looked): Promise<Finding[]> {
-  const read = looked.networks.map((network) => asRead(network, looked));
+async function findingsOf(view: NodeView): Promise<HealthFinding[]> {
+  const read = view.networks.map((network) => readNetwork(network, view));
   const configs = read.flatMap(({ config }) => config ?? []);
   const meant = ({ place, isSaid }: Place): string[] => (isSaid || configs.length === 0 ? [place] : []);
   const databases = new Map([
-    ...meant(looked.ovsdb).map((ovsdb) => [ovsdb, defaultDeadlines] as const),
+    ...meant(view.ovsdb).map((ovsdb) => [ovsdb, defaultDeadlines] as const),
     ...configs.map(({ ovsdb, deadlines }) => [ovsdb, deadlines] as const),
   ]);
-  const dataDirs = [...new Set([...meant(looked.dataDir), ...configs.map(({ dataDir }) => dataDir)])];
+  const dataDirs = [...new Set([...meant(view.dataDir), ...configs.map(({ dataDir }) => dataDir)])];
   const ofSwitches = Promise.all([...databases].map(([ovsdb, deadlines]) => switchFindings(ovsdb, deadlines)));
-  const ofConfigurations = configurationFindings(read, looked);
+  const ofConfigurations = configurationFindings(read, view);
   const ofOthers = Promise.all([
     ...read.map(addressFindings),
-    ...accountsOf(read).map((account) => kubeconfigFindings(account, looked.host)),
+    ...accountsOf(read).map((account) => kubeconfigFindings(account, view.host)),
   ]);
   return [
     ...(await ofConfigurations),
     ...(await ofSwitches).flat(),
-    hugepagesFinding(looked),
+    hugepagesFinding(view),
     ...dataDirs.map(roomFinding),
     ...(await ofOthers).flat(),
-    ...dataDirs.flatMap((dataDir) => debtFindings(dataDir, looked)),
+    ...dataDirs.flatMap((dataDir) => debtFindings(dataDir, view)),
   ];
 }
 
-const well = (check: string, subject: string, finding: string): Finding => ({ check, subject, health: 'ok', finding });
+const well = (check: string, subject: string, finding: string): HealthFinding => ({
+  check,
+  subject,
+  health: 'ok',
+  finding,
+});
 
-const sick = (check: string, subject: string, finding: string, remedy: string): Finding => ({
+const sick = (check: string, subject: string, finding: string, remedy: string): HealthFinding => ({
   check,
   subject,
   health: 'sick',
@@ -100,7 +105,7 @@ const sick = (check: string, subject: string, finding: string, remedy: string): 
 // ---- what a network says
 
 interface Read {
-  readonly network: Network;
+  readonly network: FoundNetwork;
   readonly path: readonly string[];
   /** Why an ADD would be refused. */
   readonly refused?: string;
@@ -116,8 +121,8 @@ const anyContainer = '0'.repeat(64);
 /** As an ADD of some pod would be asked for. */
 const anyPod = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod';
 
-function asRead(network: Network, looked: Looked): Read {
-  const path = looked.path.length > 0 ? looked.path : usualDirectories;
+function readNetwork(network: FoundNetwork, view: NodeView): Read {
+  const path = view.path.length > 0 ? view.path : usualDirectories;
   const names = { CNI_CONTAINERID: anyContainer, CNI_NETNS: '/run/netns/status', CNI_IFNAME: 'net1' };
   const env = { ...names, CNI_PATH: path.join(':'), CNI_ARGS: anyPod };
   const stdin = JSON.stringify(network.raw);
@@ -140,9 +145,12 @@ function salvage(env: { readonly [name: string]: string }, stdin: string): DelRe
   }
 }
 
-const nameOf = ({ name, file }: Network): string => `${name || 'a network without a name'} (${file})`;
+const nameOf = ({ name, file }: FoundNetwork): string => `${name || 'a network without a name'} (${file})`;
 
-async function configurationFindings(read: readonly Read[], { bad, networkDir, host }: Looked): Promise<Finding[]> {
+async function configurationFindings(
+  read: readonly Read[],
+  { bad, networkDir, host }: NodeView,
+): Promise<HealthFinding[]> {
   const check = 'configuration';
   const none = 'no network of type "userspace" was found: what one needs beside the defaults was not looked at';
   const badRemedy = {
@@ -165,10 +173,10 @@ async function configurationFindings(read: readonly Read[], { bad, networkDir, h
 /** For all looks of an ADD at the switch and at its directories: a person waits for the answer. */
 const preflightMs = 2_000;
 
-async function networkFindings({ network, config, plan, refused }: Read, host: Host): Promise<Finding[]> {
+async function networkFindings({ network, config, plan, refused }: Read, host: Host): Promise<HealthFinding[]> {
   const [check, subject] = ['configuration', nameOf(network)];
   if (refused || !config || !plan) return [sick(check, subject, refused ?? '', 'docs/configuration.md has every key')];
-  const { troubles, isAsked } = await forbidden(plan, config, host);
+  const { troubles, isAsked } = await findTroubles(plan, config, host);
   if (troubles.length > 0) {
     const remedy = 'where the message has a line to type, that one; docs/troubleshooting.md has the rest';
     return troubles.map(({ message }) => sick(check, subject, message, remedy));
@@ -179,7 +187,7 @@ async function networkFindings({ network, config, plan, refused }: Read, host: H
 }
 
 /** What the pre-flight of an ADD says, without what has a finding of its own: the IPAM program, the data directory, a silent database. */
-async function forbidden({ address: _, ...plan }: Plan, config: Basics, host: Host) {
+async function findTroubles({ address: _, ...plan }: Plan, config: Basics, host: Host) {
   const { ovsdb, dataDir, deadlines, kubeconfig } = config;
   const call = { instance: '', end: now() + preflightMs };
   // Where sockets lie is the pod's volume to say.
@@ -205,7 +213,7 @@ const dpdkRemedy =
   'ovs-vsctl set Open_vSwitch . other_config:dpdk-init=true, with hugepages reserved, and restart ovs-vswitchd: its log says why DPDK does not start';
 
 /** No answer of the network's own is needed: what STATUS asks of the switch. */
-async function switchFindings(ovsdb: string, deadlines: Deadlines): Promise<Finding[]> {
+async function switchFindings(ovsdb: string, deadlines: Deadlines): Promise<HealthFinding[]> {
   const call = { instance: '', end: now() + deadlines.statusMs };
   const troubles = await readiness({ ovsdb, searched: [], text: { stdin: '', env: {} } }, call, deadlines);
   if (troubles.length === 0) {
@@ -221,7 +229,7 @@ async function switchFindings(ovsdb: string, deadlines: Deadlines): Promise<Find
   );
 }
 
-function hugepagesFinding({ hugepagesDir }: Looked): Finding {
+function hugepagesFinding({ hugepagesDir }: NodeView): HealthFinding {
   const remedy =
     'reserve some (vm.nr_hugepages in /etc/sysctl.d, or hugepages= on the kernel command line), then restart ovs-vswitchd and the kubelet';
   try {
@@ -235,7 +243,7 @@ function hugepagesFinding({ hugepagesDir }: Looked): Finding {
   }
 }
 
-function roomFinding(dataDir: string): Finding {
+function roomFinding(dataDir: string): HealthFinding {
   const [trouble] = roomTroubles(dataDir);
   const remedy = 'give it room, and root the right to write there; "dataDir" of the network names another one';
   return trouble
@@ -245,7 +253,7 @@ function roomFinding(dataDir: string): Finding {
 
 // ---- what a network needs of others
 
-async function addressFindings({ network, path, config }: Read): Promise<Finding[]> {
+async function addressFindings({ network, path, config }: Read): Promise<HealthFinding[]> {
   if (!config?.ipam) return [];
   const { ipam: program, deadlines } = config;
   const text = { stdin: JSON.stringify(network.raw), env: { CNI_PATH: path.join(':') } };
@@ -278,7 +286,7 @@ function accountsOf(read: readonly Read[]): Account[] {
 
 const rightsRemedy = 'docs/kubernetes.md has the role: bind it to the account of this kubeconfig';
 
-async function kubeconfigFindings({ kubeconfig, namespace, deadlines }: Account, host: Host): Promise<Finding[]> {
+async function kubeconfigFindings({ kubeconfig, namespace, deadlines }: Account, host: Host): Promise<HealthFinding[]> {
   const where = namespace ? `namespace "${namespace}"` : 'all namespaces';
   try {
     const missing = await host.missingRights(kubeconfig, namespace, now() + deadlines.apiMs);
@@ -296,10 +304,10 @@ async function kubeconfigFindings({ kubeconfig, namespace, deadlines }: Account,
 
 // ---- what is owed
 
-function debtFindings(dataDir: string, { attachments, now: moment }: Looked): Finding[] {
+function debtFindings(dataDir: string, { attachments, now: moment }: NodeView): HealthFinding[] {
   const remedy = 'userspace recover, once what its reason names works';
   try {
-    const owing = attachments(dataDir).filter(owes);
+    const owing = attachments(dataDir).filter(isOwing);
     if (owing.length === 0) return [well('owed', dataDir, 'nothing')];
     return owing.map(({ key, since, owed, holder }) => {
       const reasons = owed.map(({ step, message }) => `${step}: ${message}`);

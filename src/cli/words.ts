@@ -30,6 +30,6 @@ export const healthWords = {
   unknown: 'could not be told from here; it counts as healthy',
 } as const;
 
-export type State = keyof typeof stateWords;
+export type AttachmentState = keyof typeof stateWords;
 export type Live = Exclude<keyof typeof liveWords, '-'>;
 export type Health = keyof typeof healthWords;

@@ -132,9 +132,9 @@ export function parseBody(stdin: string): { body?: Lenient; troubles: Trouble[] 
 }
 
 function versionTroubles({ cniVersion }: Json): Trouble[] {
-  const known: readonly unknown[] = supportedVersions;
-  if (cniVersion === undefined || cniVersion === '' || known.includes(cniVersion)) return [];
-  const message = `incompatible CNI versions: config is ${JSON.stringify(cniVersion)}, plugin supports ${JSON.stringify(known)}`;
+  const supported: readonly unknown[] = supportedVersions;
+  if (cniVersion === undefined || cniVersion === '' || supported.includes(cniVersion)) return [];
+  const message = `incompatible CNI versions: config is ${JSON.stringify(cniVersion)}, plugin supports ${JSON.stringify(supported)}`;
   return [{ code: code.incompatibleVersion, message }];
 }
 

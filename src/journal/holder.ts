@@ -1,16 +1,16 @@
 /**
  * Which process holds a journal's lock, for messages and for people. Nothing is decided on it.
  */
-import { type Holder, holdersOf, type Lock, lockOf } from '../os/processes.ts';
+import { findHolders, type HoldingProcess, type Lock, lockOf } from '../os/processes.ts';
 
-export type { Holder } from '../os/processes.ts';
+export type { HoldingProcess } from '../os/processes.ts';
 
 /** Another process that holds the lock of the file; undefined if none can be seen (another pid namespace). */
-export const whoHolds = (path: string): Holder | undefined => holders([path]).get(path);
+export const findJournalHolder = (path: string): HoldingProcess | undefined => findJournalHolders([path]).get(path);
 
 /** The same for many files, in one walk of /proc. One that only has the file open, waiting or left behind, is none. */
-export function holders(paths: readonly string[]): ReadonlyMap<string, Holder> {
+export function findJournalHolders(paths: readonly string[]): ReadonlyMap<string, HoldingProcess> {
   const locks = paths.map((path) => lockOf(path)).filter((lock): lock is Lock => lock !== undefined);
-  const found = [...holdersOf(locks)].flatMap(([{ path }, [holder]]) => (holder ? [[path, holder] as const] : []));
+  const found = [...findHolders(locks)].flatMap(([{ path }, [holder]]) => (holder ? [[path, holder] as const] : []));
   return new Map(found);
 }

@@ -88,7 +88,7 @@ const numberOf = (opened: number): number =>
 
 // ---- locks
 
-export interface Holder {
+export interface HoldingProcess {
   readonly pid: number;
   readonly command: string;
   /** How long the process has been there. */
@@ -104,9 +104,9 @@ export interface Lock {
 }
 
 /** Which other process holds each of these locks, in one walk of /proc. */
-export function holdersOf(locks: readonly Lock[]): Map<Lock, Holder[]> {
+export function findHolders(locks: readonly Lock[]): Map<Lock, HoldingProcess[]> {
   const byName = grouped(locks, ({ path }) => basename(path));
-  const found = new Map<Lock, Holder[]>();
+  const found = new Map<Lock, HoldingProcess[]>();
   const own = ownPid();
   for (const pid of pids()) {
     if (pid === own) continue;
@@ -147,7 +147,7 @@ const isDevice = (dev: bigint, major: number, minor: number): boolean =>
 
 const isPath = (link: string, path: string): boolean => link === path || link === attempt(() => realpathSync(path));
 
-function holderOf(pid: number): Holder | undefined {
+function holderOf(pid: number): HoldingProcess | undefined {
   const process = readProcess(pid);
   if (!process) return undefined;
   const words = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ?? '';
@@ -159,7 +159,7 @@ function holderOf(pid: number): Holder | undefined {
 }
 
 /** For messages: `process 12 (sleep 60), there for 21 s`. */
-export const holderText = ({ pid, command, ageMs }: Holder): string =>
+export const holderText = ({ pid, command, ageMs }: HoldingProcess): string =>
   `process ${pid} (${command}), there for ${Math.round(ageMs / 1000)} s`;
 
 // ---- our own locks in others' hands
@@ -208,7 +208,7 @@ export async function taken(tryLock: () => boolean, lockOf: () => Lock, end: Mom
 /** Ends what holds the lock and should have ended by itself, with all that bears the same lease. */
 async function endOverdue(lock: Lock): Promise<void> {
   const until = now() + lookMs;
-  const holders = holdersOf([lock]).get(lock) ?? [];
+  const holders = findHolders([lock]).get(lock) ?? [];
   const wanted = new Map([[basename(lock.path), [lock]]]);
   for (const { pid } of holders) {
     const holder = readProcess(pid);

@@ -61,7 +61,7 @@ export async function run({ file, args = [], env, stdin, locks, end, purpose = '
   running.add(program);
   const stdout = collect(child.stdout, (text, more) => (text.length < stdoutBytesMax ? text + more : text));
   const stderr = collect(child.stderr, (text, more) => (text + more).slice(-stderrTail));
-  const ended = (await before(end, child.ended)) ?? (await killed(child, program));
+  const ended = (await before(end, child.ended)) ?? (await endProgram(child, program));
   running.delete(program);
   // What a program that ended by itself leaves behind has no part in the operation; of another one it may have.
   if (ended.exitCode !== null && !ended.timedOut) giveBack();
@@ -83,7 +83,7 @@ const before = async (end: Moment, ended: Child['ended']): Promise<Ended | undef
 };
 
 /** Ends a program whose time is up, with all that descends from it. */
-async function killed(child: Child, program: Started): Promise<Ended> {
+async function endProgram(child: Child, program: Started): Promise<Ended> {
   child.kill();
   const beside = [...running].filter((one) => one !== program);
   const isGone = await endDescendants(program, beside);

@@ -7,7 +7,7 @@ import { CniError } from '../cni/error.ts';
 import type { DelRequest } from '../cni/request.ts';
 import type { Entry } from '../drive/entry.ts';
 import { openJournal } from '../drive/past.ts';
-import { whoHolds } from '../journal/holder.ts';
+import { findJournalHolder } from '../journal/holder.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 import type { Call } from '../machines/protocol.ts';
@@ -39,7 +39,7 @@ export function openOwn(request: Request, node: Node): Journal<Entry> {
 
 /** Code 11, naming the process that has the lock where it can be seen. */
 export function busy(request: Request): CniError {
-  const holder = whoHolds(pathOf(request));
+  const holder = findJournalHolder(pathOf(request));
   const by = holder ? ` by ${holderText(holder)}` : '';
   return new CniError(code.tryAgainLater, `another call works on ${keyText(request.key)}: its journal is locked${by}`);
 }

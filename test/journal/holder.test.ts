@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { realDisk } from '../../src/journal/disk.ts';
-import { whoHolds } from '../../src/journal/holder.ts';
+import { findJournalHolder } from '../../src/journal/holder.ts';
 import { bunChild, startChild } from '../support/real/child.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -12,13 +12,13 @@ describe('who holds a journal', () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const child = bunChild(holderProgram, [path, '0']);
     await child.line();
-    expect(whoHolds(path)).toEqual({
+    expect(findJournalHolder(path)).toEqual({
       pid: child.process.pid,
       command: expect.stringContaining('lock-holder.ts'),
       ageMs: expect.any(Number),
     });
     await child.kill();
-    expect(whoHolds(path)).toBeUndefined();
+    expect(findJournalHolder(path)).toBeUndefined();
   });
 
   it('kind 3: is not a process that has the file open and no lock: one that waits, or that an operation left behind', async () => {
@@ -26,17 +26,17 @@ describe('who holds a journal', () => {
     const fd = realDisk.open(path, 'a+', 0o600);
     const other = startChild('sh', ['-c', 'echo started; exec cat'], [fd]);
     expect(await other.line()).toBe('started');
-    expect(whoHolds(path)).toBeUndefined();
+    expect(findJournalHolder(path)).toBeUndefined();
     expect(realDisk.tryLock(fd)).toBe(true);
-    expect(whoHolds(path)).toMatchObject({ pid: other.process.pid, command: 'cat' });
+    expect(findJournalHolder(path)).toMatchObject({ pid: other.process.pid, command: 'cat' });
     realDisk.close(fd);
   });
 
   it('is never the one who asks, and nobody where there is no file', () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const fd = realDisk.open(path, 'a+', 0o600);
-    expect(whoHolds(path)).toBeUndefined();
+    expect(findJournalHolder(path)).toBeUndefined();
     realDisk.close(fd);
-    expect(whoHolds(join(path, 'none'))).toBeUndefined();
+    expect(findJournalHolder(join(path, 'none'))).toBeUndefined();
   });
 });

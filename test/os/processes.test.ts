@@ -5,7 +5,7 @@ import { now, sleep } from '../../src/deadlines.ts';
 import { realDisk } from '../../src/journal/disk.ts';
 import { lock } from '../../src/journal/lock.ts';
 import { flock, lockByte, sinceBootMs, unlock } from '../../src/os/native.ts';
-import { claim, endOrphans, holdersOf, isLent, type Lock, lockOf } from '../../src/os/processes.ts';
+import { claim, endOrphans, findHolders, isLent, type Lock, lockOf } from '../../src/os/processes.ts';
 import { run } from '../../src/os/subprocess.ts';
 import { until } from '../support/fake/held-call.ts';
 import { type Programs, programs } from '../support/programs.ts';
@@ -119,7 +119,7 @@ describe('which process holds a lock', () => {
     const holder = startChild('cat', [], [fd]);
     const at = (byte: number): Lock => ({ ...(lockOf(path, byte) as Lock) });
     const pidsOf = (one: Lock) =>
-      holdersOf([one])
+      findHolders([one])
         .get(one)
         ?.map(({ pid }) => pid);
     expect(pidsOf(at(4_000_000_000))).toEqual([holder.process.pid]);

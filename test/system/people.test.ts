@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Finding } from '../../src/cli/findings.ts';
+import type { HealthFinding } from '../../src/cli/findings.ts';
 import { run, start } from '../support/real/cni.ts';
 import type { Changes, Pod } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
@@ -118,16 +118,18 @@ onRealSwitch('for people', (theSwitch) => {
     const status = async (changes: Changes = {}) => {
       const answer = await run(['status', '--json', '--config', await config(changes)]);
       const healthOf = (check: string) =>
-        answer.json.findings.filter((one: Finding) => one.check === check).map(({ health }: Finding) => health);
+        answer.json.findings
+          .filter((one: HealthFinding) => one.check === check)
+          .map(({ health }: HealthFinding) => health);
       return { ...answer, json: answer.json, healthOf };
     };
 
     test('13.12 of a healthy node is exit code 0, without a CNI variable, for a cniVersion that has no STATUS', async () => {
       const { exitCode, json } = await status();
-      expect(json.findings.filter(({ health }: Finding) => health !== 'ok')).toEqual([]);
+      expect(json.findings.filter(({ health }: HealthFinding) => health !== 'ok')).toEqual([]);
       expect({ exitCode, healthy: json.healthy }).toEqual({ exitCode: 0, healthy: true });
       const checks = ['configuration', 'switch', 'DPDK', 'hugepages', 'data directory', 'IPAM', 'owed'];
-      expect(json.findings.map(({ check }: Finding) => check)).toEqual(checks);
+      expect(json.findings.map(({ check }: HealthFinding) => check)).toEqual(checks);
     });
 
     test('13.12 of a network that an ADD refuses for what it finds on this node says so, as the ADD does', async () => {
@@ -143,7 +145,7 @@ onRealSwitch('for people', (theSwitch) => {
       try {
         for (const changes of cases) {
           const { exitCode, json } = await status(changes);
-          const [{ finding, ...told }] = json.findings.filter(({ health }: Finding) => health !== 'ok');
+          const [{ finding, ...told }] = json.findings.filter(({ health }: HealthFinding) => health !== 'ok');
           expect({ exitCode, told }).toMatchObject({ exitCode: 1, told: { check: 'configuration', health: 'sick' } });
           const pod = await node().pod();
           const added = await pod.add('net1', changes);
@@ -162,8 +164,8 @@ onRealSwitch('for people', (theSwitch) => {
       const words = ['status', '--json', '--ovsdb', theSwitch().ovsdb, '--data-dir', node().dataDir];
       const { json } = await run(words, {}, user);
       expect(json.findings[0]).toMatchObject({ check: 'user', remedy: expect.stringContaining('run it as root') });
-      const told = json.findings.filter(({ check }: Finding) => ['switch', 'data directory'].includes(check));
-      expect(told.map(({ health }: Finding) => health)).toEqual(['unknown', 'unknown']);
+      const told = json.findings.filter(({ check }: HealthFinding) => ['switch', 'data directory'].includes(check));
+      expect(told.map(({ health }: HealthFinding) => health)).toEqual(['unknown', 'unknown']);
     });
 
     test('13.12 with the switch away is exit code 1', async () => {
@@ -197,7 +199,7 @@ onRealSwitch('for people', (theSwitch) => {
       await pod.del('net1', { ipam: { type: 'stuck' } });
       const { exitCode, json } = await status();
       expect(exitCode).toBe(3);
-      expect(json.findings.filter(({ health }: Finding) => health !== 'ok')).toMatchObject([
+      expect(json.findings.filter(({ health }: HealthFinding) => health !== 'ok')).toMatchObject([
         {
           check: 'owed',
           subject: `net-a:${pod.containerId}:net1`,

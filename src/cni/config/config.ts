@@ -22,7 +22,7 @@ import {
   integrationBridge,
 } from './defaults.ts';
 import { Bridge, isSet, logLevelOf, Network, path, type Raw, type Side, type Unset, Vhost } from './keys.ts';
-import { at, contradictionsOf, shapeTrouble, unsupported, warningsOf } from './rules.ts';
+import { at, contradictionsOf, findUnsupported, shapeTrouble, warningsOf } from './rules.ts';
 
 /** What both readings are of. */
 export const lenient = (raw: Json): Lenient => asGoReads(raw, Network);
@@ -81,7 +81,7 @@ export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: 
   const faults = (shape.issues ?? []).map((issue) => v.getDotPath(issue) ?? '');
   const troubles = [
     ...(shape.issues ?? []).map(shapeTrouble),
-    ...unsupported(raw),
+    ...findUnsupported(raw),
     // What is of its right shape can be read, whatever else there is.
     ...contradictionsOf(shape.output as Raw, faults),
   ];

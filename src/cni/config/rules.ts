@@ -17,7 +17,7 @@ export const at = (raw: unknown, key: string): unknown =>
   typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
 
 /** CNI code 2, with key and value. */
-export function unsupported(raw: Json): Trouble[] {
+export function findUnsupported(raw: Json): Trouble[] {
   const no = (name: string, value: unknown, remedy: string): Trouble => ({
     code: code.unsupportedField,
     message:

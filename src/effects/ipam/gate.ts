@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { code } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import { crc32, lockByte } from '../../os/native.ts';
-import { claim, holdersOf, holderText, isLent, type Lock, taken } from '../../os/processes.ts';
+import { claim, findHolders, holderText, isLent, type Lock, taken } from '../../os/processes.ts';
 import { type Failed, failed } from '../outcome.ts';
 
 export interface Passage {
@@ -54,7 +54,7 @@ export async function throughGate<T>(passage: Passage, action: (fd: number) => P
 const byteOf = ({ network, program }: Passage): number => crc32(new TextEncoder().encode(`${network}\0${program}`));
 
 function refusal({ network, program, how }: Passage, lock: Lock): string {
-  const [holder] = holdersOf([lock]).get(lock) ?? [];
+  const [holder] = findHolders([lock]).get(lock) ?? [];
   const other = how === 'together' ? 'a GC' : 'an ADD';
   const by = holder ? ` (${holderText(holder)})` : '';
   return `${other} of network "${network}" is asking the IPAM plugin "${program}" for too long${by}: try again later`;
