@@ -12,7 +12,7 @@ type Verdict = { readonly error: Error; readonly isSilence: boolean } | undefine
 
 export class Away {
   readonly #remembers: boolean;
-  readonly #known = new Map<string, Error>();
+  readonly #errors = new Map<string, Error>();
 
   constructor({ remembers = false }: { readonly remembers?: boolean } = {}) {
     this.#remembers = remembers;
@@ -23,7 +23,7 @@ export class Away {
    * @throws what `action` throws; at once what is known
    */
   async ask<T>(place: string, action: () => Promise<T>, verdict: (error: unknown) => Verdict): Promise<T> {
-    const known = this.#known.get(place);
+    const known = this.#errors.get(place);
     if (known) throw known;
     const began = now();
     try {
@@ -35,23 +35,23 @@ export class Away {
     }
   }
 
-  known(place: string): Error | undefined {
-    return this.#known.get(place);
+  findError(place: string): Error | undefined {
+    return this.#errors.get(place);
   }
 
   note(place: string, error: Error): void {
-    if (this.#remembers) this.#known.set(place, error);
+    if (this.#remembers) this.#errors.set(place, error);
   }
 
   /** Whether it was thrown instead of asking. */
   isKnown(error: unknown): boolean {
-    return [...this.#known.values()].some((one) => one === error);
+    return [...this.#errors.values()].some((one) => one === error);
   }
 
   /** @returns whether anything was known */
   forget(): boolean {
-    const knew = this.#known.size > 0;
-    this.#known.clear();
+    const knew = this.#errors.size > 0;
+    this.#errors.clear();
     return knew;
   }
 }

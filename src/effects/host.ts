@@ -29,7 +29,7 @@ import { EngineFailure } from './engine.ts';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './files/device-info.ts';
 import { ensurePublication, findPublication, removePublication } from './files/published-file.ts';
 import { roomTroubles } from './files/room.ts';
-import { ensureSocketDir, findSocketDir, linkStands, removeSocketDir } from './files/socket-dir.ts';
+import { ensureSocketDir, findSocketDir, hasLink, removeSocketDir } from './files/socket-dir.ts';
 import { checkAddress, collectAddresses, ensureAddress, removeAddress } from './ipam/plugin.ts';
 import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
@@ -111,7 +111,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
       if (!socketDir) return false;
       const end = within(call.end, deadlines.directoryMs);
       // The switch's way to the socket, when the application has made that anew.
-      return !(await linkStands(socketDir, end)) || (await engine.way.isLost(recorded.plan, end));
+      return !(await hasLink(socketDir, end)) || (await engine.way.isLost(recorded.plan, end));
     },
     restoreTrouble: engine.restoreTrouble,
     listPorts: engine.listPorts,

@@ -39,7 +39,7 @@ export class NothingMade extends Error {
 }
 
 /** For what only looks, or leaves nothing when it fails. @throws NothingMade */
-export async function makingNothing<T>(call: Promise<T>): Promise<T> {
+export async function markNothingMade<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
@@ -78,7 +78,7 @@ export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Mome
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      expectFrom(path, begun);
+      noteSilence(path, begun);
       reject(new DirectoryTimeout(`${what} did not answer in time (${seconds} s)`));
     }, remainingMs(end));
   });
@@ -91,7 +91,7 @@ export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Mome
 
 const isSilent = (path: string): boolean => [...silent].some((top) => isBelow(path, top));
 
-function expectFrom(path: string, call: Promise<unknown>): void {
+function noteSilence(path: string, call: Promise<unknown>): void {
   const top = remoteMountOf(path) ?? path;
   silent.add(top);
   const answered = () => void silent.delete(top);

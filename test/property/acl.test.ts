@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import {
   type AccessList,
   bytesOfList,
+  hasRights,
   listOfMode,
-  may,
   openList,
   readList,
   rightsIn,
@@ -56,7 +56,7 @@ describe(withSeed('a POSIX ACL'), () => {
     ['a member of its group, whom everybody’s rights do not help', { uid: 9, groups: [2] }, 0o701, false],
     ['everybody', { uid: 9, groups: [7] }, 0o701, true],
   ])('13.2 that a mode says lets %s through, or not', (_, who, mode, isLetThrough) => {
-    expect(may(who, { uid: 1, gid: 2, mode }, listOfMode(mode), 1)).toBe(isLetThrough);
+    expect(hasRights(who, { uid: 1, gid: 2, mode }, listOfMode(mode), 1)).toBe(isLetThrough);
   });
 
   it('13.2 of what is made in an open directory by default is one user’s more', () => {

@@ -7,7 +7,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, stat
 import { basename, dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { bytesOfList, listOfMode, may, readList, withUser } from '../../src/effects/files/acl.ts';
+import { bytesOfList, hasRights, listOfMode, readList, withUser } from '../../src/effects/files/acl.ts';
 import { accessList, setAccessList } from '../../src/os/native.ts';
 import { KubeNode, type KubePod } from '../support/cluster/kube-node.ts';
 import { type Answer, cni } from '../support/real/cni.ts';
@@ -307,7 +307,7 @@ onRealSwitch(
           const groups = [user, ...more];
           const identity = ['--reuid', `${user}`, '--regid', `${user}`, '--groups', groups.join(',')];
           const asked = spawnSync('setpriv', [...identity, 'test', '-x', path]);
-          expect(may({ uid: user, groups }, { uid, gid, mode }, list, 1)).toBe(asked.status === 0);
+          expect(hasRights({ uid: user, groups }, { uid, gid, mode }, list, 1)).toBe(asked.status === 0);
         }),
       );
     });

@@ -22,7 +22,7 @@ interface Entry {
 export type AccessList = readonly Entry[];
 
 /** What a process acts as (credentials(7)): fsuid, fsgid and supplementary groups. */
-export interface Credentials {
+export interface ProcessIds {
   readonly uid: number;
   readonly groups: readonly number[];
 }
@@ -70,7 +70,7 @@ const rightsOf = (list: AccessList, tag: number, id = noId): number | undefined 
   list.find((one) => one.tag === tag && one.id === id)?.rights;
 
 /** The kernel's algorithm (acl(5), ACCESS CHECK ALGORITHM). */
-export function may({ uid, groups }: Credentials, owned: Owned, list: AccessList, wanted: number): boolean {
+export function hasRights({ uid, groups }: ProcessIds, owned: Owned, list: AccessList, wanted: number): boolean {
   const has = (rights: number): boolean => (rights & wanted) === wanted;
   if (uid === owned.uid) return has(rightsOf(list, tags.owner) ?? 0);
   const mask = rightsOf(list, tags.mask) ?? all;
@@ -85,8 +85,8 @@ export function may({ uid, groups }: Credentials, owned: Owned, list: AccessList
 }
 
 /** Which of the three rights a process has. */
-export const rightsIn = (credentials: Credentials, owned: Owned, list: AccessList): number =>
-  [search, write, 4].filter((right) => may(credentials, owned, list, right)).reduce((one, other) => one | other, 0);
+export const rightsIn = (ids: ProcessIds, owned: Owned, list: AccessList): number =>
+  [search, write, 4].filter((right) => hasRights(ids, owned, list, right)).reduce((one, other) => one | other, 0);
 
 /**
  * With these rights, and no others, for one user more: an entry of its own is all that counts for it. What the mask held back from the

@@ -13,22 +13,22 @@ import { basename, dirname, join } from 'node:path';
 import { type AttachmentKey, code, portName } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { DeviceInfoPlan, Outcome } from '../../machines/protocol.ts';
-import { codeOf, failed, inTime, Mismatch, makingNothing, ok } from '../outcome.ts';
+import { codeOf, failed, inTime, Mismatch, markNothingMade, ok } from '../outcome.ts';
 import type { FindHolder } from './holder.ts';
 
 const type = 'vhost-user';
 
-const contents = ({ mode, socket }: DeviceInfoPlan): string =>
+const formatContents = ({ mode, socket }: DeviceInfoPlan): string =>
   JSON.stringify({ type, version: '1.1.0', 'vhost-user': { mode, path: socket } });
 
 export async function ensureDeviceInfo(plan: DeviceInfoPlan, findHolder: FindHolder, end: Moment): Promise<Outcome> {
-  const refusal = await makingNothing(findRefusal(plan, findHolder, end));
+  const refusal = await markNothingMade(findRefusal(plan, findHolder, end));
   if (refusal) return { ...failed(code.invalidConfig, refusal), made: 'nothing' };
-  const text = contents(plan);
+  const text = formatContents(plan);
   const { default: writeFileAtomic } = await import('write-file-atomic');
   const directory = dirname(plan.path);
   const making = () => mkdir(directory, { recursive: true, mode: 0o755 });
-  await makingNothing(inTime(making, end, `"${directory}"`));
+  await markNothingMade(inTime(making, end, `"${directory}"`));
   await inTime(() => writeFileAtomic(plan.path, text, { mode: 0o444 }), end, `"${plan.path}"`);
   const { size } = await inTime(() => stat(plan.path), end, `"${plan.path}"`);
   if (size !== Buffer.byteLength(text)) throw new Mismatch(`"${plan.path}" was cut short: is the disk full?`);
@@ -38,7 +38,7 @@ export async function ensureDeviceInfo(plan: DeviceInfoPlan, findHolder: FindHol
 
 /** @returns why what is there must not be replaced */
 async function findRefusal({ path, socket }: DeviceInfoPlan, findHolder: FindHolder, end: Moment) {
-  const there = read(await textOf(path, end));
+  const there = parseContents(await readFileText(path, end));
   // A port of that name is ours by now: the file is what an earlier sandbox left.
   if (there.socket !== undefined && basename(there.socket) === basename(socket)) return undefined;
   const whose =
@@ -50,18 +50,18 @@ async function findRefusal({ path, socket }: DeviceInfoPlan, findHolder: FindHol
   return whose && `device info "${path}" belongs to ${whose}${what}: ${remedy}`;
 }
 
-interface Told {
+interface Contents {
   readonly type?: string;
   readonly socket?: string;
 }
 
 /** What is no JSON tells nothing: no reader could use it. */
-function read(text: string | undefined): Told {
+function parseContents(text: string | undefined): Contents {
   try {
-    const told = JSON.parse(text ?? '{}');
-    const socket = told['vhost-user']?.path;
+    const parsed = JSON.parse(text ?? '{}');
+    const socket = parsed['vhost-user']?.path;
     return {
-      ...(typeof told.type === 'string' && { type: told.type }),
+      ...(typeof parsed.type === 'string' && { type: parsed.type }),
       ...(typeof socket === 'string' && { socket }),
     };
   } catch {
@@ -70,7 +70,7 @@ function read(text: string | undefined): Told {
 }
 
 /** Anything but a file at its name tells nothing, and may not end. */
-const textOf = (path: string, end: Moment): Promise<string | undefined> =>
+const readFileText = (path: string, end: Moment): Promise<string | undefined> =>
   inTime(async () => ((await lstat(path)).isFile() ? await readFile(path, 'utf8') : undefined), end, `"${path}"`).catch(
     (error) => {
       if (!codeOf(error)) throw error;
@@ -88,9 +88,9 @@ interface Owner {
 export async function removeDeviceInfo(plan: DeviceInfoPlan, owner: Owner): Promise<Outcome> {
   const { end } = owner;
   const isOwn = async (text: string) => isBeginning(plan, text) || (await isOurs(text, plan, owner));
-  const paths = [plan.path, ...(await temporaries(plan.path, end))];
+  const paths = [plan.path, ...(await findTemporaries(plan.path, end))];
   for (const path of paths) {
-    const text = await textOf(path, end);
+    const text = await readFileText(path, end);
     if (text === undefined || !(await isOwn(text))) continue;
     await inTime(() => removeFile(path), end, `"${path}"`).catch((error) => {
       if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw error;
@@ -101,11 +101,11 @@ export async function removeDeviceInfo(plan: DeviceInfoPlan, owner: Owner): Prom
 
 /** A write that was cut off. */
 const isBeginning = (plan: DeviceInfoPlan, text: string): boolean =>
-  text.length < contents(plan).length && contents(plan).startsWith(text);
+  text.length < formatContents(plan).length && formatContents(plan).startsWith(text);
 
 /** A name that follows from the key is no other's; one that the configuration gave can be a later attachment's by now. */
 async function isOurs(text: string, plan: DeviceInfoPlan, { key, findHolder }: Owner): Promise<boolean> {
-  const { socket } = read(text);
+  const { socket } = parseContents(text);
   if (socket === undefined) return false;
   const name = basename(socket);
   // Without a journal only the file's name is known, and by one of an older version not even that.
@@ -124,7 +124,7 @@ async function removeFile(path: string): Promise<void> {
  * write-file-atomic's `NAME.NUMBER`. A finished file of another interface can bear such a name too ("net1" and "net1.100"): what it
  * says tells.
  */
-async function temporaries(path: string, end: Moment): Promise<string[]> {
+async function findTemporaries(path: string, end: Moment): Promise<string[]> {
   const directory = dirname(path);
   const prefix = `${basename(path)}.`;
   const names = await inTime(() => readdir(directory), end, `"${directory}"`).catch((error) => {
@@ -137,8 +137,8 @@ async function temporaries(path: string, end: Moment): Promise<string[]> {
 }
 
 export async function findDeviceInfo(plan: DeviceInfoPlan, end: Moment): Promise<Outcome> {
-  const text = await textOf(plan.path, end);
-  if (text === contents(plan)) return ok;
+  const text = await readFileText(plan.path, end);
+  if (text === formatContents(plan)) return ok;
   const message = `device info "${plan.path}" ${text === undefined ? 'is gone' : 'is not as it was written'}`;
   return failed(code.drift, message);
 }

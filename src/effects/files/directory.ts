@@ -72,7 +72,7 @@ export class Directory {
   }
 
   async stat(name: string): Promise<Stats | undefined> {
-    return await this.#try(() => lstat(this.at(name))).catch((error) => {
+    return await this.#inTime(() => lstat(this.at(name))).catch((error) => {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw error;
     });
@@ -81,12 +81,12 @@ export class Directory {
   /** Creates a file that was not there. @throws EEXIST, ENOENT if the directory itself was removed. */
   async create(name: string, mode: number, bytes?: Uint8Array): Promise<void> {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK;
-    const file = await this.#try(() => open(this.at(name), flags, mode));
+    const file = await this.#inTime(() => open(this.at(name), flags, mode));
     try {
-      if (bytes) await this.#try(() => file.writeFile(bytes));
+      if (bytes) await this.#inTime(() => file.writeFile(bytes));
     } finally {
       // Some file systems say only here that the disk is full.
-      await this.#try(file.close());
+      await this.#inTime(file.close());
     }
   }
 
@@ -94,17 +94,17 @@ export class Directory {
   async replace(name: string, { temporary, bytes, mode }: WholeFile): Promise<void> {
     await this.remove(temporary, 'file');
     await this.create(temporary, mode, bytes);
-    await this.#try(() => rename(this.at(temporary), this.at(name)));
+    await this.#inTime(() => rename(this.at(temporary), this.at(name)));
   }
 
   async read(name: string): Promise<string | undefined> {
     try {
-      const file = await this.#try(() => open(this.at(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+      const file = await this.#inTime(() => open(this.at(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
       try {
-        const isFile = (await this.#try(() => file.stat())).isFile();
-        return isFile ? await this.#try(() => file.readFile('utf8')) : undefined;
+        const isFile = (await this.#inTime(() => file.stat())).isFile();
+        return isFile ? await this.#inTime(() => file.readFile('utf8')) : undefined;
       } finally {
-        await this.#closed(file);
+        await this.#closeFile(file);
       }
     } catch (error) {
       if (foreign.has(codeOf(error))) return undefined;
@@ -116,51 +116,51 @@ export class Directory {
   async remove(name: string, kind: Kind, seen?: Stats): Promise<void> {
     const stats = await this.stat(name);
     if (!stats || !isOf(kind, stats) || (seen && !isSame(stats, seen))) return;
-    await this.#try(() => unlink(this.at(name))).catch((error) => {
+    await this.#inTime(() => unlink(this.at(name))).catch((error) => {
       if (!foreign.has(codeOf(error))) throw error;
     });
   }
 
   /** Moves a file from outside to a name in here. @throws EXDEV, EISDIR, … */
   async adopt(from: string, name: string): Promise<void> {
-    await this.#try(() => rename(from, this.at(name)));
+    await this.#inTime(() => rename(from, this.at(name)));
   }
 
   /**
    * Lets a group create and open sockets here, unless everybody may; nobody loses a right.
    * @returns the gid of another group that may do so already: a directory has only one
    */
-  async admit(gid: number): Promise<number | undefined> {
-    const { uid, gid: before, mode } = await this.#try(() => this.#handle.stat());
+  async admitGroup(gid: number): Promise<number | undefined> {
+    const { uid, gid: before, mode } = await this.#inTime(() => this.#handle.stat());
     if ((mode & 0o007) === 0o007) return undefined;
     if (before !== gid && (mode & 0o030) === 0o030) return before;
-    if (before !== gid) await this.#try(() => this.#handle.chown(uid, gid));
-    await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o070));
+    if (before !== gid) await this.#inTime(() => this.#handle.chown(uid, gid));
+    await this.#inTime(() => this.#handle.chmod((mode & 0o7777) | 0o070));
     return undefined;
   }
 
   /** Lets a group read and search here: the directory becomes that group's. */
-  async give(gid: number): Promise<void> {
-    const { uid, mode } = await this.#try(() => this.#handle.stat());
-    await this.#try(() => this.#handle.chown(uid, gid));
-    await this.#try(() => this.#handle.chmod((mode & 0o7777) | 0o050));
+  async giveToGroup(gid: number): Promise<void> {
+    const { uid, mode } = await this.#inTime(() => this.#handle.stat());
+    await this.#inTime(() => this.#handle.chown(uid, gid));
+    await this.#inTime(() => this.#handle.chmod((mode & 0o7777) | 0o050));
   }
 
   async close(): Promise<void> {
-    await this.#closed(this.#handle);
+    await this.#closeFile(this.#handle);
   }
 
-  async #closed(file: FileHandle): Promise<void> {
+  async #closeFile(file: FileHandle): Promise<void> {
     await inTime(file.close(), Math.max(this.#end, now() + closeMs), `"${this.path}"`).catch(() => undefined);
   }
 
-  #try<T>(call: Promise<T> | (() => Promise<T>)): Promise<T> {
+  #inTime<T>(call: Promise<T> | (() => Promise<T>)): Promise<T> {
     return inTime(call, this.#end, `"${this.path}"`);
   }
 }
 
 /** mkdir of a name that is ours. @returns false if something is there already. */
-export async function make(path: string, mode: number, end: Moment): Promise<boolean> {
+export async function makeDirectory(path: string, mode: number, end: Moment): Promise<boolean> {
   try {
     await inTime(() => mkdir(path, { mode }), end, `"${path}"`);
     return true;

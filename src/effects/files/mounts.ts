@@ -42,22 +42,22 @@ function parseMounts(text: string): Mount[] {
 const unescaped = (field: string): string =>
   field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
-const seenBy = (process: 'self' | '1'): Mount[] => parseMounts(readFileSync(`/proc/${process}/mountinfo`, 'utf8'));
+const readMounts = (process: 'self' | '1'): Mount[] => parseMounts(readFileSync(`/proc/${process}/mountinfo`, 'utf8'));
 
 /**
  * Both namespaces': the daemon of Multus "thick" runs plugins in its container's, where a mount of the host is a copy.
  * @throws errno exceptions: what cannot be read proves nothing
  */
-export const allMounts = (): Mount[] => [...seenBy('self'), ...seenBy('1')];
+export const allMounts = (): Mount[] => [...readMounts('self'), ...readMounts('1')];
 
 /** Takes away every mount on a point. @throws Mismatch if one stays */
-export function leavePoint(point: string): void {
-  for (let round = 0; seenBy('self').some((mount) => mount.point === point); round++) {
+export function unmountAll(point: string): void {
+  for (let round = 0; readMounts('self').some((mount) => mount.point === point); round++) {
     // Never MNT_DETACH: a mount in use would leave mountinfo and still be held, and the next look would take it for gone.
     if (round >= stackedMax || !unmount(point))
       throw new Mismatch(`"${point}" cannot be unmounted: a process uses it ("fuser -vm ${point}" names it): end that`);
   }
-  if (seenBy('1').some((mount) => mount.point === point))
+  if (readMounts('1').some((mount) => mount.point === point))
     throw new Mismatch(
       `"${point}" is mounted in the host's mount namespace, and this call runs in another: "userspace recover" on the host unmounts it`,
     );

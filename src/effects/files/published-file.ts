@@ -6,7 +6,7 @@ import { type Addresses, type AttachmentKey, code, keyHash } from '../../attachm
 import { formatResult } from '../../cni/result.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { FilePlan, Outcome } from '../../machines/protocol.ts';
-import { failed, makingNothing, ok } from '../outcome.ts';
+import { failed, markNothingMade, ok } from '../outcome.ts';
 import { Directory } from './directory.ts';
 import type { FindHolder } from './holder.ts';
 
@@ -16,12 +16,12 @@ const publishedVersion = '0.4.0';
 const temporaryName = (key: AttachmentKey): string => `.${keyHash(key)}.tmp`;
 
 /** What is said of one interface, whether in a file or in an annotation, its keys in the predecessor's order. */
-export function published(data: FilePlan['data'], addresses: Addresses | undefined): FilePlan['data'] {
+export function completeData(data: FilePlan['data'], addresses: Addresses | undefined): FilePlan['data'] {
   return { ...data, ipResult: formatResult({ interfaces: [], ips: [], routes: [], ...addresses }, publishedVersion) };
 }
 
-const contents = ({ data }: FilePlan, addresses: Addresses | undefined): string =>
-  `${JSON.stringify(published(data, addresses), null, 4)}\n`;
+const formatContents = ({ data }: FilePlan, addresses: Addresses | undefined): string =>
+  `${JSON.stringify(completeData(data, addresses), null, 4)}\n`;
 
 /** Of which attachment, what its address is known to be, and how it is written. */
 interface Publisher {
@@ -33,11 +33,11 @@ interface Publisher {
 
 export async function ensurePublication(plan: FilePlan, publisher: Publisher): Promise<Outcome> {
   const { key, addresses, end } = publisher;
-  const directory = await makingNothing(Directory.open(plan.directory, end));
+  const directory = await markNothingMade(Directory.open(plan.directory, end));
   try {
-    const message = await makingNothing(findRefusal(directory, plan, publisher));
+    const message = await markNothingMade(findRefusal(directory, plan, publisher));
     if (message) return { ...failed(code.invalidConfig, message), made: 'nothing' };
-    const bytes = new TextEncoder().encode(contents(plan, addresses));
+    const bytes = new TextEncoder().encode(formatContents(plan, addresses));
     await directory.replace(plan.file, { temporary: temporaryName(key), bytes, mode: 0o644 });
     return ok;
   } finally {
@@ -47,8 +47,8 @@ export async function ensurePublication(plan: FilePlan, publisher: Publisher): P
 
 /** @returns why what is there must not be replaced: it is of another attachment, and the port that it names stands */
 async function findRefusal(directory: Directory, plan: FilePlan, { key, findHolder }: Publisher) {
-  const data = read(await directory.read(plan.file));
-  const port = isAnothers(key, data) ? data.config?.vhost?.socketfile : undefined;
+  const data = parsePublished(await directory.read(plan.file));
+  const port = isOfAnother(key, data) ? data.config?.vhost?.socketfile : undefined;
   const whose = typeof port === 'string' ? await findHolder(port) : undefined;
   return (
     whose &&
@@ -60,7 +60,7 @@ export async function removePublication(plan: FilePlan, key: AttachmentKey, end:
   const directory = await Directory.find(plan.directory, end);
   if (!directory) return ok;
   try {
-    const names = isAnothers(key, read(await directory.read(plan.file))) ? [] : [plan.file];
+    const names = isOfAnother(key, parsePublished(await directory.read(plan.file))) ? [] : [plan.file];
     for (const name of [...names, temporaryName(key)]) await directory.remove(name, 'file');
     return ok;
   } finally {
@@ -69,30 +69,30 @@ export async function removePublication(plan: FilePlan, key: AttachmentKey, end:
 }
 
 /** What a file says that a pod may have written: anything. */
-interface Said {
+interface Published {
   readonly containerId?: unknown;
   readonly name?: unknown;
   readonly config?: { readonly vhost?: { readonly socketfile?: unknown } | null } | null;
 }
 
-function read(text: string | undefined): Said {
+function parsePublished(text: string | undefined): Published {
   try {
-    const said: unknown = JSON.parse(text ?? '{}');
-    return typeof said === 'object' && said !== null ? said : {};
+    const parsed: unknown = JSON.parse(text ?? '{}');
+    return typeof parsed === 'object' && parsed !== null ? parsed : {};
   } catch {
     return {};
   }
 }
 
 /** The file's name has 12 characters of the container id, its text the whole: two ids can begin alike (B27). */
-const isAnothers = ({ containerId, network }: AttachmentKey, said: Said): boolean =>
-  (said.containerId ?? containerId) !== containerId || (said.name ?? network) !== network;
+const isOfAnother = ({ containerId, network }: AttachmentKey, parsed: Published): boolean =>
+  (parsed.containerId ?? containerId) !== containerId || (parsed.name ?? network) !== network;
 
 export async function findPublication(plan: FilePlan, addresses: Addresses | undefined, end: Moment): Promise<Outcome> {
   const directory = await Directory.find(plan.directory, end);
   try {
     const text = await directory?.read(plan.file);
-    if (text === contents(plan, addresses)) return ok;
+    if (text === formatContents(plan, addresses)) return ok;
     const message = `"${plan.directory}/${plan.file}" ${text === undefined ? 'is gone' : 'is not as it was written'}`;
     return failed(code.drift, message);
   } finally {

@@ -11,7 +11,7 @@ const roomBytesMin = 256n * 1024n;
 /** Of the data directory, which is root's own: synchronous as the journal in it is. */
 export function roomTroubles(dataDir: string): Trouble[] {
   try {
-    const directory = existing(dataDir);
+    const directory = findExisting(dataDir);
     if (leadsNowhere(directory)) throw new Error(`"${directory}" is a symlink that leads nowhere`);
     if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
     accessSync(directory, constants.W_OK | constants.X_OK);
@@ -34,4 +34,4 @@ const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: fal
 export const leadsNowhere = (path: string): boolean =>
   isThere(path) && statSync(path, { throwIfNoEntry: false }) === undefined;
 
-const existing = (path: string): string => (path === '/' || isThere(path) ? path : existing(dirname(path)));
+const findExisting = (path: string): string => (path === '/' || isThere(path) ? path : findExisting(dirname(path)));

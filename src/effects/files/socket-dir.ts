@@ -10,8 +10,8 @@ import { dirname } from 'node:path';
 import { code, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import type { Outcome, SocketDirPlan } from '../../machines/protocol.ts';
-import { codeOf, failed, inTime, makingNothing, NothingMade, ok } from '../outcome.ts';
-import { Directory, make, removeEmpty } from './directory.ts';
+import { codeOf, failed, inTime, markNothingMade, NothingMade, ok } from '../outcome.ts';
+import { Directory, makeDirectory, removeEmpty } from './directory.ts';
 import { groupId } from './group.ts';
 
 /** The predecessor's: root and the group, nobody else. */
@@ -26,18 +26,18 @@ export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise
   const { base, own, kubelet, link } = plan;
   // What was made of it stays, as it would after a success.
   const making = () => mkdir(base, { recursive: true, mode: modeBase });
-  if (!kubelet) await makingNothing(inTime(making, end, `"${base}"`));
-  const refusal = own === undefined ? await openTo(plan, end) : await ensureOwn(own, plan, end);
+  if (!kubelet) await markNothingMade(inTime(making, end, `"${base}"`));
+  const refusal = own === undefined ? await admitToBase(plan, end) : await ensureOwn(own, plan, end);
   if (refusal) return refusal;
   if (link) await ensureLink(link, own ?? base, end);
   return ok;
 }
 
 /** A directory that is not ours: what a group was let into stays open to it. */
-async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
-  const directory = await makingNothing(Directory.open(base, end));
+async function admitToBase({ base, group }: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
+  const directory = await markNothingMade(Directory.open(base, end));
   try {
-    const trouble = await admit(directory, group);
+    const trouble = await admitToDirectory(directory, group);
     return trouble && { kind: 'failed', trouble, made: 'nothing' };
   } finally {
     await directory.close();
@@ -45,8 +45,8 @@ async function openTo({ base, group }: SocketDirPlan, end: Moment): Promise<Outc
 }
 
 /** A group that is named must be able to create sockets (B33): of two interfaces that share a directory, the same. */
-async function admit(directory: Directory, group: string | undefined): Promise<Trouble | undefined> {
-  const other = group && (await directory.admit(groupId(group)));
+async function admitToDirectory(directory: Directory, group: string | undefined): Promise<Trouble | undefined> {
+  const other = group && (await directory.admitGroup(groupId(group)));
   if (typeof other !== 'number') return undefined;
   const message = `"host.vhost.group": "${directory.path}" is shared with group ${other} already, and "${group}" would shut it out: use one group for all that share a directory`;
   return { code: code.invalidConfig, message };
@@ -54,15 +54,15 @@ async function admit(directory: Directory, group: string | undefined): Promise<T
 
 async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
   for (let round = 0; round < roundsMax; round++) {
-    await make(own, modePrivate, end).catch((error) => {
+    await makeDirectory(own, modePrivate, end).catch((error) => {
       // One that did not answer may come to it yet.
       throw codeOf(error) ? new NothingMade(error) : error;
     });
     const directory = await Directory.find(own, end);
     if (!directory) continue;
     try {
-      if (await hold(directory, plan.hold)) {
-        const trouble = await admit(directory, plan.group);
+      if (await createHold(directory, plan.hold)) {
+        const trouble = await admitToDirectory(directory, plan.group);
         return trouble && { kind: 'failed', trouble };
       }
     } finally {
@@ -76,24 +76,24 @@ async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise
 /** In a directory that is root's alone: a symlink at our name is ours, whatever it led to. */
 async function ensureLink(link: string, target: string, end: Moment): Promise<void> {
   await inTime(() => mkdir(dirname(link), { recursive: true, mode: modeBase }), end, `"${link}"`);
-  if ((await linkTarget(link, end)) === target) return;
+  if ((await readLink(link, end)) === target) return;
   await removeLink(link, end);
   await inTime(() => symlink(target, link), end, `"${link}"`);
 }
 
 async function removeLink(link: string, end: Moment): Promise<void> {
-  if ((await linkTarget(link, end)) === undefined) return;
+  if ((await readLink(link, end)) === undefined) return;
   await inTime(() => unlink(link), end, `"${link}"`).catch((error) => {
     if (codeOf(error) !== 'ENOENT') throw error;
   });
 }
 
 /** Whether the switch's way to the directory is there. */
-export const linkStands = async ({ link, own, base }: SocketDirPlan, end: Moment): Promise<boolean> =>
-  link === undefined || (await linkTarget(link, end)) === (own ?? base);
+export const hasLink = async ({ link, own, base }: SocketDirPlan, end: Moment): Promise<boolean> =>
+  link === undefined || (await readLink(link, end)) === (own ?? base);
 
 /** @returns undefined if there is no symlink. */
-async function linkTarget(link: string, end: Moment): Promise<string | undefined> {
+async function readLink(link: string, end: Moment): Promise<string | undefined> {
   return await inTime(() => readlink(link), end, `"${link}"`).catch((error) => {
     if (['ENOENT', 'ENOTDIR', 'EINVAL'].includes(codeOf(error))) return undefined;
     throw error;
@@ -101,7 +101,7 @@ async function linkTarget(link: string, end: Moment): Promise<string | undefined
 }
 
 /** @returns false if the directory was removed under us. @throws if something else bears the hold file's name. */
-async function hold(directory: Directory, name: string): Promise<boolean> {
+async function createHold(directory: Directory, name: string): Promise<boolean> {
   try {
     await directory.create(name, modeHold);
     return true;
@@ -130,7 +130,7 @@ export async function removeSocketDir(plan: SocketDirPlan, end: Moment): Promise
 export async function findSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
   const drift = (message: string): Outcome => failed(code.drift, message);
   const { base, own, link, hold: name } = plan;
-  if (!(await linkStands(plan, end))) return drift(`symlink "${link}" is gone, or leads elsewhere`);
+  if (!(await hasLink(plan, end))) return drift(`symlink "${link}" is gone, or leads elsewhere`);
   const directory = await Directory.find(own ?? base, end);
   if (!directory) return drift(`socket directory "${own ?? base}" is gone`);
   try {

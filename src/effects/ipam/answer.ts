@@ -26,7 +26,7 @@ export interface Refusal extends Ended {
   readonly words: string;
 }
 
-export type Answer = (Ended & { readonly kind: 'done' }) | Refusal;
+export type IpamAnswer = (Ended & { readonly kind: 'done' }) | Refusal;
 
 /** By what plugins say, and have no code for. */
 const phrases = {
@@ -53,7 +53,7 @@ export const isSaid = (phrase: keyof typeof phrases, { words }: Refusal): boolea
 const signalledStatusMin = 129;
 
 /** @param what the plugin and its command, as the trouble names them */
-export function readAnswer(what: string, plan: AddressPlan, finished: Finished): Answer {
+export function readAnswer(what: string, plan: AddressPlan, finished: Finished): IpamAnswer {
   const { exitCode, stdout, stderr, timedOut } = finished;
   const ended = { stdout, exitCode };
   const unstarted = spawnTrouble(what, plan, finished);
@@ -128,7 +128,7 @@ export function readAddresses(stdout: string): Addresses | undefined {
 }
 
 /** @returns what a VERSION lists; nothing if that cannot be read */
-export function readVersions({ exitCode, stdout }: Answer): readonly unknown[] {
+export function readVersions({ exitCode, stdout }: IpamAnswer): readonly unknown[] {
   try {
     const { supportedVersions } = JSON.parse(stdout);
     return exitCode === 0 && Array.isArray(supportedVersions) ? supportedVersions : [];

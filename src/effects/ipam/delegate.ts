@@ -8,10 +8,10 @@ import { type Deadlines, sleep, within } from '../../deadlines.ts';
 import type { AddressPlan, Call, CallText } from '../../machines/protocol.ts';
 import { type Finished, run } from '../../os/subprocess.ts';
 import { type Away, askedBefore } from '../away.ts';
-import { type Answer, notAskedAgain, readAnswer } from './answer.ts';
+import { type IpamAnswer, notAskedAgain, readAnswer } from './answer.ts';
 
 /** What an IPAM program is asked with. */
-export interface Asked {
+export interface IpamCall {
   readonly plan: AddressPlan;
   readonly text: CallText;
   readonly call: Call;
@@ -43,11 +43,11 @@ const interpreterMissing = 'the interpreter that its first line names is missing
 
 /** The IPAM plugin of a plan, where it was found, bound to what it is asked with. */
 export class Delegate {
-  readonly #asked: Asked;
+  readonly #asked: IpamCall;
   readonly #file: string | undefined;
 
   /** @param file undefined: it is nowhere */
-  constructor(asked: Asked, file: string | undefined) {
+  constructor(asked: IpamCall, file: string | undefined) {
     this.#asked = asked;
     this.#file = file;
   }
@@ -75,12 +75,12 @@ export class Delegate {
   }
 
   /** @param gate a lock that the program has to keep, beside the attachment's */
-  async ask(command: Command, gate?: number): Promise<Answer> {
+  async ask(command: Command, gate?: number): Promise<IpamAnswer> {
     const { plan, away } = this.#asked;
     const what = `IPAM plugin "${plan.program}" ${command}`;
     const file = this.#file;
     if (file === undefined) return readAnswer(what, plan, neverStarted);
-    const silence = away?.known(file);
+    const silence = away?.findError(file);
     if (silence) return notAskedAgain(what, askedBefore(silence.message));
     const finished = await this.#runUnlessBusy(command, file, gate);
     if (finished.timedOut) away?.note(file, new Error('no answer in time; it was killed'));
@@ -104,7 +104,7 @@ export class Delegate {
       env: {
         PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
         ...text.env,
-        ...movedPath(plan, file, text),
+        ...extendPath(plan, file, text),
         CNI_COMMAND: command,
       },
       stdin: text.stdin,
@@ -116,7 +116,7 @@ export class Delegate {
 }
 
 /** Of a program that moved: what it calls itself in turn moved with it. */
-function movedPath({ path }: AddressPlan, file: string, { env }: CallText): { CNI_PATH?: string } {
+function extendPath({ path }: AddressPlan, file: string, { env }: CallText): { CNI_PATH?: string } {
   const directory = dirname(file);
   return path.includes(directory) ? {} : { CNI_PATH: [directory, env.CNI_PATH].filter(Boolean).join(':') };
 }

@@ -35,11 +35,11 @@ export async function throughGate<T>(passage: Passage, action: (fd: number) => P
   const path = join(dataDir, fileName);
   // A lock that shares needs no more than to read.
   const fd = openSync(path, how === 'together' ? constants.O_RDONLY : constants.O_RDWR);
-  const at = byteOf(passage);
+  const at = lockByteOf(passage);
   const lockOf = (): Lock => ({ path, ...fstatSync(fd, { bigint: true }), at });
   try {
     if (!(await taken(() => lockByte(fd, at, how === 'together' ? 'shared' : 'alone'), lockOf, end))) {
-      return { ...failed(code.tryAgainLater, refusal(passage, lockOf())), made: 'nothing' };
+      return { ...failed(code.tryAgainLater, describeHolder(passage, lockOf())), made: 'nothing' };
     }
     claim(fd);
     const answer = await action(fd);
@@ -51,9 +51,9 @@ export async function throughGate<T>(passage: Passage, action: (fd: number) => P
 }
 
 /** Two that share a byte by chance (one in four thousand million) wait for each other, and no more. */
-const byteOf = ({ network, program }: Passage): number => crc32(new TextEncoder().encode(`${network}\0${program}`));
+const lockByteOf = ({ network, program }: Passage): number => crc32(new TextEncoder().encode(`${network}\0${program}`));
 
-function refusal({ network, program, how }: Passage, lock: Lock): string {
+function describeHolder({ network, program, how }: Passage, lock: Lock): string {
   const [holder] = findHolders([lock]).get(lock) ?? [];
   const other = how === 'together' ? 'a GC' : 'an ADD';
   const by = holder ? ` (${holderText(holder)})` : '';

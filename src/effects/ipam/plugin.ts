@@ -11,35 +11,35 @@ import type { Outcome } from '../../machines/protocol.ts';
 import { endOrphans } from '../../os/processes.ts';
 import { type Failed, ok } from '../outcome.ts';
 import { findProgram, isOurselves, ourselvesMessage, ownProgram } from '../program.ts';
-import { type Answer, isSaid, madeBy, readAddresses, readVersions } from './answer.ts';
-import { type Asked, Delegate } from './delegate.ts';
+import { type IpamAnswer, isSaid, madeBy, readAddresses, readVersions } from './answer.ts';
+import { Delegate, type IpamCall } from './delegate.ts';
 import { type Passage, throughGate } from './gate.ts';
 
-type AskedOfOne = Asked & { readonly key: AttachmentKey };
+type AttachmentCall = IpamCall & { readonly key: AttachmentKey };
 
 /** The program of an address that exists. */
-const found = (asked: Asked): { readonly file: string | undefined; readonly delegate: Delegate } => {
+const findDelegate = (asked: IpamCall): { readonly file: string | undefined; readonly delegate: Delegate } => {
   const file = findProgram(asked.plan, asked.elsewhere);
   return { file, delegate: new Delegate(asked, file) };
 };
 
 /** Without a data directory there is no gate. */
-async function gated(
-  { plan, call }: Asked,
+async function askThroughGate(
+  { plan, call }: IpamCall,
   passage: Pick<Passage, 'network' | 'how' | 'end'>,
-  ask: (gate?: number) => Promise<Answer>,
-): Promise<Answer | Failed> {
+  ask: (gate?: number) => Promise<IpamAnswer>,
+): Promise<IpamAnswer | Failed> {
   const { dataDir } = call;
   return dataDir === undefined ? await ask() : await throughGate({ dataDir, program: plan.program, ...passage }, ask);
 }
 
-export async function ensureAddress(asked: AskedOfOne): Promise<Outcome> {
+export async function ensureAddress(asked: AttachmentCall): Promise<Outcome> {
   const { plan, key, call, deadlines } = asked;
   const program = ownProgram(plan);
   if (program.kind === 'unusable') return { kind: 'failed', trouble: program.trouble, made: 'nothing' };
   const delegate = new Delegate(asked, program.file);
   const passage = { network: key.network, how: 'together', end: within(call.end, deadlines.lockMs) } as const;
-  const answer = await gated(asked, passage, (gate) => delegate.ask('ADD', gate));
+  const answer = await askThroughGate(asked, passage, (gate) => delegate.ask('ADD', gate));
   if (answer.kind === 'failed') return answer;
   if (answer.kind !== 'done') return { kind: 'failed', trouble: answer.trouble, ...madeBy(answer) };
   const addresses = readAddresses(answer.stdout);
@@ -56,29 +56,29 @@ export interface Release {
   readonly isDoubtful: boolean;
 }
 
-export async function removeAddress(asked: AskedOfOne, { isGiven, isDoubtful }: Release): Promise<Outcome> {
+export async function removeAddress(asked: AttachmentCall, { isGiven, isDoubtful }: Release): Promise<Outcome> {
   const { plan, key } = asked;
-  const { file, delegate } = found(asked);
+  const { file, delegate } = findDelegate(asked);
   if (file !== undefined && isOurselves(file)) return { kind: 'ok', warning: ourselvesMessage(plan) };
   // Its ADD may be at work still, in a session of its own and without any of our descriptors: it would allocate after the DEL.
   if (!isGiven && !isDoubtful) await endOrphans(keyText(key));
-  const trouble = await releasing(delegate);
+  const trouble = await release(delegate);
   if (!trouble) return ok;
   const less = delegate.withoutIp();
-  if (less && !(await releasing(less))) return ok;
+  if (less && !(await release(less))) return ok;
   if (!isDoubtful) return { kind: 'failed', trouble };
   return { kind: 'ok', warning: `${trouble.message}; its ADD was refused too, so that it is taken to hold no address` };
 }
 
 /** @returns undefined once the address is held no more */
-async function releasing(delegate: Delegate): Promise<Trouble | undefined> {
+async function release(delegate: Delegate): Promise<Trouble | undefined> {
   const answer = await delegate.ask('DEL');
   return answer.kind === 'done' || isSaid('notHeld', answer) ? undefined : answer.trouble;
 }
 
 /** Only a program that says that the address is not there has judged: its store may be broken, and the address in use. */
-export async function checkAddress(asked: Asked): Promise<Outcome> {
-  const answer = await found(asked).delegate.ask('CHECK');
+export async function checkAddress(asked: IpamCall): Promise<Outcome> {
+  const answer = await findDelegate(asked).delegate.ask('CHECK');
   if (answer.kind === 'done' || answer.trouble.code === code.incompatibleVersion) return ok;
   const { trouble } = answer;
   // Words of a program that was killed are no judgement.
@@ -90,19 +90,19 @@ export async function checkAddress(asked: Asked): Promise<Outcome> {
 /** The version that GC and STATUS came with. */
 const upkeepVersion = '1.1.0';
 
-async function versionsOf(delegate: Delegate, stdin: string): Promise<readonly unknown[]> {
+async function askVersions(delegate: Delegate, stdin: string): Promise<readonly unknown[]> {
   const answer = await delegate.ask('VERSION');
   // One that cannot be run is no old one: what it is asked next says so.
   return answer.kind === 'never ran' ? [upkeepVersion, versionIn(stdin)] : readVersions(answer);
 }
 
 /** As an ADD would find the program, and with the version that its ADD would have. @param asked for a network of any version */
-export async function addressStatus(asked: Asked): Promise<Trouble[]> {
+export async function addressStatus(asked: IpamCall): Promise<Trouble[]> {
   const { plan, text } = asked;
   const program = ownProgram(plan);
   if (program.kind === 'unusable') return [{ ...program.trouble, code: code.notAvailable }];
   const delegate = new Delegate(asked, program.file);
-  const versions = await versionsOf(delegate, text.stdin);
+  const versions = await askVersions(delegate, text.stdin);
   const version = versionIn(text.stdin);
   if (versions.length > 0 && !versions.includes(version)) {
     const message = `IPAM plugin "${plan.program}" takes the versions ${versions.join(', ')}, and "cniVersion" is ${version}: name one of those there, or install a newer plugin`;
@@ -116,17 +116,17 @@ export async function addressStatus(asked: Asked): Promise<Trouble[]> {
   return [answer.kind === 'never ran' ? { ...answer.trouble, code: code.notAvailable } : answer.trouble];
 }
 
-/** Hands a GC on (CNI SPEC: MUST). @param toldOf what it is told of a stdin, asked for when no ADD is under way */
+/** Hands a GC on (CNI SPEC: MUST). @param rewriteStdin what it is told of a stdin, asked for when no ADD is under way */
 export async function collectAddresses(
-  asked: Asked & { readonly network: string },
-  toldOf: (stdin: string) => string,
+  asked: IpamCall & { readonly network: string },
+  rewriteStdin: (stdin: string) => string,
 ): Promise<Trouble[]> {
   const { plan, text, call, network } = asked;
-  const { file, delegate } = found(asked);
+  const { file, delegate } = findDelegate(asked);
   if (file !== undefined && isOurselves(file)) return [{ code: code.invalidConfig, message: ourselvesMessage(plan) }];
-  if (!(await versionsOf(delegate, text.stdin)).includes(upkeepVersion)) return [];
+  if (!(await askVersions(delegate, text.stdin)).includes(upkeepVersion)) return [];
   const passage = { network, how: 'alone', end: call.end } as const;
-  const ask = (gate?: number) => delegate.withStdin(toldOf(text.stdin)).ask('GC', gate);
-  const answer = await gated(asked, passage, ask);
+  const ask = (gate?: number) => delegate.withStdin(rewriteStdin(text.stdin)).ask('GC', gate);
+  const answer = await askThroughGate(asked, passage, ask);
   return answer.kind === 'done' ? [] : [answer.trouble];
 }

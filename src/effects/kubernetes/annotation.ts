@@ -7,10 +7,10 @@
 import { type Addresses, type AttachmentKey, bytesOf, code, keyHash, type Trouble } from '../../attachment.ts';
 import { type Element, elementsOf, isSameValue } from '../../json-text.ts';
 import type { AnnotationPlan, Facts, Outcome } from '../../machines/protocol.ts';
-import { published } from '../files/published-file.ts';
+import { completeData } from '../files/published-file.ts';
 import { failed, ok } from '../outcome.ts';
 import type { ApiError } from './api-error.ts';
-import { type Annotations, type Kubernetes, nameOf, type Patience, type Pod } from './api-server.ts';
+import { type Annotations, type Kubernetes, type Patience, type Pod, podName } from './api-server.ts';
 import { isMeant } from './pod.ts';
 import { type Decision, type Sight, writeAnnotations } from './pod-write.ts';
 
@@ -43,7 +43,7 @@ export async function ensureAnnotation(
   isLater: IsLater,
 ): Promise<Outcome> {
   const { api, plan, patience } = scene;
-  const own = textOf(published(plan.data, addresses));
+  const own = formatEntry(completeData(plan.data, addresses));
   const decide = ({ pod }: Sight): Promise<Decision> => decideEntry(scene, own, { pod, isLater });
   const written = await writeAnnotations(api, { ref: plan.pod, patience, decide });
   const { sent } = written;
@@ -60,30 +60,30 @@ const refuse = (number: number, message: string): Decision => ({
   trouble: { code: number, message },
 });
 
-interface Seen {
+interface EntrySight {
   readonly pod: Pod | undefined;
   readonly isLater: IsLater;
 }
 
 /** @param own the text of our entry */
-async function decideEntry({ key, plan }: Scene, own: string, { pod, isLater }: Seen): Promise<Decision> {
+async function decideEntry({ key, plan }: Scene, own: string, { pod, isLater }: EntrySight): Promise<Decision> {
   if (!pod || !isMeant(plan.pod, pod)) {
-    return refuse(code.tryAgainLater, `pod ${nameOf(plan.pod)} is gone, or another by that name`);
+    return refuse(code.tryAgainLater, `pod ${podName(plan.pod)} is gone, or another by that name`);
   }
   const entries = readEntries(pod);
   if (!entries) {
-    const message = `annotation "${dataName}" of pod ${nameOf(plan.pod)} is no JSON array of objects: remove it`;
+    const message = `annotation "${dataName}" of pod ${podName(plan.pod)} is no JSON array of objects: remove it`;
     return refuse(code.invalidConfig, message);
   }
   const stale = entries.filter(({ ifName }) => ifName === key.ifName);
   for (const { containerId } of stale) {
     if (containerId === key.containerId || !(await isLater(String(containerId)))) continue;
-    return refuse(code.tryAgainLater, `sandbox ${containerId} of pod ${nameOf(plan.pod)} has "${key.ifName}" by now`);
+    return refuse(code.tryAgainLater, `sandbox ${containerId} of pod ${podName(plan.pod)} has "${key.ifName}" by now`);
   }
   const isThere = stale.length === 1 && isSameValue(stale[0]?.value, JSON.parse(own));
   const others = entries.filter((entry) => !stale.includes(entry));
-  return decisionFor(pod, {
-    ...(!isThere && { [dataName]: arrayOf([...others, { text: own }]) }),
+  return decideToWrite(pod, {
+    ...(!isThere && { [dataName]: formatArray([...others, { text: own }]) }),
     [directoryName]: plan.mappedDir,
   });
 }
@@ -104,7 +104,7 @@ export async function removeAnnotation(scene: Scene, facts: Facts['publication']
 
 function decideRemoval({ key, plan }: Scene, facts: Facts['publication'], { pod, firstVersion }: Sight): Decision {
   if (!pod || !isMeant(plan.pod, pod)) return { kind: 'leave' };
-  const removal = decisionFor(pod, withoutOwn(pod, key, plan));
+  const removal = decideToWrite(pod, removeOwnEntry(pod, key, plan));
   // With the next resourceVersion a write that was on its way is either seen or refused: it is guarded by an older one.
   const isSettled = facts?.settled || pod.metadata.resourceVersion !== firstVersion;
   if (removal.kind === 'write' || isSettled) return removal;
@@ -128,21 +128,21 @@ export async function findAnnotation(
   addresses: Addresses | undefined,
 ): Promise<Outcome> {
   const pod = await api.pod(plan.pod, patience);
-  if (!pod || !isMeant(plan.pod, pod)) return failed(code.drift, `pod ${nameOf(plan.pod)} is gone`);
+  if (!pod || !isMeant(plan.pod, pod)) return failed(code.drift, `pod ${podName(plan.pod)} is gone`);
   const own = readEntries(pod)?.filter(({ ifName }) => ifName === key.ifName) ?? [];
-  const wanted = JSON.parse(textOf(published(plan.data, addresses)));
+  const wanted = JSON.parse(formatEntry(completeData(plan.data, addresses)));
   if (own.length !== 1 || !isSameValue(own[0]?.value, wanted)) {
     return failed(
       code.drift,
-      `annotation "${dataName}" of pod ${nameOf(plan.pod)} has not just our entry for "${key.ifName}"`,
+      `annotation "${dataName}" of pod ${podName(plan.pod)} has not just our entry for "${key.ifName}"`,
     );
   }
   if (pod.metadata.annotations?.[directoryName] === plan.mappedDir) return ok;
-  return failed(code.drift, `annotation "${directoryName}" of pod ${nameOf(plan.pod)} is not "${plan.mappedDir}"`);
+  return failed(code.drift, `annotation "${directoryName}" of pod ${podName(plan.pod)} is not "${plan.mappedDir}"`);
 }
 
 /** With the last entry go both annotations. */
-function withoutOwn(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotations {
+function removeOwnEntry(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotations {
   const entries = readEntries(pod);
   const isOwn = ({ containerId, ifName }: Entry) => containerId === key.containerId && ifName === key.ifName;
   const others = entries?.filter((entry) => !isOwn(entry));
@@ -155,11 +155,11 @@ function withoutOwn(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotat
   if (entries?.length === 0) return { ...fence, ...(isOursAlone && both) };
   if (others.length === entries?.length) return fence;
   if (others.length === 0) return { ...fence, ...both };
-  return { ...fence, [dataName]: arrayOf(others) };
+  return { ...fence, [dataName]: formatArray(others) };
 }
 
 /** Only what is not so already is written. */
-function decisionFor(pod: Pod, wanted: Annotations): Decision {
+function decideToWrite(pod: Pod, wanted: Annotations): Decision {
   const there = pod.metadata.annotations;
   const differing = Object.entries(wanted).filter(([name, value]) => (there?.[name] ?? null) !== value);
   if (differing.length === 0) return { kind: 'leave' };
@@ -172,16 +172,17 @@ function readEntries({ metadata }: Pod): readonly Entry[] | undefined {
   if (!text) return [];
   const elements = elementsOf(text);
   const isEntry = ({ value }: Element) => typeof value === 'object' && value !== null && !Array.isArray(value);
-  return elements?.every(isEntry) ? elements.map((one) => ({ ...one, ...idsOf(one.value as object) })) : undefined;
+  return elements?.every(isEntry) ? elements.map((one) => ({ ...one, ...readIds(one.value as object) })) : undefined;
 }
 
-function idsOf(entry: { readonly containerId?: unknown; readonly ifName?: unknown }) {
+function readIds(entry: { readonly containerId?: unknown; readonly ifName?: unknown }) {
   const { containerId, ifName } = entry;
   return { containerId, ifName };
 }
 
 /** Others' entries byte for byte as they were. */
-const arrayOf = (entries: readonly Pick<Element, 'text'>[]): string => `[${entries.map(({ text }) => text).join(',')}]`;
+const formatArray = (entries: readonly Pick<Element, 'text'>[]): string =>
+  `[${entries.map(({ text }) => text).join(',')}]`;
 
 /** Readers split the downward API's lines on "=", and drop a line that has two. */
-const textOf = (entry: object): string => JSON.stringify(entry, null, 4).replaceAll('=', '\\u003d');
+const formatEntry = (entry: object): string => JSON.stringify(entry, null, 4).replaceAll('=', '\\u003d');

@@ -109,7 +109,7 @@ export function isTooLong(answer: Answer): boolean {
 }
 
 /** For people: the message of a Status, else how the answer begins. */
-export function wordsOf(answer: Answer): string {
+export function describeAnswer(answer: Answer): string {
   const said = textOf(objectOf(parse(answer.body)).message);
   return said.slice(0, 300) || answer.body.trim().slice(0, 100) || 'nothing';
 }

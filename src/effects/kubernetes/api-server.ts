@@ -17,6 +17,7 @@ import { codeOf } from '../outcome.ts';
 import { isAllowed, reviewOf, reviewPath, rights } from './access-review.ts';
 import {
   type Answer,
+  describeAnswer,
   isAtWork,
   isNoPod,
   isOvertaken,
@@ -27,11 +28,10 @@ import {
   lacksRight,
   parse,
   refusalOf,
-  wordsOf,
 } from './api-answer.ts';
 import { ApiError } from './api-error.ts';
-import type { Credentials } from './exec-credential.ts';
-import { type Access, readKubeconfig } from './kubeconfig.ts';
+import type { CredentialCache } from './exec-credential.ts';
+import { type Endpoint, readKubeconfig } from './kubeconfig.ts';
 
 /** As much of a v1 Pod as anything here looks at. */
 export interface Pod {
@@ -107,32 +107,32 @@ export interface Opening {
   readonly deadlines: Deadlines;
   readonly end: Moment;
   /** What programs have given: a program runs once for all that need it. */
-  readonly credentials: Credentials;
+  readonly credentials: CredentialCache;
 }
 
 export class Kubernetes {
-  readonly #access: Access;
+  readonly #endpoint: Endpoint;
   readonly #kubeconfig: string;
   readonly #deadlines: Deadlines;
   /** What the last answer said of a pod: good enough to write upon, since a stale one is refused (K1); not to leave it at that. */
   readonly #seen = new Map<string, Pod>();
 
-  private constructor(access: Access, kubeconfig: string, deadlines: Deadlines) {
-    this.#access = access;
+  private constructor(endpoint: Endpoint, kubeconfig: string, deadlines: Deadlines) {
+    this.#endpoint = endpoint;
     this.#kubeconfig = kubeconfig;
     this.#deadlines = deadlines;
   }
 
   /** @throws ApiError */
   static async open(kubeconfig: string, { deadlines, end, credentials }: Opening): Promise<Kubernetes> {
-    const access = await readKubeconfig(kubeconfig, within(end, deadlines.apiMs), credentials);
-    return new Kubernetes(access, kubeconfig, deadlines);
+    const endpoint = await readKubeconfig(kubeconfig, within(end, deadlines.apiMs), credentials);
+    return new Kubernetes(endpoint, kubeconfig, deadlines);
   }
 
   /** @returns undefined if there is no such pod. @throws ApiError */
   async pod(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
-    const answer = await this.#request({ method: 'GET', path: pathOf(ref) }, patience);
-    return isNoPod(answer, ref) ? undefined : this.#keep(answer, 'get pods', ref);
+    const answer = await this.#request({ method: 'GET', path: pathTo(ref) }, patience);
+    return isNoPod(answer, ref) ? undefined : this.#readPod(answer, 'get pods', ref);
   }
 
   /**
@@ -147,7 +147,7 @@ export class Kubernetes {
       const answer = await this.#request(question, patience);
       const allowed = isAllowed(answer);
       if (allowed === undefined) {
-        const what = `answered ${answer.status} to a question for the account's own rights: ${wordsOf(answer)}`;
+        const what = `answered ${answer.status} to a question for the account's own rights: ${describeAnswer(answer)}`;
         throw this.error(code.tryAgainLater, what, answer.status === 401 ? 'unauthorized' : undefined);
       }
       if (!allowed) missing.push(words);
@@ -157,26 +157,26 @@ export class Kubernetes {
 
   /** The next write reads first. */
   forget(ref: PodRef): void {
-    this.#seen.delete(pathOf(ref));
+    this.#seen.delete(pathTo(ref));
   }
 
   /** Whether an earlier question has shown it. */
   hasSeen(ref: PodRef): boolean {
-    return this.#seen.has(pathOf(ref));
+    return this.#seen.has(pathTo(ref));
   }
 
   /** As the last answer showed it, else as it is now. @returns undefined if there is no such pod. @throws ApiError */
   async lastSeen(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
-    return this.#seen.get(pathOf(ref)) ?? (await this.pod(ref, patience));
+    return this.#seen.get(pathTo(ref)) ?? (await this.pod(ref, patience));
   }
 
   /** One write, guarded by the uid and the resourceVersion of what it was decided upon (K1). @throws ApiError */
   async patch({ ref, pod, annotations, heard }: Patch, patience: Patience): Promise<Patched> {
     const { uid, resourceVersion } = pod.metadata;
     const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
-    const answer = await this.#request({ method: 'PATCH', path: `${pathOf(ref)}/status`, body, heard }, patience);
-    if (!isOvertaken(answer, ref)) return { kind: 'taken', pod: this.#keep(answer, 'patch pods/status', ref) };
-    const what = `refused to write pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+    const answer = await this.#request({ method: 'PATCH', path: `${pathTo(ref)}/status`, body, heard }, patience);
+    if (!isOvertaken(answer, ref)) return { kind: 'taken', pod: this.#readPod(answer, 'patch pods/status', ref) };
+    const what = `refused to write pod ${podName(ref)}: ${describeAnswer(answer)}`;
     return { kind: 'overtaken', trouble: this.error(code.tryAgainLater, what, 'conflict') };
   }
 
@@ -185,7 +185,7 @@ export class Kubernetes {
     return againstOthers;
   }
 
-  #keep(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
+  #readPod(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
     const [verb = '', resource = ''] = right.split(' ');
     if (isUnauthorized(answer)) {
       throw this.error(code.tryAgainLater, 'does not accept the credentials (401): have they expired?', 'unauthorized');
@@ -195,20 +195,20 @@ export class Kubernetes {
       throw this.error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
     }
     if (isTooLong(answer)) {
-      const what = `takes no more annotations of pod ${nameOf(ref)}: ${wordsOf(answer)}: remove some of others`;
+      const what = `takes no more annotations of pod ${podName(ref)}: ${describeAnswer(answer)}: remove some of others`;
       throw this.error(code.tryAgainLater, what, 'too long');
     }
-    if (!isPod(answer, ref)) throw this.error(code.tryAgainLater, this.#refused(answer, verb, ref));
+    if (!isPod(answer, ref)) throw this.error(code.tryAgainLater, this.#describeRefusal(answer, verb, ref));
     const pod = parse(answer.body) as Pod;
-    this.#seen.set(pathOf(ref), pod);
+    this.#seen.set(pathTo(ref), pod);
     return pod;
   }
 
   /** Tells a refusal of the API server itself from one of something before it. */
-  #refused(answer: Answer, verb: string, ref: PodRef): string {
+  #describeRefusal(answer: Answer, verb: string, ref: PodRef): string {
     const { status } = answer;
-    if (status >= 200 && status <= 299) return `answered ${status} with something that is no pod ${nameOf(ref)}`;
-    const said = `answered ${status} to "${verb}" of pod ${nameOf(ref)}: ${wordsOf(answer)}`;
+    if (status >= 200 && status <= 299) return `answered ${status} with something that is no pod ${podName(ref)}`;
+    const said = `answered ${status} to "${verb}" of pod ${podName(ref)}: ${describeAnswer(answer)}`;
     return refusalOf(answer)
       ? said
       : `${said} (no API server says it like this: is it the server that the file means?)`;
@@ -221,18 +221,18 @@ export class Kubernetes {
       let trouble: ApiError;
       let retryAfterMs = 0;
       try {
-        const answer = await send(this.#access, question, within(patience.end, this.#deadlines.apiMs));
+        const answer = await send(this.#endpoint, question, within(patience.end, this.#deadlines.apiMs));
         const isBusy = answer.status === 429 || answer.status === 408 || answer.status >= 500;
         heard?.(isBusy && !isUndone(answer) ? undefined : answer);
         if (!isBusy) return answer;
         trouble = this.error(
           code.tryAgainLater,
-          `answered ${answer.status}: ${wordsOf(answer)}`,
+          `answered ${answer.status}: ${describeAnswer(answer)}`,
           isAtWork(answer) ? undefined : 'away',
         );
         retryAfterMs = answer.retryAfterMs;
       } catch (error) {
-        const what = transportTrouble(error);
+        const what = describeTransportError(error);
         if (isDistrust(error)) throw this.error(code.invalidConfig, `cannot be trusted: ${what}`);
         heard?.(undefined);
         trouble = this.error(code.tryAgainLater, what, what === late ? 'silent' : 'away');
@@ -242,7 +242,7 @@ export class Kubernetes {
   }
 
   error(number: number, what: string, why?: ApiError['why']): ApiError {
-    return new ApiError(number, `API server ${this.#access.server.origin} of "${this.#kubeconfig}" ${what}`, why);
+    return new ApiError(number, `API server ${this.#endpoint.server.origin} of "${this.#kubeconfig}" ${what}`, why);
   }
 }
 
@@ -261,13 +261,13 @@ export async function pauseBeforeTry(trouble: ApiError, { tries, leastMs = 0, un
   await sleep(pause);
 }
 
-const pathOf = ({ namespace, name }: PodRef): string => `api/v1/namespaces/${namespace}/pods/${name}`;
-export const nameOf = ({ namespace, name }: PodRef): string => `${namespace}/${name}`;
+const pathTo = ({ namespace, name }: PodRef): string => `api/v1/namespaces/${namespace}/pods/${name}`;
+export const podName = ({ namespace, name }: PodRef): string => `${namespace}/${name}`;
 
 const late = 'did not answer in time';
 
 async function send(
-  { server, tls, headers, proxy }: Access,
+  { server, tls, headers, proxy }: Endpoint,
   { method, path, body }: Question,
   end: Moment,
 ): Promise<Answer> {
@@ -289,14 +289,14 @@ async function send(
     return {
       status: response.status,
       retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : 0,
-      body: await textOf(response),
+      body: await readBody(response),
     };
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function textOf(response: Response): Promise<string> {
+async function readBody(response: Response): Promise<string> {
   const decoder = new TextDecoder();
   let text = '';
   let size = 0;
@@ -316,7 +316,7 @@ const reasons: { readonly [code: string]: string } = {
   FailedToOpenSocket: "the kubeconfig's certificates cannot be used",
 };
 
-const transportTrouble = (error: unknown): string => {
+const describeTransportError = (error: unknown): string => {
   const message = error instanceof Error ? error.message : String(error);
   const number = codeOf(error);
   return number ? `cannot be reached: ${number}: ${reasons[number] ?? message}` : message;

@@ -9,11 +9,11 @@ import { type Away, askedBefore } from '../away.ts';
 import type { IsLater, Scene } from './annotation.ts';
 import { ApiError } from './api-error.ts';
 import type { Kubernetes, Patience } from './api-server.ts';
-import type { Credentials } from './exec-credential.ts';
+import type { CredentialCache } from './exec-credential.ts';
 
 const rightsRetryMs = 1_000;
 
-interface Means {
+interface ApiServersOptions {
   readonly deadlines: Deadlines;
   readonly away: Away;
   /** The caller's, for what a journal's own does not reach any more. */
@@ -25,9 +25,9 @@ export class ApiServers {
   readonly #away: Away;
   readonly #elsewhere: string | undefined;
   readonly #opened = new Map<string, Promise<Kubernetes>>();
-  readonly #credentials: Credentials = new Map();
+  readonly #credentials: CredentialCache = new Map();
 
-  constructor({ deadlines, away, kubeconfig }: Means) {
+  constructor({ deadlines, away, kubeconfig }: ApiServersOptions) {
     this.#deadlines = deadlines;
     this.#away = away;
     this.#elsewhere = kubeconfig;
@@ -38,7 +38,7 @@ export class ApiServers {
     const { lookUpPod } = await import('./pod.ts');
     try {
       const patience = this.#patience(end, this.#deadlines.apiRetryMs);
-      return await this.#asked(kubeconfig, end, (api) => lookUpPod(api, ref, patience));
+      return await this.#ask(kubeconfig, end, (api) => lookUpPod(api, ref, patience));
     } catch (error) {
       if (error instanceof ApiError) return [{ code: error.code, message: error.message }];
       throw error;
@@ -49,21 +49,21 @@ export class ApiServers {
   async missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]> {
     // For a person who waits: asked once more at most.
     const patience = this.#patience(end, rightsRetryMs);
-    return await this.#asked(kubeconfig, end, (api) => api.missingRights(namespace, patience));
+    return await this.#ask(kubeconfig, end, (api) => api.missingRights(namespace, patience));
   }
 
   /**
    * The publication's three verbs, where it is an annotation. A kubeconfig moves, and its account loses its rights, between an ADD and
    * the removal: what the journal's does not reach is looked for by the caller's, and one that proves that the pod is gone is enough.
    */
-  async annotate(asked: Asked): Promise<Outcome> {
-    const { annotation, request, call } = asked;
+  async annotate(question: AnnotationQuestion): Promise<Outcome> {
+    const { annotation, request, call } = question;
     const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;
     const places = new Set([annotation.kubeconfig, elsewhere ?? annotation.kubeconfig]);
     const errors: ApiError[] = [];
     for (const kubeconfig of places) {
       try {
-        return await this.#asked(kubeconfig, call.end, (api) => this.#act(api, asked));
+        return await this.#ask(kubeconfig, call.end, (api) => this.#perform(api, question));
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         errors.push(error);
@@ -72,14 +72,14 @@ export class ApiServers {
     const [first] = errors;
     const message = errors.map((error) => error.message).join('; ');
     const trouble = { code: first?.code ?? code.internal, message };
-    return { kind: 'failed', trouble, ...nothingMade(request), ...(request.verb === 'find' && { unjudged: true }) };
+    return { kind: 'failed', trouble, ...unwritten(request), ...(request.verb === 'find' && { unjudged: true }) };
   }
 
-  async #act(api: Kubernetes, { annotation, request, call, isLater }: Asked): Promise<Outcome> {
+  async #perform(api: Kubernetes, { annotation, request, call, isLater }: AnnotationQuestion): Promise<Outcome> {
     const { ensureAnnotation, findAnnotation, removeAnnotation } = await import('./annotation.ts');
     const { verb, plan, facts } = request;
     const { apiRetryMs, reconnectMs } = this.#deadlines;
-    const isContended = this.#away.known(contentionAt(annotation.kubeconfig)) !== undefined;
+    const isContended = this.#away.findError(contentionKey(annotation.kubeconfig)) !== undefined;
     const patience = {
       ...this.#patience(call.end, verb === 'remove' ? reconnectMs : apiRetryMs),
       ...(isContended && { againstOthers: 0 }),
@@ -99,15 +99,15 @@ export class ApiServers {
   }
 
   /** @throws ApiError */
-  async #asked<T>(kubeconfig: string, end: Moment, question: (api: Kubernetes) => Promise<T>): Promise<T> {
-    const asking = async () => await question(await this.#open(kubeconfig, end));
+  async #ask<T>(kubeconfig: string, end: Moment, ask: (api: Kubernetes) => Promise<T>): Promise<T> {
+    const asking = async () => await ask(await this.#open(kubeconfig, end));
     try {
-      return await this.#away.ask(kubeconfig, asking, asAway);
+      return await this.#away.ask(kubeconfig, asking, judgeSilence);
     } catch (error) {
       // A credential that is not accepted any more is asked for anew by the next question.
       if (error instanceof ApiError && error.why === 'unauthorized') this.#credentials.clear();
       // A server that refuses every write so is fought with once: what comes after it has a single try.
-      if (error instanceof ApiError && error.why === 'conflict') this.#away.note(contentionAt(kubeconfig), error);
+      if (error instanceof ApiError && error.why === 'conflict') this.#away.note(contentionKey(kubeconfig), error);
       throw error;
     }
   }
@@ -123,10 +123,10 @@ export class ApiServers {
   }
 }
 
-const contentionAt = (kubeconfig: string): string => `writes by ${kubeconfig}`;
+const contentionKey = (kubeconfig: string): string => `writes by ${kubeconfig}`;
 
 /** One question of an annotation. */
-interface Asked {
+interface AnnotationQuestion {
   readonly annotation: AnnotationPlan;
   readonly request: Request;
   readonly call: Call;
@@ -134,10 +134,9 @@ interface Asked {
 }
 
 /** A kubeconfig that cannot be used has written nothing. */
-const nothingMade = ({ verb }: Request) =>
-  verb === 'ensure' && ({ made: 'nothing', facts: { settled: true } } as const);
+const unwritten = ({ verb }: Request) => verb === 'ensure' && ({ made: 'nothing', facts: { settled: true } } as const);
 
-function asAway(error: unknown) {
+function judgeSilence(error: unknown) {
   if (!(error instanceof ApiError && (error.why === 'away' || error.why === 'silent'))) return undefined;
   return { error: new ApiError(error.code, askedBefore(error.message), error.why), isSilence: error.why === 'silent' };
 }

@@ -19,19 +19,19 @@ export interface Credential {
   readonly key?: string;
 }
 
-interface Kept extends Credential {
+interface CachedCredential extends Credential {
   /** Milliseconds since the epoch: what the program calls its end. */
   readonly until: number;
 }
 
 /** What programs have given, by kubeconfig and program. */
-export type Credentials = Map<string, Kept>;
+export type CredentialCache = Map<string, CachedCredential>;
 
 /** A credential that ends sooner is asked for anew: the request that bears it takes its time. */
 const marginMs = 60_000;
 
 /** What a kubeconfig says of a program and of the cluster that it is for; unchecked. */
-export interface Asked {
+export interface ExecSource {
   /** The kubeconfig's. */
   readonly path: string;
   readonly exec: unknown;
@@ -51,17 +51,17 @@ const group = 'client.authentication.k8s.io';
 const versions: readonly unknown[] = [`${group}/v1alpha1`, `${group}/v1beta1`, `${group}/v1`];
 
 /** @throws CredentialError */
-export async function credentialOf(asked: Asked, end: Moment, known: Credentials): Promise<Credential> {
-  const name = `${asked.path}\n${JSON.stringify([asked.exec, asked.cluster])}`;
-  const kept = known.get(name);
+export async function askCredential(source: ExecSource, end: Moment, cache: CredentialCache): Promise<Credential> {
+  const name = `${source.path}\n${JSON.stringify([source.exec, source.cluster])}`;
+  const kept = cache.get(name);
   if (kept && kept.until - marginMs > Date.now()) return kept;
-  known.delete(name);
-  const exec = execOf(asked.exec);
+  cache.delete(name);
+  const exec = parseExec(source.exec);
   const own = environment();
-  const file = fileOf(exec.command, asked.path, own.PATH ?? '');
+  const file = findCommand(exec.command, source.path, own.PATH ?? '');
   // A program that is this plugin by mistake must find no call in its environment.
   const inherited = Object.entries(own).filter(([variable]) => !variable.startsWith('CNI_'));
-  const env = { ...Object.fromEntries(inherited), ...exec.env, KUBERNETES_EXEC_INFO: infoOf(exec, asked) };
+  const env = { ...Object.fromEntries(inherited), ...exec.env, KUBERNETES_EXEC_INFO: formatInfo(exec, source) };
   const { exitCode, signal, spawnError, timedOut, stdout } = await run({
     file,
     args: exec.args,
@@ -70,7 +70,7 @@ export async function credentialOf(asked: Asked, end: Moment, known: Credentials
     // It changes nothing that a lock guards.
     locks: [],
     end,
-    purpose: `credentials of "${asked.path}"`,
+    purpose: `credentials of "${source.path}"`,
   });
   const program = `their program "${exec.command}"`;
   if (spawnError) throw new CredentialError(`${program} cannot be started: ${spawnError}`);
@@ -78,11 +78,11 @@ export async function credentialOf(asked: Asked, end: Moment, known: Credentials
   if (exitCode !== 0)
     throw new CredentialError(`${program} ended with ${signal ?? `exit code ${exitCode}`}: run it by hand`);
   const credential = readCredential(stdout, exec.apiVersion, program);
-  known.set(name, credential);
+  cache.set(name, credential);
   return credential;
 }
 
-function execOf(value: unknown): Exec {
+function parseExec(value: unknown): Exec {
   const { apiVersion, command, args, env, interactiveMode, provideClusterInfo } = membersOf(value);
   if (typeof command !== 'string' || command === '') throw new CredentialError('their program has no "command"');
   if (typeof apiVersion !== 'string' || !versions.includes(apiVersion)) {
@@ -108,7 +108,7 @@ function execOf(value: unknown): Exec {
 }
 
 /** A path is the kubeconfig's, as client-go resolves it; a bare name is looked for in PATH. */
-function fileOf(command: string, kubeconfig: string, path: string): string {
+function findCommand(command: string, kubeconfig: string, path: string): string {
   if (command.includes('/')) return resolve(dirname(kubeconfig), command);
   const directories = path.split(':').filter((directory) => directory.startsWith('/'));
   const found = directories.map((directory) => join(directory, command)).find(isProgram);
@@ -117,16 +117,19 @@ function fileOf(command: string, kubeconfig: string, path: string): string {
 }
 
 /** KUBERNETES_EXEC_INFO: what the program may know of whom it is asked for. */
-function infoOf({ apiVersion, provideClusterInfo }: Exec, { path, cluster }: Asked): string {
-  const spec = { ...(provideClusterInfo && { cluster: clusterOf(membersOf(cluster), path) }), interactive: false };
+function formatInfo({ apiVersion, provideClusterInfo }: Exec, { path, cluster }: ExecSource): string {
+  const spec = {
+    ...(provideClusterInfo && { cluster: describeCluster(membersOf(cluster), path) }),
+    interactive: false,
+  };
   return JSON.stringify({ kind: 'ExecCredential', apiVersion, spec });
 }
 
 const clusterKeys = ['server', 'tls-server-name', 'insecure-skip-tls-verify', 'proxy-url', 'disable-compression'];
 
-function clusterOf(cluster: Members, path: string): Members {
+function describeCluster(cluster: Members, path: string): Members {
   const { extensions, 'certificate-authority': file, 'certificate-authority-data': data } = cluster;
-  const ca = typeof file === 'string' && data === undefined ? authorityOf(resolve(dirname(path), file)) : data;
+  const ca = typeof file === 'string' && data === undefined ? readAuthority(resolve(dirname(path), file)) : data;
   const named = (Array.isArray(extensions) ? extensions : []).map(membersOf);
   const config = named.find(({ name }) => name === `${group}/exec`)?.extension;
   return {
@@ -136,7 +139,7 @@ function clusterOf(cluster: Members, path: string): Members {
   };
 }
 
-function authorityOf(file: string): string {
+function readAuthority(file: string): string {
   try {
     return readFileSync(file).toString('base64');
   } catch {
@@ -145,7 +148,7 @@ function authorityOf(file: string): string {
 }
 
 /** The ExecCredential that a program printed. */
-function readCredential(stdout: string, apiVersion: string, program: string): Kept {
+function readCredential(stdout: string, apiVersion: string, program: string): CachedCredential {
   const wrong = (why: string) => new CredentialError(`${program} ${why}`);
   let said: unknown;
   try {

@@ -14,10 +14,10 @@ import type { Moment } from '../../deadlines.ts';
 import { parseYaml, type Tls } from '../../os/native.ts';
 import { codeOf, DirectoryTimeout, inTime } from '../outcome.ts';
 import { ApiError, CredentialError } from './api-error.ts';
-import type { Asked, Credential, Credentials } from './exec-credential.ts';
+import type { Credential, CredentialCache, ExecSource } from './exec-credential.ts';
 
 /** How requests are made: where to, and with what TLS settings and headers. */
-export interface Access {
+export interface Endpoint {
   readonly server: URL;
   readonly tls: Tls;
   readonly headers: { readonly [name: string]: string };
@@ -26,19 +26,19 @@ export interface Access {
 }
 
 /**
- * @param end for a program that gives credentials @param known what programs have given before
+ * @param end for a program that gives credentials @param cache what programs have given before
  * @throws ApiError 7 naming the file and what it lacks.
  */
-export async function readKubeconfig(path: string, end: Moment, known: Credentials = new Map()): Promise<Access> {
-  const text = read(path, (why) => refusedOf(path, why));
-  return usualAccess(text, path) ?? (await anyAccess({ text, path }, end, known));
+export async function readKubeconfig(path: string, end: Moment, cache: CredentialCache = new Map()): Promise<Endpoint> {
+  const text = readText(path, (why) => kubeconfigError(path, why));
+  return readUsualFile(text, path) ?? (await readAnyFile({ text, path }, end, cache));
 }
 
-const refusedOf = (path: string, why: string, reason?: ApiError['why']): ApiError =>
+const kubeconfigError = (path: string, why: string, reason?: ApiError['why']): ApiError =>
   new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`, reason);
 
 /** A FIFO without a writer, or a device without an end, must not hold a call. */
-function readNow(path: string, encoding: 'utf8' | 'latin1'): string {
+function readRegularFile(path: string, encoding: 'utf8' | 'latin1'): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     if (!fstatSync(fd).isFile()) throw Object.assign(new Error('no file'), { code: 'it is no regular file' });
@@ -48,9 +48,9 @@ function readNow(path: string, encoding: 'utf8' | 'latin1'): string {
   }
 }
 
-function read(path: string, refused: (why: string) => Error): string {
+function readText(path: string, refused: (why: string) => Error): string {
   try {
-    return readNow(path, 'utf8');
+    return readRegularFile(path, 'utf8');
   } catch (error) {
     throw refused(`cannot be read: ${codeOf(error)}`);
   }
@@ -81,25 +81,25 @@ function isUnusual(text: string): boolean {
  * Installers put brackets around every host, as only an IPv6 address needs them (RFC 3986, 3.2.2), and Go's URLs take them around
  * anything: around an IPv4 address or a name they mean nothing.
  */
-const unbracketed = (url: string): string => url.replace(/^([\w+.-]+:\/\/(?:[^/?#@]*@)?)\[([^\]:/?#@]*)\]/, '$1$2');
+const stripBrackets = (url: string): string => url.replace(/^([\w+.-]+:\/\/(?:[^/?#@]*@)?)\[([^\]:/?#@]*)\]/, '$1$2');
 
 type Texts = { readonly [key: string]: string | undefined };
 
 /** @returns undefined if there is anything in it that is not usual, or amiss. */
-export function usualAccess(text: string, path: string): Access | undefined {
+export function readUsualFile(text: string, path: string): Endpoint | undefined {
   try {
     if (isUnusual(text)) return undefined;
     const config = parseYaml(text) as Kubeconfig;
-    const context = only(config.contexts, config['current-context'])?.context;
-    const cluster = textsOf(only(config.clusters, context?.cluster)?.cluster, clusterKeys);
-    const user = textsOf(only(config.users, context?.user)?.user, userKeys);
+    const context = findOnly(config.contexts, config['current-context'])?.context;
+    const cluster = textsOf(findOnly(config.clusters, context?.cluster)?.cluster, clusterKeys);
+    const user = textsOf(findOnly(config.users, context?.user)?.user, userKeys);
     if (!cluster?.server || !user) return undefined;
-    const server = new URL(unbracketed(cluster.server));
+    const server = new URL(stripBrackets(cluster.server));
     if (server.protocol !== 'https:') return undefined;
     const pem = (data: string | undefined, file: string | undefined) => {
       if (data === undefined && file === undefined) return undefined;
       if (data !== undefined && file !== undefined) throw new Error('two ways to say it');
-      const said = data === undefined ? readNow(resolve(dirname(path), file ?? ''), 'latin1') : atob(data);
+      const said = data === undefined ? readRegularFile(resolve(dirname(path), file ?? ''), 'latin1') : atob(data);
       if (said.trim() === '') throw new Error('nothing is said');
       return said;
     };
@@ -125,7 +125,7 @@ interface Kubeconfig {
   readonly users?: readonly { readonly name?: string; readonly user?: object }[];
 }
 
-function only<T extends { readonly name?: string }>(list: readonly T[] | undefined, name: string | undefined) {
+function findOnly<T extends { readonly name?: string }>(list: readonly T[] | undefined, name: string | undefined) {
   const found = list?.filter((one) => one.name === name) ?? [];
   return found.length === 1 ? found[0] : undefined;
 }
@@ -136,7 +136,7 @@ function textsOf(value: object | undefined, known: readonly string[]): Texts | u
   return usual ? Object.fromEntries(entries) : undefined;
 }
 
-const readToken = (file: string, path: string): string => readNow(resolve(dirname(path), file), 'utf8').trim();
+const readToken = (file: string, path: string): string => readRegularFile(resolve(dirname(path), file), 'utf8').trim();
 
 // ---- any file
 
@@ -150,28 +150,32 @@ interface File {
 const harmlessProviders: readonly (string | undefined)[] = ['oidc', 'tokenFile', undefined];
 
 /** @throws ApiError */
-export async function anyAccess(file: File, end: Moment, known: Credentials): Promise<Access> {
+export async function readAnyFile(file: File, end: Moment, cache: CredentialCache): Promise<Endpoint> {
   const { path } = file;
-  const refused = (why: string) => refusedOf(path, why);
+  const refused = (why: string) => kubeconfigError(path, why);
   const { KubeConfig: Reader } = await import('@kubernetes/client-node');
   const config = new Reader();
   try {
     config.loadFromFile(path);
   } catch (error) {
-    throw refused(`cannot be used: ${harmless(error)}`);
+    throw refused(`cannot be used: ${describeSafely(error)}`);
   }
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
   if (!cluster) throw refused(`has no cluster for its current context "${config.getCurrentContext() ?? ''}"`);
   if (!user) throw refused(`has no user for its current context "${config.getCurrentContext() ?? ''}"`);
-  const server = unbracketed(cluster.server);
+  const server = stripBrackets(cluster.server);
   // A URL may hold a password: none is told.
   if (!URL.canParse(server)) throw refused('has a server that is no URL');
   const { proxyUrl } = cluster;
   if (proxyUrl && !/^https?:/.test(proxyUrl))
     throw refused('has a proxy-url of a kind that is not known: only HTTP ones are');
-  const { options, token, given } = await credentialsOf(file, config, { end, known }).catch((error) => {
+  const { options, token, given } = await findCredentials(file, config, { end, cache }).catch((error) => {
     const isSilent = error instanceof DirectoryTimeout || (error instanceof CredentialError && error.why === 'silent');
-    throw refusedOf(path, `has credentials that cannot be used: ${harmless(error)}`, isSilent ? 'silent' : undefined);
+    throw kubeconfigError(
+      path,
+      `has credentials that cannot be used: ${describeSafely(error)}`,
+      isSilent ? 'silent' : undefined,
+    );
   });
   const { auth, headers } = options;
   const bearer = token ?? given.token;
@@ -182,19 +186,19 @@ export async function anyAccess(file: File, end: Moment, known: Credentials): Pr
   return {
     server: new URL(server),
     tls,
-    headers: { ...(headers as Access['headers']), ...(authorization && { Authorization: authorization }) },
-    ...(proxyUrl && { proxy: unbracketed(proxyUrl) }),
+    headers: { ...(headers as Endpoint['headers']), ...(authorization && { Authorization: authorization }) },
+    ...(proxyUrl && { proxy: stripBrackets(proxyUrl) }),
   };
 }
 
 /** Until when a program may give credentials, and what programs have given before. */
-interface Giving {
+interface ProgramLimits {
   readonly end: Moment;
-  readonly known: Credentials;
+  readonly cache: CredentialCache;
 }
 
 /** How the current user is known to the current cluster. @throws what is wrong with it */
-async function credentialsOf(file: File, config: KubeConfig, { end, known }: Giving) {
+async function findCredentials(file: File, config: KubeConfig, { end, cache }: ProgramLimits) {
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
   if (!cluster || !user) throw new CredentialError('there are none');
   const { exec, ...quiet } = user;
@@ -202,17 +206,17 @@ async function credentialsOf(file: File, config: KubeConfig, { end, known }: Giv
   const token = tokenOfFile(file, user.name);
   // Credentials that are said come first, as in client-go.
   const isSaid = token || user.token || user.username;
-  const asked = { path: file.path, exec, cluster: rawCluster(file, cluster.name) };
-  const given = exec && !isSaid ? await ofProgram(asked, end, known) : {};
+  const source = { path: file.path, exec, cluster: rawCluster(file, cluster.name) };
+  const given = exec && !isSaid ? await askProgram(source, end, cache) : {};
   config.loadFromClusterAndUser(cluster, quiet);
   const options: RequestOptions = {};
   await inTime(config.applyToHTTPSOptions(options), end, 'their provider');
   return { options, token, given };
 }
 
-async function ofProgram(asked: Asked, end: Moment, known: Credentials): Promise<Credential> {
-  const { credentialOf } = await import('./exec-credential.ts');
-  return await credentialOf(asked, end, known);
+async function askProgram(source: ExecSource, end: Moment, cache: CredentialCache): Promise<Credential> {
+  const { askCredential } = await import('./exec-credential.ts');
+  return await askCredential(source, end, cache);
 }
 
 /** A provider other than those starts whatever program it is told, through a shell and without an end. */
@@ -250,7 +254,7 @@ function rawCluster({ text }: File, clusterName: string): unknown {
 }
 
 /** An errno, or the kind of error: messages of parsers and of credential programs quote what they were given. */
-function harmless(error: unknown): string {
+function describeSafely(error: unknown): string {
   const path = error instanceof Error && 'path' in error ? ` "${error.path}"` : '';
   if (codeOf(error)) return `${codeOf(error)}${path}`;
   if (error instanceof DirectoryTimeout || error instanceof CredentialError) return error.message;

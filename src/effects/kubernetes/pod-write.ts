@@ -6,7 +6,7 @@ import { code, type PodRef, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import { type Answer, isOvertaken, isPod, isTurnedAway, refusalOf } from './api-answer.ts';
 import { ApiError } from './api-error.ts';
-import { type Annotations, type Kubernetes, nameOf, type Patience, type Pod, pauseBeforeTry } from './api-server.ts';
+import { type Annotations, type Kubernetes, type Patience, type Pod, pauseBeforeTry, podName } from './api-server.ts';
 
 /** What became of the writes of one attempt. */
 export class Sent {
@@ -130,7 +130,7 @@ class Writing {
     const lost = this.#altered.find((name) => name in annotations);
     if (lost !== undefined) await this.#pauseAltered(lost);
     if (++tries.writes > writesMax + tries.conflicts) {
-      const what = `was written pod ${nameOf(ref)} ${writesMax} times, and it is not right`;
+      const what = `was written pod ${podName(ref)} ${writesMax} times, and it is not right`;
       throw this.#api.error(code.tryAgainLater, what);
     }
     const { resourceVersion } = pod.metadata;
@@ -144,7 +144,7 @@ class Writing {
   async #pauseAltered(name: string): Promise<void> {
     const { ref } = this.#order;
     const tries = ++this.#tries.alterations;
-    const what = `took annotation "${name}" of pod ${nameOf(ref)} and did not keep it as it was written: an admission changes it`;
+    const what = `took annotation "${name}" of pod ${podName(ref)} and did not keep it as it was written: an admission changes it`;
     const trouble = this.#api.error(code.invalidConfig, `${what}, and must let it be`);
     if (tries >= alterationsMax) throw trouble;
     await pauseBeforeTry(trouble, { tries, until: this.#until });

@@ -4,47 +4,47 @@
  */
 import { code, type PodRef, sharedVolume, type Trouble } from '../../attachment.ts';
 import type { PodPlace } from '../../machines/protocol.ts';
-import { type Kubernetes, nameOf, type Patience, type Pod } from './api-server.ts';
+import { type Kubernetes, type Patience, type Pod, podName } from './api-server.ts';
 
 /** The kubelet's mark on the API server's image of a static pod: the uid that the kubelet itself knows it by. */
 const mirrorMark = 'kubernetes.io/config.mirror';
 
 /** The author of any pod may write that annotation, and the uid becomes a part of paths: only what the kubelet could have written is one. */
-function mirroredUid({ metadata }: Pod): string | undefined {
+function readMirroredUid({ metadata }: Pod): string | undefined {
   const text = metadata.annotations?.[mirrorMark];
   return text !== undefined && /^[0-9a-f][0-9a-f-]{0,63}$/i.test(text) ? text : undefined;
 }
 
 /** Whether the API server's pod is the one that the runtime means: a name can be another pod's by now (B19). */
 export function isMeant({ uid }: PodRef, pod: Pod): boolean {
-  return uid === undefined || uid === pod.metadata.uid || uid === mirroredUid(pod);
+  return uid === undefined || uid === pod.metadata.uid || uid === readMirroredUid(pod);
 }
 
 /** @returns the troubles if it cannot be attached. @throws ApiError */
 export async function lookUpPod(api: Kubernetes, ref: PodRef, patience: Patience): Promise<PodPlace | Trouble[]> {
   const pod = await api.pod(ref, patience);
   const again = (message: string): Trouble[] => [
-    { code: code.tryAgainLater, message: `pod ${nameOf(ref)} ${message}` },
+    { code: code.tryAgainLater, message: `pod ${podName(ref)} ${message}` },
   ];
   if (!pod) return again('is not known to the API server');
   if (!isMeant(ref, pod)) return again(`has uid ${pod.metadata.uid}, not ${ref.uid}: it is another pod by now`);
-  return placeOf(ref, pod);
+  return readPlace(ref, pod);
 }
 
-function placeOf(ref: PodRef, pod: Pod): PodPlace | Trouble[] {
+function readPlace(ref: PodRef, pod: Pod): PodPlace | Trouble[] {
   const { metadata, spec } = pod;
   const volume = spec.volumes?.find(({ name }) => name === sharedVolume);
   const mount = spec.containers
     ?.flatMap(({ volumeMounts }) => volumeMounts?.filter(({ name }) => name === sharedVolume).slice(0, 1) ?? [])
     .at(-1);
   const bad = (message: string): Trouble[] => [
-    { code: code.invalidConfig, message: `volume "${sharedVolume}" of pod ${nameOf(ref)} ${message}` },
+    { code: code.invalidConfig, message: `volume "${sharedVolume}" of pod ${podName(ref)} ${message}` },
   ];
   if (volume && !volume.hostPath && !volume.emptyDir) return bad('is neither an emptyDir nor a hostPath');
   if (mount?.subPath || mount?.subPathExpr)
     return bad('is mounted with a subPath: its containers would not see the socket');
   return {
-    pod: { ...ref, uid: ref.uid ?? mirroredUid(pod) ?? metadata.uid },
+    pod: { ...ref, uid: ref.uid ?? readMirroredUid(pod) ?? metadata.uid },
     ...(volume?.emptyDir && { volume: { kind: 'emptyDir' } }),
     ...(volume?.hostPath && { volume: { kind: 'hostPath', path: volume.hostPath.path } }),
     ...(mount && { mountPath: mount.mountPath }),

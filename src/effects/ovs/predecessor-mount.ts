@@ -11,7 +11,7 @@ import { lstat, readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, normalize } from 'node:path';
 import { owner, shortId } from '../../attachment.ts';
 import { removeEmpty } from '../files/directory.ts';
-import { allMounts, isBind, isOnItself, leavePoint, podOfRoot } from '../files/mounts.ts';
+import { allMounts, isBind, isOnItself, podOfRoot, unmountAll } from '../files/mounts.ts';
 import { codeOf, inTime, Mismatch } from '../outcome.ts';
 import { marked, type OperationResult, type Row, readMap, readUuid, select } from './operations.ts';
 import type { Found, Remains } from './predecessor-state.ts';
@@ -146,7 +146,7 @@ export async function leaveBound(remains: Remains, point: string, found: Found |
   );
   if (!isIts || (!isNamed && there.length === 0)) return;
   if (await isOthersToo(remains, point, found)) return;
-  leavePoint(point);
+  unmountAll(point);
   if (isNamed) await removeEmpty(point, near());
 }
 

@@ -16,8 +16,8 @@ import {
   type AccessList,
   all,
   bytesOfList,
+  hasRights,
   listOfMode,
-  may,
   openList,
   readList,
   rightsIn,
@@ -111,8 +111,8 @@ async function judge({ path, stats }: Place, { user, isRemote }: View, end: Mome
     if (other.dev !== stats.dev || other.ino !== stats.ino) seen = { path: there, stats: other };
   }
   // What another machine or process serves has rights of its own, and its lists are not to be waited for.
-  if (isRemote(path)) return may(user, stats, listOfMode(stats.mode), search) ? 'open' : 'unknown';
-  if (may(user, seen.stats, listAt(seen.path, seen.stats), search)) return 'open';
+  if (isRemote(path)) return hasRights(user, stats, listOfMode(stats.mode), search) ? 'open' : 'unknown';
+  if (hasRights(user, seen.stats, listAt(seen.path, seen.stats), search)) return 'open';
   return seen.path === path ? 'closed' : 'elsewhere';
 }
 
@@ -144,7 +144,7 @@ async function closedOn({ socketDir, port }: Sought, user: SwitchUser, end: Mome
 async function closedSocket(path: string, { user, isRemote }: View, end: Moment): Promise<Place | undefined> {
   const stats = await present(() => lstat(path), path, end);
   if (!stats?.isSocket() || isRemote(path)) return undefined;
-  return may(user, stats, listAt(path, stats), write) ? undefined : { path, stats };
+  return hasRights(user, stats, listAt(path, stats), write) ? undefined : { path, stats };
 }
 
 /** A group that is not there is a trouble of its own. */
@@ -252,13 +252,13 @@ async function open({ path, stats, whose }: Closed, user: SwitchUser, end: Momen
   try {
     // A group that the configuration let in stays.
     const isGroupFree = whose === 'attachment' && !isSocket && (stats.mode & constants.S_IWGRP) === 0;
-    if (isGroupFree) await directory.give(user.groups[0] ?? 0);
+    if (isGroupFree) await directory.giveToGroup(user.groups[0] ?? 0);
     const name = isSocket ? basename(path) : '.';
     const now = await directory.stat(name);
     if (!now || (isSocket && !now.isSocket())) return false;
     const wanted = isSocket ? write : search;
     const list = listAt(directory.at(name), now);
-    if (may(user, now, list, wanted)) return true;
+    if (hasRights(user, now, list, wanted)) return true;
     const rights = rightsIn(user, now, list) | wanted;
     return setAccessList(directory.at(name), 'access', bytesOfList(withUser(list, user.uid, rights)));
   } finally {

@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Moment } from '../../deadlines.ts';
-import type { Credentials } from '../files/acl.ts';
+import type { ProcessIds } from '../files/acl.ts';
 import { inTime } from '../outcome.ts';
 
-export interface SwitchUser extends Credentials {
+export interface SwitchUser extends ProcessIds {
   /** What people call it: "openvswitch (uid 993)". */
   readonly name: string;
   /** The process, where it could be found: its own view of the file system is /proc/PID/root. */

@@ -53,7 +53,7 @@ export class Switch {
 
   /** Whether ovs-vswitchd was seen to apply a change, or not: asked once by a host, which lives as long as a call or a recovery. */
   daemonOf = ({ ovsdb }: Asked): 'alive' | Error | undefined =>
-    this.#away.known(`ovs-vswitchd of ${ovsdb}`) ?? (this.#alive.has(ovsdb) ? 'alive' : undefined);
+    this.#away.findError(`ovs-vswitchd of ${ovsdb}`) ?? (this.#alive.has(ovsdb) ? 'alive' : undefined);
 
   noteDaemon({ ovsdb }: Asked, seen: 'alive' | Error): void {
     if (seen === 'alive') this.#alive.add(ovsdb);

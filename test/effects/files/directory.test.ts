@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Directory, make, removeEmpty } from '../../../src/effects/files/directory.ts';
+import { Directory, makeDirectory, removeEmpty } from '../../../src/effects/files/directory.ts';
 import { codeOf, DirectoryTimeout, inTime } from '../../../src/effects/outcome.ts';
 import { kindAt, plantCanary, plants } from '../../support/real/hostile.ts';
 import { soon } from '../../support/stand-in/scene.ts';
@@ -160,9 +160,9 @@ describe('a directory', () => {
     const { path, directory } = await hostile();
     const gid = process.getgid?.() ?? 0;
     chmodSync(path, 0o750);
-    expect(await directory.admit(gid)).toBeUndefined();
+    expect(await directory.admitGroup(gid)).toBeUndefined();
     expect({ gid: statSync(path).gid, mode: statSync(path).mode & 0o777 }).toEqual({ gid, mode: 0o770 });
-    expect(await directory.admit(4242)).toBe(gid);
+    expect(await directory.admitGroup(4242)).toBe(gid);
     expect({ gid: statSync(path).gid, mode: statSync(path).mode & 0o777 }).toEqual({ gid, mode: 0o770 });
   });
 });
@@ -204,10 +204,10 @@ describe('a file of ours', () => {
 describe('the names of our own directories', () => {
   it('are made once, and say when something was there', async () => {
     const path = join(temporaryDirectory(), 'own');
-    expect(await make(path, 0o750, soon())).toBe(true);
+    expect(await makeDirectory(path, 0o750, soon())).toBe(true);
     expect(statSync(path).mode & 0o777).toBe(0o750);
-    expect(await make(path, 0o700, soon())).toBe(false);
-    await expect(make(join(path, 'no', 'ne'), 0o700, soon())).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await makeDirectory(path, 0o700, soon())).toBe(false);
+    await expect(makeDirectory(join(path, 'no', 'ne'), 0o700, soon())).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   it('are removed when empty; what is full, missing or of another kind is done', async () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttachmentKey } from '../../../src/attachment.ts';
 import { defaultDeadlines } from '../../../src/deadlines.ts';
-import type { Asked } from '../../../src/effects/ipam/delegate.ts';
+import type { IpamCall } from '../../../src/effects/ipam/delegate.ts';
 import { checkAddress, ensureAddress, removeAddress } from '../../../src/effects/ipam/plugin.ts';
 import { findProgram, programTroubles } from '../../../src/effects/program.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../../../src/machines/protocol.ts';
@@ -22,7 +22,7 @@ const key = { network: 'net', containerId: 'c0ffee', ifName: 'net1' };
 
 const given = { isGiven: true, isDoubtful: false };
 
-type Question = Asked & { readonly key: AttachmentKey };
+type Question = IpamCall & { readonly key: AttachmentKey };
 
 const verbs = {
   ADD: (asked: Question) => ensureAddress(asked),

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Credentials } from '../../../src/effects/kubernetes/exec-credential.ts';
+import type { CredentialCache } from '../../../src/effects/kubernetes/exec-credential.ts';
 import { readKubeconfig } from '../../../src/effects/kubernetes/kubeconfig.ts';
 import { soon } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -34,7 +34,7 @@ function made(script: string, exec: Exec = {}, cluster: object = {}, user: objec
     ],
   };
   writeFileSync(path, JSON.stringify(config));
-  const read = (ms = 5_000, known: Credentials = new Map()) => readKubeconfig(path, soon(ms), known);
+  const read = (ms = 5_000, known: CredentialCache = new Map()) => readKubeconfig(path, soon(ms), known);
   const refusal = async (ms?: number) => {
     const failure = await read(ms).catch((error) => error);
     expect(failure).toMatchObject({ name: 'ApiError', code: 7 });
@@ -134,7 +134,7 @@ describe('a program that gives credentials', () => {
   });
 
   it('runs once for all that need it, and anew when what it gave comes to its end', async () => {
-    const known: Credentials = new Map();
+    const known: CredentialCache = new Map();
     const runs = async (expirationTimestamp?: string) => {
       const one = made(`echo >> runs; ${printing({ token: secret, expirationTimestamp })}`);
       for (let round = 0; round < 3; round++) await one.read(5_000, known);

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { anyAccess, readKubeconfig, usualAccess } from '../../../src/effects/kubernetes/kubeconfig.ts';
+import { readAnyFile, readKubeconfig, readUsualFile } from '../../../src/effects/kubernetes/kubeconfig.ts';
 import { soon } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -79,9 +79,9 @@ describe('a kubeconfig', () => {
     const [user, cluster = {}] = parts(directory);
     const path = written(user, cluster, {}, directory);
     const text = readFileSync(path, 'utf8');
-    const access = usualAccess(text, path);
+    const access = readUsualFile(text, path);
     expect(access).toMatchObject({ server: new URL('https://127.0.0.1:6443/'), ...expected });
-    expect(await anyAccess({ text, path }, soon(), new Map())).toEqual(access);
+    expect(await readAnyFile({ text, path }, soon(), new Map())).toEqual(access);
     expect(await readKubeconfig(path, soon())).toEqual(access);
   });
 
@@ -93,8 +93,8 @@ describe('a kubeconfig', () => {
   ])('13.1 may have brackets around a host that needs none: %s is %s', async (server, meant) => {
     const path = written({ token: 't' }, { server });
     const text = readFileSync(path, 'utf8');
-    expect(usualAccess(text, path)?.server.href).toBe(meant);
-    expect((await anyAccess({ text, path }, soon(), new Map())).server.href).toBe(meant);
+    expect(readUsualFile(text, path)?.server.href).toBe(meant);
+    expect((await readAnyFile({ text, path }, soon(), new Map())).server.href).toBe(meant);
   });
 
   it.each(['https://[10.96.0.1', 'https://[fd00:x]:443', 'https://[]:443'])(
@@ -119,13 +119,13 @@ describe('a kubeconfig', () => {
     ['a token that is a number', { token: 7 }, {}],
   ])('with %s is left to client-node', (_, user, cluster) => {
     const path = written(user, cluster);
-    expect(usualAccess(readFileSync(path, 'utf8'), path)).toBeUndefined();
+    expect(readUsualFile(readFileSync(path, 'utf8'), path)).toBeUndefined();
   });
 
   it('with two users of one name is left to client-node', () => {
     const twice = { users: [1, 2].map(() => ({ name: 'me', user: { token: 't' } })) };
     const path = written({}, {}, twice);
-    expect(usualAccess(readFileSync(path, 'utf8'), path)).toBeUndefined();
+    expect(readUsualFile(readFileSync(path, 'utf8'), path)).toBeUndefined();
   });
 
   it('alone can say that TLS is not verified', async () => {
@@ -173,7 +173,7 @@ describe('a kubeconfig', () => {
   ])('whose authority %s is empty is refused: it does not mean every public one', async (_, cluster) => {
     const directory = temporaryDirectory();
     const path = written({ token: 't' }, cluster(directory), {}, directory);
-    expect(usualAccess(readFileSync(path, 'utf8'), path)).toBeUndefined();
+    expect(readUsualFile(readFileSync(path, 'utf8'), path)).toBeUndefined();
     await expect(readKubeconfig(path, soon())).rejects.toMatchObject({
       code: 7,
       message: expect.stringContaining('authority that is empty'),
@@ -197,8 +197,8 @@ describe('a kubeconfig', () => {
       '  user:',
       '    token: one',
     ].join('\n');
-    expect(usualAccess(text, path)).toMatchObject({ headers: { Authorization: 'Bearer one' } });
-    expect(usualAccess(text.replace(words, unusual), path)).toBeUndefined();
+    expect(readUsualFile(text, path)).toMatchObject({ headers: { Authorization: 'Bearer one' } });
+    expect(readUsualFile(text.replace(words, unusual), path)).toBeUndefined();
   });
 
   it.each([
