@@ -14,7 +14,7 @@ interface Ended {
   readonly exitCode: number | null;
 }
 
-/** An ADD of it: it failed, and what it has made by then its end tells (madeBy). */
+/** The plugin did not do what it was asked for. Its end tells what a refused ADD has made (madeBy). */
 export interface Refusal extends Ended {
   /**
    * never ran: it could not be started, or was not asked again. overran: it was killed at its deadline. cut off: a signal ended it, or
