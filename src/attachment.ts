@@ -79,6 +79,9 @@ export interface Trouble {
   readonly details?: string;
 }
 
+/** The words of anything thrown. */
+export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+
 export const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 
 /** sockaddr_un.sun_path holds 108 bytes with the NUL (unix(7)); DPDK truncates a longer one in silence. */

@@ -4,8 +4,10 @@
  * Exit codes: 0 done and nothing left to do, 1 it failed (status: the node is sick), 2 the words were wrong, 3 something is owed; of a
  * dry run: something is to be done.
  */
+
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../attachment.ts';
 import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import { leadsNowhere } from '../effects/files/room.ts';
@@ -114,7 +116,7 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
     words = parse(terminal.args);
   } catch (error) {
     // What follows is advice for programmers.
-    return refuseWords(terminal, String(error instanceof Error ? error.message : error).split('. ')[0] ?? '');
+    return refuseWords(terminal, messageOf(error).split('. ')[0] ?? '');
   }
   const [command] = words.positionals;
   if (words.values.version) return await tellVersion(words, terminal);
@@ -126,7 +128,7 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   try {
     return await run(command, { words, terminal, machine });
   } catch (error) {
-    terminal.stderr(`userspace ${command}: ${error instanceof Error ? error.message : error}\n`);
+    terminal.stderr(`userspace ${command}: ${messageOf(error)}\n`);
     return exit.failed;
   }
 }

@@ -4,10 +4,12 @@
  * A copy by cp(1) fails over a plugin that runs ("Text file busy"), or leaves half of one that a runtime may start. Here the name leads
  * to the old file or to the new one at any moment, a power cut included, and the new one has run before it gets the name.
  */
+
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { arch, platform } from 'node:os';
 import { join, resolve } from 'node:path';
+import { messageOf } from '../attachment.ts';
 import { flock } from '../os/native.ts';
 
 export const defaultBinDir = '/opt/cni/bin';
@@ -128,7 +130,7 @@ function runVersion(path: string): string {
     });
     return JSON.stringify(JSON.parse(answer.toString()));
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : cause;
+    const why = messageOf(cause);
     throw new Error(`"${path}" cannot be executed (${why}): is its file system mounted noexec?`, { cause });
   }
 }

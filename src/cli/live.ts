@@ -1,6 +1,7 @@
 /**
  * What the switches say of attachments' ports: each database is asked once, and one that does not answer holds nothing up for long.
  */
+import { messageOf } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
 import type { Host } from '../effects/host.ts';
 import type { UnreachableSwitch } from '../recovery/options.ts';
@@ -33,7 +34,7 @@ export async function askSwitches(readings: readonly Reading[], host: Host, data
       for (const [index, { reading }] of asked.entries()) live.set(reading.path, there[index] ? 'yes' : 'no');
     } catch (error) {
       for (const { reading } of asked) live.set(reading.path, 'unknown');
-      unreachable.push({ ovsdb, message: error instanceof Error ? error.message : String(error) });
+      unreachable.push({ ovsdb, message: messageOf(error) });
     }
   });
   await Promise.all(asking);

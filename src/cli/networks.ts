@@ -2,8 +2,10 @@
  * Network configurations as people have them in files: a network, a list of plugins (libcni), a NetworkAttachmentDefinition of Multus,
  * or what kubectl prints of many; as JSON or YAML.
  */
+
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../attachment.ts';
 import { parseYaml } from '../os/native.ts';
 import { readToEnd } from '../os/streams.ts';
 
@@ -89,8 +91,6 @@ const merge = (found: readonly Found[]): Found => ({
 
 const mentionsUs = (text: string): boolean => text.includes('userspace');
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 const fileBytesMax = 4 * 1024 * 1024;
 
 /** A FIFO is not waited for, and a device not read: but the standard input, which is a pipe mostly. @throws Error in words for people */
@@ -123,7 +123,7 @@ function parse(text: string): unknown {
   try {
     return isJson ? JSON.parse(text) : parseYaml(text);
   } catch (error) {
-    throw new Error(`is no ${isJson ? 'JSON' : 'YAML'}: ${error instanceof Error ? error.message : error}`);
+    throw new Error(`is no ${isJson ? 'JSON' : 'YAML'}: ${messageOf(error)}`);
   }
 }
 

@@ -3,7 +3,7 @@
  * same code (effects/readiness.ts); a configuration is read, and what it needs is looked at, as an ADD does (effects/preflight.ts). Changes
  * nothing, but that it raises next_cfg where STATUS does.
  */
-import { code, type Trouble } from '../attachment.ts';
+import { code, messageOf, type Trouble } from '../attachment.ts';
 import type { Basics } from '../cni/config/config.ts';
 import { CniError } from '../cni/error.ts';
 import { type DelRequest, parseAdd, parseDel } from '../cni/request.ts';
@@ -239,7 +239,7 @@ function hugepagesFinding({ hugepagesDir }: NodeView): HealthFinding {
       ? well('hugepages', 'this machine', said)
       : sick('hugepages', 'this machine', 'none are reserved', remedy);
   } catch (error) {
-    return sick('hugepages', 'this machine', error instanceof Error ? error.message : String(error), remedy);
+    return sick('hugepages', 'this machine', messageOf(error), remedy);
   }
 }
 
@@ -297,7 +297,7 @@ async function kubeconfigFindings({ kubeconfig, namespace, deadlines }: Account,
     const remedy = `${rightsRemedy}; where it is bound in single namespaces, name a NetworkAttachmentDefinition of one`;
     return [{ ...sick('kubeconfig', kubeconfig, finding, remedy), health: 'unknown' }];
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return [sick('kubeconfig', kubeconfig, message, 'is the path right, and the API server the one that it means?')];
   }
 }
@@ -316,6 +316,6 @@ function debtFindings(dataDir: string, { attachments, now: moment }: NodeView): 
       return { check: 'owed', subject: key, health: 'owed', finding: [age, ...reasons, ...by].join('; '), remedy };
     });
   } catch (error) {
-    return [sick('owed', dataDir, error instanceof Error ? error.message : String(error), 'userspace list')];
+    return [sick('owed', dataDir, messageOf(error), 'userspace list')];
   }
 }

@@ -1,7 +1,7 @@
 /**
  * CNI_COMMAND -> handler -> exactly one JSON document on stdout, or none (I9). The only writer of stdout on a CNI call.
  */
-import { code } from '../attachment.ts';
+import { code, messageOf } from '../attachment.ts';
 import { leaseVariable } from '../deadlines.ts';
 import { CniError, toCniError } from './error.ts';
 import { memberOf } from './leniency.ts';
@@ -96,7 +96,7 @@ function readStdin({ stdin }: Streams): string {
   try {
     return stdin();
   } catch (error) {
-    throw new CniError(code.io, `cannot read stdin: ${error instanceof Error ? error.message : error}`);
+    throw new CniError(code.io, `cannot read stdin: ${messageOf(error)}`);
   }
 }
 

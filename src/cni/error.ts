@@ -1,7 +1,7 @@
 /**
  * The one place where anything thrown becomes a CNI error object (CNI SPEC section 5, "Error").
  */
-import { code, type Trouble } from '../attachment.ts';
+import { code, messageOf, type Trouble } from '../attachment.ts';
 
 export class CniError extends Error {
   override readonly name = 'CniError';
@@ -30,7 +30,7 @@ export function refuse(troubles: readonly Trouble[]): void {
 /** A throw that is no CniError is a bug or a disk that failed under us: 999 or 5, with its text. */
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof Error && error.name === 'JournalError') return new CniError(code.io, message);
   return new CniError(code.internal, message, error instanceof Error ? error.stack : undefined);
 }

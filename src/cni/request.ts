@@ -3,7 +3,7 @@
  *
  * Owns: the rules for CNI_* variables and for the parts of a configuration that every verb needs. Touches nothing.
  */
-import { type AttachmentKey, code, deviceNameBytesMax, type PodRef, type Trouble } from '../attachment.ts';
+import { type AttachmentKey, code, deviceNameBytesMax, messageOf, type PodRef, type Trouble } from '../attachment.ts';
 import { type Args, parseArgs, podOf, podTroubles } from './args.ts';
 import { type Basics, lenient, type NetworkConfig, parseConfig, salvageConfig } from './config/config.ts';
 import { refuse } from './error.ts';
@@ -118,7 +118,7 @@ export function parseBody(stdin: string): { body?: Lenient; troubles: Trouble[] 
   try {
     parsed = JSON.parse(stdin);
   } catch (error) {
-    return undecodable(`the configuration on stdin is no JSON: ${error instanceof Error ? error.message : error}`);
+    return undecodable(`the configuration on stdin is no JSON: ${messageOf(error)}`);
   }
   if (!isObject(parsed)) return undecodable('the configuration on stdin is no JSON object');
   const body = lenient(parsed);

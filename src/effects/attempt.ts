@@ -1,6 +1,7 @@
 /**
  * An attempt that failed after it had made something, known by its own answer: what is to be undone of it is just that.
  */
+import { messageOf } from '../attachment.ts';
 import type { Facts } from '../machines/protocol.ts';
 
 export class FailedAttempt extends Error {
@@ -9,7 +10,7 @@ export class FailedAttempt extends Error {
     override readonly cause: unknown,
     readonly facts: NonNullable<Facts[keyof Facts]>,
   ) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    super(messageOf(cause), { cause });
   }
 }
 

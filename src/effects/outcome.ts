@@ -1,7 +1,7 @@
 /**
  * The answers of an effect, the errors that become one, and the deadline of one call of the file system.
  */
-import { code, type Trouble } from '../attachment.ts';
+import { code, messageOf, type Trouble } from '../attachment.ts';
 import { type Moment, remainingMs } from '../deadlines.ts';
 import type { Outcome } from '../machines/protocol.ts';
 import { isBelow, remoteMountOf } from './remote-files.ts';
@@ -32,7 +32,7 @@ export class NothingMade extends Error {
   readonly code: string;
 
   constructor(why: unknown) {
-    super(why instanceof Error ? why.message : String(why));
+    super(messageOf(why));
     this.why = why;
     this.code = codeOf(why);
   }
@@ -52,7 +52,7 @@ export const codeOf = (error: unknown): string =>
 
 /** Of an error that no trade knows better. */
 export function troubleOf(error: unknown): Trouble {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof DirectoryTimeout) return { code: code.tryAgainLater, message };
   if (error instanceof Mismatch || codeOf(error)) return { code: code.io, message };
   return { code: code.internal, message, details: (error instanceof Error && error.stack) || '' };

@@ -2,7 +2,7 @@
  * Ports on a switch that bear our marks and have no journal.
  */
 import { join } from 'node:path';
-import { type AttachmentKey, journalName, journalSuffix, keyOfText } from '../attachment.ts';
+import { type AttachmentKey, journalName, journalSuffix, keyOfText, messageOf } from '../attachment.ts';
 import { defaultDeadlines, now, within } from '../deadlines.ts';
 import { planOfHeader } from '../drive/entry.ts';
 import { peekJournal } from '../drive/past.ts';
@@ -23,7 +23,7 @@ export async function portsOf({ host, removeMs, unreachable }: Round, database: 
   try {
     return { ovsdb, ports: await host.listPorts(database, within(now() + removeMs, defaultDeadlines.switchMs)) };
   } catch (error) {
-    unreachable?.({ ovsdb, message: error instanceof Error ? error.message : String(error) });
+    unreachable?.({ ovsdb, message: messageOf(error) });
     return { ovsdb };
   } finally {
     host.close();

@@ -2,7 +2,7 @@
  * GC (CNI SPEC 1.1.0): what of a network its runtime does not know any more is removed, by the same steps as ever.
  */
 
-import { type AttachmentKey, code, keyOfText, type Trouble } from '../attachment.ts';
+import { type AttachmentKey, code, keyOfText, messageOf, type Trouble } from '../attachment.ts';
 import { refuse } from '../cni/error.ts';
 import { type GcRequest, withValid } from '../cni/upkeep.ts';
 import { now, within } from '../deadlines.ts';
@@ -58,7 +58,7 @@ async function collectAddresses(
   try {
     ports = await node.host.listPorts({ ovsdb }, within(call.end, deadlines.switchMs));
   } catch (error) {
-    return later(error instanceof Error ? error.message : String(error));
+    return later(messageOf(error));
   }
   const { untold } = keysOf({ disk: node.disk, dataDir });
   if (untold.length > 0) return later(`the journal "${untold[0]}" does not tell whose it is: DEL or recover first`);

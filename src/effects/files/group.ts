@@ -1,8 +1,9 @@
 /**
  * The group of `vhost.group`, as the host's /etc/group knows it.
  */
+
 import { readFileSync } from 'node:fs';
-import { code, type Trouble } from '../../attachment.ts';
+import { code, messageOf, type Trouble } from '../../attachment.ts';
 import type { SocketDirPlan } from '../../machines/protocol.ts';
 import { Mismatch } from '../outcome.ts';
 
@@ -21,7 +22,7 @@ export function groupTroubles({ group }: Pick<SocketDirPlan, 'group'>): Trouble[
     if (group) groupId(group);
     return [];
   } catch (error) {
-    const message = `"host.vhost.group": ${error instanceof Error ? error.message : error}`;
+    const message = `"host.vhost.group": ${messageOf(error)}`;
     return [{ code: code.invalidConfig, message }];
   }
 }

@@ -1,10 +1,11 @@
 /**
  * Looking at paths that a user, a pod or the kubelet named: what is there, and whether it can be used. Each look has its moment.
  */
+
 import { constants } from 'node:fs';
 import { access as permitted, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { code, type Trouble } from '../../attachment.ts';
+import { code, messageOf, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import { codeOf, DirectoryTimeout, inTime } from '../outcome.ts';
 
@@ -37,7 +38,7 @@ export async function usable(name: string, path: string, expected: (end: Moment)
     await expected(end);
     return [];
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     const isMissing = codeOf(error) === 'ENOENT';
     const remedy = isMissing ? ': the kubelet makes it, is "kubeletRootDir" right?' : '';
     return [{ code: faultOf(error), message: `${name} "${path}" cannot be used: ${why}${remedy}` }];
@@ -58,7 +59,7 @@ export function onlySilence(error: unknown): Trouble[] {
 
 export const silence = (error: unknown): Trouble => ({
   code: code.tryAgainLater,
-  message: error instanceof Error ? error.message : String(error),
+  message: messageOf(error),
 });
 
 /** @returns undefined if there is nothing. @throws DirectoryTimeout */

@@ -3,7 +3,7 @@
  */
 import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { code, type Trouble } from '../../attachment.ts';
+import { code, messageOf, type Trouble } from '../../attachment.ts';
 
 /** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
 const roomBytesMin = 256n * 1024n;
@@ -22,7 +22,7 @@ export function roomTroubles(dataDir: string): Trouble[] {
     if (bavail * bsize >= roomBytesMin) return [];
     return [{ code: code.io, message: `"dataDir" "${dataDir}" has no room left for a journal` }];
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return [{ code: code.io, message: `"dataDir" "${dataDir}" cannot be written: ${message}` }];
   }
 }

@@ -10,7 +10,7 @@
  *  K3 Every loop ends by a count of each of its causes, and pauses between two turns.
  *  K4 A write that was refused by an answer is told from one whose answer never came (pod-write.ts, Sent).
  */
-import { code, type PodRef } from '../../attachment.ts';
+import { code, messageOf, type PodRef } from '../../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../../deadlines.ts';
 import { fetchBy } from '../../os/native.ts';
 import { codeOf } from '../outcome.ts';
@@ -317,7 +317,7 @@ const reasons: { readonly [code: string]: string } = {
 };
 
 const describeTransportError = (error: unknown): string => {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const number = codeOf(error);
   return number ? `cannot be reached: ${number}: ${reasons[number] ?? message}` : message;
 };

@@ -8,6 +8,7 @@
  *     land after its successor holds the lock. The lock is never stolen.
  *  D2 Every wait ends at its moment, or with the connection.
  */
+import { messageOf } from '../../attachment.ts';
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import { type Connection, connectUnix } from '../../os/native.ts';
 import { EngineFailure } from '../engine.ts';
@@ -78,9 +79,7 @@ export class Session {
     try {
       this.#framer.feed(chunk);
     } catch (error) {
-      this.#end(
-        new Unreachable(`${this.#address} does not speak OVSDB: ${error instanceof Error ? error.message : error}`),
-      );
+      this.#end(new Unreachable(`${this.#address} does not speak OVSDB: ${messageOf(error)}`));
     }
   }
 
@@ -210,7 +209,7 @@ const noAnswer = 'no answer in time';
 function unreachable(address: string, error: unknown): Unreachable {
   const errno = error instanceof Error && 'code' in error ? error.code : '';
   const refused = errno === 'ECONNREFUSED' || errno === 'ENOENT';
-  const said = error instanceof Error ? error.message : String(error);
+  const said = messageOf(error);
   // What a failed connect says itself has no errno in it.
   const why = errno === 'ENOENT' ? 'there is no such socket' : errno === 'EACCES' ? 'EACCES: permission denied' : said;
   const what = `cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`;
