@@ -6,7 +6,7 @@
  * What was not fsynced is lost only with the power that fails in the same process: that a second process reads what a first one
  * wrote, and loses it then, is tried by real deaths (`dieInTurn`).
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Disk } from '../../../src/journal/disk.ts';
 import { type Choose, keepAll, loseAll, nulTail } from './choices.ts';
 import { type Answer, type Attachment, FakeNode, type Fate, type Verb } from './fake-node.ts';
@@ -55,7 +55,7 @@ const changing = new Set<keyof Disk>([
 export const fork = ({ disk, world }: FakeNode): FakeNode => new FakeNode(disk.powerCut(keepAll), world.clone());
 
 export function fingerprint({ disk, world }: FakeNode): string {
-  return createHash('sha1').update(describeDisk(disk)).update(world.describe()).digest('base64');
+  return hash('sha1', describeDisk(disk) + world.describe(), 'base64');
 }
 
 /** Runs a call on a copy of the node and collects what each crash would have left. */

@@ -38,6 +38,24 @@ interface Description {
 
 const nameBytesMax = 255;
 
+interface Place {
+  readonly parent: string;
+  readonly name: string;
+  readonly isNameTooLong: boolean;
+}
+
+const places = new Map<string, Place>();
+
+/** Every call takes its path apart at each level, and the paths of a run are few. */
+function placeOf(path: string): Place {
+  const known = places.get(path);
+  if (known) return known;
+  const name = basename(path);
+  const place = { parent: dirname(path), name, isNameTooLong: Buffer.byteLength(name) > nameBytesMax };
+  places.set(path, place);
+  return place;
+}
+
 export class SimulatedDisk implements Disk {
   /** Every call of this process, in order: how far a loop over its crash points has to go. */
   readonly calls: Call[] = [];
@@ -101,7 +119,7 @@ export class SimulatedDisk implements Disk {
   open(path: string, flags: 'r' | 'r+' | 'a+' | 'ax', mode = 0o666): number {
     this.#enter('open');
     const parent = this.#parent(path, 'open');
-    const name = basename(path);
+    const { name } = placeOf(path);
     const found = parent.names.get(name);
     if (found && flags === 'ax') throw errno('EEXIST', 'open', path);
     if (found instanceof Directory) throw errno('EISDIR', 'open', path);
@@ -227,11 +245,12 @@ export class SimulatedDisk implements Disk {
     this.#enter('unlink');
     const parent = this.#parent(path, 'unlink');
     if (this.#volume.readOnly) throw errno('EROFS', 'unlink', path);
-    const found = parent.names.get(basename(path));
+    const { name } = placeOf(path);
+    const found = parent.names.get(name);
     if (!found) throw errno('ENOENT', 'unlink', path);
     if (found instanceof Directory) throw errno('EISDIR', 'unlink', path);
     found.links--;
-    parent.delete(basename(path));
+    parent.delete(name);
   }
 
   list(directory: string): string[] {
@@ -242,9 +261,10 @@ export class SimulatedDisk implements Disk {
   mkdir(directory: string, mode: number): void {
     this.#enter('mkdir');
     const parent = this.#parent(directory, 'mkdir');
-    if (parent.names.has(basename(directory))) throw errno('EEXIST', 'mkdir', directory);
+    const { name } = placeOf(directory);
+    if (parent.names.has(name)) throw errno('EEXIST', 'mkdir', directory);
     if (this.#volume.readOnly) throw errno('EROFS', 'mkdir', directory);
-    parent.set(basename(directory), new Directory(this.#volume.newIno(), mode));
+    parent.set(name, new Directory(this.#volume.newIno(), mode));
   }
 
   fsyncDirectory(directory: string): void {
@@ -299,21 +319,23 @@ export class SimulatedDisk implements Disk {
 
   #makeDurable(path: string): void {
     if (path === '/') return;
-    this.#makeDurable(dirname(path));
+    const { parent: above, name } = placeOf(path);
+    this.#makeDurable(above);
     const parent = this.#parent(path, 'mkdir');
-    if (!parent.names.has(basename(path))) parent.set(basename(path), new Directory(this.#volume.newIno(), 0o755));
+    if (!parent.names.has(name)) parent.set(name, new Directory(this.#volume.newIno(), 0o755));
     parent.fsync();
   }
 
   #parent(path: string, call: string): Directory {
-    const parent = this.#directory(dirname(path), call);
-    if (Buffer.byteLength(basename(path)) > nameBytesMax) throw errno('ENAMETOOLONG', call, path);
-    return parent;
+    const { parent, isNameTooLong } = placeOf(path);
+    const found = this.#directory(parent, call);
+    if (isNameTooLong) throw errno('ENAMETOOLONG', call, path);
+    return found;
   }
 
   #directory(path: string, call: string): Directory {
     if (path === '/') return this.#volume.root;
-    const node = this.#parent(path, call).names.get(basename(path));
+    const node = this.#parent(path, call).names.get(placeOf(path).name);
     if (!node) throw errno('ENOENT', call, path);
     if (node instanceof File) throw errno('ENOTDIR', call, path);
     return node;
@@ -322,7 +344,7 @@ export class SimulatedDisk implements Disk {
   #find(path: string, call: string): File | Directory | undefined {
     if (path === '/') return this.#volume.root;
     try {
-      return this.#parent(path, call).names.get(basename(path));
+      return this.#parent(path, call).names.get(placeOf(path).name);
     } catch (error) {
       if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return;
       throw error;

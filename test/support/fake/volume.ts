@@ -194,6 +194,6 @@ function patched(bytes: Uint8Array, at: number, patch: Uint8Array): Uint8Array {
 /** A copy, cut or filled up with NULs. */
 function resized(bytes: Uint8Array, size: number): Uint8Array {
   const result = new Uint8Array(size);
-  result.set(bytes.subarray(0, size));
+  result.set(size < bytes.length ? bytes.subarray(0, size) : bytes);
   return result;
 }

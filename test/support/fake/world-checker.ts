@@ -195,9 +195,14 @@ export function isGoing(one: Attachment, disk: SimulatedDisk): boolean {
 }
 
 function contentOf(path: string, disk: SimulatedDisk): string | undefined {
-  if (disk.lookup(path) === undefined) return undefined;
+  return disk.lookup(path) === undefined ? undefined : readFile(path, disk);
+}
+
+const decoder = new TextDecoder();
+
+function readFile(path: string, disk: SimulatedDisk): string {
   const fd = disk.open(path, 'r');
-  const text = new TextDecoder().decode(disk.read(fd));
+  const text = decoder.decode(disk.read(fd));
   disk.close(fd);
   return text;
 }
@@ -210,7 +215,7 @@ export function describeDisk(disk: SimulatedDisk): string {
   return JSON.stringify(
     files.map((name) => {
       const path = `${dataDir}/${name}`;
-      return [name, String(process.lookup(path)?.mode), contentOf(path, process)];
+      return [name, String(process.lookup(path)?.mode), readFile(path, process)];
     }),
   );
 }
