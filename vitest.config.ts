@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // One project per lane, so that a lane can be asked for by name.
@@ -10,8 +11,10 @@ const others = ['property', 'fault', 'cluster', 'system'];
 
 export default defineConfig({
   test: {
-    // By default one processor is left for a person at work, of two one.
-    maxWorkers: '100%',
+    // One more than there are processors: many files wait for most of their time, and a processor would wait with them.
+    maxWorkers: availableParallelism() + 1,
+    // Bun reads TypeScript itself: vite's own loader would take each module through itself once more for every file of tests.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     reporters: ['default', './test/support/skip-reporter.ts'],
     projects: [
       lane('unit', ['test/**/*.test.ts'], 10_000, { exclude: others.map((folder) => `test/${folder}/**`) }),

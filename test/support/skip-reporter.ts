@@ -1,10 +1,17 @@
-/** At the end of a run: which tests were skipped and why, as their titles say in brackets. */
+/**
+ * At the end of a run: which tests were skipped and why, as their titles say in brackets. A run whose pattern no test's name fits
+ * fails: it would pass for one in which all went well.
+ */
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
 
 /** Of a test's full name, or of a suite's around it. */
 export const skippedTitle = (title: string, reason: string): string => `${title} [skipped: ${reason}]`;
 
 const reasonIn = (fullName: string): string | undefined => fullName.match(/\[skipped: (.*?)\](?= > |$)/)?.[1];
+
+/** A module that broke before its first test is told of as it is. */
+const hasRun = (one: TestModule): boolean =>
+  one.errors().length > 0 || [...one.children.allTests()].some((test) => test.result().state !== 'skipped');
 
 export default class SkipReporter implements Reporter {
   #isPicked = false;
@@ -23,5 +30,9 @@ export default class SkipReporter implements Reporter {
       }
     }
     for (const [reason, count] of counts) console.log(`skipped: ${count} tests: ${reason}`);
+    if (this.#isPicked && counts.size === 0 && !modules.some(hasRun)) {
+      console.error('no test has run: none has such a name');
+      process.exitCode = 1;
+    }
   }
 }
