@@ -13,7 +13,7 @@ import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Answer, answer, cni, run, start } from '../test/support/real/cni.ts';
 import { hugepageCount } from '../test/support/real/hugepages.ts';
-import { type Changes, Node, type Pod } from '../test/support/real/node.ts';
+import { type Changes, type Pod, TestNode } from '../test/support/real/node.ts';
 import { type Switch, startSwitch } from '../test/support/real/switch.ts';
 import type { View } from '../test/support/real/world.ts';
 import { executable, missing } from '../test/support/requirements.ts';
@@ -127,7 +127,7 @@ async function addAndKill(stage: Stage, pod: Pod, changes: Changes, env: Machine
 
 const hasPort = async (pod: Pod): Promise<boolean> => (await pod.node.world()).ports.includes(pod.portName());
 
-async function show(node: Node<View>, pod: Pod): Promise<void> {
+async function show(node: TestNode<View>, pod: Pod): Promise<void> {
   const shown = await run(['show', pod.shortId, '--data-dir', node.dataDir]);
   must('show', shown);
   screen.quote(`dist/userspace show ${pod.shortId} --data-dir $DATA`, shown.stdout);
@@ -155,7 +155,7 @@ async function standStill(stage: Stage, pod: Pod): Promise<void> {
 }
 
 async function story(stage: Stage, machine: Machine): Promise<boolean> {
-  const node = await Node.create(stage.view);
+  const node = await TestNode.create(stage.view);
   cleanups.push({ what: 'the pods', run: () => node.end() });
   screen.say('what follows can be typed as it is, with these two set:');
   screen.note(`DATA=${node.dataDir}`);

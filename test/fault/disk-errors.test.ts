@@ -8,7 +8,7 @@ import { diskKindsOf, fork } from '../support/fake/crash-points.ts';
 import { expectOk } from '../support/fake/crash-scenarios.ts';
 import { DurabilityRecorder } from '../support/fake/durability.ts';
 import { type Answer, type Attachment, FakeNode, podA, type Verb } from '../support/fake/fake-node.ts';
-import { Gate, momentsIn, placeText } from '../support/fake/held-call.ts';
+import { HeldCall, momentsIn, placeText } from '../support/fake/held-call.ts';
 import type { Fault } from '../support/fake/simulated-disk.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';
 import { faultsOf, isGoing, lawsBroken, leftInWorld, leftOf, othersThan } from '../support/fake/world-checker.ts';
@@ -130,12 +130,12 @@ describe('DEL that cannot open the journal', () => {
       for (const place of moments) {
         for (const nth of [1, 2]) {
           const node = fork(from);
-          const gate = new Gate(place);
-          const add = node.add(one, { watch: gate.watch });
-          await gate.reached;
+          const held = new HeldCall(place);
+          const add = node.add(one, { watch: held.watch });
+          await held.reached;
           const fault: Fault = { call: 'open', nth, how: { error } };
           const del = await node.del(one, { disk: [fault] });
-          gate.open();
+          held.open();
           await add;
           expect([placeText(place), ...lawsBroken(node)]).toEqual([placeText(place)]);
           if (del.kind === 'ok') expect([placeText(place), ...leftOf(one, node)]).toEqual([placeText(place)]);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { isSystemError, realDisk } from '../../src/journal/disk.ts';
 import { type Choose, everyChoice, keepAll, loseAll } from '../support/fake/choices.ts';
 import { bytesOf, diskCases, readOnlyCases, textOf, withOpenFilesClosed } from '../support/fake/disk-cases.ts';
-import { Crash, SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { ProcessKilled, SimulatedDisk } from '../support/fake/simulated-disk.ts';
 import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -107,8 +107,8 @@ describe('the faults of the simulated disk', () => {
     const [disk, fd] = opened();
     disk.inject({ call: 'every', nth: 2, how: 'crash' });
     disk.write(fd, bytesOf('a'));
-    expect(() => disk.write(fd, bytesOf('b'))).toThrow(Crash);
-    expect(() => disk.close(fd)).toThrow(Crash);
+    expect(() => disk.write(fd, bytesOf('b'))).toThrow(ProcessKilled);
+    expect(() => disk.close(fd)).toThrow(ProcessKilled);
     const next = disk.processDeath();
     const found = next.open('/data/f', 'r');
     expect(textOf(next.read(found))).toBe('a');

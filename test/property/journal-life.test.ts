@@ -7,7 +7,7 @@ import { isSystemError } from '../../src/journal/disk.ts';
 import { type Journal, JournalError } from '../../src/journal/journal.ts';
 import { copyOf } from '../../src/journal/repair.ts';
 import { type Choose, choices, everyChoice, keepAll } from '../support/fake/choices.ts';
-import { type Call, Crash, type Fault, SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { type Call, type Fault, ProcessKilled, SimulatedDisk } from '../support/fake/simulated-disk.ts';
 import { lockedWords, openWords, type Word, wordsFound, wordsOf } from '../support/fake/word-journal.ts';
 import { withSeed } from '../support/seed.ts';
 
@@ -129,7 +129,7 @@ function succeeds(action: () => void): boolean {
     action();
     return true;
   } catch (error) {
-    if (error instanceof JournalError || error instanceof Crash || isSystemError(error)) return false;
+    if (error instanceof JournalError || error instanceof ProcessKilled || isSystemError(error)) return false;
     throw error;
   }
 }
@@ -223,7 +223,7 @@ async function untilDeath(life: Promise<void>): Promise<boolean> {
     await life;
     return false;
   } catch (error) {
-    if (error instanceof Crash) return true;
+    if (error instanceof ProcessKilled) return true;
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { ensureInstance, readInstance } from '../../src/journal/store.ts';
 import { everyChoice, keepAll } from '../support/fake/choices.ts';
-import { Crash, SimulatedDisk } from '../support/fake/simulated-disk.ts';
+import { ProcessKilled, SimulatedDisk } from '../support/fake/simulated-disk.ts';
 
 const dataDir = '/var/cni/userspace';
 
@@ -12,7 +12,7 @@ async function told(disk: SimulatedDisk, id: string): Promise<string | undefined
   try {
     return await ensureInstance(disk, dataDir, () => id.repeat(16), now() + 1_000);
   } catch (error) {
-    if (error instanceof Crash) return undefined;
+    if (error instanceof ProcessKilled) return undefined;
     throw error;
   }
 }

@@ -4,9 +4,10 @@ import type { Entry } from '../../src/drive/entry.ts';
 import { judge, keyOf, type Witness } from '../../src/recovery/judge.ts';
 import type { Found } from '../../src/recovery/words.ts';
 import { bytesOf, chmod, rewrite } from '../support/fake/damage.ts';
-import { FakeNode, instance, journalOf, keyOf as keyTextOf } from '../support/fake/fake-node.ts';
+import { FakeNode, journalOf, keyOf as keyTextOf } from '../support/fake/fake-node.ts';
 import { attachedNode, locked, one } from '../support/fake/recovery-parts.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';
+import { instance } from '../support/instance.ts';
 
 afterAll(new VirtualTime().install());
 

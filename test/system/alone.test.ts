@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { hugepageCount } from '../support/real/hugepages.ts';
-import { Node } from '../support/real/node.ts';
+import { TestNode } from '../support/real/node.ts';
 import { onRealSwitch } from '../support/real/suite.ts';
 import { startSwitch } from '../support/real/switch.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
@@ -18,7 +18,7 @@ onRealSwitch('two at once', (theSwitch) => {
     const pages = hugepageCount();
     const second = await startSwitch();
     try {
-      const nodes = await Promise.all([Node.create(theSwitch()), Node.create(second)]);
+      const nodes = await Promise.all([TestNode.create(theSwitch()), TestNode.create(second)]);
       await Promise.all(
         nodes.map(async (node) => {
           const pod = await node.pod();

@@ -5,11 +5,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Call, type CallOptions, cni } from '../support/real/cni.ts';
-import type { Node, Pod } from '../support/real/node.ts';
+import type { Pod, TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 
-type Spoil = (call: Call, node: Node, pod: Pod) => Call | Promise<Call>;
+type Spoil = (call: Call, node: TestNode, pod: Pod) => Call | Promise<Call>;
 type Case = readonly [title: string, spoil: Spoil, code: number, words: readonly string[]];
 
 const config =

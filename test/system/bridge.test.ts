@@ -2,7 +2,7 @@
  * Bridges: ours come with the first port and go with the last; an administrator's are used and left alone.
  */
 import { expect, test } from 'vitest';
-import { Node, type Pod } from '../support/real/node.ts';
+import { type Pod, TestNode } from '../support/real/node.ts';
 import { adminBridge, onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft, readSwitch } from '../support/real/world.ts';
 
@@ -80,7 +80,7 @@ onRealSwitch('bridges', (theSwitch) => {
   });
 
   test('I6 two instances share a switch: neither removes what the other made', async () => {
-    const other = await Node.create(theSwitch());
+    const other = await TestNode.create(theSwitch());
     try {
       const [mine, theirs] = [await node().pod(), await other.pod()];
       const shared = { host: { bridge: { bridgeName: node().bridge } } };

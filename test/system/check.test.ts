@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../support/real/cni.ts';
-import type { Changes, Node, Pod } from '../support/real/node.ts';
+import type { Changes, Pod, TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 
 const changes: Changes = {
@@ -13,7 +13,7 @@ const changes: Changes = {
 };
 
 /** What is done behind its back, and the words that the error must have. */
-const drifts: [string, (node: Node, pod: Pod) => Promise<unknown>, string[]][] = [
+const drifts: [string, (node: TestNode, pod: Pod) => Promise<unknown>, string[]][] = [
   [
     'the VLAN tag',
     (node, pod) => node.theSwitch.vsctl('set', 'Port', pod.portName(), 'tag=200'),

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { killedAt, pointsOf } from '../support/real/kill-at-syscall.ts';
-import type { Node, Pod } from '../support/real/node.ts';
+import type { Pod, TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 
@@ -12,7 +12,7 @@ const durable = 'fsync';
 const changing = 'fsync,write,sendto,sendmsg,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,fchmod';
 
 /** Who comes after a killed ADD, and what must be there afterwards: nothing. */
-const followUps: [string, (pod: Pod, node: Node) => Promise<void>][] = [
+const followUps: [string, (pod: Pod, node: TestNode) => Promise<void>][] = [
   [
     'DEL',
     async (pod) => {
@@ -41,7 +41,7 @@ onRealSwitch(
   'a killed call',
   (theSwitch) => {
     /** Of an ADD on a node that has seen one before: the first makes the instance's own file as well. */
-    const addPoints = async (node: Node, calls: string) => {
+    const addPoints = async (node: TestNode, calls: string) => {
       const [first, counted] = [await node.pod(), await node.pod()];
       await first.add();
       await first.del();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KubeNode } from '../support/cluster/kube-node.ts';
 import { Application } from '../support/real/application.ts';
-import { Node, type Pod } from '../support/real/node.ts';
+import { type Pod, TestNode } from '../support/real/node.ts';
 import { adminBridge, onRealSwitch, useNode } from '../support/real/suite.ts';
 import type { Switch } from '../support/real/switch.ts';
 import { expectNothingLeft, withoutLease } from '../support/real/world.ts';
@@ -285,7 +285,7 @@ function nextSandbox(theSwitch: () => Switch): void {
   test.each(cases)(
     'kind 1: with %s owed, %s leaves the socket of the next sandbox, whose port the switch has lost for a moment',
     async (_, __, owing, pay) => {
-      const node = await Node.create(theSwitch());
+      const node = await TestNode.create(theSwitch());
       try {
         const home = new KubeNode(node, api);
         const changes = { host: { vhost: { socketfile: `s${node.bridge}` } } };

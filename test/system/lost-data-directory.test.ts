@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { run } from '../support/real/cni.ts';
-import type { Node } from '../support/real/node.ts';
+import type { TestNode } from '../support/real/node.ts';
 import { startPeer } from '../support/real/peer.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
@@ -23,7 +23,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
 
   describe('kind 2: a living pod’s port without a journal is no orphan: its marks name its namespace, which lives', () => {
     /** How the journal of a living attachment gets lost. */
-    const losses: [string, (node: Node) => void][] = [
+    const losses: [string, (node: TestNode) => void][] = [
       ['its journal was deleted', (one) => sh(`rm ${one.dataDir}/*.journal`)],
       ['the directory was emptied', (one) => sh(`rm -r ${one.dataDir}/*`)],
       [

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
-import { Node, newId } from '../support/real/node.ts';
+import { newId, TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 
@@ -16,7 +16,7 @@ onRealSwitch('recovery where it could be misled', (theSwitch) => {
   const node = useNode(theSwitch);
 
   test('kind 2: another node whose data directory has the same path (nodes in containers, each with /var/lib/cni/userspace) keeps its ports', async () => {
-    const other = await Node.create(theSwitch());
+    const other = await TestNode.create(theSwitch());
     try {
       const theirs = await node().pod();
       expect(await theirs.add()).toMatchObject(ok);

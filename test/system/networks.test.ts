@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KubeNode, type Volume } from '../support/cluster/kube-node.ts';
 import { type Call, cni, type Json } from '../support/real/cni.ts';
-import type { Node } from '../support/real/node.ts';
+import type { TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft, readSwitch } from '../support/real/world.ts';
 import { tokenOf, writeKubeconfig } from '../support/stand-in/api.ts';
@@ -98,7 +98,7 @@ function network(name: string): Json {
 }
 
 /** The machine's own places, under the file's own spelling of each key. */
-function placed(file: Json, node: Node, kube: KubeNode): Json {
+function placed(file: Json, node: TestNode, kube: KubeNode): Json {
   const places: { readonly [key: string]: (value: string) => string } = {
     kubeconfig: () => kube.kubeconfig,
     shareddir: (value) => `${node.sharedDir}${value.endsWith('/') ? '/' : ''}`,

@@ -3,14 +3,14 @@
  */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import type { Changes, Node, Pod } from '../support/real/node.ts';
+import type { Changes, Pod, TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 
 const impatient: Changes = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500, ipamMs: 500 } };
 
 /** Who finishes. */
-const payers: [string, (pod: Pod, node: Node) => Promise<void>][] = [
+const payers: [string, (pod: Pod, node: TestNode) => Promise<void>][] = [
   ['DEL', async (pod) => expect(await pod.del()).toMatchObject({ exitCode: 0 })],
   [
     'recover',

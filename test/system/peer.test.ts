@@ -3,7 +3,7 @@
  */
 import { lstat } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { Node } from '../support/real/node.ts';
+import { TestNode } from '../support/real/node.ts';
 import { startPeer } from '../support/real/peer.ts';
 import { onRealSwitch } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
@@ -14,7 +14,7 @@ onRealSwitch(
     test.each(['client', 'server'] as const)(
       'A4 brings the link of a %s-mode port up, with the MTU that was asked for; CHECK passes before, during and after',
       async (mode) => {
-        const node = await Node.create(theSwitch(), mode);
+        const node = await TestNode.create(theSwitch(), mode);
         const changes = { host: { mtu: 2000 } };
         try {
           const pod = await node.pod();
@@ -41,7 +41,7 @@ onRealSwitch(
     );
 
     test('still connected does not keep a DEL from taking port and socket away', async () => {
-      const node = await Node.create(theSwitch());
+      const node = await TestNode.create(theSwitch());
       try {
         const pod = await node.pod();
         await pod.add();

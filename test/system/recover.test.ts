@@ -4,7 +4,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createNetns } from '../support/real/netns.ts';
-import { Node, newId } from '../support/real/node.ts';
+import { newId, TestNode } from '../support/real/node.ts';
 import { startPeer } from '../support/real/peer.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { startSwitch } from '../support/real/switch.ts';
@@ -129,7 +129,7 @@ onRealSwitch('recovery', (theSwitch) => {
   });
 
   test('fifty ports of another data directory on the same switch are listed and left alone', async () => {
-    const other = await Node.create(theSwitch());
+    const other = await TestNode.create(theSwitch());
     try {
       const own = await node().pod();
       const theirs = await Promise.all(Array.from({ length: 50 }, () => other.pod()));
@@ -214,7 +214,7 @@ onRealSwitch('recovery', (theSwitch) => {
     });
 
     test('in server mode that restarted: the socket it made again is moved to the pod, and a peer that starts anew is heard', async () => {
-      const server = await Node.create(theSwitch(), 'server');
+      const server = await TestNode.create(theSwitch(), 'server');
       try {
         const [pod, listener] = [await server.pod(), await server.pod()];
         const asClient = { host: { vhost: { mode: 'client' } }, container: { vhost: { mode: 'server' } } };

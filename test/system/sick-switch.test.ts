@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Answer, cni } from '../support/real/cni.ts';
-import type { Changes, Mode, Node } from '../support/real/node.ts';
+import type { Changes, Mode, TestNode } from '../support/real/node.ts';
 import { startPeer } from '../support/real/peer.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import type { Switch } from '../support/real/switch.ts';
@@ -29,7 +29,7 @@ function hidePidFile(theSwitch: Switch): () => void {
   return show;
 }
 
-const status = (node: Node, changes: Changes = {}): Promise<Answer> =>
+const status = (node: TestNode, changes: Changes = {}): Promise<Answer> =>
   cni('STATUS', { config: node.config({ cniVersion: '1.1.0', ipam: undefined, ...changes }), path: node.path });
 
 const expectWords = (answer: Answer, code: number, ...words: (string | number)[]) => {

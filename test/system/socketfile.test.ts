@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Answer } from '../support/real/cni.ts';
-import type { Changes, Node } from '../support/real/node.ts';
+import type { Changes, TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft, tree } from '../support/real/world.ts';
 
@@ -15,7 +15,7 @@ onRealSwitch('a socket file named by the user', (theSwitch) => {
   describe.each(['client', 'server'] as const)('in %s mode', (mode) => {
     const node = useNode(theSwitch, mode);
     /** Unique on the switch: port names are. */
-    const named = (one: Node): Changes => ({ host: { vhost: { socketfile: `s${one.bridge}` } } });
+    const named = (one: TestNode): Changes => ({ host: { vhost: { socketfile: `s${one.bridge}` } } });
 
     test('is the name of port and socket, and goes alone: db.sock and its like stay (B14)', async () => {
       const pod = await node().pod();

@@ -12,7 +12,7 @@ import { accessList, setAccessList } from '../../src/os/native.ts';
 import { KubeNode, type KubePod } from '../support/cluster/kube-node.ts';
 import { type Answer, cni } from '../support/real/cni.ts';
 import { killedAt, pointsOf } from '../support/real/kill-at-syscall.ts';
-import type { Changes, Node, Pod } from '../support/real/node.ts';
+import type { Changes, Pod, TestNode } from '../support/real/node.ts';
 import { startPeer } from '../support/real/peer.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
@@ -57,7 +57,7 @@ onRealSwitch(
     const current = useNode(theSwitch);
 
     /** The test's own directory is root's alone. */
-    function node(): Node {
+    function node(): TestNode {
       chmodSync(current().directory, 0o755);
       return current();
     }

@@ -15,17 +15,9 @@ import { describe, expect, it } from 'vitest';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { readUuid } from '../../../src/effects/ovs/operations.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
+import { instance } from '../../support/instance.ts';
 import { readSwitch } from '../../support/real/world.ts';
-import {
-  bound,
-  call,
-  instance,
-  keyOf,
-  type Scene,
-  scene,
-  troubleOf,
-  type WholePlan,
-} from '../../support/stand-in/scene.ts';
+import { bound, call, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
 
 const ensure = (s: Scene, plan: WholePlan, ours = call(), ovs = s.ovs) => ensurePort(bound(ovs, plan, ours), plan.port);
 

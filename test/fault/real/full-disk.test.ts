@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Tally, tracedCni } from '../../support/real/fault-suite.ts';
 import { type FileSystem, LoopDisk } from '../../support/real/loop-disk.ts';
-import { Node } from '../../support/real/node.ts';
+import { TestNode } from '../../support/real/node.ts';
 import { onRealSwitch } from '../../support/real/suite.ts';
 import { emptyWorld, expectNothingLeft, tree } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
@@ -33,12 +33,12 @@ onRealSwitch(
 
     describe.each(rows)('$layout on $fileSystem', ({ fileSystem, shared }) => {
       let disk: LoopDisk;
-      let node: Node;
+      let node: TestNode;
       beforeEach(async () => {
         disk = await LoopDisk.create(fileSystem);
         const dataDir = join(disk.path, 'data');
         const sharedDir = join(disk.path, 'pods');
-        node = await Node.create(theSwitch(), 'client', shared ? { dataDir, sharedDir } : { dataDir });
+        node = await TestNode.create(theSwitch(), 'client', shared ? { dataDir, sharedDir } : { dataDir });
         tally.cases++;
         tally.faults++;
       });
@@ -139,10 +139,10 @@ onRealSwitch(
 
     describe.each(fileSystems)('a shared directory on %s', (fileSystem) => {
       let disk: LoopDisk;
-      let node: Node;
+      let node: TestNode;
       beforeEach(async () => {
         disk = await LoopDisk.create(fileSystem);
-        node = await Node.create(theSwitch(), 'client', { sharedDir: join(disk.path, 'pods') });
+        node = await TestNode.create(theSwitch(), 'client', { sharedDir: join(disk.path, 'pods') });
         tally.cases++;
         tally.faults++;
       });

@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { bunChild } from '../../support/real/child.ts';
 import type { Answer } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
-import { type Changes, type Mode, type Node, newId, type Pod } from '../../support/real/node.ts';
+import { type Changes, type Mode, newId, type Pod, type TestNode } from '../../support/real/node.ts';
 import { type Kind, kinds, plant } from '../../support/real/planter.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { emptyWorld, expectNothingLeft, tree } from '../../support/real/world.ts';
@@ -35,7 +35,7 @@ interface Names {
 }
 
 /** The names of the next ADD of this pod, learnt from one like it. */
-async function namesOf(node: Node, pod: Pod): Promise<Names> {
+async function namesOf(node: TestNode, pod: Pod): Promise<Names> {
   expect(await pod.add('net1', changes)).toMatchObject({ exitCode: 0 });
   const made = (await tree(node.sharedDir))
     .filter((path) => !path.endsWith('/'))

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { KubeNode, podGround } from '../../support/cluster/kube-node.ts';
 import { dice, Tally } from '../../support/real/fault-suite.ts';
 import { killMatrix, plainGround } from '../../support/real/kill-matrix.ts';
-import type { Changes, Mode, Node } from '../../support/real/node.ts';
+import type { Changes, Mode, TestNode } from '../../support/real/node.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { withSeed } from '../../support/seed.ts';
 import { StandInApi } from '../../support/stand-in/stand-in-api.ts';
@@ -35,7 +35,7 @@ onRealSwitch(withSeed('the kill matrix'), (theSwitch) => {
       api = await StandInApi.start();
     });
     afterAll(() => api?.stop());
-    const homes = new WeakMap<Node, KubeNode>();
+    const homes = new WeakMap<TestNode, KubeNode>();
     const home = (): KubeNode => {
       if (!api) throw new Error('the stand-in is not running');
       const known = homes.get(node()) ?? new KubeNode(node(), api);

@@ -12,7 +12,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Answer } from '../../support/real/cni.ts';
 import { complete, dice, Tally, tracedCni } from '../../support/real/fault-suite.ts';
 import { type FileSystem, LoopDisk } from '../../support/real/loop-disk.ts';
-import { type Mode, Node, type Pod } from '../../support/real/node.ts';
+import { type Mode, type Pod, TestNode } from '../../support/real/node.ts';
 import { onRealSwitch } from '../../support/real/suite.ts';
 import { expectNothingLeft, tree } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
@@ -37,12 +37,12 @@ onRealSwitch(
 
     describe.each(rows)('$fileSystem, $mode mode', ({ fileSystem, mode }) => {
       let disk: LoopDisk;
-      let node: Node;
+      let node: TestNode;
       beforeEach(async () => {
         disk = await LoopDisk.create(fileSystem);
         const dataDir = join(disk.path, 'lib', 'data');
         const sharedDir = join(disk.path, 'pods');
-        node = await Node.create(theSwitch(), mode, mode === 'client' ? { dataDir, sharedDir } : { dataDir });
+        node = await TestNode.create(theSwitch(), mode, mode === 'client' ? { dataDir, sharedDir } : { dataDir });
       });
       afterEach(async () => {
         await node?.end();

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { start } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
-import { type Mode, type Node, newId, type Pod } from '../../support/real/node.ts';
+import { type Mode, newId, type Pod, type TestNode } from '../../support/real/node.ts';
 import { failures, storms } from '../../support/real/storm.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { expectNothingLeft } from '../../support/real/world.ts';
@@ -21,7 +21,7 @@ const stormMs = 1_000;
 const count = complete ? 60 : 12;
 const pauses = complete ? 100 : 25;
 
-async function podsOf(node: Node, count: number): Promise<Pod[]> {
+async function podsOf(node: TestNode, count: number): Promise<Pod[]> {
   const pods: Pod[] = [];
   for (let index = 0; index < count; index++) pods.push(await node.pod());
   return pods;
@@ -30,7 +30,7 @@ async function podsOf(node: Node, count: number): Promise<Pod[]> {
 onRealSwitch(withSeed('the storm'), (theSwitch) => {
   const tally = new Tally('storm');
   afterAll(() => tally.print());
-  const nothingLeft = (node: Node) => tally.clean(async () => expectNothingLeft(await node.world()));
+  const nothingLeft = (node: TestNode) => tally.clean(async () => expectNothingLeft(await node.world()));
 
   describe.each(modes)('in %s mode', (mode) => {
     const node = useNode(theSwitch, mode);

@@ -1,6 +1,6 @@
 /** A suite of the cluster lane: a real switch and a real API server, one of each for all of its tests. */
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import type { Mode, Node } from '../real/node.ts';
+import type { Mode, TestNode } from '../real/node.ts';
 import { onRealSwitch, useNode } from '../real/suite.ts';
 import type { Switch } from '../real/switch.ts';
 import { clusterParts } from '../requirements.ts';
@@ -34,7 +34,7 @@ export function onCluster(title: string, body: (parts: Parts) => void): void {
 
 /** A fresh node of the cluster for each test. */
 export function useKubeNode({ theSwitch, cluster }: Parts, mode: Mode = 'client'): () => KubeNode {
-  const node: () => Node = useNode(theSwitch, mode);
+  const node: () => TestNode = useNode(theSwitch, mode);
   let home: KubeNode | undefined;
   beforeEach(() => {
     home = new KubeNode(node(), cluster());

@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Answer, type Call, type CallOptions, cni } from '../real/cni.ts';
 import type { Ground } from '../real/kill-matrix.ts';
-import type { Changes, Node, Pod } from '../real/node.ts';
+import type { Changes, Pod, TestNode } from '../real/node.ts';
 import { emptyWorld, tree, type World } from '../real/world.ts';
 import { type Account, type Api, type Json, sharing, tokenOf, writeKubeconfig } from '../stand-in/api.ts';
 
@@ -40,7 +40,7 @@ export class KubeNode {
   kubeconfig: string;
 
   constructor(
-    readonly node: Node,
+    readonly node: TestNode,
     readonly api: Api,
     account: Account = 'plugin',
   ) {

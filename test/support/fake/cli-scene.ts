@@ -1,4 +1,5 @@
 /** A data directory with journals in every state, and the commands for people called on it in this process. */
+
 import { join } from 'node:path';
 import { type AttachmentKey, journalName } from '../../../src/attachment.ts';
 import { runCli } from '../../../src/cli/cli.ts';
@@ -9,7 +10,8 @@ import type { Host } from '../../../src/effects/host.ts';
 import { realDisk } from '../../../src/journal/disk.ts';
 import { ensureInstance } from '../../../src/journal/store.ts';
 import type { Outcome, Plan, Request, Step } from '../../../src/machines/protocol.ts';
-import { instance, planAt, soon } from '../stand-in/scene.ts';
+import { instance } from '../instance.ts';
+import { planAt, soon } from '../stand-in/scene.ts';
 import { temporaryDirectory } from '../temporary.ts';
 
 const noon = new Date('2025-01-17T12:00:00.000Z');

@@ -22,7 +22,7 @@ import type {
 import { FakeEffects } from './fake-effects.ts';
 import type { Half } from './fake-ports.ts';
 import type { FakeWorld } from './fake-world.ts';
-import { Crash } from './simulated-disk.ts';
+import { ProcessKilled } from './simulated-disk.ts';
 
 type Moment = 'before' | 'during' | 'after';
 
@@ -69,7 +69,7 @@ export class FakeHost {
   readonly #options: Options;
   readonly #effects: FakeEffects;
   #faults: HostFault[];
-  #dead: Crash | undefined;
+  #dead: ProcessKilled | undefined;
 
   constructor(world: FakeWorld, options: Options = {}) {
     this.#world = world;
@@ -169,8 +169,8 @@ export class FakeHost {
     return { kind: 'failed', trouble, ...(fault.verb === 'find' && { unjudged: true }) };
   }
 
-  #die(how: string): Crash {
-    this.#dead = new Crash(how);
+  #die(how: string): ProcessKilled {
+    this.#dead = new ProcessKilled(how);
     this.#options.died?.();
     return this.#dead;
   }

@@ -15,13 +15,13 @@ import * as addCheck from '../../../src/verbs/add-check.ts';
 import * as del from '../../../src/verbs/del.ts';
 import * as gc from '../../../src/verbs/gc.ts';
 import { handlers } from '../../../src/verbs/handlers.ts';
+import { instance } from '../instance.ts';
 import { FakeHost, type HostFault, type Instant } from './fake-host.ts';
 import { emptyDir, FakeWorld, infoDir, podUid, sharedDir } from './fake-world.ts';
 import { shuffled } from './shuffled.ts';
-import { Crash, type Fault, SimulatedDisk } from './simulated-disk.ts';
+import { type Fault, ProcessKilled, SimulatedDisk } from './simulated-disk.ts';
 
 export const dataDir = '/var/lib/cni/userspace';
-export const instance = '0123456789abcdef';
 /** Another data directory, and its id. */
 export const otherDataDir = '/var/lib/cni/elsewhere';
 const otherInstance = 'eeeeeeeeeeeeeeee';
@@ -170,7 +170,7 @@ export class FakeNode {
       this.leaked += process.openFiles;
       return answer;
     } catch (error) {
-      if (error instanceof Crash) return { kind: 'crashed' };
+      if (error instanceof ProcessKilled) return { kind: 'crashed' };
       this.leaked += process.openFiles;
       const { code, message } = toCniError(error);
       return { kind: 'error', code, message };

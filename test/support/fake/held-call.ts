@@ -1,8 +1,8 @@
 /** Holds a process at one moment of one effect, so that another can come between, and lets it go on. */
 import type { Instant } from './fake-host.ts';
 
-export class Gate {
-  /** The process stands at the gate. */
+export class HeldCall {
+  /** The process stands there. */
   readonly reached: Promise<void>;
   #arrive: () => void = () => undefined;
   #open: () => void = () => undefined;
@@ -57,10 +57,10 @@ export async function heldAt<T>(
   place: Pick<Instant, 'step' | 'verb' | 'at'>,
   call: (watch: (instant: Instant) => Promise<void>) => Promise<T>,
 ) {
-  const gate = new Gate(place);
-  const answer = call(gate.watch);
-  await gate.reached;
-  return { answer, open: () => gate.open() };
+  const held = new HeldCall(place);
+  const answer = call(held.watch);
+  await held.reached;
+  return { answer, open: () => held.open() };
 }
 
 export const placeText = ({ step, verb, at }: Pick<Instant, 'step' | 'verb' | 'at'>): string => `${at} ${verb} ${step}`;

@@ -7,8 +7,9 @@ import type { Journal } from '../../../src/journal/journal.ts';
 import { asChecked } from '../../../src/plan/result.ts';
 import { recoverOne, tolerant } from '../../../src/recovery/one.ts';
 import type { Recovered, Task, Visit } from '../../../src/recovery/options.ts';
+import { instance } from '../instance.ts';
 import { FakeHost, type HostFault } from './fake-host.ts';
-import { type Attachment, dataDir, FakeNode, instance, journalOf, keyOf, podA } from './fake-node.ts';
+import { type Attachment, dataDir, FakeNode, journalOf, keyOf, podA } from './fake-node.ts';
 
 export const one: Attachment = { containerId: podA, ifName: 'net1', mode: 'server', ipam: true, deviceInfo: false };
 

@@ -12,8 +12,8 @@ import { Directory, File, Volume } from './volume.ts';
 export type Call = keyof Disk;
 
 /** The process is no more. Not an errno: no code under test may take it for an expected failure. */
-export class Crash extends Error {
-  override readonly name = 'Crash';
+export class ProcessKilled extends Error {
+  override readonly name = 'ProcessKilled';
 }
 
 export interface Fault {
@@ -63,7 +63,7 @@ export class SimulatedDisk implements Disk {
   readonly #descriptors = new Map<number, Description>();
   #faults: { fault: Fault; seen: number }[] = [];
   #nextFd = 3;
-  #death: Crash | undefined;
+  #death: ProcessKilled | undefined;
 
   /** An empty disk with these directories, or a process on a disk that is already there. */
   constructor(content: readonly string[] | Volume = ['/data']) {
@@ -100,7 +100,7 @@ export class SimulatedDisk implements Disk {
   /** SIGKILL: every fd is closed, everything written stays. @returns the disk as the next process finds it. */
   processDeath(): SimulatedDisk {
     for (const fd of this.#descriptors.keys()) this.#release(fd);
-    this.#death ??= new Crash('this process has been killed');
+    this.#death ??= new ProcessKilled('this process has been killed');
     return new SimulatedDisk(this.#volume);
   }
 
@@ -283,7 +283,7 @@ export class SimulatedDisk implements Disk {
       armed.seen++;
       if (armed.seen !== fault.nth && !(fault.forever && armed.seen > fault.nth)) continue;
       if (fault.how === 'crash') {
-        this.#death = new Crash(`killed before call ${this.calls.length}, ${call}`);
+        this.#death = new ProcessKilled(`killed before call ${this.calls.length}, ${call}`);
         throw this.#death;
       }
       if ('error' in fault.how) {

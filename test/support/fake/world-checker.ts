@@ -2,6 +2,7 @@
  * Judges what calls left behind, from the truth of a fake world and from the bytes of its disk. It uses nothing of the product:
  * names are spelled out again here (fake-node.ts), records are read as the JSON lines that `cat` shows.
  */
+import { instance } from '../instance.ts';
 import {
   type Answer,
   type Attachment,
@@ -10,7 +11,6 @@ import {
   directoryOf,
   type FakeNode,
   infoFileOf,
-  instance,
   journalOf,
   keyOf,
   portOf,

@@ -1,7 +1,7 @@
 /** A GC among living attachments: what every IPAM plugin has to stand. */
 import { expect } from 'vitest';
 import { cni } from './cni.ts';
-import type { Changes, Node, Pod } from './node.ts';
+import type { Changes, Pod, TestNode } from './node.ts';
 import { expectNothingLeft } from './world.ts';
 
 const ok = { exitCode: 0 };
@@ -17,7 +17,7 @@ export const gcConfig = (valid: readonly Pod[], changes: Changes = {}): Changes 
  * Of 50 attachments every other one is listed, and 10 ADDs run beside the GC.
  * @param path where IPAM programs are looked for, if not where the node's are
  */
-export async function halfIsCollected(node: Node, changes: Changes = {}, path = node.path): Promise<void> {
+export async function halfIsCollected(node: TestNode, changes: Changes = {}, path = node.path): Promise<void> {
   const called = (command: string, pod: Pod) => cni(command, { ...pod.call('net1', changes), path });
   const pods = await Promise.all(Array.from({ length: 50 }, () => node.pod()));
   for (const pod of pods) expect(await called('ADD', pod)).toMatchObject(ok);

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import type { Dice } from '../dice.ts';
 import { type Answer, type Call, type CallOptions, cni } from './cni.ts';
 import { complete, type Tally, type Traced, tracedCni, tracedRun } from './fault-suite.ts';
-import type { Changes, Node, Pod } from './node.ts';
+import type { Changes, Pod, TestNode } from './node.ts';
 import { expectNothingLeft } from './world.ts';
 
 /** Of each row when it is sampled. */
@@ -29,7 +29,7 @@ export interface Target {
 
 /** Where the matrix is played. */
 export interface Ground {
-  readonly node: Node;
+  readonly node: TestNode;
   /** In words, for the line of figures. */
   readonly title: string;
   readonly changes: Changes;
@@ -42,7 +42,7 @@ export interface Ground {
 }
 
 /** Without a cluster. */
-export function plainGround(node: Node, title: string, changes: Changes): Ground {
+export function plainGround(node: TestNode, title: string, changes: Changes): Ground {
   return {
     node,
     title,
@@ -54,7 +54,7 @@ export function plainGround(node: Node, title: string, changes: Changes): Ground
 }
 
 interface Scene {
-  readonly node: Node;
+  readonly node: TestNode;
   readonly pod: Target;
   readonly changes: Changes;
 }

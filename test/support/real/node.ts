@@ -19,7 +19,7 @@ export type Changes = { readonly [key: string]: unknown };
 
 export const newId = (): string => randomBytes(32).toString('hex');
 
-export class Node<S extends View = Switch> implements Places {
+export class TestNode<S extends View = Switch> implements Places {
   readonly sharedDir: string;
   readonly dataDir: string;
   readonly ipamDir: string;
@@ -49,8 +49,8 @@ export class Node<S extends View = Switch> implements Places {
     theSwitch: S,
     mode: Mode = 'client',
     elsewhere: Partial<Places> = {},
-  ): Promise<Node<S>> {
-    const node = new Node(theSwitch, await mkdtemp(join(tmpdir(), 'usw-n-')), mode, elsewhere);
+  ): Promise<TestNode<S>> {
+    const node = new TestNode(theSwitch, await mkdtemp(join(tmpdir(), 'usw-n-')), mode, elsewhere);
     await mkdir(node.binDir);
     await node.takeBaseline();
     return node;
@@ -139,7 +139,7 @@ export class Node<S extends View = Switch> implements Places {
 
 export class Pod {
   constructor(
-    readonly node: Node<View>,
+    readonly node: TestNode<View>,
     readonly containerId: string,
     readonly netns: string,
   ) {}

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, onTestFinished } from 'vitest';
 import { cniPath } from '../requirements.ts';
-import type { Node, Pod } from './node.ts';
+import type { Pod, TestNode } from './node.ts';
 import type { Switch } from './switch.ts';
 
 /** Of a pod. */
@@ -26,7 +26,7 @@ interface Made {
 }
 
 /** For a suite: what is mounted is unmounted after each test, before its node goes. */
-export function usePredecessor(theSwitch: () => Switch, node: () => Node) {
+export function usePredecessor(theSwitch: () => Switch, node: () => TestNode) {
   const stateDir = () => join(node().directory, 'usrspcni');
   /** Where it bound directories to. */
   const base = () => join(node().directory, 'vhost sockets');

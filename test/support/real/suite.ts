@@ -4,7 +4,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
 import { missing, type PartName, switchParts } from '../requirements.ts';
 import { skippedTitle } from '../skip-reporter.ts';
-import { type Mode, Node } from './node.ts';
+import { type Mode, TestNode } from './node.ts';
 import { type Switch, type SwitchOptions, startSwitch } from './switch.ts';
 
 interface SuiteOptions extends SwitchOptions {
@@ -38,17 +38,17 @@ function absent(): never {
 }
 
 /** A fresh node for each test of a suite. */
-export function useNode(theSwitch: () => Switch, mode: Mode = 'client'): () => Node {
-  let node: Node | undefined;
+export function useNode(theSwitch: () => Switch, mode: Mode = 'client'): () => TestNode {
+  let node: TestNode | undefined;
   beforeEach(async () => {
-    node = await Node.create(theSwitch(), mode);
+    node = await TestNode.create(theSwitch(), mode);
   });
   afterEach(() => node?.end());
   return () => node ?? absent();
 }
 
 /** A bridge made by hand, as an administrator would; it is no leftover of the test. */
-export async function adminBridge(node: Node, ...settings: string[]): Promise<void> {
+export async function adminBridge(node: TestNode, ...settings: string[]): Promise<void> {
   const { theSwitch, bridge } = node;
   await theSwitch.vsctl('add-br', bridge, '--', 'set', 'Bridge', bridge, 'datapath_type=netdev', ...settings);
   await node.takeBaseline();

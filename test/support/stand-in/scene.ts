@@ -1,4 +1,5 @@
 /** What an effect is handed in the tests of effects: plans of one attachment on a stand-in switch, calls, moments. */
+
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -7,10 +8,9 @@ import { type Deadlines, defaultDeadlines, now } from '../../../src/deadlines.ts
 import { Kubernetes } from '../../../src/effects/kubernetes/api-server.ts';
 import { AttachmentSwitch, Switch } from '../../../src/effects/ovs/switch.ts';
 import type { Call, Facts, FilePlan, Outcome, Plan, PortPlan, SocketDirPlan } from '../../../src/machines/protocol.ts';
+import { instance } from '../instance.ts';
 import { temporaryDirectory } from '../temporary.ts';
 import { StandInOvsdb } from './stand-in-ovsdb.ts';
-
-export const instance = '0123456789abcdef';
 
 export const keyOf = (containerId: string, ifName = 'net1'): AttachmentKey => ({ network: 'net', containerId, ifName });
 
