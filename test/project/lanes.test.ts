@@ -15,7 +15,7 @@ test('13.22 into a file or a pipe a lane writes no colours', () => {
   const text = execFileSync(lane, ['unit', 'test/attachment.test.ts'], { env, encoding: 'utf8' });
   expect(text).toContain('test/attachment.test.ts');
   expect(text).not.toContain('\u001b');
-});
+}, 60_000);
 
 test('13.22 at its end a lane says how many tests were skipped, and why', () => {
   const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
@@ -47,11 +47,15 @@ describe('a lane that would run nothing fails:', () => {
       args: ['unit', 'test/log.test.ts', '-t', 'no such test'],
       said: 'none has such a name',
     },
-  ])('$what', ({ args, said }) => {
-    const { status, stderr } = spawnSync(lane, args, { env: { PATH: process.env.PATH }, encoding: 'utf8' });
-    expect(stderr).toContain(said);
-    expect(status).toBe(1);
-  });
+  ])(
+    '$what',
+    ({ args, said }) => {
+      const { status, stderr } = spawnSync(lane, args, { env: { PATH: process.env.PATH }, encoding: 'utf8' });
+      expect(stderr).toContain(said);
+      expect(status).toBe(1);
+    },
+    60_000,
+  );
 });
 
 /** By the globs alone: which files of a lane run, no argument says. */
