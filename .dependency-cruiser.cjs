@@ -127,6 +127,38 @@ module.exports = {
       from: { pathNot: '^src/effects/kubernetes/' },
       to: { path: 'node_modules/@kubernetes/client-node' },
     },
+    only(
+      'effects-ovs-alone',
+      '^src/effects/ovs/',
+      `^src/effects/(ovs|files)/|^src/effects/(engine|netns)\\.ts$|${general}|^src/(os|machines)/|${vocabulary}|^(node:)?[a-z/_]+$`,
+      'Open vSwitch knows files, and neither Kubernetes nor IPAM plugins.',
+    ),
+    {
+      name: 'engine-has-one-face',
+      severity: 'error',
+      comment:
+        'All that says OVSDB is in effects/ovs/. The rest asks effects/engine.ts; these two rooms put the parts together.',
+      from: { path: '^src/', pathNot: '^src/effects/(ovs/|host\\.ts$|readiness\\.ts$)' },
+      to: { path: '^src/effects/ovs/' },
+    },
+    {
+      name: 'host-knows-the-engine-alone',
+      severity: 'error',
+      from: { path: '^src/effects/host\\.ts$' },
+      to: { path: '^src/effects/ovs/', pathNot: '^src/effects/ovs/engine\\.ts$' },
+    },
+    only(
+      'verbs-put-together',
+      '^src/verbs/',
+      `^src/(verbs|cni|plan|drive|journal|machines|recovery)/|^src/effects/(host|readiness)\\.ts$|^src/os/processes\\.ts$|^src/log\\.ts$|${vocabulary}|^(node:)?path$`,
+      'A verb is handed its effects; only their types, and STATUS, come from effects/.',
+    ),
+    only(
+      'os-is-the-ground',
+      '^src/os/',
+      `^src/os/|^src/deadlines\\.ts$|^(node:|bun:)?[a-z/_]+$`,
+      'It knows nothing of the product.',
+    ),
     {
       name: 'effects-do-not-need-the-host',
       severity: 'error',

@@ -6,7 +6,17 @@
  */
 import { code, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
-import type { Call, Database, Facts, IdleBridges, KnownPort, Outcome, Plan, Request } from '../machines/protocol.ts';
+import type {
+  Call,
+  Database,
+  Facts,
+  IdleBridges,
+  KnownPort,
+  Outcome,
+  Plan,
+  PredecessorPlan,
+  Request,
+} from '../machines/protocol.ts';
 import type { FindHolder } from './files/holder.ts';
 
 /** The switch could not be asked, or refuses: nothing is known of the world, or nothing was changed. */
@@ -76,6 +86,8 @@ export interface Engine {
   /** Waits until the switch forwards nothing any more for a port that was removed: only then its address may be another's. */
   released(plan: Plan, port: Facts['port'], end: Moment): Promise<Outcome>;
   recall(known: Plan, call: Call): Promise<RecalledPort>;
+  /** Whether the plugin's predecessor left an attachment on this switch. What cannot be looked for may be there. */
+  isPredecessors(old: PredecessorPlan): boolean;
   /** Whether the switch lost a port, or the socket that it made. A port that only differs from its plan is not lost. */
   isPortLost(recorded: Recorded, call: Call): Promise<boolean>;
   /** Why a port that the switch lost cannot be put back just now. */

@@ -35,7 +35,6 @@ import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { Mismatch, NothingMade, ok, troubleOf } from './outcome.ts';
 import { openVswitch } from './ovs/engine.ts';
-import { isPredecessors } from './ovs/predecessor.ts';
 import { preflight } from './preflight.ts';
 import { findProgram } from './program.ts';
 
@@ -146,7 +145,7 @@ async function recall({ engine, elsewhere }: Means, known: Plan, call: Call): Pr
   try {
     const port = await engine.recall(known, call);
     if (port.kind === 'elsewhere') return port;
-    const isOld = predecessor !== undefined && isPredecessors(predecessor);
+    const isOld = predecessor !== undefined && engine.isPredecessors(predecessor);
     const plan = {
       ...rest,
       ...(address && program && { address }),

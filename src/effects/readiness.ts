@@ -6,7 +6,7 @@ import { code, type Trouble } from '../attachment.ts';
 import type { Deadlines } from '../deadlines.ts';
 import type { AddressPlan, Call, CallText } from '../machines/protocol.ts';
 import { roomTroubles } from './files/room.ts';
-import { type SearchingSwitch, switchTroubles } from './ovs/readiness.ts';
+import { type SearchingSwitch, switchReadiness } from './ovs/readiness.ts';
 
 export { closedWays } from './ovs/readiness.ts';
 
@@ -20,7 +20,7 @@ export interface Readiness extends SearchingSwitch {
 export async function readiness(asked: Readiness, call: Call, deadlines: Deadlines): Promise<Trouble[]> {
   const { dataDir, address, text } = asked;
   const [ofSwitch, ofAddresses] = await Promise.all([
-    switchTroubles(asked, call.end, deadlines),
+    switchReadiness(asked, call.end, deadlines),
     address ? (await import('./ipam/plugin.ts')).addressStatus({ plan: address, text, call, deadlines }) : [],
   ]);
   const ofDisk = (dataDir === undefined ? [] : roomTroubles(dataDir)).map(({ message }) => ({

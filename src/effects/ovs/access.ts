@@ -9,7 +9,7 @@ import { runDirectory, selectSwitch, socketPathOf } from './root-row.ts';
 import type { Switch } from './switch.ts';
 import type { Sought } from './switch-access.ts';
 import { type SwitchUser, switchUser } from './switch-user.ts';
-import { vswitchdOf } from './vswitchd.ts';
+import { findVswitchd } from './vswitchd.ts';
 
 type Acts = typeof import('./switch-access.ts');
 
@@ -32,7 +32,7 @@ export class Access {
 
   /** ovs-vswitchd by its pid file beside the database's socket, which is the run directory of most switches. */
   pidBeside(ovsdb: string): number | undefined {
-    if (!this.#pids.has(ovsdb)) this.#pids.set(ovsdb, vswitchdOf(runDirectory(ovsdb))?.pid);
+    if (!this.#pids.has(ovsdb)) this.#pids.set(ovsdb, findVswitchd(runDirectory(ovsdb))?.pid);
     return this.#pids.get(ovsdb);
   }
 
@@ -87,7 +87,7 @@ export class Access {
 
   async #pidElsewhere({ ovsdb }: Plan, end: Moment): Promise<number | undefined> {
     const rundir = this.#ovs.rundirAt(ovsdb) ?? (await this.#askedRundir(ovsdb, within(end, askedMs)));
-    return rundir === runDirectory(ovsdb) ? undefined : vswitchdOf(rundir)?.pid;
+    return rundir === runDirectory(ovsdb) ? undefined : findVswitchd(rundir)?.pid;
   }
 
   async #askedRundir(ovsdb: string, end: Moment): Promise<string> {

@@ -5,12 +5,12 @@ import { code } from '../../attachment.ts';
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import { askedBefore } from '../away.ts';
 import { type Failed, failed } from '../outcome.ts';
-import { guarded, type Operation, type Row, set, uuid } from './operations.ts';
+import { isGuardFailure, type Operation, type Row, set, uuid } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
 import type { BoundSwitch } from './switch.ts';
-import { seenOf } from './vswitchd.ts';
+import { describeDaemon } from './vswitchd.ts';
 
-/** Until ovs-vswitchd has taken an interface; the transaction fails (`guarded`) if it has not in that time. */
+/** Until ovs-vswitchd has taken an interface; the transaction fails (`isGuardFailure`) if it has not in that time. */
 export const untilApplied = (id: string, timeoutMs: number): Operation => ({
   op: 'wait',
   table: 'Interface',
@@ -25,11 +25,11 @@ export const untilApplied = (id: string, timeoutMs: number): Operation => ({
  * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
  * its name may be another's (A32).
  */
-export async function letGo(ovs: BoundSwitch, goneAt: number): Promise<{ readonly kind: 'ok' } | Failed> {
+export async function waitUntilReleased(ovs: BoundSwitch, goneAt: number): Promise<{ readonly kind: 'ok' } | Failed> {
   let seen: Row | undefined;
   for (let wait: readonly Operation[] = []; ; ) {
     const results = await ovs.read([...wait, selectSwitch]).catch((error) => {
-      if (!guarded(error)) throw error;
+      if (!isGuardFailure(error)) throw error;
       return undefined;
     });
     const root = results?.at(-1)?.rows?.[0];
@@ -49,7 +49,7 @@ export async function letGo(ovs: BoundSwitch, goneAt: number): Promise<{ readonl
 
 /** The words for an ovs-vswitchd that does not apply what it is told. */
 const behind = (ovsdb: string, root: Row | undefined): string =>
-  `ovs-vswitchd has applied ${root?.cur_cfg} of ${root?.next_cfg} changes, and no more in time: ${seenOf(runDirectory(ovsdb, root))}`;
+  `ovs-vswitchd has applied ${root?.cur_cfg} of ${root?.next_cfg} changes, and no more in time: ${describeDaemon(runDirectory(ovsdb, root))}`;
 
 /** The server's own timeout ends before ours: its answer says which of the two is stuck. */
 const untilChanged = (row: Row, end: Moment): Operation => ({

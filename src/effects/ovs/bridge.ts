@@ -9,9 +9,8 @@ import { failed, ok } from '../outcome.ts';
 import type { Marks } from './marks.ts';
 import { dataDirMark, instanceMarks, isOfAnother, isOwn } from './marks.ts';
 import {
-  guarded,
+  isGuardFailure,
   map,
-  marked,
   named,
   type Row,
   readMap,
@@ -20,6 +19,7 @@ import {
   select,
   unless,
   uuid,
+  withMarks,
 } from './operations.ts';
 import type { Switch } from './switch.ts';
 import { AttachmentSwitch } from './switch.ts';
@@ -32,7 +32,7 @@ export async function ensureBridge(ovs: AttachmentSwitch, { name }: BridgePlan):
     const [, , , made] = await ovs.fenced(creation(name, call));
     return { kind: 'ok', facts: { created: true, ours: true, uuid: readUuid(made?.uuid) } };
   } catch (error) {
-    if (!guarded(error)) throw error;
+    if (!isGuardFailure(error)) throw error;
     const [bridges] = await ovs.read([select('Bridge', [byName(name)], ['_uuid', 'external_ids'])]);
     const found = bridges?.rows?.[0];
     const ours = found !== undefined && isOwners(found);
@@ -103,7 +103,7 @@ export async function removeIdleBridges(
 ): Promise<string[]> {
   const ovs = new AttachmentSwitch(whole, { ...nothing, ...database }, call);
   const gone: string[] = [];
-  for (const bridge of await look(ovs, [marked({ owner })])) {
+  for (const bridge of await look(ovs, [withMarks({ owner })])) {
     const marks = readMap(bridge.external_ids) as Marks;
     const isOurOwn = (marks.instance !== undefined && ids.has(marks.instance)) || isOurs(bridge, undefined, call);
     const name = String(bridge.name);
@@ -148,7 +148,7 @@ async function removeIfEmpty(ovs: AttachmentSwitch, bridge: Row): Promise<boolea
     await ovs.fenced(operations);
     return true;
   } catch (error) {
-    if (!guarded(error)) throw error;
+    if (!isGuardFailure(error)) throw error;
     return false;
   }
 }

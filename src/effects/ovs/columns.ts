@@ -13,7 +13,7 @@ export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhost
 const ovnPortId = 'iface-id';
 
 /** No datapath knows it: ovs-vswitchd keeps nothing under the name of such an interface. */
-export const noType = 'none';
+export const emptyType = 'none';
 
 type Table = 'Port' | 'Interface';
 

@@ -3,11 +3,11 @@
  * proved by what it applies.
  */
 import { code, type Trouble } from '../../attachment.ts';
-import { letGo } from './applied.ts';
+import { waitUntilReleased } from './applied.ts';
 import type { Row } from './operations.ts';
 import { isBehind, raiseNextCfg, runDirectory, selectSwitch } from './root-row.ts';
 import type { BoundSwitch } from './switch.ts';
-import { seenOf, vswitchdOf } from './vswitchd.ts';
+import { describeDaemon, findVswitchd } from './vswitchd.ts';
 
 /**
  * Asks it to apply a next_cfg, as ovs-vsctl does with each change, unless there is one already that it has not come to.
@@ -19,18 +19,18 @@ export async function daemonTrouble(ovs: BoundSwitch, state: Row | undefined): P
   if (known === 'alive' && !isBehind(state)) return undefined;
   if (known instanceof Error) return { code: code.tryAgainLater, message: known.message };
   const wanted = isBehind(state) ? state : await raised(ovs);
-  const caughtUp = await letGo(ovs, Number(wanted?.next_cfg));
+  const caughtUp = await waitUntilReleased(ovs, Number(wanted?.next_cfg));
   if (caughtUp.kind === 'failed') return caughtUp.trouble;
   ovs.whole.noteDaemon(ovs, 'alive');
   return undefined;
 }
 
 /** A process that is there and not stopped is at work, however long a change takes it; of what is not seen, the database decides. */
-export async function notAtWork(ovs: BoundSwitch, state: Row | undefined): Promise<Trouble | undefined> {
+export async function workTrouble(ovs: BoundSwitch, state: Row | undefined): Promise<Trouble | undefined> {
   const rundir = runDirectory(ovs.ovsdb, state);
-  const seen = vswitchdOf(rundir);
+  const seen = findVswitchd(rundir);
   if (!seen) return await daemonTrouble(ovs, state);
-  return seen.isStopped ? { code: code.tryAgainLater, message: `ovs-vswitchd: ${seenOf(rundir)}` } : undefined;
+  return seen.isStopped ? { code: code.tryAgainLater, message: `ovs-vswitchd: ${describeDaemon(rundir)}` } : undefined;
 }
 
 async function raised(ovs: BoundSwitch): Promise<Row | undefined> {
@@ -39,7 +39,7 @@ async function raised(ovs: BoundSwitch): Promise<Row | undefined> {
 }
 
 /** Of a switch that takes the rows of vhost-user ports, and opens none. @returns undefined where it has DPDK */
-export const noDpdk = (ovsdb: string, root: Row | undefined): string | undefined =>
+export const describeNoDpdk = (ovsdb: string, root: Row | undefined): string | undefined =>
   root?.dpdk_initialized === true
     ? undefined
-    : `Open vSwitch at "${ovsdb}" has no DPDK (dpdk_initialized is not true): is other_config:dpdk-init set? ovs-vswitchd: ${seenOf(runDirectory(ovsdb, root))}`;
+    : `Open vSwitch at "${ovsdb}" has no DPDK (dpdk_initialized is not true): is other_config:dpdk-init set? ovs-vswitchd: ${describeDaemon(runDirectory(ovsdb, root))}`;

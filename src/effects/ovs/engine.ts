@@ -18,14 +18,14 @@ import type { Away } from '../away.ts';
 import type { Engine, EngineRequest, LivePort, OtherSandbox, Recorded } from '../engine.ts';
 import { ok } from '../outcome.ts';
 import { Access } from './access.ts';
-import { letGo } from './applied.ts';
+import { waitUntilReleased } from './applied.ts';
 import { ensureBridge, findBridge, removeBridge, removeIdleBridges } from './bridge.ts';
 import { ensurePort, restorePort } from './port.ts';
 import { otherHolder } from './port-holder.ts';
 import { removePort, withdrawPort } from './port-removal.ts';
 import { findPort, isPortLost, listPorts } from './port-view.ts';
-import { removePredecessors } from './predecessor.ts';
-import { pathTroubles, switchTroubles, viewTroubles } from './preflight.ts';
+import { isPredecessors, removePredecessors } from './predecessor.ts';
+import { pathTroubles, stateTroubles, viewTroubles } from './preflight.ts';
 import { isLaterSandbox, recallPort } from './recall.ts';
 import { restoreTrouble } from './restorable.ts';
 import { AttachmentSwitch, BoundSwitch, Switch } from './switch.ts';
@@ -48,17 +48,21 @@ export function openVswitch({ deadlines, away, elsewhere, warn }: EngineOptions)
       pathTroubles: ({ port }) => (port ? pathTroubles(port) : []),
       viewTroubles: async ({ ovsdb, socketDir, port }, soon) =>
         socketDir && port?.mode === 'client' ? await viewTroubles(access.pidBeside(ovsdb), port, soon) : [],
-      stateTroubles: (plan, call, soon) => switchTroubles(at(plan, call).soon(), soon),
+      stateTroubles: (plan, call, soon) => stateTroubles(at(plan, call).soon(), soon),
       wayTroubles: (plan, end) => access.troubles(plan, end),
     },
     way: access,
     perform: (request, call) => perform(at(request.plan, call), request),
     released: (plan: Plan, port: Facts['port'], end: Moment) =>
-      letGo(new BoundSwitch(whole, plan, within(end, deadlines.switchMs)), isGonePort(port) ? port.goneAt : 0),
+      waitUntilReleased(
+        new BoundSwitch(whole, plan, within(end, deadlines.switchMs)),
+        isGonePort(port) ? port.goneAt : 0,
+      ),
     recall: (known, call) => {
       const ovs = at(known, call).soon();
       return ovs.patiently(() => recallPort(ovs));
     },
+    isPredecessors,
     isPortLost: async ({ plan, facts }: Recorded, call: Call) =>
       plan.port !== undefined && (await isPortLost(at(plan, call), plan.port, facts)),
     restoreTrouble: ({ plan, facts }, call) => restoreTrouble(at(plan, call), facts),

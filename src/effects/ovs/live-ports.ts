@@ -4,7 +4,7 @@
 
 import { keyText } from '../../attachment.ts';
 import type { LivePort } from '../engine.ts';
-import { noType } from './columns.ts';
+import { emptyType } from './columns.ts';
 import { isOurs } from './marks.ts';
 import { type Row, readMap, readUuid, select } from './operations.ts';
 import { ownAmong, portColumns, soughtPort } from './own-ports.ts';
@@ -31,7 +31,7 @@ export async function portsThere(ovs: BoundSwitch, attachments: readonly LivePor
       device: deviceByName.get(name),
     };
     const [own] = ownAmong(sought, answers, call).own;
-    return own !== undefined && deviceById.get(own.device)?.type !== noType;
+    return own !== undefined && deviceById.get(own.device)?.type !== emptyType;
   });
 }
 

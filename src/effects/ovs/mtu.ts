@@ -16,7 +16,7 @@ import { usedMtu } from './columns.ts';
 import { select } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
-import { logOf, vswitchdOf } from './vswitchd.ts';
+import { findVswitchd, logOf } from './vswitchd.ts';
 
 /** What a port has for which nothing else is asked, or whose request was refused (ovs-vswitchd.conf.db(5), mtu_request). */
 const defaultMtu = 1500;
@@ -29,7 +29,7 @@ export async function honouringMtu(
 ): Promise<Outcome> {
   const { end } = ovs;
   const [root] = await ovs.read([selectSwitch]);
-  const daemon = vswitchdOf(runDirectory(ovs.ovsdb, root?.rows?.[0]));
+  const daemon = findVswitchd(runDirectory(ovs.ovsdb, root?.rows?.[0]));
   const log = daemon && logOf(daemon.pid);
   const from = log && (await sizeOf(log.through, end));
   const outcome = await make();

@@ -3,11 +3,11 @@
  * from its process. Read only when that has happened.
  */
 import { EngineFailure } from '../engine.ts';
-import { noDpdk } from './daemon.ts';
+import { describeNoDpdk } from './daemon.ts';
 import { type Row, readMap, readSet, select } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
 import type { BoundSwitch } from './switch.ts';
-import { seenOf } from './vswitchd.ts';
+import { describeDaemon } from './vswitchd.ts';
 
 /** @returns what the switch says of the port's bridge and of itself, and where to look */
 export async function whyNotTaken(ovs: BoundSwitch, bridge: string): Promise<string> {
@@ -25,7 +25,7 @@ export async function whyNotTaken(ovs: BoundSwitch, bridge: string): Promise<str
   const said = [
     ...(row ? bridgeWords(bridge, row) : []),
     ...readSet(local?.error).map((error) => `Interface "${bridge}" says: ${error}`),
-    (root && noDpdk(ovs.ovsdb, root)) ?? `ovs-vswitchd: ${seenOf(runDirectory(ovs.ovsdb, root))}`,
+    (root && describeNoDpdk(ovs.ovsdb, root)) ?? `ovs-vswitchd: ${describeDaemon(runDirectory(ovs.ovsdb, root))}`,
   ];
   return said.join('; ');
 }

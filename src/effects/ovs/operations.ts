@@ -56,7 +56,11 @@ export const unless = (table: string, where: readonly unknown[], rows: readonly 
   timeout: 0,
 });
 
-export const marked = (marks: { readonly [key: string]: string }): unknown => ['external_ids', 'includes', map(marks)];
+export const withMarks = (marks: { readonly [key: string]: string }): unknown => [
+  'external_ids',
+  'includes',
+  map(marks),
+];
 
 /** The database answered that the transaction fails. `operation` is the index of the failing one. */
 export class TransactionError extends EngineFailure {
@@ -73,4 +77,5 @@ export class TransactionError extends EngineFailure {
 }
 
 /** The guard of a transaction did not hold. */
-export const guarded = (error: unknown): boolean => error instanceof TransactionError && error.error === 'timed out';
+export const isGuardFailure = (error: unknown): boolean =>
+  error instanceof TransactionError && error.error === 'timed out';

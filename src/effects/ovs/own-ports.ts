@@ -8,7 +8,6 @@ import { type Call, type Facts, isMadePort, type Plan, type PortPlan } from '../
 import { interfaceType, socketOf, switchPathOf } from './columns.ts';
 import { isOurs, isOwn, type Marks, ownerMarks } from './marks.ts';
 import {
-  marked,
   type Operation,
   type OperationResult,
   type Row,
@@ -16,6 +15,7 @@ import {
   readUuid,
   select,
   uuid,
+  withMarks,
 } from './operations.ts';
 import { selectSwitch } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
@@ -102,7 +102,7 @@ function questions({ key, port, recorded }: SoughtPort): Operation[] {
   const byName = [['name', '==', port?.name]];
   return [
     selectSwitch,
-    select('Port', [marked(ownerMarks(key))], portColumns),
+    select('Port', [withMarks(ownerMarks(key))], portColumns),
     ...(recorded === undefined ? [] : [select('Port', [['_uuid', '==', uuid(recorded)]], portColumns)]),
     ...(port ? [select('Port', byName, portColumns), select('Interface', byName, ['type', 'options'])] : []),
   ];

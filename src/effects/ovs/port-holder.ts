@@ -8,7 +8,7 @@ import type { Plan, PortPlan } from '../../machines/protocol.ts';
 import type { FindHolder } from '../files/holder.ts';
 import { socketOf, switchPathOf } from './columns.ts';
 import { isOwn, madeElsewhere, ownerMarks } from './marks.ts';
-import { map, marked, type Operation, type OperationResult, readMap, select } from './operations.ts';
+import { map, type Operation, type OperationResult, readMap, select, withMarks } from './operations.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
 export const otherHolder =
@@ -27,9 +27,9 @@ export function selectHolders({ key }: Pick<Plan, 'key'>, port: PortPlan): Opera
   return [
     select('Port', [['name', '==', port.name]], ['external_ids']),
     select('Interface', [['name', '==', port.name]], ['external_ids']),
-    select('Port', [marked({ owner, socket: socketOf(port) })], ['external_ids']),
+    select('Port', [withMarks({ owner, socket: socketOf(port) })], ['external_ids']),
     select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
-    select('Port', [marked(ownerMarks(key))], ['external_ids']),
+    select('Port', [withMarks(ownerMarks(key))], ['external_ids']),
   ];
 }
 

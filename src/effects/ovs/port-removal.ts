@@ -12,10 +12,10 @@ import { isGonePort, isMadePort } from '../../machines/protocol.ts';
 import { codeOf, inTime, ok } from '../outcome.ts';
 import { untilApplied } from './applied.ts';
 import { socketOf, switchPathOf } from './columns.ts';
-import { guarded, type Operation, readSet, readUuid, select, unless, uuid } from './operations.ts';
+import { isGuardFailure, type Operation, readSet, readUuid, select, unless, uuid } from './operations.ts';
 import { type OwnPort, type Sighting, seekOwn, soughtPort } from './own-ports.ts';
 import { raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
-import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
+import { isNamed, removeSocket, selectNamers, statSocket } from './socket.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
 /** A port whose marks change between the look and the deletion, each time: another tool is at it. */
@@ -31,7 +31,7 @@ export async function removePort(ovs: AttachmentSwitch, facts: Facts, before?: n
     const seen = await seekOwn(ovs, soughtPort(plan, facts));
     if (seen.unsettled) return { kind: 'failed', trouble: seen.unsettled };
     isKnown ||= seen.own.length > 0;
-    const removed = await takeAway(ovs, seen);
+    const removed = await removeOwn(ovs, seen);
     const goneAt = removed ?? (isKnown && seen.own.length === 0 ? Number(seen.root?.next_cfg) : before);
     return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
   };
@@ -61,9 +61,9 @@ async function removeAgain(ovs: AttachmentSwitch, gone: { readonly goneAt: numbe
  * Sockets before rows: while our row stands, no other can have the socket's name.
  * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port
  */
-async function takeAway(ovs: AttachmentSwitch, { own, root }: Sighting): Promise<number | undefined> {
-  const { sockets, applied } = await details(ovs, own);
-  for (const [socket, lying] of sockets) await removeSocket(socket, ovs.end, lying);
+async function removeOwn(ovs: AttachmentSwitch, { own, root }: Sighting): Promise<number | undefined> {
+  const { sockets, applied } = await examine(ovs, own);
+  for (const [socket, seenSocket] of sockets) await removeSocket(socket, ovs.end, seenSocket);
   let goneAt: number | undefined;
   for (const { id, device, name, marks, external } of own) {
     const isApplied = applied.has(device) || (await isBeingApplied(ovs, device));
@@ -87,7 +87,7 @@ async function isBeingApplied(ovs: AttachmentSwitch, device: string): Promise<bo
     await ovs.read([untilApplied(device, Math.min(applyingMs, remainingMs(ovs.end) / 2))]);
     return true;
   } catch (error) {
-    if (!guarded(error)) throw error;
+    if (!isGuardFailure(error)) throw error;
     return false;
   }
 }
@@ -109,22 +109,22 @@ function pathsOf(plan: Plan, own: readonly OwnPort[]): Paths[] {
 }
 
 /** Of the ports: which of them ovs-vswitchd has. Of the sockets: those that may go; without a row of ours only what lies there already. */
-async function details(ovs: AttachmentSwitch, own: readonly OwnPort[]) {
-  const candidates: { readonly paths: Paths; readonly lying: Stats | undefined }[] = [];
+async function examine(ovs: AttachmentSwitch, own: readonly OwnPort[]) {
+  const candidates: { readonly paths: Paths; readonly seenSocket: Stats | undefined }[] = [];
   for (const paths of pathsOf(ovs.plan, own)) {
-    const lying = own.length === 0 ? await lyingAt(paths[0], ovs.end) : undefined;
-    if (own.length > 0 || lying) candidates.push({ paths, lying });
+    const seenSocket = own.length === 0 ? await statSocket(paths[0], ovs.end) : undefined;
+    if (own.length > 0 || seenSocket) candidates.push({ paths, seenSocket });
   }
   const mine = new Set(own.flatMap(({ id, device }) => [id, device]));
   const ofPorts = own.map(({ device }) => select('Interface', [['_uuid', '==', uuid(device)]], ['_uuid', 'ofport']));
-  const ofSockets = candidates.map(({ paths }) => namersOf(...paths));
+  const ofSockets = candidates.map(({ paths }) => selectNamers(...paths));
   const asked = [...ofPorts, ...ofSockets.flat()];
   const answers = [...(asked.length > 0 ? await ovs.read(asked) : [])];
   const devices = answers.splice(0, ofPorts.length).flatMap(({ rows }) => rows ?? []);
   const sockets = new Map<string, Stats | undefined>();
-  for (const [index, { paths, lying }] of candidates.entries()) {
+  for (const [index, { paths, seenSocket }] of candidates.entries()) {
     const namers = answers.splice(0, ofSockets[index]?.length);
-    if (!isNamed(namers, mine) && !ovs.call.isAnothersSocket?.(paths[0])) sockets.set(paths[0], lying);
+    if (!isNamed(namers, mine) && !ovs.call.isAnothersSocket?.(paths[0])) sockets.set(paths[0], seenSocket);
   }
   const applied = devices.filter(({ ofport }) => readSet(ofport).length > 0).map(({ _uuid }) => readUuid(_uuid));
   return { sockets, applied: new Set(applied) };
@@ -159,7 +159,7 @@ export async function deletePort(
     selectSwitch,
   ];
   const results = await ovs.fenced(operations).catch(async (error) => {
-    if (!guarded(error)) throw error;
+    if (!isGuardFailure(error)) throw error;
     const [ports, root] = await ovs.read([select('Port', [byId], ['_uuid']), selectSwitch]);
     if (ports?.rows?.length) throw new Changed(`the marks of port ${id} change again and again`);
     return [root];

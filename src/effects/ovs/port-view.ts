@@ -9,10 +9,10 @@ import { type Moment, within } from '../../deadlines.ts';
 import type { Facts, KnownPort, Outcome, PortPlan } from '../../machines/protocol.ts';
 import { Directory } from '../files/directory.ts';
 import { codeOf, failed, inTime, ok } from '../outcome.ts';
-import { columnDifferences, differenceOf, noType, plannedColumns, socketOf } from './columns.ts';
-import { notAtWork } from './daemon.ts';
+import { columnDifferences, differenceOf, emptyType, plannedColumns, socketOf } from './columns.ts';
+import { workTrouble } from './daemon.ts';
 import { isOurs, type Marks, netnsMarks } from './marks.ts';
-import { marked, type Row, readMap, readSet, select, uuid } from './operations.ts';
+import { type Row, readMap, readSet, select, uuid, withMarks } from './operations.ts';
 import { seekOwn, soughtPort } from './own-ports.ts';
 import { switchSocketDirectory } from './root-row.ts';
 import type { AttachmentSwitch, BoundSwitch } from './switch.ts';
@@ -37,7 +37,7 @@ export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Fac
   ];
   if (drift.length > 0) return failed(code.drift, `port "${port.name}": ${drift.join(', ')}`);
   // What the database says of it a dead daemon has left there.
-  const trouble = await notAtWork(ovs.until(within(ovs.end, workMs)), root);
+  const trouble = await workTrouble(ovs.until(within(ovs.end, workMs)), root);
   return trouble ? { kind: 'failed', trouble, unjudged: true } : ok;
 }
 
@@ -53,14 +53,14 @@ export async function isPortLost(ovs: AttachmentSwitch, port: PortPlan, facts: F
   const [found] = own;
   if (!found) return true;
   const [devices] = await ovs.read([select('Interface', [['_uuid', '==', uuid(found.device)]], ['type'])]);
-  if (devices?.rows?.[0]?.type === noType) return true;
+  if (devices?.rows?.[0]?.type === emptyType) return true;
   if (port.mode === 'client') return false;
   return (await socketDrift(port, switchSocketDirectory(ovs.ovsdb, root), ovs.end)).length > 0;
 }
 
 /** Every port of this plugin on a switch, whichever data directory it belongs to. */
 export async function listPorts(ovs: BoundSwitch): Promise<KnownPort[]> {
-  const [ports] = await ovs.read([select('Port', [marked({ owner })], ['name', 'external_ids'])]);
+  const [ports] = await ovs.read([select('Port', [withMarks({ owner })], ['name', 'external_ids'])]);
   return (ports?.rows ?? []).map((row) => {
     const marks = readMap(row.external_ids) as Marks;
     const { key = '', instance = '', netns: path, begun } = marks;

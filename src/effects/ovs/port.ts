@@ -13,13 +13,12 @@ import { attempting } from '../attempt.ts';
 import { Directory } from '../files/directory.ts';
 import { groupId } from '../files/group.ts';
 import { type Failed, failed, inTime, Mismatch, ok } from '../outcome.ts';
-import { letGo, untilApplied } from './applied.ts';
-import { noType, plannedRow, socketOf, switchPathOf, typeOf } from './columns.ts';
+import { untilApplied, waitUntilReleased } from './applied.ts';
+import { emptyType, plannedRow, socketOf, switchPathOf, typeOf } from './columns.ts';
 import { dataDirMark, keyMarks, netnsMarks } from './marks.ts';
 import {
-  guarded,
+  isGuardFailure,
   map,
-  marked,
   named,
   type Operation,
   type OperationResult,
@@ -30,6 +29,7 @@ import {
   TransactionError,
   unless,
   uuid,
+  withMarks,
 } from './operations.ts';
 import { heldTroubles, selectHolders } from './port-holder.ts';
 import { deletePort } from './port-removal.ts';
@@ -91,11 +91,11 @@ async function makePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome>
  * that lives on an MTU that its switch never had (CHECK tells it) has it back as it was.
  */
 export async function restorePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome> {
-  const asked = [select('Port', [marked(keyMarks(ovs))], ['_uuid']), typeOf(port), selectSwitch];
+  const asked = [select('Port', [withMarks(keyMarks(ovs))], ['_uuid']), typeOf(port), selectSwitch];
   const [ports, devices, root] = await ovs.read(asked);
   const row = ports?.rows?.[0];
   // Kept for a put-back that came to no end.
-  const isEmpty = devices?.rows?.[0]?.type === noType;
+  const isEmpty = devices?.rows?.[0]?.type === emptyType;
   if (row && isEmpty) await deletePort(ovs, { id: readUuid(row._uuid) });
   if (!row || isEmpty) return await makePort(ovs, port);
   const made = join(switchSocketDirectory(ovs.ovsdb, root?.rows?.[0]), port.name);
@@ -108,7 +108,7 @@ function insertion(ovs: AttachmentSwitch, port: PortPlan): Operation[] {
   const socket = socketOf(port);
   return [
     unless('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], []),
-    unless('Port', [marked({ owner, socket })], []),
+    unless('Port', [withMarks({ owner, socket })], []),
     insertInterface(interfaceOf(port)),
     {
       op: 'insert',
@@ -155,9 +155,9 @@ async function replaceOnceReleased(ovs: AttachmentSwitch, port: PortPlan, row: s
       row: { interfaces: named('interface') },
     },
   ];
-  const emptied = [...exchange({ name: port.name, type: noType }), raiseNextCfg, selectSwitch];
+  const emptied = [...exchange({ name: port.name, type: emptyType }), raiseNextCfg, selectSwitch];
   const [root] = (await ovs.fenced(emptied)).at(-1)?.rows ?? [];
-  const gone = await letGo(ovs, Number(root?.next_cfg));
+  const gone = await waitUntilReleased(ovs, Number(root?.next_cfg));
   if (gone.kind === 'failed') return gone;
   const [device, exchanged] = await ovs.fenced(exchange(interfaceOf(port)));
   if (exchanged?.count === 1) return insertedAs(device);
@@ -180,7 +180,7 @@ async function refusal(ovs: AttachmentSwitch, port: PortPlan, error: unknown): P
   // The transaction as a whole was refused: nothing was made.
   const refused = (trouble: Trouble): Outcome => ({ kind: 'failed', trouble, made: 'nothing' });
   const message = `socket "${socketOf(port)}" belongs to another port`;
-  if (guarded(error)) return refused({ code: code.invalidConfig, message });
+  if (isGuardFailure(error)) return refused({ code: code.invalidConfig, message });
   if (error.error !== 'constraint violation') throw error;
   const [holder] = heldTroubles(ovs, port, await ovs.read(selectHolders(ovs.plan, port)));
   return refused(holder ?? { code: code.tryAgainLater, message: `port "${port.name}": ${error}` });
@@ -214,7 +214,7 @@ async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): P
     }
     return await notTaken(`Open vSwitch could not open ${named}: ${trouble ?? 'it gave no ofport'}`);
   } catch (error) {
-    if (!guarded(error)) throw error;
+    if (!isGuardFailure(error)) throw error;
     return await notTaken(`ovs-vswitchd did not take ${named} in ${Math.ceil(ms / 100) / 10} s`);
   }
 }

@@ -13,8 +13,8 @@ import { owner, shortId } from '../../attachment.ts';
 import { removeEmpty } from '../files/directory.ts';
 import { allMounts, isBind, isOnItself, podOfRoot, unmountAll } from '../files/mounts.ts';
 import { codeOf, inTime, Mismatch } from '../outcome.ts';
-import { marked, type OperationResult, type Row, readMap, readUuid, select } from './operations.ts';
-import type { Found, Remains } from './predecessor-state.ts';
+import { type OperationResult, type Row, readMap, readUuid, select, withMarks } from './operations.ts';
+import type { OldPort, Remains } from './predecessor-state.ts';
 
 /** A pod's, or a static pod's (a hash). */
 const uidPattern = /^([0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})$/i;
@@ -25,7 +25,7 @@ export const isDead = (error: unknown): boolean => ['ENOTCONN', 'ESTALE'].includ
 const isAbsent = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(error)) || isDead(error);
 
 /** Where the predecessor may have bound the directory of this attachment's socket to, whether or not it is mounted now. */
-export async function findPoints(remains: Remains, found: Found | undefined): Promise<string[]> {
+export async function findPoints(remains: Remains, found: OldPort | undefined): Promise<string[]> {
   const { old, state } = remains;
   const told = found?.socket ? [dirname(found.socket)] : state.boundTo;
   if (!told) return old.mount ? pointsOfPod(remains, basename(old.mount)) : await findUnnamed(remains);
@@ -117,7 +117,7 @@ const isBelow =
 async function usersOf({ ovs }: Remains): Promise<User[]> {
   const asked = [
     select('Interface', [], ['_uuid', 'name', 'options']),
-    select('Port', [marked({ owner })], ['name', 'external_ids']),
+    select('Port', [withMarks({ owner })], ['name', 'external_ids']),
   ];
   const [devices, ports] = await ovs.patiently(() => ovs.read(asked));
   const users = (answer: OperationResult | undefined, path: (row: Row) => string | undefined): User[] =>
@@ -133,7 +133,7 @@ async function usersOf({ ovs }: Remains): Promise<User[]> {
 }
 
 /** Unmounts what the predecessor mounted there, and removes the directory that it made for it, once nothing else needs them. */
-export async function leaveBound(remains: Remains, point: string, found: Found | undefined): Promise<void> {
+export async function removeMount(remains: Remains, point: string, found: OldPort | undefined): Promise<void> {
   const { ovs, old, near } = remains;
   const [mounts, bases] = [allMounts(), basesOf(remains)];
   const name = basename(point);
@@ -154,7 +154,7 @@ export async function leaveBound(remains: Remains, point: string, found: Found |
  * Another attachment of the predecessor's needs it still, and takes it away in its turn.
  * @throws Mismatch if what needs it will not
  */
-async function isOthersToo(remains: Remains, point: string, found: Found | undefined): Promise<boolean> {
+async function isOthersToo(remains: Remains, point: string, found: OldPort | undefined): Promise<boolean> {
   const { state, others } = remains;
   if (others.some(({ sandbox }) => sandbox === state.sandbox)) return true;
   const users = (await usersOf(remains)).filter(isBelow(point)).filter(({ device }) => device !== found?.device);

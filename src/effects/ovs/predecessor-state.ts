@@ -22,7 +22,7 @@ import type { Plan, PredecessorPlan } from '../../machines/protocol.ts';
 import { codeOf, Mismatch } from '../outcome.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
-export interface State {
+export interface SavedState {
   /** First 12 characters of the container id. */
   readonly sandbox: string;
   /** Names that its port can have: one, unless the file cannot be read as what it was. */
@@ -39,7 +39,7 @@ export interface State {
 const modeState = 0o644;
 
 /** Its rows. */
-export interface Found {
+export interface OldPort {
   /** _uuids of its Port and its Interface. */
   readonly id: string;
   readonly device: string;
@@ -51,9 +51,9 @@ export interface Found {
 export interface Remains {
   readonly ovs: AttachmentSwitch;
   readonly old: PredecessorPlan;
-  readonly state: State;
+  readonly state: SavedState;
   /** Of every other attachment that the predecessor made. */
-  readonly others: readonly State[];
+  readonly others: readonly SavedState[];
   /** The moment until which one touch of a pod's directory may take from now. */
   near(): Moment;
 }
@@ -61,7 +61,7 @@ export interface Remains {
 const filePattern = /^local-(.{12})-(.+)\.json$/s;
 
 /** @returns undefined if there is none. @throws Mismatch where it is no file, or another engine's */
-export function readState(path: string, plan: Plan): State | undefined {
+export function readState(path: string, plan: Plan): SavedState | undefined {
   const state = readOne(path);
   if (!state || state.isTold) return state;
   const names = new Set([...state.names, portName(plan.key), ...socketfileIn(plan.request.stdin)]);
@@ -69,13 +69,13 @@ export function readState(path: string, plan: Plan): State | undefined {
 }
 
 /** Of every other attachment that the predecessor made. */
-export function otherStates(path: string): State[] {
+export function otherStates(path: string): SavedState[] {
   const directory = dirname(path);
   const files = readdirSync(directory).filter((file) => filePattern.test(file) && file !== basename(path));
   return files.flatMap((file) => readOne(join(directory, file), false) ?? []);
 }
 
-function readOne(path: string, isOurs = true): State | undefined {
+function readOne(path: string, isOurs = true): SavedState | undefined {
   const [, sandbox = '', ifName = ''] = filePattern.exec(basename(path)) ?? [];
   let text = '';
   let writtenMs = 0;
@@ -104,7 +104,7 @@ function readOne(path: string, isOurs = true): State | undefined {
  * The predecessor reads it as before: it knows no other member than its own. Not through the pool of threads, all of which may be stuck
  * in a pod's directory by now.
  */
-export function remember(path: string, state: State, { name: vhostname, socket = '' }: Found): void {
+export function saveState(path: string, state: SavedState, { name: vhostname, socket = '' }: OldPort): void {
   const saved = { vhostname, vhostmac: '', ifmac: '', boundTo: [dirname(socket)] };
   const fd = openSync(temporaryOf(path), 'w', modeState);
   try {
@@ -118,7 +118,7 @@ export function remember(path: string, state: State, { name: vhostname, socket =
 }
 
 /** The last step of a removal. */
-export function forget(path: string): void {
+export function removeState(path: string): void {
   rmSync(temporaryOf(path), { force: true });
   rmSync(path, { force: true });
 }

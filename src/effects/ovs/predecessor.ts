@@ -17,10 +17,18 @@ import { codeOf, DirectoryTimeout, Mismatch } from '../outcome.ts';
 import { interfaceType } from './columns.ts';
 import { map, type Row, readMap, readUuid, readUuids, select } from './operations.ts';
 import { deletePort } from './port-removal.ts';
-import { findPoints, isDead, leaveBound } from './predecessor-mount.ts';
-import { type Found, forget, otherStates, type Remains, readState, remember, type State } from './predecessor-state.ts';
+import { findPoints, isDead, removeMount } from './predecessor-mount.ts';
+import {
+  type OldPort,
+  otherStates,
+  type Remains,
+  readState,
+  removeState,
+  type SavedState,
+  saveState,
+} from './predecessor-state.ts';
 import { selectSwitch } from './root-row.ts';
-import { isNamed, lyingAt, namersOf, removeSocket } from './socket.ts';
+import { isNamed, removeSocket, selectNamers, statSocket } from './socket.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
 /** What cannot be looked for may be there. */
@@ -40,7 +48,7 @@ export async function removePredecessors(ovs: AttachmentSwitch, old: Predecessor
     // It went last: the port is gone, perhaps a moment ago.
     if (!state) return await nextCfgOf(ovs);
     const others = otherStates(old.stateFile);
-    return await takeAway({ ovs, old, state, others, near });
+    return await removeAll({ ovs, old, state, others, near });
   });
 }
 
@@ -71,9 +79,9 @@ async function nextCfgOf(ovs: AttachmentSwitch): Promise<number> {
 }
 
 /** Socket, mount, port, state file. The port goes although its directory cannot be reached: a pod that is gone must not forward. */
-async function takeAway(remains: Remains): Promise<number> {
+async function removeAll(remains: Remains): Promise<number> {
   const { ovs, old, state } = remains;
-  const { found, nextCfg } = await ovs.patiently(() => look(remains));
+  const { found, nextCfg } = await ovs.patiently(() => lookUp(remains));
   const troubles: unknown[] = [];
   // One that is stuck keeps a thread of few: the next touch would only wait as long again.
   const isStuck = () => troubles.some((trouble) => trouble instanceof DirectoryTimeout);
@@ -83,14 +91,14 @@ async function takeAway(remains: Remains): Promise<number> {
   await attempt(async () => {
     points = await findPoints(remains, found);
   });
-  await attempt(() => leaveSockets(remains, found, points));
-  for (const point of points) await attempt(() => leaveBound(remains, point, found));
+  await attempt(() => removeOldSockets(remains, found, points));
+  for (const point of points) await attempt(() => removeMount(remains, point, found));
   // The row is all that tells where the mount is, and a call that dies after it went must not have to guess.
-  if (found?.socket) remember(old.stateFile, state, found);
+  if (found?.socket) saveState(old.stateFile, state, found);
   const goneAt = found && (await ovs.patiently(() => deletePort(ovs, { id: found.id })));
   if (!found && !state.isTold) await attempt(() => proveNone(remains));
   if (troubles.length > 0) throw troubles[0];
-  forget(old.stateFile);
+  removeState(old.stateFile);
   return goneAt ?? nextCfg;
 }
 
@@ -101,7 +109,7 @@ const isVhost = (device: Row): boolean => Object.values<unknown>(interfaceType).
 /** The fork marks the Interface, with the same owner as ours on the Port, and these two beside it. */
 const forkMarks = ({ key }: Plan) => ({ 'container-id': key.containerId, interface: key.ifName });
 
-async function look(remains: Remains): Promise<{ found?: Found; nextCfg: number }> {
+async function lookUp(remains: Remains): Promise<{ found?: OldPort; nextCfg: number }> {
   const { ovs, state } = remains;
   const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
   const columns = ['_uuid', 'name', 'type', 'options', 'external_ids'];
@@ -155,7 +163,7 @@ async function isIts({ ovs, state, others }: Remains, port: Row, device: Row): P
 }
 
 /** Files that a backup gave one time must not leave the port to each other. */
-const isLater = (one: State, other: State): boolean =>
+const isLater = (one: SavedState, other: SavedState): boolean =>
   one.writtenMs > other.writtenMs || (one.writtenMs === other.writtenMs && one.sandbox > other.sandbox);
 
 /** Its name is a guess, and nothing bears it: only if every vhost-user port is known to be another's, it is gone. */
@@ -179,26 +187,30 @@ async function proveNone({ ovs, old, others }: Remains): Promise<void> {
 const isFileName = (name: string): boolean => !name.includes('/') && name !== '.' && name !== '..';
 
 /** Where no row says its path, it may lie wherever the predecessor put sockets. */
-async function leaveSockets(remains: Remains, found: Found | undefined, points: readonly string[]): Promise<void> {
+async function removeOldSockets(
+  remains: Remains,
+  found: OldPort | undefined,
+  points: readonly string[],
+): Promise<void> {
   const { old, state, others } = remains;
-  if (found?.socket) return await leaveSocket(remains, found.socket, found);
+  if (found?.socket) return await removeOldSocket(remains, found.socket, found);
   const shared = new Set(others.flatMap(({ names }) => names));
   for (const name of state.names.filter((one) => isFileName(one) && !shared.has(one))) {
     const places = [...old.directories, ...points].map((directory) => join(directory, name));
     // It forgot the slash where it moved a socket of server mode.
     for (const socket of [...places, ...points.map((point) => `${point}${name}`)])
-      await leaveSocket(remains, socket, found);
+      await removeOldSocket(remains, socket, found);
   }
 }
 
 /** By its name it may be that of a pod that came later, and has a port of ours. */
-async function leaveSocket({ ovs, near }: Remains, socket: string, found: Found | undefined) {
-  const lying = await lyingAt(socket, near()).catch((error) => {
+async function removeOldSocket({ ovs, near }: Remains, socket: string, found: OldPort | undefined) {
+  const lying = await statSocket(socket, near()).catch((error) => {
     if (!isDead(error)) throw error;
     return undefined;
   });
   if (!lying) return;
-  const namers = await ovs.patiently(() => ovs.read(namersOf(socket)));
+  const namers = await ovs.patiently(() => ovs.read(selectNamers(socket)));
   const mine = new Set(found && [found.id, found.device]);
   if (!isNamed(namers, mine) && !ovs.call.isAnothersSocket?.(socket)) await removeSocket(socket, near(), lying);
 }

@@ -12,7 +12,7 @@ import { device, identity, nearest, present, silence } from '../files/look.ts';
 import { DirectoryTimeout } from '../outcome.ts';
 import { switchPathOf } from './columns.ts';
 import { keyMarks } from './marks.ts';
-import { marked, type Row, select } from './operations.ts';
+import { type Row, select, withMarks } from './operations.ts';
 import { heldTroubles, selectHolders } from './port-holder.ts';
 import { selectSwitch, switchSocketDirectory } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
@@ -64,13 +64,13 @@ async function viewOf(directory: string, pid: number, end: Moment): Promise<Trou
   );
 }
 
-export async function switchTroubles(ovs: AttachmentSwitch, soon: () => Moment): Promise<Trouble[]> {
+export async function stateTroubles(ovs: AttachmentSwitch, soon: () => Moment): Promise<Trouble[]> {
   const { plan } = ovs;
   const { port } = plan;
   const bridge = plan.bridge?.name ?? port?.bridge ?? '';
   const ofBridge = select('Bridge', [['name', '==', bridge]], ['datapath_type']);
   const isOurs = async (): Promise<boolean> => {
-    const [ports] = await ovs.read([select('Port', [marked(keyMarks(ovs))], ['_uuid'])]);
+    const [ports] = await ovs.read([select('Port', [withMarks(keyMarks(ovs))], ['_uuid'])]);
     return ports?.rows?.length === 1;
   };
   try {

@@ -6,12 +6,12 @@ import { code, type Trouble } from '../../attachment.ts';
 import type { Deadlines, Moment } from '../../deadlines.ts';
 import { EngineFailure } from '../engine.ts';
 import { DirectoryTimeout } from '../outcome.ts';
-import { noDpdk, notAtWork } from './daemon.ts';
+import { describeNoDpdk, workTrouble } from './daemon.ts';
 import type { Row } from './operations.ts';
 import { runDirectory, selectSwitch, socketPathOf } from './root-row.ts';
 import { BoundSwitch, Switch } from './switch.ts';
 import { switchUser } from './switch-user.ts';
-import { vswitchdOf } from './vswitchd.ts';
+import { findVswitchd } from './vswitchd.ts';
 
 /** A switch, and the directories of a configuration that it searches on its way to sockets of applications. */
 export interface SearchingSwitch {
@@ -19,16 +19,16 @@ export interface SearchingSwitch {
   readonly searched: readonly string[];
 }
 
-export async function switchTroubles(asked: SearchingSwitch, end: Moment, deadlines: Deadlines): Promise<Trouble[]> {
+export async function switchReadiness(asked: SearchingSwitch, end: Moment, deadlines: Deadlines): Promise<Trouble[]> {
   const { ovsdb } = asked;
   const whole = new Switch(deadlines);
   const ovs = new BoundSwitch(whole, { ovsdb }, end);
   try {
     const [root] = await ovs.read([selectSwitch]);
     const state = root?.rows?.[0];
-    const lacking = noDpdk(ovsdb, state);
+    const lacking = describeNoDpdk(ovsdb, state);
     if (lacking) return [{ code: code.limitedConnectivity, message: lacking }];
-    const trouble = await notAtWork(ovs, state);
+    const trouble = await workTrouble(ovs, state);
     return trouble ? [{ ...trouble, code: code.notAvailable }] : await wayTroubles(asked, state, end);
   } catch (error) {
     if (error instanceof DirectoryTimeout) return [{ code: code.notAvailable, message: error.message }];
@@ -61,7 +61,7 @@ async function wayTroubles(
   end: Moment,
 ): Promise<Trouble[]> {
   if (searched.length === 0) return [];
-  const daemon = vswitchdOf(runDirectory(ovsdb)) ?? vswitchdOf(runDirectory(ovsdb, root));
+  const daemon = findVswitchd(runDirectory(ovsdb)) ?? findVswitchd(runDirectory(ovsdb, root));
   const user = await switchUser(daemon?.pid, socketPathOf(ovsdb), end);
   if (user === undefined || user === 'unlimited') return [];
   const { searchTroubles } = await import('./switch-access.ts');

@@ -9,7 +9,7 @@ import { isAnnotation } from '../../machines/protocol.ts';
 import type { RecalledPort } from '../engine.ts';
 import { isLater, readNetns } from '../netns.ts';
 import { type Marks, madeElsewhere } from './marks.ts';
-import { marked, readMap, select } from './operations.ts';
+import { readMap, select, withMarks } from './operations.ts';
 import { seekOwn, soughtPort } from './own-ports.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
@@ -53,7 +53,7 @@ function recallPublication({ key, publication }: Plan, directory: string, marks:
 /** Whether a port of ours says that this sandbox began after a moment (netns.ts), and its namespace lives. */
 export async function isLaterSandbox(ovs: AttachmentSwitch, containerId: string, moment: string): Promise<boolean> {
   const key = keyText({ ...ovs.plan.key, containerId });
-  const [ports] = await ovs.read([select('Port', [marked({ owner, key })], ['external_ids'])]);
+  const [ports] = await ovs.read([select('Port', [withMarks({ owner, key })], ['external_ids'])]);
   const marks = readMap(ports?.rows?.[0]?.external_ids);
   return isLater(marks.begun ?? '', moment) && readNetns(marks.netns ?? '') !== undefined;
 }

@@ -5,11 +5,11 @@ import type { Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Moment } from '../../deadlines.ts';
 import { Directory } from '../files/directory.ts';
-import { map, marked, type Operation, type OperationResult, readUuid, select } from './operations.ts';
+import { map, type Operation, type OperationResult, readUuid, select, withMarks } from './operations.ts';
 
 /** What to ask for `isNamed`. @param paths of one socket: its own, and the ones by which a switch may reach it through a symlink */
-export const namersOf = (socket: string, ...paths: readonly string[]): Operation[] => [
-  select('Port', [marked({ socket })], ['_uuid']),
+export const selectNamers = (socket: string, ...paths: readonly string[]): Operation[] => [
+  select('Port', [withMarks({ socket })], ['_uuid']),
   ...[socket, ...paths].map((path) =>
     select('Interface', [['options', 'includes', map({ 'vhost-server-path': path })]], ['_uuid']),
   ),
@@ -20,7 +20,7 @@ export const isNamed = (answers: readonly OperationResult[], mine: ReadonlySet<s
   answers.some(({ rows }) => rows?.some((row) => !mine.has(readUuid(row._uuid))));
 
 /** What lies there now. Asked for before the rows where no row of ours keeps the name: what is made there later is another's. */
-export const lyingAt = (socket: string, end: Moment): Promise<Stats | undefined> =>
+export const statSocket = (socket: string, end: Moment): Promise<Stats | undefined> =>
   inDirectoryOf(socket, end, (directory, name) => directory.stat(name));
 
 /** @param seen only this one goes; whatever lies there if it is not given */

@@ -7,7 +7,7 @@ import { fenceName, keyText, owner } from '../../attachment.ts';
 import { type Deadlines, type Moment, now, sleep, within } from '../../deadlines.ts';
 import type { Call, Plan } from '../../machines/protocol.ts';
 import { Away, askedBefore } from '../away.ts';
-import { marked, type Operation, type OperationResult, type Row, readUuid, select } from './operations.ts';
+import { type Operation, type OperationResult, type Row, readUuid, select, withMarks } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
 import { Session, Unreachable } from './session.ts';
 
@@ -139,7 +139,7 @@ export class Switch {
     if (!(error instanceof Unreachable && error.refused) || place === undefined || place === asked.ovsdb) throw error;
     const session = await Session.open(place, end).catch(() => undefined);
     if (!session) throw error;
-    const own = asked.key && select('Port', [marked({ owner, key: keyText(asked.key) })], ['_uuid']);
+    const own = asked.key && select('Port', [withMarks({ owner, key: keyText(asked.key) })], ['_uuid']);
     const answers = await session.transact([selectSwitch, ...(own ? [own] : [])], end).catch(() => []);
     const [root, ports] = answers;
     const isSame = asked.database !== undefined && readUuid(root?.rows?.[0]?._uuid) === asked.database;

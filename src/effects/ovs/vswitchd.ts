@@ -15,7 +15,7 @@ export interface Vswitchd {
 const pidFiles = ['ovs-vswitchd.pid', 'ovs-vswitchd-dpdk.pid'];
 
 /** @returns undefined where no pid file there names a process that is called so and lives */
-export function vswitchdOf(rundir: string): Vswitchd | undefined {
+export function findVswitchd(rundir: string): Vswitchd | undefined {
   for (const file of pidFiles) {
     try {
       const pid = Number(textOf(join(rundir, file)));
@@ -59,8 +59,8 @@ export function logOf(pid: number): { readonly through: string; readonly path: s
 }
 
 /** What is seen of it, for a person who waits for it in vain: with the remedy. */
-export function seenOf(rundir: string): string {
-  const daemon = vswitchdOf(rundir);
+export function describeDaemon(rundir: string): string {
+  const daemon = findVswitchd(rundir);
   if (!daemon) return `no pid file in "${rundir}" names a process of that name: is it running?`;
   const { pid, isStopped } = daemon;
   if (isStopped) return `its process ${pid} is stopped: continue it (kill -CONT ${pid}) or restart it`;

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { letGo } from '../../../src/effects/ovs/applied.ts';
+import { waitUntilReleased } from '../../../src/effects/ovs/applied.ts';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
@@ -73,7 +73,7 @@ describe('kind 1: what an earlier try of a removal has done', () => {
 
   it('does not make the address of a port wait for a database that never had the port', async () => {
     const { s, plan } = await attached();
-    expect(await letGo(bound(s.another(), plan, call()), 1_000_000)).toEqual({ kind: 'ok' });
+    expect(await waitUntilReleased(bound(s.another(), plan, call()), 1_000_000)).toEqual({ kind: 'ok' });
   });
 });
 

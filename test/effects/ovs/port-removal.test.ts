@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { letGo } from '../../../src/effects/ovs/applied.ts';
+import { waitUntilReleased } from '../../../src/effects/ovs/applied.ts';
 import { ensureBridge } from '../../../src/effects/ovs/bridge.ts';
 import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePort } from '../../../src/effects/ovs/port-removal.ts';
@@ -243,7 +243,7 @@ describe('letting go of a port', () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     const order: string[] = [];
-    const gone = letGo(bound(s.ovs, plan, call()), goneAt).then((outcome) => {
+    const gone = waitUntilReleased(bound(s.ovs, plan, call()), goneAt).then((outcome) => {
       order.push('let go');
       return outcome;
     });
@@ -258,7 +258,7 @@ describe('letting go of a port', () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     await change(s, { next_cfg: goneAt + 5, cur_cfg: goneAt - 1 });
-    const gone = letGo(bound(s.ovs, plan, call()), goneAt);
+    const gone = waitUntilReleased(bound(s.ovs, plan, call()), goneAt);
     await waitIsAsked(s);
     await change(s, { cur_cfg: goneAt });
     expect(await gone).toEqual({ kind: 'ok' });
@@ -268,13 +268,13 @@ describe('letting go of a port', () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     await change(s, { cur_cfg: goneAt });
-    expect(await letGo(bound(s.ovs, plan, call()), goneAt)).toEqual({ kind: 'ok' });
+    expect(await waitUntilReleased(bound(s.ovs, plan, call()), goneAt)).toEqual({ kind: 'ok' });
   });
 
   it('that does not happen in time is code 11, naming the daemon', async () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
-    expect(troubleOf(await letGo(bound(s.ovs, plan, call(1_000)), goneAt))).toMatchObject({
+    expect(troubleOf(await waitUntilReleased(bound(s.ovs, plan, call(1_000)), goneAt))).toMatchObject({
       code: 11,
       message: expect.stringContaining('ovs-vswitchd has applied'),
     });

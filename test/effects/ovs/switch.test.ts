@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Deadlines } from '../../../src/deadlines.ts';
 import { Away } from '../../../src/effects/away.ts';
-import { guarded, marked, select, TransactionError, unless } from '../../../src/effects/ovs/operations.ts';
+import { isGuardFailure, select, TransactionError, unless, withMarks } from '../../../src/effects/ovs/operations.ts';
 import { selectSwitch, switchSocketDirectory } from '../../../src/effects/ovs/root-row.ts';
 import { Unreachable } from '../../../src/effects/ovs/session.ts';
 import { Switch } from '../../../src/effects/ovs/switch.ts';
@@ -150,13 +150,13 @@ describe('a guard', () => {
     expect(await s.ovs.read(s.plan(), [none], soon())).toEqual([{}]);
     const some = unless('Bridge', [], [{ name: 'br0' }]);
     const error = await s.ovs.read(s.plan(), [some], soon()).catch((thrown) => thrown);
-    expect(guarded(error)).toBe(true);
-    expect(guarded(new TransactionError('constraint violation', 0, ''))).toBe(false);
-    expect(guarded(new Error('timed out'))).toBe(false);
+    expect(isGuardFailure(error)).toBe(true);
+    expect(isGuardFailure(new TransactionError('constraint violation', 0, ''))).toBe(false);
+    expect(isGuardFailure(new Error('timed out'))).toBe(false);
   });
 
   it('by marks asks for every one of them', () => {
-    expect(marked({ owner: 'x', key: 'a:b:c' })).toEqual([
+    expect(withMarks({ owner: 'x', key: 'a:b:c' })).toEqual([
       'external_ids',
       'includes',
       [

@@ -3,7 +3,7 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { logOf, seenOf, vswitchdOf } from '../../../src/effects/ovs/vswitchd.ts';
+import { describeDaemon, findVswitchd, logOf } from '../../../src/effects/ovs/vswitchd.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 /** A process that is called as the switch's is, with a log as it has one, and its pid file. */
@@ -29,27 +29,27 @@ describe('the process of the switch', () => {
     ['ovs-vswitchd.pid', 'ovs-vswitchd-dpdk'],
   ])('13.10 is known by %s, where it is called %s, and so is its log', async (pidFile, program) => {
     const { rundir, pid, log } = await running(pidFile, program);
-    expect(vswitchdOf(rundir)).toEqual({ pid, isStopped: false });
+    expect(findVswitchd(rundir)).toEqual({ pid, isStopped: false });
     expect(logOf(pid)).toMatchObject({ path: log });
-    for (const words of [`process ${pid} runs`, log]) expect(seenOf(rundir)).toContain(words);
+    for (const words of [`process ${pid} runs`, log]) expect(describeDaemon(rundir)).toContain(words);
   });
 
   it('13.11 is stopped after SIGSTOP, and is not there once it has ended', async () => {
     const { rundir, pid, child } = await running();
     child.kill('SIGSTOP');
-    for (let tries = 0; tries < 1_000 && !vswitchdOf(rundir)?.isStopped; tries++) await Bun.sleep(10);
-    expect(vswitchdOf(rundir)).toEqual({ pid, isStopped: true });
-    expect(seenOf(rundir)).toContain(`kill -CONT ${pid}`);
+    for (let tries = 0; tries < 1_000 && !findVswitchd(rundir)?.isStopped; tries++) await Bun.sleep(10);
+    expect(findVswitchd(rundir)).toEqual({ pid, isStopped: true });
+    expect(describeDaemon(rundir)).toContain(`kill -CONT ${pid}`);
     child.kill('SIGKILL');
     await child;
-    expect(vswitchdOf(rundir)).toBeUndefined();
-    expect(seenOf(rundir)).toContain('is it running?');
+    expect(findVswitchd(rundir)).toBeUndefined();
+    expect(describeDaemon(rundir)).toContain('is it running?');
   });
 
   it('13.2 kind 6: is not waited for where the switch’s user has put a FIFO at the name of its pid file', () => {
     const rundir = temporaryDirectory();
     execFileSync('mkfifo', [join(rundir, 'ovs-vswitchd.pid')]);
-    expect(vswitchdOf(rundir)).toBeUndefined();
+    expect(findVswitchd(rundir)).toBeUndefined();
   });
 
   it.each([
@@ -60,6 +60,6 @@ describe('the process of the switch', () => {
   ])('13.11 is not known where %s', (_, text) => {
     const rundir = temporaryDirectory();
     if (text !== undefined) writeFileSync(join(rundir, 'ovs-vswitchd.pid'), text);
-    expect(vswitchdOf(rundir)).toBeUndefined();
+    expect(findVswitchd(rundir)).toBeUndefined();
   });
 });

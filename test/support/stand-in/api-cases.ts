@@ -199,7 +199,7 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
         expect(await api().annotations(name)).toEqual({});
       });
 
-      test('of two guarded by the same resourceVersion one wins, however many try at once', async () => {
+      test('of two isGuardFailure by the same resourceVersion one wins, however many try at once', async () => {
         const { name, resourceVersion } = await newPod();
         const tries = Array.from({ length: 8 }, (_, index) =>
           annotate(name, { winner: `${index}` }, { resourceVersion }),
