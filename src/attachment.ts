@@ -5,8 +5,8 @@
  * every layer: addresses and troubles with their codes. Does not own: where things live (plan/), what they do (effects/). Imports nothing, reads nothing.
  *
  * Invariants
- *  A1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.
- *  A2 Two different keys never share a journal name or a hash-derived name; they may share a port name, and that is refused
+ *  AT1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.
+ *  AT2 Two different keys never share a journal name or a hash-derived name; they may share a port name, and that is refused
  *     where it is seen (code 7).
  */
 
@@ -131,7 +131,7 @@ export function keyHash(key: AttachmentKey): string {
   return hash(keyText(key));
 }
 
-/** The first 12 characters of the container id: what consumers of the predecessor's data compute (B26: an id may be shorter). */
+/** The first 12 characters of the container id: what consumers of the predecessor's data compute (bug B26: an id may be shorter). */
 export function shortId(key: AttachmentKey): string {
   return key.containerId.slice(0, 12);
 }

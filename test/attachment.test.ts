@@ -53,21 +53,21 @@ describe('the names of an attachment', () => {
 });
 
 describe('an id of any length that CNI allows', () => {
-  it.each([1, 11, 12, 13, 200])('of %d characters gives every name (B26)', (length) => {
+  it.each([1, 11, 12, 13, 200])('of %d characters gives every name (bug B26)', (length) => {
     const key = keyOf('x'.repeat(length));
     expect(portName(key)).toBe(`${'x'.repeat(Math.min(length, 12))}-net1`);
     expect(journalName(key)).toBe(`net:${'x'.repeat(length)}:net1.journal`);
     expect(fenceOf(key)).toMatch(/^[a-zA-Z_][a-zA-Z0-9_]*$/);
   });
 
-  it('that shares its first 12 characters with another shares its port name only (B27)', () => {
+  it('that shares its first 12 characters with another shares its port name only (bug B27)', () => {
     const [one, two] = [keyOf(`0123456789ab${'1'.repeat(52)}`), keyOf(`0123456789ab${'2'.repeat(52)}`)];
     expect(portName(one)).toBe(portName(two));
     for (const name of [journalName, holdFileName, fenceOf, keyText]) expect(name(one)).not.toBe(name(two));
   });
 });
 
-describe('the name of a journal (A2)', () => {
+describe('the name of a journal (AT2)', () => {
   const longKeys = Array.from({ length: 100 }, (_, index) => keyOf('c'.repeat(200), 'n'.repeat(index + 1)));
 
   it('fits a file system, and so does that of the copy of a corrupt one, however long the key', () => {

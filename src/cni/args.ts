@@ -1,6 +1,6 @@
 /**
  * CNI_ARGS: `K=V;K2=V2` (CONVENTIONS.md) -> what we know of it, or every fault in it. What an IPAM plugin makes of it is its own
- * business: a value may hold commas, since Multus joins addresses with them (B37).
+ * business: a value may hold commas, since Multus joins addresses with them (bug B37).
  */
 import { code, type PodRef, type Trouble } from '../attachment.ts';
 

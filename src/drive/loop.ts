@@ -4,9 +4,9 @@
  * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (the caller's `reasonToStop`).
  *
  * Invariants
- *  I1 No creating effect without an fsynced intent.
- *  I2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync takes it along.
- *  I3 A step that can not be journalTrouble is taken back with everything before it.
+ *  DR1 No creating effect without an fsynced intent.
+ *  DR2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync takes it along.
+ *  DR3 A step that can not be journalTrouble is taken back with everything before it.
  */
 import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
 import type { Trouble } from '../attachment.ts';

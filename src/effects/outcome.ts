@@ -65,7 +65,7 @@ export function troubleOf(error: unknown): Trouble {
 const silent = new Set<string>();
 
 /**
- * Races a file-system call against its moment: a thread may stay stuck, the call does not (H3).
+ * Races a file-system call against its moment: a thread may stay stuck, the call does not (DI3).
  * @param call not even begun where an earlier one has no answer yet; a promise is raced in any case
  * @param what the path, in quotation marks
  */

@@ -56,7 +56,7 @@ export interface Disk {
   hasAttribute(fd: number): boolean;
   /** flock(2) LOCK_EX|LOCK_NB. */
   tryLock(fd: number): boolean;
-  /** flock(2) LOCK_UN: for the copies that children have too (lock.ts, L2). */
+  /** flock(2) LOCK_UN: for the copies that children have too (lock.ts, LO2). */
   unlock(fd: number): void;
   unlink(path: string): void;
   list(directory: string): string[];

@@ -5,12 +5,12 @@
  * durability, not what a record means.
  *
  * Invariants
- *  J1 An append returns only after its record and all before it are fsynced, and never after an earlier write or fsync has failed.
- *  J2 The going mark (a mode) is set before the lock is waited for, needs no space and no lock, and is never cleared. No other
+ *  JO1 An append returns only after its record and all before it are fsynced, and never after an earlier write or fsync has failed.
+ *  JO2 The going mark (a mode) is set before the lock is waited for, needs no space and no lock, and is never cleared. No other
  *     mode is taken for it, but the one of the format before, unless the records speak against it.
- *  J3 The file is never renamed. It is truncated in place, and unlinked only by its lock holder: at the end of a removal, or blank.
- *  J4 Nothing of the file's content is lost in silence: corruption is copied aside before the tail is cut.
- *  J5 An attachment at rest bears an attribute. A file that bears it and tells of something else was damaged, whatever its tail looks like.
+ *  JO3 The file is never renamed. It is truncated in place, and unlinked only by its lock holder: at the end of a removal, or blank.
+ *  JO4 Nothing of the file's content is lost in silence: corruption is copied aside before the tail is cut.
+ *  JO5 An attachment at rest bears an attribute. A file that bears it and tells of something else was damaged, whatever its tail looks like.
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
@@ -145,7 +145,7 @@ export class Journal<R extends object> {
     return this.#records;
   }
 
-  /** An append failed, and no later one can be relied on (J1). */
+  /** An append failed, and no later one can be relied on (JO1). */
   get failed(): boolean {
     return this.#failure !== undefined;
   }
@@ -193,7 +193,7 @@ export class Journal<R extends object> {
   }
 
   /**
-   * It was at rest once, and the records do not say it, nor what has become of that (J5). The mark does not say what there is to
+   * It was at rest once, and the records do not say it, nor what has become of that (JO5). The mark does not say what there is to
    * remove: a DEL sets it before it reads them.
    */
   get #isCutShort(): boolean {
@@ -375,7 +375,7 @@ export class Journal<R extends object> {
     }
   }
 
-  /** From here on the file's state is unknown (an fsync is never tried again, J1): no append may rely on it. */
+  /** From here on the file's state is unknown (an fsync is never tried again, JO1): no append may rely on it. */
   #fail(error: Error & { code: string }, verb: string): JournalError {
     const message = `cannot ${verb} the journal "${this.#path}": ${error.message}`;
     const failure = new JournalError(error.code, message, { cause: error });

@@ -4,11 +4,11 @@
  * Owns: waiting for it, and knowing that what was locked is still the journal. Does not own: the file, the going mark.
  *
  * Invariants
- *  L1 A lock counts only while the journal's name still leads to the locked inode: a removal unlinks the file it holds.
- *  L2 The lock ends with the operation of its holder: by LOCK_UN after the last record, if every program that was given the fd has ended
+ *  LO1 A lock counts only while the journal's name still leads to the locked inode: a removal unlinks the file it holds.
+ *  LO2 The lock ends with the operation of its holder: by LOCK_UN after the last record, if every program that was given the fd has ended
  *     by itself, since what such a program leaves behind has no part in the operation; else by close alone, and the program keeps it.
- *  L3 The wait is bounded.
- *  L4 A process that has the lock by inheritance is ended by the process that waits, once its lease is over (processes.ts).
+ *  LO3 The wait is bounded.
+ *  LO4 A process that has the lock by inheritance is ended by the process that waits, once its lease is over (processes.ts).
  */
 import type { Moment } from '../deadlines.ts';
 import { claim, taken } from '../os/processes.ts';

@@ -5,9 +5,9 @@
  * `chain`, the same CRC continued from the previous record's chain, so that a line can be judged alone and in its place.
  *
  * Invariants
- *  R1 decode(encode(records)) gives the records back, and every byte of the input is accounted for.
- *  R2 A torn tail (the beginning of one record, in its place) is a different value from corruption: a kill leaves the former alone.
- *  R3 No input makes decode throw.
+ *  RE1 decode(encode(records)) gives the records back, and every byte of the input is accounted for.
+ *  RE2 A torn tail (the beginning of one record, in its place) is a different value from corruption: a kill leaves the former alone.
+ *  RE3 No input makes decode throw.
  */
 
 import { crc32 } from '../os/native.ts';

@@ -1,5 +1,5 @@
 /**
- * What a journal does to its file beyond an append: the repair of a bad tail, the copy that keeps what was damaged (J4), and the end
+ * What a journal does to its file beyond an append: the repair of a bad tail, the copy that keeps what was damaged (JO4), and the end
  * of both files.
  */
 import { dirname } from 'node:path';

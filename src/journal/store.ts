@@ -4,8 +4,8 @@
  * Owns: the directory, the instance id, the list of journals. Layout: `instance` and one `*.journal` per attachment.
  *
  * Invariants
- *  S1 An instance id that has been used on a switch is durable: it is fsynced, with its name, before anyone is told it.
- *  S2 The directory is root's alone (0700).
+ *  ST1 An instance id that has been used on a switch is durable: it is fsynced, with its name, before anyone is told it.
+ *  ST2 The directory is root's alone (0700).
  */
 import { dirname, join } from 'node:path';
 import type { Moment } from '../deadlines.ts';

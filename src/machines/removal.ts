@@ -2,7 +2,7 @@
  * The one way an attachment is taken away: by a failed ADD, a DEL, a recovery. The exact reverse of ADD's recipe.
  *
  * It continues past a step that fails and remembers what is owed; but while the port is there, nothing goes that it may use: its
- * bridge, its socket's directory, its address (A32). It ends in `done`; the machine around it says what that means.
+ * bridge, its socket's directory, its address (case A32). It ends in `done`; the machine around it says what that means.
  */
 import { attachment, taking } from './steps.ts';
 

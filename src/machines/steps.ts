@@ -5,9 +5,9 @@
  * plain data; drive/loop.ts performs it and answers with the step's event.
  *
  * Invariants
- *  M1 At rest or waiting for exactly one request: no state has two.
- *  M2 Every failure of a step that makes something leads into `removing`, and nowhere else.
- *  M3 An ADD that gives up takes away only what it began: what was planned and never tried may be somebody else's. (What a journal
+ *  MA1 At rest or waiting for exactly one request: no state has two.
+ *  MA2 Every failure of a step that makes something leads into `removing`, and nowhere else.
+ *  MA3 An ADD that gives up takes away only what it began: what was planned and never tried may be somebody else's. (What a journal
  *     that is read back has to be removed, drive/past.ts says.)
  */
 import { assign, setup } from 'xstate';
@@ -138,7 +138,7 @@ const besideSteps: { readonly [name in Exclude<keyof Plan, Step | 'predecessor'>
   request: true,
 };
 
-/** What an ADD that gives up has to take away (M3). What a DEL begins with is all meant to go. */
+/** What an ADD that gives up has to take away (MA3). What a DEL begins with is all meant to go. */
 export function begunPlan({ plan, begun, refused }: Pick<Context, 'plan' | 'begun' | 'refused'>): Plan {
   const isMade = (step: Step) => begun.includes(step) && !refused.includes(step);
   const isBegun = (name: string) => Object.hasOwn(besideSteps, name) || isMade(name as Step);

@@ -6,10 +6,10 @@
  * behalf it acts. A lock that it inherited is a lease until then.
  *
  * Invariants
- *  P1 A process is ended only if it bears our variable or descends from a program that this process started, never by its name or number
+ *  PS1 A process is ended only if it bears our variable or descends from a program that this process started, never by its name or number
  *     alone: its number may be another process's by now.
- *  P2 By its lease alone, a process of our own executable is never ended.
- *  P3 Where /proc does not show a process (another pid namespace), nothing is ended and nothing is claimed.
+ *  PS2 By its lease alone, a process of our own executable is never ended.
+ *  PS3 Where /proc does not show a process (another pid namespace), nothing is ended and nothing is claimed.
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -73,7 +73,7 @@ function end({ pid, start }: Process, isStill: () => boolean = () => true): void
   const opened = openProcess(pid);
   try {
     if (readProcess(pid)?.start !== start || !isStill()) return;
-    // Where /proc is of another pid namespace than ours, the number is another process's here (P3).
+    // Where /proc is of another pid namespace than ours, the number is another process's here (PS3).
     if (opened !== undefined && numberOf(opened) !== pid) return;
     if (opened === undefined) killNumber(pid);
     else killProcess(opened);

@@ -74,7 +74,7 @@ function portOf({ key, config, netns, pod }: AddRequest, socketDir: SocketDirPla
   };
 }
 
-/** The predecessor's ConfigurationData, its keys in its order (contracts 2.3); `ipResult` follows when it is known. */
+/** The predecessor's ConfigurationData, its keys in its order (contract C2.3); `ipResult` follows when it is known. */
 function publishedData(key: AttachmentKey, { container }: NetworkConfig, socketfile: string): FilePlan['data'] {
   const { engine, iftype, netType, mtu, mac, memif, vhost, bridge } = container;
   return {

@@ -13,7 +13,7 @@ export function delegation({ key, config, stdin, env, path }: AddRequest | DelRe
   return { key, ovsdb, request: { stdin, env }, ...(ipam && { address: { program: ipam, path } }) };
 }
 
-/** The pod's volume, which no name of ours is added to; else a directory of ours below `sharedDir` (contracts 2.3). */
+/** The pod's volume, which no name of ours is added to; else a directory of ours below `sharedDir` (contract C2.3). */
 export function socketDirOf(key: AttachmentKey, config: Basics, place?: PodPlace): SocketDirPlan {
   const hold = holdFileName(key);
   if (place?.volume?.kind === 'hostPath') return { base: withoutSlash(place.volume.path), hold };

@@ -47,7 +47,7 @@ describe('list', () => {
     ]);
   });
 
-  it('13.13 is exit code 3 when something is owed or going, and 0 when nothing is', async () => {
+  it('is exit code 3 when something is owed or going, and 0 when nothing is (need N13)', async () => {
     const s = await cliScene();
     await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
     await s.journal(keyOf('bbbb'), adding(keyOf('bbbb')));
@@ -69,7 +69,7 @@ describe('list', () => {
     [7_200, '2h'],
     [4 * 86_400 + 5, '4d'],
     [-5, '0s'],
-  ])('13.14 tells the age of an attachment of %i s as kubectl does, and its pod: %s', async (seconds, age) => {
+  ])('tells the age of an attachment of %i s as kubectl does, and its pod: %s (need N14)', async (seconds, age) => {
     const s = await cliScene();
     await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
     s.now = new Date(s.now.getTime() + seconds * 1000);
@@ -79,7 +79,7 @@ describe('list', () => {
     expect(JSON.parse((await s.run('show', 'aaaa', '--json')).out)).toMatchObject({ pod: 'blue/app' });
   });
 
-  it('13.14 asks each switch once which ports it has: yes, no, or unknown with the reason', async () => {
+  it('asks each switch once which ports it has: yes, no, or unknown with the reason (need N14)', async () => {
     const s = await cliScene();
     for (const id of ['aaaa', 'bbbb']) await s.journal(keyOf(id), attached(keyOf(id)));
     const [first, ...rest] = attached(keyOf('cccc')) as [Begin, ...Entry[]];
@@ -101,7 +101,7 @@ describe('list', () => {
     expect(unreachable).toContainEqual({ ovsdb: 'unix:/run/db.sock', message: 'nobody listens' });
   });
 
-  it('13.14 with --no-live asks no switch, and has no such column', async () => {
+  it('with --no-live asks no switch, and has no such column (need N14)', async () => {
     const s = await everything();
     const { exitCode, out } = await s.run('list', '--no-live');
     expect({ exitCode, names: out.includes('aaaa00000000f') }).toEqual({ exitCode: 3, names: true });
@@ -109,7 +109,7 @@ describe('list', () => {
     expect((await s.run('list', '--no-live', '--json')).out).not.toContain('"live"');
   });
 
-  it('13.14 fits a terminal: what can be done without is left out first, the rest is cut', async () => {
+  it('fits a terminal: what can be done without is left out first, the rest is cut (need N14)', async () => {
     const s = await everything();
     const wide = { network: 'a-network-with-a-long-name', containerId: 'ffff', ifName: 'net1' };
     await s.journal(wide, attached(wide));
@@ -277,7 +277,7 @@ describe('show', () => {
     expect((await s.run('show', 'aaaa', 'net')).exitCode).toBe(1);
   });
 
-  it('13.14 of the beginning of several containers names them, and shows none; a whole id is no beginning', async () => {
+  it('of the beginning of several containers names them, and shows none; a whole id is no beginning (need N14)', async () => {
     const s = await everything();
     await s.journal(keyOf('bbbb22'), attached(keyOf('bbbb22')));
     await s.journal(keyOf('bbbb33'), attached(keyOf('bbbb33')));

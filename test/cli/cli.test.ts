@@ -24,7 +24,7 @@ describe('the words of a command', () => {
       expect(out).toContain(word);
   });
 
-  it('13.21 --version: version, target and size, and nothing else', async () => {
+  it('--version: version, target and size, and nothing else (need N21)', async () => {
     const said = await (await cliScene()).run('--version');
     expect(said).toEqual({ exitCode: 0, out: expect.stringMatching(/^1\.2\.3 \(linux-\w+, \d+ bytes\)\n$/), err: '' });
   });
@@ -60,7 +60,7 @@ describe('the words of a command', () => {
   });
 });
 
-describe('13.15 every word', () => {
+describe('every word (need N15)', () => {
   const documents = readFileSync(new URL('../../docs/recovery.md', import.meta.url), 'utf8');
   it.each([
     ['recover', { ...foundWords, ...fateWords }],
@@ -99,7 +99,7 @@ describe('a data directory', () => {
 });
 
 describe('places', () => {
-  it.each(['data-dir', 'ovsdb'])('13.14 that are empty are wrong words: --%s ""', async (option) => {
+  it.each(['data-dir', 'ovsdb'])('that are empty are wrong words: --%s "" (need N14)', async (option) => {
     const s = await cliScene();
     expect(await s.run('recover', `--${option}`, '')).toMatchObject({
       exitCode: 2,
@@ -107,7 +107,7 @@ describe('places', () => {
     });
   });
 
-  it('13.14 of a data directory that is a symlink to nothing, list and recover say so', async () => {
+  it('of a data directory that is a symlink to nothing, list and recover say so (need N14)', async () => {
     const s = await cliScene();
     const link = join(temporaryDirectory(), 'link');
     symlinkSync('/nowhere/at/all', link);
@@ -124,7 +124,7 @@ describe('recover --forget', () => {
     ['of an ADD that was interrupted', adding(keyOf('aaaa')), 'its ADD was interrupted'],
     ['of another format', [{ ...begin(keyOf('aaaa')), format: 99 as never }], 'another format'],
     ['empty', [], 'is empty'],
-  ])('13.14 of one that is not owed but %s is refused, and drops nothing', async (_, entries, why) => {
+  ])('of one that is not owed but %s is refused, and drops nothing (need N14)', async (_, entries, why) => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), entries);
     const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
@@ -132,7 +132,7 @@ describe('recover --forget', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('13.14 of a damaged one that is not going is refused, and drops nothing', async () => {
+  it('of a damaged one that is not going is refused, and drops nothing (need N14)', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
     const whole = readFileSync(path, 'utf8');
@@ -152,7 +152,7 @@ describe('recover --forget', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('13.14 takes a short id as show does; one that may be several names them, and nothing is dropped', async () => {
+  it('takes a short id as show does; one that may be several names them, and nothing is dropped (need N14)', async () => {
     const s = await cliScene();
     const [one, other] = [keyOf('aaaa11112222'), keyOf('aaaa33334444')];
     const paths = [await s.journal(one, owing(one), true), await s.journal(other, owing(other), true)];
@@ -165,7 +165,7 @@ describe('recover --forget', () => {
     expect(paths.map(existsSync)).toEqual([false, true]);
   });
 
-  it('13.14 of a container with two interfaces takes the whole key', async () => {
+  it('of a container with two interfaces takes the whole key (need N14)', async () => {
     const s = await cliScene();
     for (const ifName of ['net1', 'net2']) await s.journal(keyOf('aaaa', ifName), owing(keyOf('aaaa', ifName)), true);
     const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
@@ -229,7 +229,7 @@ describe('recover', () => {
     const { exitCode, out } = await s.run('recover');
     expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
     expect(out).toContain('      0         0     0     0     1 ');
-    // 13.15: nothing was judged, and what holds it is named with its start.
+    // need N15: nothing was judged, and what holds it is named with its start.
     const line = out.split('\n')[0] ?? '';
     expect(line).toMatch(/^net:aaaa:net1: held by process \d+ \(.*lock-holder.*\) since 20\d\d-\S+Z$/);
     const { attachments } = JSON.parse((await s.run('recover', '--json')).out);
@@ -289,7 +289,7 @@ describe('recover', () => {
     ['going', (key: Key) => owing(key), true],
     ['interrupted', (key: Key) => adding(key), false],
   ] as const)(
-    '13.13 --dry-run with something %s says what would be removed, and is exit code 3',
+    '--dry-run with something %s says what would be removed, and is exit code 3 (need N13)',
     async (found, entries, going) => {
       const s = await cliScene();
       const key = keyOf('aaaa');
@@ -305,7 +305,7 @@ describe('recover', () => {
     },
   );
 
-  it('13.14 counts a switch that cannot be asked as no attachment, and says it apart: exit code 3', async () => {
+  it('counts a switch that cannot be asked as no attachment, and says it apart: exit code 3 (need N14)', async () => {
     const s = await cliScene();
     s.away = new Error('nobody listens');
     const { exitCode, out } = await s.run('recover');
@@ -316,7 +316,7 @@ describe('recover', () => {
     expect(document).toMatchObject({ attachments: [], owed: 0, unreachable: [{ message: 'nobody listens' }] });
   });
 
-  it('13.15 says "not looked at" where the switch could not be asked, and never "kept"', async () => {
+  it('says "not looked at" where the switch could not be asked, and never "kept" (need N15)', async () => {
     const s = await cliScene();
     await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
     s.away = new Error('nobody listens');
@@ -326,7 +326,7 @@ describe('recover', () => {
     expect(JSON.parse((await s.run('recover', '--json')).out)).toMatchObject({ kept: 0, notLookedAt: 1 });
   });
 
-  it('13.15 tells a journal of another format from one that is corrupt', async () => {
+  it('tells a journal of another format from one that is corrupt (need N15)', async () => {
     const s = await cliScene();
     await s.journal(keyOf('aaaa'), [{ ...begin(keyOf('aaaa')), machine: 99 }, { kind: 'attached' }]);
     const path = await s.journal(keyOf('bbbb'), attached(keyOf('bbbb')));

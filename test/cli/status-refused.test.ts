@@ -8,13 +8,13 @@ import { node } from '../support/stand-in/status-scene.ts';
 const isRoot = process.getuid?.() === 0;
 const itAsRoot = isRoot || process.env.CI ? it : it.skip; // chown needs root; never skipped in CI
 const closed =
-  '13.12 of one with a kubeconfig finds a directory that is closed to a switch that is not root, as STATUS does';
+  'of one with a kubeconfig finds a directory that is closed to a switch that is not root, as STATUS does (need N12)';
 
 describe('userspace status', () => {
   describe('of a network that an ADD refuses for what it finds', () => {
     const host = (more: object) => ({ engine: 'ovs-dpdk', iftype: 'vhostuser', ...more });
 
-    it('13.12 says so of "sharedDir" on another file system in server mode, of a regular file, of bridges that cannot be used', async () => {
+    it('says so of "sharedDir" on another file system in server mode, of a regular file, of bridges that cannot be used (need N12)', async () => {
       const { ovsdb, directory, network, file, status } = await node();
       const bridge = {
         op: 'insert',
@@ -46,7 +46,7 @@ describe('userspace status', () => {
       expect(existsSync(join(directory, 'shared'))).toBe(false);
     });
 
-    it('13.12 tells each fault once: an IPAM program, a data directory or a silent database has a finding of its own', async () => {
+    it('tells each fault once: an IPAM program, a data directory or a silent database has a finding of its own (need N12)', async () => {
       const { ovsdb, network, file, status } = await node();
       const path = file(network({ dataDir: '/etc/hostname/data', ipam: { type: 'nowhere' } }));
       expect((await status('--config', path)).of('configuration')).toMatchObject([{ health: 'ok' }]);
@@ -57,7 +57,7 @@ describe('userspace status', () => {
       expect(findings[0]).toMatchObject({ check: 'configuration', health: 'unknown' });
     });
 
-    it('13.12 of one with a kubeconfig says nothing of "sharedDir", where no socket will lie, but of its group', async () => {
+    it('of one with a kubeconfig says nothing of "sharedDir", where no socket will lie, but of its group (need N12)', async () => {
       const { network, file, status } = await node();
       const more = { kubeconfig: '/etc/kubeconfig', sharedDir: '/etc/hostname/shared' };
       expect((await status('--config', file(network(more)))).of('configuration')).toMatchObject([{ health: 'ok' }]);
@@ -85,7 +85,7 @@ describe('userspace status', () => {
     });
   });
 
-  it('13.12 of a person who is not root begins with that, and what is forbidden is unknown, not sick', async () => {
+  it('of a person who is not root begins with that, and what is forbidden is unknown, not sick (need N12)', async () => {
     const { s, network, file, status } = await node();
     s.uid = 1000;
     s.rights = () => Promise.reject(new Error("EACCES: permission denied, open '/etc/kubeconfig'"));
@@ -98,7 +98,7 @@ describe('userspace status', () => {
     expect({ exitCode, found: of('kubeconfig') }).toMatchObject({ exitCode: 0, found: [{ health: 'unknown' }] });
   });
 
-  it('13.12 of an IPAM program that may not be executed, or is a directory, says that', async () => {
+  it('of an IPAM program that may not be executed, or is a directory, says that (need N12)', async () => {
     const { s, directory, network, file, status } = await node();
     file('', 'plain');
     mkdirSync(join(directory, 'folder'));
@@ -117,7 +117,7 @@ describe('userspace status', () => {
     ]);
   });
 
-  it('13.14 of a data directory that is a symlink to nothing says so', async () => {
+  it('of a data directory that is a symlink to nothing says so (need N14)', async () => {
     const { directory, network, file, status } = await node();
     const link = join(directory, 'link');
     symlinkSync('/nowhere/at/all', link);

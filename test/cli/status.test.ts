@@ -8,7 +8,7 @@ import { keyOf } from '../support/stand-in/scene.ts';
 import { node } from '../support/stand-in/status-scene.ts';
 
 describe('userspace status', () => {
-  it('13.12 of a healthy node names each thing that was looked at, as text and as JSON: exit code 0', async () => {
+  it('of a healthy node names each thing that was looked at, as text and as JSON: exit code 0 (need N12)', async () => {
     const { s, network, file, status } = await node();
     const path = file(network());
     const { exitCode, err, healthy, findings } = await status('--config', path);
@@ -22,7 +22,7 @@ describe('userspace status', () => {
     expect(out).toContain('512 of 2 MiB, 100 free');
   });
 
-  it('13.12 takes the network that README shows, whose cniVersion has no STATUS, and asks its IPAM program all the same', async () => {
+  it('takes the network that README shows, whose cniVersion has no STATUS, and asks its IPAM program all the same (need N12)', async () => {
     const { file, status, told, s, directory, ovsdb } = await node();
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
     const shown = JSON.parse(/```json\n([^`]*"type": "userspace"[^`]*)```/.exec(readme)?.[1] ?? '');
@@ -39,7 +39,7 @@ describe('userspace status', () => {
     expect(told()).toMatch(/^STATUS \{.*"cniVersion":"1.1.0"/);
   });
 
-  it('13.12 judges an IPAM program by the version of the network, and asks STATUS only of one that has it', async () => {
+  it('judges an IPAM program by the version of the network, and asks STATUS only of one that has it (need N12)', async () => {
     const { file, status, told, network, s } = await node();
     const of = async (cniVersion: string) =>
       (await status('--config', file(network({ cniVersion, ipam: { type: 'old' } })))).of('IPAM');
@@ -55,7 +55,7 @@ describe('userspace status', () => {
     expect(told).toThrow('ENOENT');
   });
 
-  it('13.12 of a switch that is away, or has no DPDK, is exit code 1, each with its remedy', async () => {
+  it('of a switch that is away, or has no DPDK, is exit code 1, each with its remedy (need N12)', async () => {
     const { s, ovsdb, set, network, file, status } = await node();
     const words = ['--config', file(network())];
     set({ dpdk_initialized: false });
@@ -82,7 +82,7 @@ describe('userspace status', () => {
       'no-such',
     ],
     ['a name that is none', 'configuration', { name: 'a b' }, 'a b'],
-  ])('13.12 finds %s: %s is sick, all else is looked at too', async (_, check, more, word) => {
+  ])('finds %s: %s is sick, all else is looked at too (need N12)', async (_, check, more, word) => {
     const { ovsdb, network, file, status } = await node();
     const { exitCode, of } = await status('--config', file(network(more)), '--ovsdb', ovsdb.ovsdb);
     expect(exitCode).toBe(1);
@@ -92,7 +92,7 @@ describe('userspace status', () => {
     for (const other of ['switch', 'hugepages']) expect(of(other)).toMatchObject([{ health: 'ok' }]);
   });
 
-  it('13.12 finds that no hugepages are reserved', async () => {
+  it('finds that no hugepages are reserved (need N12)', async () => {
     const { pages, network, file, status } = await node();
     writeFileSync(join(pages, 'nr_hugepages'), '0\n');
     const { exitCode, of } = await status('--config', file(network()));
@@ -100,7 +100,7 @@ describe('userspace status', () => {
     expect(of('hugepages')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('vm.nr_hugepages') }]);
   });
 
-  it('13.12 with something owed is exit code 3, and says what, why and since when; what is sick comes first', async () => {
+  it('with something owed is exit code 3, and says what, why and since when; what is sick comes first (need N12)', async () => {
     const { s, ovsdb, network, file, status } = await node();
     const words = ['--config', file(network())];
     await s.journal(keyOf('aaaa'), owing(keyOf('aaaa')), true);
@@ -121,7 +121,7 @@ describe('userspace status', () => {
     expect(await status(...words)).toMatchObject({ exitCode: 1 });
   });
 
-  it('13.12 shows ten of many that are owed, and how many more there are', async () => {
+  it('shows ten of many that are owed, and how many more there are (need N12)', async () => {
     const { s, network, file, status } = await node();
     const path = file(network());
     for (let index = 0; index < 12; index++) await s.journal(keyOf(`aa${index}`), owing(keyOf(`aa${index}`)), true);
@@ -137,7 +137,7 @@ describe('userspace status', () => {
       spec: { config: JSON.stringify(config) },
     });
 
-    it('13.12 asks for its rights in the namespace of its NetworkAttachmentDefinition, and once', async () => {
+    it('asks for its rights in the namespace of its NetworkAttachmentDefinition, and once (need N12)', async () => {
       const { s, network, file, status } = await node();
       const asked: unknown[] = [];
       s.rights = async (...[kubeconfig, namespace]) => {
@@ -150,7 +150,7 @@ describe('userspace status', () => {
       expect(of('kubeconfig')).toMatchObject([{ health: 'ok', finding: expect.stringContaining('"blue"') }]);
     });
 
-    it('13.12 is sick where the account lacks one there, and unknown where it only lacks it in all namespaces', async () => {
+    it('is sick where the account lacks one there, and unknown where it only lacks it in all namespaces (need N12)', async () => {
       const { s, network, file, status } = await node();
       s.rights = async () => ['patch pods/status'];
       const sick = await status('--config', file(definition(network(inCluster))));
@@ -166,7 +166,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('13.12 is sick where the API server cannot be asked', async () => {
+    it('is sick where the API server cannot be asked (need N12)', async () => {
       const { s, network, file, status } = await node();
       s.rights = () => Promise.reject(new Error('"/etc/kubeconfig" cannot be read: ENOENT'));
       const { exitCode, of } = await status('--config', file(network(inCluster)));
@@ -208,7 +208,7 @@ describe('userspace status', () => {
             .join('\n')}\n`,
         ['dpdk-net'],
       ],
-    ])('13.12 %s', async (_, make, names) => {
+    ])('%s (need N12)', async (_, make, names) => {
       const { network, file, status } = await node();
       const { exitCode, of } = await status('--config', file(make(network())));
       expect(of('configuration').map(({ subject }) => subject.split(' ')[0])).toEqual(names);
@@ -222,7 +222,7 @@ describe('userspace status', () => {
       ['has no network of our type', { type: 'bridge' }, 'no network of type "userspace"'],
       ['is empty', '', 'no network of type "userspace"'],
       ['is a NetworkAttachmentDefinition without one', { kind: 'NetworkAttachmentDefinition' }, 'no spec.config'],
-    ])('13.12 that a file %s: sick, with the reason', async (_, content, reason) => {
+    ])('that a file %s: sick, with the reason (need N12)', async (_, content, reason) => {
       const { file, status } = await node();
       const path = content === undefined ? '/nowhere/network.json' : file(content);
       const { exitCode, of } = await status('--config', path);
@@ -232,7 +232,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('13.12 without --config names a file that is broken, a link to nothing and a FIFO: unknown, if it may be ours', async () => {
+    it('without --config names a file that is broken, a link to nothing and a FIFO: unknown, if it may be ours (need N12)', async () => {
       const { s, network, status } = await node();
       const path = (name: string) => join(s.networkDir, name);
       writeFileSync(path('10-ours.conf'), JSON.stringify(network()));
@@ -255,7 +255,7 @@ describe('userspace status', () => {
       expect(exitCode).toBe(0);
     });
 
-    it('13.12 of a list whose items are partly broken looks at the others, and names those that are ours', async () => {
+    it('of a list whose items are partly broken looks at the others, and names those that are ours (need N12)', async () => {
       const { network, file, status } = await node();
       const item = (name: string, spec: object) => ({
         kind: 'NetworkAttachmentDefinition',
@@ -278,7 +278,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('13.12 takes no FIFO, no device, no directory and nothing of many megabytes for a file', async () => {
+    it('takes no FIFO, no device, no directory and nothing of many megabytes for a file (need N12)', async () => {
       const { directory, file, status } = await node();
       const fifo = join(directory, 'fifo');
       execFileSync('mkfifo', [fifo]);
@@ -298,7 +298,7 @@ describe('userspace status', () => {
       }
     });
 
-    it('13.12 without --config what the runtime has, and nothing that is another plugin’s', async () => {
+    it('without --config what the runtime has, and nothing that is another plugin’s (need N12)', async () => {
       const { s, network, status } = await node();
       const install = (name: string, content: unknown) =>
         writeFileSync(join(s.networkDir, name), typeof content === 'string' ? content : JSON.stringify(content));
@@ -316,7 +316,7 @@ describe('userspace status', () => {
     });
   });
 
-  it('13.12 of several files looks at each, and no other command takes --config', async () => {
+  it('of several files looks at each, and no other command takes --config (need N12)', async () => {
     const { s, network, file, status } = await node();
     const [one, other] = [file(network(), 'one.json'), file(network({ name: 'other' }), 'two.json')];
     const { of } = await status('--config', one, '--config', other);

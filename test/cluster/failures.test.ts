@@ -61,7 +61,7 @@ onCluster('an API server that is of no help', (parts) => {
   });
 
   describe('that is away', () => {
-    test('B10 B38 at ADD is one clear error within its deadline, and nothing is touched', async () => {
+    test('at ADD is one clear error within its deadline, and nothing is touched (bug B10, bug B38)', async () => {
       const pod = await home().pod();
       await cluster().stopServer();
       try {
@@ -78,7 +78,7 @@ onCluster('an API server that is of no help', (parts) => {
       await nothingLeft();
     });
 
-    test('A27 at DEL holds nothing up but the annotation, which recover removes when it is back', async () => {
+    test('at DEL holds nothing up but the annotation, which recover removes when it is back (case A27)', async () => {
       const pod = await home().pod();
       expect(await pod.add()).toMatchObject(ok);
       await cluster().stopServer();
@@ -95,7 +95,7 @@ onCluster('an API server that is of no help', (parts) => {
     });
   });
 
-  test('B38 that hangs ends an ADD and a DEL within their deadlines', async () => {
+  test('that hangs ends an ADD and a DEL within their deadlines (bug B38)', async () => {
     const [pod, attached] = [await home().pod(), await home().pod()];
     expect(await attached.add()).toMatchObject(ok);
     cluster().pauseServer();

@@ -35,7 +35,7 @@ onCluster('a virtual machine’s user', (parts) => {
     expect(await home().node.world()).toMatchObject({ ports: [], addresses: [], journals: [] });
 
   describe('with the switch as the client', () => {
-    test('A2 creates its socket in an emptyDir, whose owner and mode stay the kubelet’s', async () => {
+    test('creates its socket in an emptyDir, whose owner and mode stay the kubelet’s (case A2)', async () => {
       open();
       const pod = await home().pod('emptyDir');
       chmodSync(pod.directory, 0o777);
@@ -50,7 +50,7 @@ onCluster('a virtual machine’s user', (parts) => {
       expect(await home().world()).toEqual(emptyKubeWorld);
     });
 
-    test('A2 B33 creates it in a hostPath that is given to its group, and could not without', async () => {
+    test('creates it in a hostPath that is given to its group, and could not without (case A2, bug B33)', async () => {
       open();
       const [without, pod] = [await home().pod('hostPath'), await home().pod('hostPath')];
       for (const { directory } of [without, pod]) mkdirSync(directory, { recursive: true, mode: 0o755 });
@@ -63,7 +63,7 @@ onCluster('a virtual machine’s user', (parts) => {
     });
   });
 
-  test('A2 with the switch as the server opens the switch’s socket', async () => {
+  test('with the switch as the server opens the switch’s socket (case A2)', async () => {
     open();
     const pod = await home().pod('hostPath');
     expect(await pod.add('net1', serverMode)).toMatchObject({ exitCode: 0 });

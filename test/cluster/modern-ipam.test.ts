@@ -33,7 +33,7 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('A30 GC removes half of 50 attachments while 10 ADDs run, and hands the list on', async () => {
+    test('GC removes half of 50 attachments while 10 ADDs run, and hands the list on (case A30)', async () => {
       await halfIsCollected(node(), newest, ipamAssets());
     });
   },

@@ -30,7 +30,7 @@ onCluster('chrooted, with mounts of its own', (parts) => {
   const nothingLeft = async () => expect(await home().world()).toEqual(emptyKubeWorld);
 
   test.each<Volume>(['emptyDir', 'hostPath'])(
-    'A2 ADD, CHECK and DEL of a pod with %s are as ever, and nothing is mounted',
+    'ADD, CHECK and DEL of a pod with %s are as ever, and nothing is mounted (case A2)',
     async (volume) => {
       const options = await under();
       const pod = await home().pod(volume);

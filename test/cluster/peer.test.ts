@@ -10,7 +10,7 @@ onCluster('an application in a pod', (parts) => {
   const home = useKubeNode(parts);
   const { theSwitch } = parts;
 
-  test('A5 has its link up in an emptyDir whose path is too long for a socket; DEL leaves nothing', async () => {
+  test('has its link up in an emptyDir whose path is too long for a socket; DEL leaves nothing (case A5)', async () => {
     const pod = await home().pod('emptyDir');
     const added = await pod.add();
     expect(added).toMatchObject({ exitCode: 0 });

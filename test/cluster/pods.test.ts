@@ -68,7 +68,7 @@ onCluster('pods of a cluster', (parts) => {
       await nothingLeft();
     });
 
-    test('A5 A8 the switch reaches the socket where the container sees it; the result names the sandbox', async () => {
+    test('the switch reaches the socket where the container sees it; the result names the sandbox (case A5, case A8)', async () => {
       const pod = await home().pod(volume);
       const added = await pod.add();
       expect(added.json.interfaces).toEqual([{ name: 'net1', sandbox: pod.sandbox.netns }]);
@@ -83,7 +83,7 @@ onCluster('pods of a cluster', (parts) => {
     });
   });
 
-  test('two interfaces are two entries; B17 the DEL of one leaves the other as it is', async () => {
+  test('two interfaces are two entries; bug B17: the DEL of one leaves the other as it is', async () => {
     const pod = await home().pod();
     const [one, two] = [await pod.add('net1'), await pod.add('net2')];
     const entries = [entryOf(pod, addressOf(one)), entryOf(pod, addressOf(two), 'net2')];
@@ -95,7 +95,7 @@ onCluster('pods of a cluster', (parts) => {
     await nothingLeft();
   });
 
-  test('B11 A22 a new sandbox replaces the entry of the old one, whose late DEL takes nothing of it', async () => {
+  test('a new sandbox replaces the entry of the old one, whose late DEL takes nothing of it (bug B11, case A22)', async () => {
     const old = await home().pod();
     await old.add();
     const young = await home().pod('emptyDir', { sandboxOf: old });
@@ -109,7 +109,7 @@ onCluster('pods of a cluster', (parts) => {
     await nothingLeft();
   });
 
-  test('A22 the late ADD of an old sandbox does not take the new one’s entry: it is refused and taken back', async () => {
+  test('the late ADD of an old sandbox does not take the new one’s entry: it is refused and taken back (case A22)', async () => {
     const old = await home().pod();
     const gate = join(home().node.directory, 'gate');
     const answer = '{"cniVersion":"1.0.0","ips":[{"address":"10.56.0.99/24"}]}';
@@ -136,7 +136,7 @@ onCluster('pods of a cluster', (parts) => {
   });
 
   test.each(['stripped', 'whole'])(
-    'B19 A27 A28 a pod that is gone, or another by its name, holds nothing up: %s',
+    'a pod that is gone, or another by its name, holds nothing up: %s (bug B19, case A27, case A28)',
     async (how) => {
       const old = await home().pod();
       expect(await old.add()).toMatchObject(ok);
@@ -182,7 +182,7 @@ onCluster('pods of a cluster', (parts) => {
     await nothingLeft();
   });
 
-  test('B35 A43 twenty pods at once beside a second writer: no update of either is lost', async () => {
+  test('twenty pods at once beside a second writer: no update of either is lost (bug B35, case A43)', async () => {
     const pods = await Promise.all(Array.from({ length: 20 }, () => home().pod()));
     let stopped = false;
     const written = new Map<string, number>();
@@ -206,7 +206,7 @@ onCluster('pods of a cluster', (parts) => {
     await nothingLeft();
   });
 
-  test('A35 a hundred pods at once, and away at once: all succeed, no address twice, nothing left', async () => {
+  test('a hundred pods at once, and away at once: all succeed, no address twice, nothing left (case A35)', async () => {
     const pods = await Promise.all(Array.from({ length: 100 }, () => home().pod()));
     const added = await all(pods.map((pod) => pod.add()));
     expect(new Set(added.map(addressOf)).size).toBe(100);

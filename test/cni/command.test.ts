@@ -62,8 +62,8 @@ const failing = (error: unknown): Partial<Handlers> => ({
   del: () => Promise.reject(error),
 });
 
-describe('stdout carries exactly one JSON document (A9, B45)', () => {
-  it('after a successful ADD: the result, in the version that was asked for (B39)', async () => {
+describe('stdout carries exactly one JSON document (case A9, bug B45)', () => {
+  it('after a successful ADD: the result, in the version that was asked for (bug B39)', async () => {
     for (const cniVersion of supported) {
       const { exitCode, writes, json, err } = await call('ADD', {
         config: network({ cniVersion, ipam: { type: 'x' } }),
@@ -127,7 +127,7 @@ describe('stdout carries exactly one JSON document (A9, B45)', () => {
     }
   });
 
-  it('after an id shorter than 12 characters as after any other (B26)', async () => {
+  it('after an id shorter than 12 characters as after any other (bug B26)', async () => {
     const { exitCode, json } = await call('ADD', { env: { CNI_CONTAINERID: 'a' } });
     expect({ exitCode, name: json.interfaces[0].name }).toEqual({ exitCode: 0, name: 'net1' });
   });

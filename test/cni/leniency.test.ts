@@ -46,12 +46,12 @@ describe('a key', () => {
     ['LOWER', (key: string) => key.toUpperCase()],
     ['lower', (key: string) => key.toLowerCase()],
     ['Camel', (key: string) => `${key.charAt(0).toUpperCase()}${key.slice(1)}`],
-  ])('13.6 of %s case means at every level what the documented one means, to ADD and to DEL', (_, turn) => {
+  ])('of %s case means at every level what the documented one means, to ADD and to DEL (need N6)', (_, turn) => {
     expect(addOf(inCase(whole, turn))).toEqual(addOf(whole));
     expect(delOf(inCase(whole, turn))).toEqual(delOf(whole));
   });
 
-  it('13.6 that another one is but for its case gives way to the exact one, and a warning names both', () => {
+  it('that another one is but for its case gives way to the exact one, and a warning names both (need N6)', () => {
     const { config } = added({
       SharedDir: '/wrong',
       sharedDir: '/right',
@@ -73,11 +73,11 @@ describe('a key', () => {
     ]);
   });
 
-  it('13.6 that is null gives way to one of another case that is not, without a word', () => {
+  it('that is null gives way to one of another case that is not, without a word (need N6)', () => {
     expect(added({ sharedDir: null, SharedDir: '/pods' }).config).toMatchObject({ sharedDir: '/pods', warnings: [] });
   });
 
-  it('13.6 of what is free of form stays as it is: memif, dns, prevResult', () => {
+  it('of what is free of form stays as it is: memif, dns, prevResult (need N6)', () => {
     const dns = { Nameservers: ['192.0.2.1'], domain: null };
     const prevResult = { cniVersion: '1.0.0', interfaces: [{ name: 'eth0', Mac: null }] };
     const container = { memif: { Role: 'master', mode: null } };
@@ -91,7 +91,7 @@ describe('null', () => {
       ? Object.fromEntries(Object.keys(value).map((key) => [key, null]))
       : value;
 
-  it('13.6 is as good as absent at every level, to ADD and to DEL', () => {
+  it('is as good as absent at every level, to ADD and to DEL (need N6)', () => {
     const { host: _, name, cniVersion, type, ...rest } = whole as Json;
     const host = {
       engine: 'ovs-dpdk',
@@ -119,13 +119,13 @@ describe('null', () => {
     }
   });
 
-  it('13.6 of a key that nobody knows is not even warned of; in a list of GC it is an empty list', () => {
+  it('of a key that nobody knows is not even warned of; in a list of GC it is an empty list (need N6)', () => {
     expect(added({ colour: null }).config.warnings).toEqual([]);
     const config = network({ cniVersion: '1.1.0', 'cni.dev/valid-attachments': null });
     expect(parseGc(environment(), textOf(config)).isValid('a', 'net1')).toBe(false);
   });
 
-  it('13.6 in a list is no number', () => {
+  it('in a list is no number (need N6)', () => {
     expect(() => added({ host: { engine: 'ovs-dpdk', iftype: 'vhostuser', bridge: { trunks: [null] } } })).toThrow(
       'trunks',
     );
@@ -138,12 +138,12 @@ describe('a log level', () => {
     ['Warning', 'warning'],
     ['', 'warning'],
     [null, 'warning'],
-  ])('13.6 %j is %j', (logLevel, meant) => {
+  ])('%j is %j (need N6)', (logLevel, meant) => {
     expect(added({ logLevel }).config).toMatchObject({ logLevel: meant, warnings: [] });
   });
 
   it.each(['loud', 'warn', 7, {}])(
-    '13.6 %j is no reason to refuse a pod: it is warned of, and the default is taken',
+    '%j is no reason to refuse a pod: it is warned of, and the default is taken (need N6)',
     (logLevel) => {
       expect(added({ logLevel }).config).toMatchObject({
         logLevel: 'warning',
@@ -155,7 +155,7 @@ describe('a log level', () => {
 });
 
 describe('what is written in another case', () => {
-  it('13.6 reaches an IPAM program byte for byte', () => {
+  it('reaches an IPAM program byte for byte (need N6)', () => {
     const stdin =
       '{"CNIVersion":"1.0.0","Name":"net","Host":{"Engine":"ovs-dpdk","IfType":"vhostuser"},"IPAM":{"Type":"host-local","x":1.0}}';
     for (const parse of [parseAdd, parseDel]) {
@@ -164,7 +164,7 @@ describe('what is written in another case', () => {
     }
   });
 
-  it('13.6 gives an error its version', async () => {
+  it('gives an error its version (need N6)', async () => {
     let said = '';
     const streams = {
       env: environment(),
@@ -180,7 +180,7 @@ describe('what is written in another case', () => {
     expect(JSON.parse(said)).toMatchObject({ cniVersion: '0.4.0', code: 2 });
   });
 
-  it('13.6 is taken like Go takes it: the exact one, else the last', () => {
+  it('is taken like Go takes it: the exact one, else the last (need N6)', () => {
     expect(memberOf({ Name: 1, name: 2, NAME: 3 }, 'name')).toBe(2);
     expect(memberOf({ Name: 1, NAME: 3 }, 'name')).toBe(3);
     expect(memberOf({ Name: 1, NAME: null }, 'name')).toBe(1);

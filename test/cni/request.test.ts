@@ -48,12 +48,12 @@ describe('the environment of an ADD', () => {
 });
 
 describe('a container id', () => {
-  it.each([1, 2, 11, 12, 13, 64, 200])('of %d characters is taken whole (B26)', (length) => {
+  it.each([1, 2, 11, 12, 13, 64, 200])('of %d characters is taken whole (bug B26)', (length) => {
     const containerId = 'a'.repeat(length);
     expect(added({}, { CNI_CONTAINERID: containerId }).key.containerId).toBe(containerId);
   });
 
-  it('is told from another one that shares its first 12 characters (B27)', () => {
+  it('is told from another one that shares its first 12 characters (bug B27)', () => {
     const [one, two] = ['1', '2'].map((end) => added({}, { CNI_CONTAINERID: `0123456789ab${end}` }).key);
     expect(one).not.toEqual(two);
   });
@@ -102,7 +102,7 @@ describe('an interface name', () => {
 });
 
 describe('CNI_ARGS', () => {
-  it('B37 may hold what Multus sends, two addresses joined by a comma among it', () => {
+  it('may hold what Multus sends, two addresses joined by a comma among it (bug B37)', () => {
     const args =
       'IgnoreUnknown=true;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c;K8S_POD_UID=u;IP=10.0.0.1,fd00::1;MAC=02:00:00:00:00:01';
     expect(added({}, { CNI_ARGS: args })).toMatchObject({
@@ -274,7 +274,7 @@ describe('a DEL', () => {
   const del = (config: unknown, env: Environment = {}) =>
     parseDel(environment({ CNI_COMMAND: 'DEL', ...env }), textOf(config));
 
-  it('needs neither a network namespace nor CNI_PATH nor arguments that can be read (A16)', () => {
+  it('needs neither a network namespace nor CNI_PATH nor arguments that can be read (case A16)', () => {
     const request = del(network(), { CNI_NETNS: '', CNI_PATH: undefined, CNI_ARGS: 'garbage;MAC=none' });
     expect(request).toMatchObject({ netns: '', path: [], key: { ifName: 'net1' } });
   });
@@ -290,7 +290,7 @@ describe('a DEL', () => {
     [{ host: 7, container: 'x', ipam: [], deadlines: 'never', args: 1 }],
     [{ cniVersion: '9.9.9' }],
     [{ prevResult: 'none', kubeconfig: '/etc/kubeconfig' }],
-  ])('takes %j, which ADD refuses: a pod must be able to go (B22)', (changes) => {
+  ])('takes %j, which ADD refuses: a pod must be able to go (bug B22)', (changes) => {
     expect(addWith({}, textOf(network(changes)))).toBeDefined();
     expect(del(network(changes)).key.network).toBe('net');
   });

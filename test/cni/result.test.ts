@@ -64,7 +64,7 @@ describe('a result', () => {
     expect([...supportedVersions]).toEqual(Object.keys(golden));
   });
 
-  it.each(supportedVersions)('of version %s has exactly that version’s shape (B39)', (version) => {
+  it.each(supportedVersions)('of version %s has exactly that version’s shape (bug B39)', (version) => {
     expect(formatResult(whole, version)).toEqual(golden[version]);
   });
 
@@ -107,7 +107,7 @@ describe('a result', () => {
 });
 
 describe('reading a result', () => {
-  it('keeps the gateway and the routes that the IPAM plugin gave (B39)', () => {
+  it('keeps the gateway and the routes that the IPAM plugin gave (bug B39)', () => {
     const answer = {
       cniVersion: '0.4.0',
       ips: [{ version: '4', address: '10.0.0.5/24', gateway: '10.0.0.1' }],

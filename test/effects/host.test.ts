@@ -162,7 +162,7 @@ describe('a failure', () => {
     expect(trouble.details).toContain('published-file.ts');
   });
 
-  it('of the address while ovs-vswitchd holds on to the port keeps the address (A32)', async () => {
+  it('of the address while ovs-vswitchd holds on to the port keeps the address (case A32)', async () => {
     const one = await node();
     const facts = await make(one);
     one.s.ovsdb.faults.idle = true;
@@ -206,7 +206,7 @@ describe('recalling what no journal tells of', () => {
 });
 
 describe('what the pod made of its netns', () => {
-  it('is none of our business: a removal never looks into it (B24)', async () => {
+  it('is none of our business: a removal never looks into it (bug B24)', async () => {
     const one = await node();
     const facts = await make(one);
     const plan = { ...one.plan, port: { ...one.plan.port, marks: { netns: '/nowhere' } } };

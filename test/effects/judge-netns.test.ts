@@ -25,7 +25,7 @@ describe('the namespace of a journal', () => {
     expect(judgeNetns(netns)).toBe('alive');
   });
 
-  it('A31 is gone where nothing lies at its place in that same directory', () => {
+  it('is gone where nothing lies at its place in that same directory (case A31)', () => {
     const netns = remembered();
     expect(judgeNetns({ ...netns, path: join(dirname(netns.path), 'other') })).toBe('gone');
   });

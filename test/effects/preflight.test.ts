@@ -47,7 +47,7 @@ describe('a plan that nothing forbids', () => {
 });
 
 describe('the path of the socket', () => {
-  it('by a symlink is as long as the symlink makes it, and in server mode as long as it likes (A5)', async () => {
+  it('by a symlink is as long as the symlink makes it, and in server mode as long as it likes (case A5)', async () => {
     const s = await scene();
     const directory = join(s.sharedDir, 'd'.repeat(120));
     expect(await troubles(s, s.plan({ port: { directory, link: join(s.sharedDir, 'short') } }))).toEqual([]);
@@ -56,7 +56,7 @@ describe('the path of the socket', () => {
     expect(found).toMatchObject([{ code: 7, message: expect.stringContaining('"shortDir"') }]);
   });
 
-  it('may have 107 bytes and not one more, counted in bytes (A5, B31)', async () => {
+  it('may have 107 bytes and not one more, counted in bytes (case A5, bug B31)', async () => {
     const s = await scene();
     for (const [bytes, refused] of [
       [107, false],
@@ -72,7 +72,7 @@ describe('the path of the socket', () => {
     }
   });
 
-  it('is counted in the switch’s own directory too, where it is made first in server mode (A5)', async () => {
+  it('is counted in the switch’s own directory too, where it is made first in server mode (case A5)', async () => {
     const s = await scene();
     const name = 'n'.repeat(108 - Buffer.byteLength(s.ovsdb.rundir) - 1);
     const found = await troubles(s, s.plan({ port: { mode: 'server', name, file: 'short' } }));
@@ -81,7 +81,7 @@ describe('the path of the socket', () => {
 });
 
 describe('the switch', () => {
-  it('that is not there is code 11, by its address, and hides no other fault (B38)', async () => {
+  it('that is not there is code 11, by its address, and hides no other fault (bug B38)', async () => {
     const s = await scene();
     await s.ovsdb.stopDatabase();
     const found = await troubles(s, {
@@ -92,7 +92,7 @@ describe('the switch', () => {
     expect(messages(found)).toContain(s.ovsdb.ovsdb);
   });
 
-  it('that never answers is given up after its own deadline (A44)', async () => {
+  it('that never answers is given up after its own deadline (case A44)', async () => {
     const s = await scene();
     s.ovsdb.faults.request = () => ({ kind: 'silence' });
     expect(await troubles(s, s.plan(), undefined, { ...s.deadlines, switchMs: 30 })).toMatchObject([
@@ -112,7 +112,7 @@ describe('the switch', () => {
     ]);
   });
 
-  it('13.5 without the bridge of an OVN port is code 7, naming the bridge and the remedy: it is never made here', async () => {
+  it('without the bridge of an OVN port is code 7, naming the bridge and the remedy: it is never made here (need N5)', async () => {
     const s = await scene();
     const { bridge: _, ...plan } = s.plan({ port: { bridge: 'br-int', ovnPort: 'lsp' } });
     const [trouble] = await troubles(s, plan);
@@ -122,7 +122,7 @@ describe('the switch', () => {
     expect(await troubles(s, plan)).toEqual([]);
   });
 
-  it('on which another attachment holds the name is code 7, naming that attachment (B27, B28)', async () => {
+  it('on which another attachment holds the name is code 7, naming that attachment (bug B27, bug B28)', async () => {
     const s = await scene();
     const twin = s.plan({ key: keyOf('c0ffee00c0ff1111') });
     await ensureBridge(bound(s.ovs, twin, call()), twin.bridge);
@@ -177,7 +177,7 @@ describe('directories', () => {
     expect(await troubles(s, plan, join(s.sharedDir, 'x', 'y', 'z'))).toEqual([]);
   });
 
-  it('on two file systems are refused in server mode with the remedy: a socket cannot be renamed across (B9)', async () => {
+  it('on two file systems are refused in server mode with the remedy: a socket cannot be renamed across (bug B9)', async () => {
     const s = await scene();
     const elsewhere = s.plan({ port: { mode: 'server', directory: '/proc/self/own' } });
     const found = await troubles(s, elsewhere);

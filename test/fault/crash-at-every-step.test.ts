@@ -25,9 +25,9 @@ afterAll(() => {
 });
 
 const titles: Record<FollowUp, string> = {
-  ADD: 'ADD again attaches exactly, or answers 11 with nothing left; its DEL leaves nothing (I3, I4, A19, B6)',
-  DEL: 'DEL leaves nothing of it, and all else as it was (I4, I6, I7, B1, B5, A24, A25)',
-  recover: 'recover keeps it whole or leaves nothing; its DEL leaves nothing (I4, I6, I7, B1, B2)',
+  ADD: 'ADD again attaches exactly, or answers 11 with nothing left; its DEL leaves nothing (I3, I4, case A19, bug B6)',
+  DEL: 'DEL leaves nothing of it, and all else as it was (I4, I6, I7, bug B1, bug B5, case A24, case A25)',
+  recover: 'recover keeps it whole or leaves nothing; its DEL leaves nothing (I4, I6, I7, bug B1, bug B2)',
 };
 
 describe.each(shapes.map((shape) => [shape.title, shape] as const))(

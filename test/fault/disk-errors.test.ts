@@ -105,7 +105,7 @@ describe.each(errors)('a disk whose calls fail with %s', (error) => {
     },
   );
 
-  it('DEL takes everything away or says what it could not; nothing is left once the disk is well (I4, B2, A24)', async () => {
+  it('DEL takes everything away or says what it could not; nothing is left once the disk is well (I4, bug B2, case A24)', async () => {
     const from = await nodeWith(sibling, one);
     const judge: Judge = (node, answer) => [
       ...bug(answer),

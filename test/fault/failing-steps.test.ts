@@ -27,7 +27,7 @@ async function nodeWith(...all: readonly Attachment[]): Promise<FakeNode> {
 
 describe('ADD of which a step fails', () => {
   for (const at of ats) {
-    it(`takes everything back, answers the step's code and leaves nothing, if it fails ${at} its effect (I3, A36, B4)`, async () => {
+    it(`takes everything back, answers the step's code and leaves nothing, if it fails ${at} its effect (I3, case A36, bug B4)`, async () => {
       for (const step of steps) {
         const node = await nodeWith(sibling);
         const before = node.world
@@ -42,7 +42,7 @@ describe('ADD of which a step fails', () => {
     });
   }
 
-  it('leaves a DEL that succeeds with nothing to do (A15)', async () => {
+  it('leaves a DEL that succeeds with nothing to do (case A15)', async () => {
     for (const step of steps) {
       const node = await nodeWith();
       await node.add(one, { host: [{ step, verb: 'ensure', how: { code: 77 }, at: 'after' }] });
@@ -51,7 +51,7 @@ describe('ADD of which a step fails', () => {
     }
   });
 
-  it('ends within its deadline and leaves nothing, if the step hangs (I10, A44, B38)', async () => {
+  it('ends within its deadline and leaves nothing, if the step hangs (I10, case A44, bug B38)', async () => {
     for (const step of steps) {
       for (const at of ats) {
         const node = await nodeWith(sibling);
@@ -65,7 +65,7 @@ describe('ADD of which a step fails', () => {
     }
   });
 
-  it('owes what its rollback can not remove: marked, held, and finished by DEL or recover (I3, A32)', async () => {
+  it('owes what its rollback can not remove: marked, held, and finished by DEL or recover (I3, case A32)', async () => {
     for (const last of ['DEL', 'recover'] as const) {
       for (const step of steps) {
         const node = await nodeWith(sibling);
@@ -91,7 +91,7 @@ it('an ADD whose namespace was replaced while it worked takes everything back: r
 });
 
 describe('DEL of which a step fails', () => {
-  it('goes on with the others, succeeds, and owes what is left until DEL or recover has it (I4, A24, B2, B7)', async () => {
+  it('goes on with the others, succeeds, and owes what is left until DEL or recover has it (I4, case A24, bug B2, bug B7)', async () => {
     for (const last of ['DEL', 'recover', 'ADD'] as const) {
       for (const step of steps) {
         const node = await nodeWith(sibling, one);
@@ -109,7 +109,7 @@ describe('DEL of which a step fails', () => {
     }
   });
 
-  it('ends within its deadline, succeeds and owes the rest, if the step hangs (I10, A44, B38)', async () => {
+  it('ends within its deadline, succeeds and owes the rest, if the step hangs (I10, case A44, bug B38)', async () => {
     for (const step of steps) {
       for (const at of ats) {
         const node = await nodeWith(one);
@@ -124,7 +124,7 @@ describe('DEL of which a step fails', () => {
     }
   });
 
-  it('holds the address as long as the port is there, so that nobody else is given it; then gives it back (A32)', async () => {
+  it('holds the address as long as the port is there, so that nobody else is given it; then gives it back (case A32)', async () => {
     const node = await nodeWith(one);
     const held = [...node.world.addresses].find(([, by]) => by === keyOf(one))?.[0];
     const down: HostFault = { step: 'port', verb: 'remove', how: { code: 11 }, forever: true };
@@ -157,7 +157,7 @@ describe('DEL of which a step fails', () => {
     for (const each of [one, stranger, third]) expect(leftOf(each, node)).toEqual([]);
   });
 
-  it('succeeds and removes everything by a configuration that ADD would refuse (B22)', async () => {
+  it('succeeds and removes everything by a configuration that ADD would refuse (bug B22)', async () => {
     const refused = [
       { host: { engine: 'vpp', iftype: 'memif' } },
       { host: undefined, container: undefined, sharedDir: undefined },

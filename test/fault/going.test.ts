@@ -262,7 +262,7 @@ describe('CHECK', () => {
 });
 
 describe(withSeed('any interleaving of calls for attachments that share a bridge and a directory'), () => {
-  it('leaves every one attached or gone, as its last call said, and no two processes at one attachment (I7, I8, B23, B42)', async () => {
+  it('leaves every one attached or gone, as its last call said, and no two processes at one attachment (I7, I8, bug B23, bug B42)', async () => {
     const scripts = fc.constantFrom<('ADD' | 'DEL')[]>(['ADD'], ['ADD', 'DEL'], ['DEL', 'ADD'], ['ADD', 'DEL', 'ADD']);
     let calls = 0;
     const property = fc.asyncProperty(fc.scheduler(), scripts, scripts, scripts, async (scheduler, ...all) => {

@@ -36,7 +36,7 @@ function holdsARecordOf(whole: Uint8Array, bytes: Uint8Array): boolean {
 }
 
 describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %s mode', (_, one) => {
-  it('removes it by its marks and the address by its key when the journal is gone (A21, B1)', async () => {
+  it('removes it by its marks and the address by its key when the journal is gone (case A21, bug B1)', async () => {
     const node = await attached(one);
     const others = othersThan([one], node);
     node.disk.spawn().unlink(journalOf(one));
@@ -45,7 +45,7 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
     expect(othersThan([one], node)).toBe(others);
   });
 
-  it('succeeds when nothing was ever made, and after a reboot that wiped /run (A15, A21)', async () => {
+  it('succeeds when nothing was ever made, and after a reboot that wiped /run (case A15, case A21)', async () => {
     const node = new FakeNode();
     expect(await node.del(one)).toMatchObject({ kind: 'ok' });
     expect(leftOf(one, node)).toEqual([]);
@@ -55,7 +55,7 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
     expect(leftOf(one, rebooted)).toEqual([]);
   });
 
-  it('leaves nothing whatever a journal was cut to, filled with, or overwritten by (A25, B5)', async () => {
+  it('leaves nothing whatever a journal was cut to, filled with, or overwritten by (case A25, bug B5)', async () => {
     const whole = bytesOf(one, await attached(one));
     const places = Array.from({ length: 60 }, (__, index) => Math.floor((index * whole.length) / 60));
     // What was fsynced is not lost by itself: a tail is torn in the first record ever, or in the last one.

@@ -90,7 +90,7 @@ describe('a repeated ADD', () => {
   ];
 
   for (const [what, change] of changes) {
-    it(`removes everything first and then starts afresh with ${what} (B6)`, async () => {
+    it(`removes everything first and then starts afresh with ${what} (bug B6)`, async () => {
       const asked = change(node) ?? one;
       const others = othersThan([one], node);
       const { answer, effects } = await again(asked);
@@ -105,7 +105,7 @@ describe('a repeated ADD', () => {
   }
 
   it.each(steps)(
-    '13.24 that cannot be judged, for %s cannot be asked for, touches nothing and answers 11',
+    'that cannot be judged, for %s cannot be asked for, touches nothing and answers 11 (need N24)',
     async (step) => {
       const before = node.world.describe();
       for (const how of [{ code: 5 }, { code: 7 }, 'hang'] as const) {
@@ -120,7 +120,7 @@ describe('a repeated ADD', () => {
     },
   );
 
-  it('13.24 with something that differs beside something that cannot be asked for waits until it can', async () => {
+  it('with something that differs beside something that cannot be asked for waits until it can (need N24)', async () => {
     node.world.files.delete(infoFileOf(one));
     const before = node.world.describe();
     const silent = [{ step: 'address', verb: 'find', how: 'hang' }] as const;
@@ -129,7 +129,7 @@ describe('a repeated ADD', () => {
     expect((await again()).effects).toEqual([...removal, ...making]);
   });
 
-  it('rolls back an ADD whose process died and starts afresh: nothing resumes halfway (A19, B1)', async () => {
+  it('rolls back an ADD whose process died and starts afresh: nothing resumes halfway (case A19, bug B1)', async () => {
     const two: Attachment = { ...one, ifName: 'net2', deviceInfo: false };
     const moments = await momentsIn((watch) => node.add(two, { watch }));
     await node.del(two);
@@ -145,7 +145,7 @@ describe('a repeated ADD', () => {
     expect(faultsOf(one, node, first)).toEqual([]);
   });
 
-  it('that can not remove what is left answers 11, owes it, and makes nothing (A32)', async () => {
+  it('that can not remove what is left answers 11, owes it, and makes nothing (case A32)', async () => {
     node.world.reboot(false);
     const down = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
     let made = 0;
@@ -170,7 +170,7 @@ describe('ADD on a bridge that others take away', () => {
     await node.del(one);
   });
 
-  it.each([1, 2, 3])('makes it again when it went away %i times, and attaches (B42)', async (times) => {
+  it.each([1, 2, 3])('makes it again when it went away %i times, and attaches (bug B42)', async (times) => {
     const answer = await node.add(one, { watch: taken(times) });
     expect(faultsOf(one, node, answer)).toEqual([]);
   });

@@ -29,7 +29,7 @@ describe.each([
   ['a directory of ours', base, []],
   ['an emptyDir', { ...base, pod: 'app' }, kubelets],
 ] as const)('a switch that is not root, and %s', (_, one, staying) => {
-  it('13.2 in every window of an ADD: the next ADD, DEL and recover do as they always do, and what stays is the kubelet’s', async () => {
+  it('in every window of an ADD: the next ADD, DEL and recover do as they always do, and what stays is the kubelet’s (need N2)', async () => {
     const { crashes, windows } = await explore(nodeFor(one, 65_532), 'ADD', one);
     expect(windows).toBeGreaterThan(20);
     for (const crash of crashes) {
@@ -39,7 +39,7 @@ describe.each([
     }
   });
 
-  it('13.2 is recorded where something was granted, and only there', async () => {
+  it('is recorded where something was granted, and only there (need N2)', async () => {
     for (const [switchUser, expected] of [
       [undefined, false],
       [65_532, true],

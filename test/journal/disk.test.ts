@@ -56,7 +56,7 @@ describeMounted(canMount ? mounted : skippedTitle(mounted, 'mounting needs root'
     expect(seen.readOnly).toEqual(readOnlyCases.map(({ expected }) => JSON.parse(JSON.stringify(expected))));
   });
 
-  it('takes the going mark when it takes no record any more (J2), and refuses every append (J1)', () => {
+  it('takes the going mark when it takes no record any more (JO2), and refuses every append (JO1)', () => {
     expect(onSmallDisk(temporaryDirectory()).full).toEqual({
       append: 'ENOSPC',
       appendWithRoom: 'ENOSPC',

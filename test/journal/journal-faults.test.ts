@@ -33,7 +33,7 @@ async function started(): Promise<{ disk: SimulatedDisk; journal: Journal<Word> 
 
 const append = (journal: Journal<Word>, word: string) => refusal(() => journal.append({ word }));
 
-describe('an append (J1)', () => {
+describe('an append (JO1)', () => {
   it('is one write and one fsync after it, and no more', async () => {
     const { disk, journal } = await started();
     const before = disk.calls.length;
@@ -153,7 +153,7 @@ describe('a note', () => {
   });
 });
 
-describe('the going mark on a failing disk (J2)', () => {
+describe('the going mark on a failing disk (JO2)', () => {
   it('is set durably when nothing can be written, created or truncated, and without the lock', async () => {
     const { disk } = await started();
     const noRoom = { how: { error: 'ENOSPC' }, nth: 1, forever: true } as const;
@@ -174,7 +174,7 @@ describe('the going mark on a failing disk (J2)', () => {
   });
 });
 
-describe('a corrupt file on a failing disk (J4)', () => {
+describe('a corrupt file on a failing disk (JO4)', () => {
   /** The file of a journal whose second record of three is damaged. */
   async function corrupted(): Promise<{ disk: SimulatedDisk; corrupt: string }> {
     const { disk, journal } = await started();

@@ -98,7 +98,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     expect(await wordsFound(disk, path)).toEqual(['one', 'two', 'three', 'four']);
   });
 
-  it('copies a corrupt file aside whole before it cuts it, says so until it is removed, and goes on (J4)', async () => {
+  it('copies a corrupt file aside whole before it cuts it, says so until it is removed, and goes on (JO4)', async () => {
     const { disk, path } = make();
     await written(disk, path, ['one', 'two', 'three']);
     const corrupt = spoil(disk, path, (text) => text.replace('two', 'TWO'));
@@ -121,7 +121,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     fresh.close();
   });
 
-  it('starts afresh in place: the same inode, empty, numbered from one (J3)', async () => {
+  it('starts afresh in place: the same inode, empty, numbered from one (JO3)', async () => {
     const { disk, path } = make();
     await written(disk, path, ['one', 'two']);
     const before = disk.lookup(path)?.ino;
@@ -175,7 +175,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     late.close();
   });
 
-  it('shows the going mark at once to everybody who has it open, and keeps it through everything (J2)', async () => {
+  it('shows the going mark at once to everybody who has it open, and keeps it through everything (JO2)', async () => {
     const { disk, path } = make();
     const holder = await lockedWords(disk, path);
     holder.append({ word: 'one' });
@@ -212,7 +212,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
 });
 
 describe('a journal file', () => {
-  it("is for root alone while it lives and bears the going mark as the owner's x bit (J2)", async () => {
+  it("is for root alone while it lives and bears the going mark as the owner's x bit (JO2)", async () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const journal = await lockedWords(realDisk, path);
     expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -299,7 +299,7 @@ describe('a journal when power fails', () => {
     expect(await wordsFound(disk.powerCut(loseAll), simulated)).toEqual(['one']);
   });
 
-  it('keeps what was staged once the next append returned, and promises nothing of it before (J1)', async () => {
+  it('keeps what was staged once the next append returned, and promises nothing of it before (JO1)', async () => {
     const disk = new SimulatedDisk();
     const journal = await lockedWords(disk, simulated);
     journal.fsyncName();
@@ -323,7 +323,7 @@ describe('a journal when power fails', () => {
     expect(await wordsFound(after, simulated)).toEqual(['one', 'two']);
   });
 
-  it('keeps the going mark once it was set, by whomever, and a restart never takes it away (J2)', async () => {
+  it('keeps the going mark once it was set, by whomever, and a restart never takes it away (JO2)', async () => {
     const disk = new SimulatedDisk();
     const journal = await lockedWords(disk, simulated);
     journal.fsyncName();
@@ -354,7 +354,7 @@ describe('a journal when power fails', () => {
     expect(contentOf(disk.powerCut(loseAll), simulated)).toBe(whole);
   });
 
-  it('keeps the copy of a corrupt file: it is durable before the file is cut (J4)', async () => {
+  it('keeps the copy of a corrupt file: it is durable before the file is cut (JO4)', async () => {
     const disk = new SimulatedDisk();
     await written(disk, simulated, ['one', 'two', 'three']);
     disk.fsyncDirectory('/data');

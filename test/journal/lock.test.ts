@@ -25,7 +25,7 @@ async function holder(path: string): Promise<Child> {
 const journal = (): string => join(temporaryDirectory(), 'a:b:c.journal');
 
 describe('the lock among real processes', () => {
-  it('is refused while another process holds it, and the wait is bounded (L3, I8, I10)', async () => {
+  it('is refused while another process holds it, and the wait is bounded (LO3, I8, I10)', async () => {
     const path = journal();
     await holder(path);
     const fd = realDisk.open(path, 'r+');
@@ -66,7 +66,7 @@ describe('the lock among real processes', () => {
     realDisk.close(fd);
   });
 
-  it('stays with a child that was handed the descriptor after its parent has closed it (L2)', async () => {
+  it('stays with a child that was handed the descriptor after its parent has closed it (LO2)', async () => {
     const path = journal();
     const fd = realDisk.open(path, 'a+', 0o600);
     expect(await lock({ disk: realDisk, path, fd }, ample())).toBe('held');
@@ -121,7 +121,7 @@ describe('the lock among real processes', () => {
   });
 });
 
-describe('the lock at the end of its operation (L2)', () => {
+describe('the lock at the end of its operation (LO2)', () => {
   /** An operation that has handed its lock to a program; what that has left behind is there still. */
   async function operation(isEnded: boolean): Promise<boolean> {
     const path = journal();
@@ -148,7 +148,7 @@ describe('the lock at the end of its operation (L2)', () => {
   });
 });
 
-describe('what was locked is still the journal (L1)', () => {
+describe('what was locked is still the journal (LO1)', () => {
   const disks: readonly (readonly [string, () => readonly [Disk, string]])[] = [
     ['real', () => [realDisk, journal()]],
     ['simulated', () => [new SimulatedDisk(), '/data/a:b:c.journal']],
@@ -179,7 +179,7 @@ describe('what was locked is still the journal (L1)', () => {
     },
   );
 
-  it('is never given up by a call of its own: only close ends it (L2)', async () => {
+  it('is never given up by a call of its own: only close ends it (LO2)', async () => {
     const disk = new SimulatedDisk();
     const fd = disk.open('/data/f', 'a+');
     expect(await lock({ disk, path: '/data/f', fd }, ample())).toBe('held');
@@ -190,7 +190,7 @@ describe('what was locked is still the journal (L1)', () => {
     expect(disk.tryLock(other)).toBe(true);
   });
 
-  it('ends with its process and stays with the child that has a copy (L2)', () => {
+  it('ends with its process and stays with the child that has a copy (LO2)', () => {
     const disk = new SimulatedDisk();
     const fd = disk.open('/data/f', 'a+');
     disk.tryLock(fd);

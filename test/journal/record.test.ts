@@ -62,7 +62,7 @@ describe('a line', () => {
 });
 
 describe('a whole file', () => {
-  it('gives its records back and is clean to its last byte (R1)', () => {
+  it('gives its records back and is clean to its last byte (RE1)', () => {
     const file = lines().join('');
     const decoded = read(file);
     expect(wordsIn(decoded)).toEqual(words);
@@ -80,7 +80,7 @@ describe('a whole file', () => {
   });
 });
 
-describe('a tail (R2)', () => {
+describe('a tail (RE2)', () => {
   const [first = '', second = '', third = ''] = lines();
   const torn: readonly (readonly [what: string, tail: string])[] = [
     ['is short by its newline', third.slice(0, -1)],
@@ -137,7 +137,7 @@ describe('a line whose checksum is right', () => {
     ['has a number that is none', '{"seq":"1","at":"now"'],
     ['has no date', '{"seq":1'],
     ['is empty', ''],
-  ])('is no record and no error if it %s (R3)', (_, text) => {
+  ])('is no record and no error if it %s (RE3)', (_, text) => {
     expect(read(sealed(text))).toEqual({ records: [], ends: [], tail: 'torn' });
   });
 
@@ -146,7 +146,7 @@ describe('a line whose checksum is right', () => {
   });
 });
 
-describe('whole records out of their place (R2)', () => {
+describe('whole records out of their place (RE2)', () => {
   const [first = '', second = '', third = '', fourth = ''] = lines();
 
   it.each([
@@ -166,7 +166,7 @@ describe('whole records out of their place (R2)', () => {
     expect(decoded.tail).toBe('corrupt');
   });
 
-  it('are accepted with no byte that is not theirs, a byte order mark included (R1)', () => {
+  it('are accepted with no byte that is not theirs, a byte order mark included (RE1)', () => {
     expect(wordsIn(read(first, `\u{feff}${second}`))).toEqual(words.slice(0, 1));
     expect(wordsIn(read(`\u{feff}${first}`, second))).toEqual([]);
   });

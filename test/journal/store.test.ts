@@ -60,13 +60,13 @@ describe('the instance id', () => {
     expect(disk.openFiles).toBe(0);
   });
 
-  it('survives a power cut from the moment anybody was told it, its directories with it (S1)', async () => {
+  it('survives a power cut from the moment anybody was told it, its directories with it (ST1)', async () => {
     const disk = new SimulatedDisk(['/var']);
     await ensure(disk);
     expect(readInstance(disk.powerCut(loseAll), dataDir)).toBe(id);
   });
 
-  it('that another call wrote and did not live to sync is durable before it is told again (S1)', async () => {
+  it('that another call wrote and did not live to sync is durable before it is told again (ST1)', async () => {
     const disk = new SimulatedDisk([dataDir]);
     disk.inject({ call: 'fsync', nth: 1, how: 'crash' });
     await expect(ensure(disk)).rejects.toThrow();
@@ -75,7 +75,7 @@ describe('the instance id', () => {
     expect(readInstance(next.powerCut(loseAll), dataDir)).toBe(told);
   });
 
-  it('in a directory that another call made and did not live to sync is durable all the same (S1)', async () => {
+  it('in a directory that another call made and did not live to sync is durable all the same (ST1)', async () => {
     const disk = new SimulatedDisk(['/var']);
     disk.inject({ call: 'fsyncDirectory', nth: 1, how: 'crash' });
     await expect(ensure(disk)).rejects.toThrow();
@@ -204,7 +204,7 @@ describe('the list of what is due', () => {
 describe('the data directory', () => {
   const program = new URL('../support/real/instance-maker.ts', import.meta.url);
 
-  it('is given one id however many processes need it first at once (S1, I8)', async () => {
+  it('is given one id however many processes need it first at once (ST1, I8)', async () => {
     const directory = join(temporaryDirectory(), 'lib', 'cni', 'userspace');
     const makers = Array.from({ length: 6 }, () => bunChild(program, [directory]));
     const told = await Promise.all(makers.map((maker) => maker.line()));
@@ -213,7 +213,7 @@ describe('the data directory', () => {
     expect(await Promise.all(makers.map((maker) => maker.ended()))).toEqual(makers.map(() => 0));
   });
 
-  it("is root's alone, and so is its instance file (S2)", async () => {
+  it("is root's alone, and so is its instance file (ST2)", async () => {
     const directory = join(temporaryDirectory(), 'cni', 'userspace');
     await ensureInstance(realDisk, directory, () => id, ample());
     expect(statSync(directory).mode & 0o777).toBe(0o700);

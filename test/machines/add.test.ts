@@ -55,7 +55,7 @@ describe('ADD', () => {
   );
 
   it.each(steps)(
-    'that is refused its %s takes away what was begun, and fails with that reason (M2, M3, I3)',
+    'that is refused its %s takes away what was begun, and fails with that reason (MA2, MA3, I3)',
     (step) => {
       const reason = { code: 100, message: `no ${step}` };
       const giving = add(...upTo(step), { type: `${step}.refused`, trouble: reason });
@@ -69,7 +69,7 @@ describe('ADD', () => {
   );
 
   it.each(steps)(
-    "that is abandoned before it announces its %s does not take that away: it may be somebody else's (M3)",
+    "that is abandoned before it announces its %s does not take that away: it may be somebody else's (MA3)",
     (step) => {
       const { pending } = add(...upTo(step).slice(0, -1), abandon);
       expect(plannedOf(pending?.plan ?? planWithout())).toEqual(steps.slice(0, steps.indexOf(step)));
@@ -137,7 +137,7 @@ describe('an ADD whose bridge goes away before its port is made', () => {
     expect(events.reduce((state, event) => hear(machines.add, state, event), port).snapshot.value).toBe('ready');
   });
 
-  it('13.5 gives up at once, and makes none, if the bridge was others’ to make', () => {
+  it('gives up at once, and makes none, if the bridge was others’ to make (need N5)', () => {
     const plan = planWithout('bridge');
     const before = steps.slice(0, steps.indexOf('bridge')).flatMap(made);
     const state = add(begin(plan), ...before, { type: 'port.begun' }, displaced);

@@ -56,19 +56,19 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
     },
   );
 
-  it('holds the address, the bridge and the directory while the port is owed (A32)', () => {
+  it('holds the address, the bridge and the directory while the port is owed (case A32)', () => {
     const { words, end } = removal(['port']);
     expect(words).toEqual(['deviceInfo', 'publication', 'port']);
     expect(contextOf(end.snapshot).owed).toEqual([{ step: 'port', trouble }]);
   });
 
-  it('tells the step of the address what the port said of its end: when ovs-vswitchd has let go of it (A32)', () => {
+  it('tells the step of the address what the port said of its end: when ovs-vswitchd has let go of it (case A32)', () => {
     const facts = { goneAt: 7 };
     const gone = removedFrom(machine, folded(machine, start(planWithout())), [], { port: facts });
     expect(gone.asked.at(-1)).toMatchObject({ step: 'address', verb: 'remove', facts: { port: facts } });
   });
 
-  it('never asks for the address before the port is gone, whatever else fails (A32)', () => {
+  it('never asks for the address before the port is gone, whatever else fails (case A32)', () => {
     for (let failing = 0; failing < 2 ** steps.length; failing++) {
       const failed = steps.filter((__, bit) => failing & (1 << bit));
       const { words } = removal(failed);

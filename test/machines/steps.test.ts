@@ -45,7 +45,7 @@ describe('what a machine asks for', () => {
   });
 });
 
-describe('what was begun (M3)', () => {
+describe('what was begun (MA3)', () => {
   it('is a step whose intent was recorded, once, in the order of the intents', () => {
     const events = [begin(), ...made('address'), ...made('socketDir'), ...made('bridge')];
     const again: typeof events = [{ type: 'port.begun' }, { type: 'port.displaced', trouble }, ...made('bridge')];

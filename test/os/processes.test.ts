@@ -80,7 +80,7 @@ describe('a lock that was inherited', () => {
     realDisk.close(next);
   });
 
-  it('kind 3: of a process of this executable is never taken, whatever it bears (P2)', async () => {
+  it('kind 3: of a process of this executable is never taken, whatever it bears (PS2)', async () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const fd = realDisk.open(path, 'a+', 0o600);
     expect(realDisk.tryLock(fd)).toBe(true);

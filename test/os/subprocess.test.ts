@@ -109,7 +109,7 @@ describe('a program', () => {
 });
 
 describe('a program that hangs', () => {
-  it('is killed at its moment, and what it said until then is kept (A44, B38)', async () => {
+  it('is killed at its moment, and what it said until then is kept (case A44, bug B38)', async () => {
     const end = soon(300);
     const finished = await start(script(`trap "" TERM INT; echo waiting; ${forever}`).file, { end });
     expect(finished).toMatchObject({ timedOut: true, exitCode: null, signal: 'SIGKILL' });

@@ -23,7 +23,7 @@ const planIn = (place: PodPlace, changes: Json = {}) =>
 const emptyDirPath = `/var/lib/kubelet/pods/${uid}/volumes/kubernetes.io~empty-dir/shared-dir`;
 
 describe('the plan of an ADD in a pod', () => {
-  it('B18 puts the socket right into a hostPath, which is the pod’s and nobody here removes, wherever it lies', () => {
+  it('puts the socket right into a hostPath, which is the pod’s and nobody here removes, wherever it lies (bug B18)', () => {
     for (const path of ['/var/lib/app', '/var/lib/vhost_sockets/mine', '/host/empty-dir/of/mine']) {
       const { socketDir, port } = planIn({ ...hostPath, volume: { kind: 'hostPath', path } });
       expect(socketDir).toMatchObject({ base: path });
@@ -43,7 +43,7 @@ describe('the plan of an ADD in a pod', () => {
     );
   });
 
-  it('A5 B31 lets the switch in by a symlink of its own key where the path is too long, in client mode only', () => {
+  it('lets the switch in by a symlink of its own key where the path is too long, in client mode only (case A5, bug B31)', () => {
     const { port, socketDir, key } = planIn(emptyDir);
     const link = `/var/lib/vhost_sockets/${linkName(key)}`;
     expect(port?.link).toBe(link);
@@ -54,7 +54,7 @@ describe('the plan of an ADD in a pod', () => {
     expect([server.port?.link, server.socketDir?.link]).toEqual([undefined, undefined]);
   });
 
-  it('13.2 says what may not be opened to a switch that is not root only where that is forbidden', () => {
+  it('says what may not be opened to a switch that is not root only where that is forbidden (need N2)', () => {
     expect(planIn(emptyDir).socketDir).not.toHaveProperty('grantAccess');
     expect(planIn(emptyDir, { grantAccess: false }).socketDir?.grantAccess).toBe(false);
   });
@@ -66,13 +66,13 @@ describe('the plan of an ADD in a pod', () => {
     });
   });
 
-  it('A10 ends the mapped directory with one slash: readers put the file name right behind it', () => {
+  it('ends the mapped directory with one slash: readers put the file name right behind it (case A10)', () => {
     for (const place of [hostPath, emptyDir]) {
       expect(planIn(place).publication).toMatchObject({ kubeconfig, pod, mappedDir: '/run/app/' });
     }
   });
 
-  it('A29 tells device info what the container sees, and nothing where nobody asked', () => {
+  it('tells device info what the container sees, and nothing where nobody asked (case A29)', () => {
     const CNIDeviceInfoFile = '/var/run/k8s.cni.cncf.io/devinfo/cni/x';
     expect(planIn(emptyDir, { runtimeConfig: { CNIDeviceInfoFile } }).deviceInfo).toEqual({
       path: CNIDeviceInfoFile,
@@ -97,7 +97,7 @@ describe('the plan of a DEL without a journal', () => {
     expect(plan.socketDir?.link).toBe(`/var/lib/vhost_sockets/${linkName(plan.key)}`);
   });
 
-  it('A28 does without both', () => {
+  it('does without both (case A28)', () => {
     const stripped = { cniVersion: '1.0.0', name: 'net', type: 'userspace' };
     expect(del(stripped).publication).toHaveProperty('file');
     expect(del(network({ kubeconfig }), { CNI_ARGS: '' }).publication).toHaveProperty('file');

@@ -37,7 +37,7 @@ describe('an ADD that is asked again', () => {
         '{"a": [1, {"c": 3, "b": 2}], "host": {"iftype": "vhostuser", "engine": "ovs-dpdk"}, "name": "net", "cniVersion": "1.0.0"}',
       ),
     ],
-  ])('13.24 asks for the same in another order of %s', (_, plan) => {
+  ])('asks for the same in another order of %s (need N24)', (_, plan) => {
     expect(isSamePlan(asked(), plan)).toBe(true);
     expect(JSON.stringify(plan)).not.toBe(JSON.stringify(asked()));
   });
@@ -49,7 +49,7 @@ describe('an ADD that is asked again', () => {
     ['another order of a list', asked({}, text.replace('[1,{"b":2,"c":3}]', '[{"b":2,"c":3},1]'))],
     ['another number', asked({}, text.replace('"c":3', '"c":4'))],
     ['one variable more', asked({ CNI_NETNS_OVERRIDE: '1' })],
-  ])('13.24 asks for something else with %s', (_, plan) => {
+  ])('asks for something else with %s (need N24)', (_, plan) => {
     expect(isSamePlan(asked(), plan)).toBe(false);
   });
 });
@@ -57,7 +57,7 @@ describe('an ADD that is asked again', () => {
 describe('an OVN port', () => {
   const lsp = { args: { cni: { OvnPort: 'lsp' } } };
 
-  it('13.5 is a part of the port, whichever way it is said; args.cni before CNI_ARGS, in any case', () => {
+  it('is a part of the port, whichever way it is said; args.cni before CNI_ARGS, in any case (need N5)', () => {
     expect(planned(lsp).port?.ovnPort).toBe('lsp');
     expect(planned({ args: { cni: { ovnport: 'lsp' } } }).port?.ovnPort).toBe('lsp');
     expect(planned({}, { CNI_ARGS: 'OvnPort=env' }).port?.ovnPort).toBe('env');
@@ -65,13 +65,13 @@ describe('an OVN port', () => {
     expect(planned({ args: { cni: { OvnPort: '' } } }, { CNI_ARGS: 'OvnPort=' }).port).not.toHaveProperty('ovnPort');
   });
 
-  it('13.5 is on br-int where no bridge is named, which is not made: the plan has no such step', () => {
+  it('is on br-int where no bridge is named, which is not made: the plan has no such step (need N5)', () => {
     expect(planned(lsp)).toMatchObject({ port: { bridge: 'br-int' } });
     expect(planned(lsp)).not.toHaveProperty('bridge');
     expect(planned({ ...lsp, ...host({ bridge: { bridgeName: 'br-int' } }) })).not.toHaveProperty('bridge');
   });
 
-  it('13.5 is on the bridge that is named, which is OVN’s too and not made', () => {
+  it('is on the bridge that is named, which is OVN’s too and not made (need N5)', () => {
     const plan = planned({ ...lsp, ...host({ bridge: { bridgeName: 'br1' } }) });
     expect(plan).toMatchObject({ port: { bridge: 'br1', ovnPort: 'lsp' } });
     expect(plan).not.toHaveProperty('bridge');
@@ -93,7 +93,7 @@ describe('the plan of an ADD', () => {
     });
   });
 
-  it.each([1, 11, 12, 200])('is made for an id of %d characters (B26)', (length) => {
+  it.each([1, 11, 12, 200])('is made for an id of %d characters (bug B26)', (length) => {
     const id = 'c'.repeat(length);
     const short = 'c'.repeat(Math.min(12, length));
     const { port, socketDir, publication } = planned({}, { CNI_CONTAINERID: id });
@@ -104,13 +104,13 @@ describe('the plan of an ADD', () => {
     ]);
   });
 
-  it('of two ids with the same first 12 characters shares a directory but no hold file (B27)', () => {
+  it('of two ids with the same first 12 characters shares a directory but no hold file (bug B27)', () => {
     const [one, two] = ['1', '2'].map((end) => planned({}, { CNI_CONTAINERID: `0123456789ab${end}` }).socketDir);
     expect(one?.own).toBe(two?.own);
     expect(one?.hold).not.toBe(two?.hold);
   });
 
-  it('of two interfaces of one sandbox shares the directory and nothing in it (A6)', () => {
+  it('of two interfaces of one sandbox shares the directory and nothing in it (case A6)', () => {
     const [one, two] = ['net1', 'net2'].map((ifName) => planned({}, { CNI_IFNAME: ifName }));
     expect(one?.socketDir?.own).toBe(two?.socketDir?.own);
     const names = [one, two].flatMap((plan) => [
@@ -126,7 +126,7 @@ describe('the plan of an ADD', () => {
     expect(Object.keys(planned())).not.toContain('deviceInfo');
   });
 
-  it('gives the port everything the configuration says of it (A7)', () => {
+  it('gives the port everything the configuration says of it (case A7)', () => {
     const vhost = {
       mode: 'client',
       group: 'kvm',
@@ -274,7 +274,7 @@ describe('the plan of a removal without a journal', () => {
   const removal = (config: unknown, env = {}) =>
     removalPlan(parseDel(environment({ CNI_COMMAND: 'DEL', ...env }), textOf(config)));
 
-  it('holds no port: its marks say what it is, never stdin (B14)', () => {
+  it('holds no port: its marks say what it is, never stdin (bug B14)', () => {
     const plan = removal(network(host({ vhost: { socketfile: 'victim.sock' } })));
     expect(plan).not.toHaveProperty('port');
     expect(JSON.stringify({ ...plan, request: undefined })).not.toContain('victim.sock');
@@ -292,7 +292,7 @@ describe('the plan of a removal without a journal', () => {
     expect(plan.publication).toEqual({ ...publication, data: {} });
   });
 
-  it('needs the name alone, and neither a network namespace nor a path (A16, B16)', () => {
+  it('needs the name alone, and neither a network namespace nor a path (case A16, bug B16)', () => {
     expect(removal({ name: 'net' }, { CNI_NETNS: '', CNI_PATH: undefined })).toMatchObject({
       key: { network: 'net', containerId, ifName: 'net1' },
       bridge: { name: 'br0' },

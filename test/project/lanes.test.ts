@@ -10,14 +10,14 @@ import SkipReporter, { skippedTitle } from '../support/skip-reporter.ts';
 const root = join(import.meta.dirname, '../..');
 const lane = join(root, 'scripts/lane.sh');
 
-test('13.22 into a file or a pipe a lane writes no colours', () => {
+test('into a file or a pipe a lane writes no colours (need N22)', () => {
   const env = { PATH: process.env.PATH };
   const text = execFileSync(lane, ['unit', 'test/attachment.test.ts'], { env, encoding: 'utf8' });
   expect(text).toContain('test/attachment.test.ts');
   expect(text).not.toContain('\u001b');
 }, 60_000);
 
-test('13.22 at its end a lane says how many tests were skipped, and why', () => {
+test('at its end a lane says how many tests were skipped, and why (need N22)', () => {
   const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
   const names = [
     `${skippedTitle('a suite', 'root is missing: sudo')} > one`,

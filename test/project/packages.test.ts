@@ -23,23 +23,23 @@ const oldest = manifest.engines.node.match(/\d+(\.\d+)+/g) ?? [];
 /** Whatever comes. */
 const newest = '999.0.0';
 
-test.each([...oldest, newest])('13.16 no package of the lock file asks for another Node than %s', (node) => {
+test.each([...oldest, newest])('no package of the lock file asks for another Node than %s (need N16)', (node) => {
   const refusing = locked.filter(([, { engines }]) => engines?.node && !Bun.semver.satisfies(node, engines.node));
   expect(refusing.map(([path, { version, engines }]) => `${path} ${version}: ${engines?.node}`)).toEqual([]);
 });
 
-test('13.16 README names the oldest Node of each range that package.json promises', () => {
+test('README names the oldest Node of each range that package.json promises (need N16)', () => {
   const sentence = readFileSync(join(root, 'README.md'), 'utf8').match(/Node [^\n]+? or newer/)?.[0];
   for (const version of oldest) expect(sentence).toContain(version.replace(/(\.0)+$/, ''));
 });
 
-test('13.16 each package with an install script is allowed by its name alone: the lock file has no addresses to know versions by', () => {
+test('each package with an install script is allowed by its name alone: the lock file has no addresses to know versions by (need N16)', () => {
   const scripted = locked
     .filter(([, one]) => one.hasInstallScript)
     .map(([path]) => path.replace(/^.*node_modules\//, ''));
   expect(manifest.allowScripts).toEqual(Object.fromEntries(scripted.map((name) => [name, true])));
 });
 
-test('13.16 no package of the lock file is deprecated', () => {
+test('no package of the lock file is deprecated (need N16)', () => {
   expect(locked.filter(([, one]) => one.deprecated)).toEqual([]);
 });

@@ -27,7 +27,7 @@ const lists: fc.Arbitrary<AccessList> = fc
   });
 
 describe(withSeed('a POSIX ACL'), () => {
-  it('13.2 with one user more takes nothing from another, gives nothing to another, and that user just what was said', () => {
+  it('with one user more takes nothing from another, gives nothing to another, and that user just what was said (need N2)', () => {
     fc.assert(
       fc.property(lists, owned, credentials, id, rights, (list, inode, who, uid, wanted) => {
         const after = withUser(list, uid, wanted);
@@ -37,7 +37,7 @@ describe(withSeed('a POSIX ACL'), () => {
     );
   });
 
-  it('13.2 is read as it was written, its entries in the order that the kernel asks for', () => {
+  it('is read as it was written, its entries in the order that the kernel asks for (need N2)', () => {
     fc.assert(
       fc.property(lists, id, rights, (list, uid, wanted) => {
         const after = withUser(list, uid, wanted);
@@ -55,11 +55,11 @@ describe(withSeed('a POSIX ACL'), () => {
     ['a member of its group', { uid: 9, groups: [7, 2] }, 0o010, true],
     ['a member of its group, whom everybody’s rights do not help', { uid: 9, groups: [2] }, 0o701, false],
     ['everybody', { uid: 9, groups: [7] }, 0o701, true],
-  ])('13.2 that a mode says lets %s through, or not', (_, who, mode, isLetThrough) => {
+  ])('that a mode says lets %s through, or not (need N2)', (_, who, mode, isLetThrough) => {
     expect(hasRights(who, { uid: 1, gid: 2, mode }, listOfMode(mode), 1)).toBe(isLetThrough);
   });
 
-  it('13.2 of what is made in an open directory by default is one user’s more', () => {
+  it('of what is made in an open directory by default is one user’s more (need N2)', () => {
     const list = withUser(openList, 9, 7);
     for (const uid of [1, 9, 12]) expect(rightsIn({ uid, groups: [3] }, { uid: 1, gid: 2, mode: 0o777 }, list)).toBe(7);
   });

@@ -173,7 +173,7 @@ describe(withSeed('calls of one attachment, one after the other'), () => {
   });
   afterAll(() => server?.stop());
 
-  it('B34 leave what the last one said, whatever they had seen before and whatever a dead one had sent', async () => {
+  it('leave what the last one said, whatever they had seen before and whatever a dead one had sent (bug B34)', async () => {
     if (!server) throw new Error('the stand-in is not running');
     const api = server;
     const kubeconfig = writeKubeconfig(temporaryDirectory(), api, { token: tokenOf('plugin') });

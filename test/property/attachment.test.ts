@@ -59,7 +59,7 @@ describe(withSeed('the names of any key'), () => {
     );
   });
 
-  it('differ where the keys do: journals, hold files and fences are never shared (A2)', () => {
+  it('differ where the keys do: journals, hold files and fences are never shared (AT2)', () => {
     fc.assert(
       fc.property(neighbours, ([one, two]) => {
         if (!one || !two) return;
@@ -78,7 +78,7 @@ describe(withSeed('the names of any key'), () => {
     );
   });
 
-  it('are the same however often they are computed, and from the key alone (A1)', () => {
+  it('are the same however often they are computed, and from the key alone (AT1)', () => {
     fc.assert(
       fc.property(keys, (key) => {
         const copy = JSON.parse(JSON.stringify(key)) as AttachmentKey;

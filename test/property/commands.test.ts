@@ -11,7 +11,7 @@ const numRuns = 400;
 describe(
   withSeed('ADD, DEL, CHECK and recover with deaths, power cuts and failing steps, for four attachments on one bridge'),
   () => {
-    it('leave every attachment as the model says after each call, and nothing of any after the last DEL (I3, I4, I6, I7, A24)', async () => {
+    it('leave every attachment as the model says after each call, and nothing of any after the last DEL (I3, I4, I6, I7, case A24)', async () => {
       const property = fc.asyncProperty(commands, async (sequence) => {
         const real = new Real();
         await fc.asyncModelRun(() => ({ model: new Model(), real }), sequence);

@@ -72,7 +72,7 @@ class Model {
     if (deed === 'fsyncName') this.#nameDurable = true;
   }
 
-  /** Holds what the next process finds against what was promised (I2, J1, J2), and goes on from there. */
+  /** Holds what the next process finds against what was promised (I2, JO1, JO2), and goes on from there. */
   found(end: End, journal: Journal<Word>): void {
     const words = wordsOf(journal);
     const emptied = this.#restarting && words.length === 0;
@@ -181,7 +181,7 @@ const lives: fc.Arbitrary<Life> = fc.record({
 });
 
 describe(withSeed('a journal through any lives'), () => {
-  it('keeps every record whose append returned and every mark that was set, in a file whose name was synced (I2, J1, J2)', async () => {
+  it('keeps every record whose append returned and every mark that was set, in a file whose name was synced (I2, JO1, JO2)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(lives, { minLength: 1, maxLength: 4 }), async (sequence) => {
         const model = new Model();
@@ -261,7 +261,7 @@ describe('a journal killed before every one of its system calls', () => {
     console.log(`journal: ${points} crash points, ${cuts} deaths and power cuts`);
   });
 
-  it('is repaired by whoever comes after a death in the middle of a repair (J4)', async () => {
+  it('is repaired by whoever comes after a death in the middle of a repair (JO4)', async () => {
     for (const damage of ['torn', 'corrupt'] as const) {
       for (let point = 1, died = true; died; point++) {
         const disk = new SimulatedDisk();

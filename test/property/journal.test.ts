@@ -80,7 +80,7 @@ const garbage = fc.oneof(
 );
 
 describe(withSeed('the codec'), () => {
-  it('gives back every record of any JSON, and accounts for every byte (R1)', () => {
+  it('gives back every record of any JSON, and accounts for every byte (RE1)', () => {
     fc.assert(
       fc.property(files, (file) => {
         const decoded = decode<Anything>(file.bytes);
@@ -91,7 +91,7 @@ describe(withSeed('the codec'), () => {
     );
   });
 
-  it('is cut anywhere: the whole records before the cut stand, the rest is a torn tail (R2)', () => {
+  it('is cut anywhere: the whole records before the cut stand, the rest is a torn tail (RE2)', () => {
     fc.assert(
       fc.property(files, (file) => {
         for (let length = 0; length <= file.bytes.length; length++) {
@@ -106,7 +106,7 @@ describe(withSeed('the codec'), () => {
     );
   });
 
-  it('meets one wrong byte anywhere: all before it stands, and it is corruption, which no kill leaves (R2)', () => {
+  it('meets one wrong byte anywhere: all before it stands, and it is corruption, which no kill leaves (RE2)', () => {
     fc.assert(
       fc.property(filled, fc.integer({ min: 1, max: 255 }), (file, flip) => {
         for (let at = 0; at < file.bytes.length; at++) {
@@ -166,7 +166,7 @@ describe(withSeed('the codec'), () => {
     );
   });
 
-  it('never throws and never invents, whatever it is given (R3)', () => {
+  it('never throws and never invents, whatever it is given (RE3)', () => {
     fc.assert(
       fc.property(
         fc.array(

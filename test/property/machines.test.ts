@@ -71,7 +71,7 @@ describe('the machines as graphs', () => {
     expect(percent).toBe(100);
   });
 
-  it.each(all)('%s: no transition asks for more than one thing, and no state could (M1)', (_, machine) => {
+  it.each(all)('%s: no transition asks for more than one thing, and no state could (MA1)', (_, machine) => {
     const visited = new Set<string>();
     everySimpleWalk(machine, ({ end: { snapshot, pending } }) => {
       visited.add(whatDecides(snapshot));
@@ -92,7 +92,7 @@ describe('the machines as graphs', () => {
   });
 
   it.each(all)(
-    '%s: every failure of a step that makes something leads into removing, and nothing else does (M2)',
+    '%s: every failure of a step that makes something leads into removing, and nothing else does (MA2)',
     (_, machine) => {
       for (const { from, event, to } of edgesOf(machine)) {
         const before = standing(from);
@@ -240,7 +240,7 @@ describe(withSeed('the machines on any walk'), () => {
   });
 
   it.each(all)(
-    '%s: an ADD that gives up takes away what was begun and may have been made, and nothing else (M3), a DEL all that was planned',
+    '%s: an ADD that gives up takes away what was begun and may have been made, and nothing else (MA3), a DEL all that was planned',
     (_, machine) => {
       fc.assert(
         fc.property(walks, (walk) => {

@@ -177,7 +177,7 @@ describe(withSeed('parsing of any input'), () => {
     );
   });
 
-  it('gives names without separators and paths without detours, whatever was asked for (B28)', () => {
+  it('gives names without separators and paths without detours, whatever was asked for (bug B28)', () => {
     const sides = fc.record(
       { bridge: fc.record({ bridgeName: word }), vhost: fc.record({ socketfile: word }) },
       { requiredKeys: [] },

@@ -1,4 +1,4 @@
-/** The instance id at every point where a call can die, and whatever a power cut then leaves (S1). */
+/** The instance id at every point where a call can die, and whatever a power cut then leaves (ST1). */
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { ensureInstance, readInstance } from '../../src/journal/store.ts';

@@ -124,7 +124,7 @@ describe('an attachment is judged', () => {
     ],
     [
       'newer',
-      'another version wrote it (13.15)',
+      'another version wrote it (need N15)',
       async () => {
         const node = await begun();
         const journal = await locked(node);

@@ -245,7 +245,7 @@ describe('a purpose', () => {
 });
 
 describe('a journal', () => {
-  it('13.15 that another process holds is held, with what holds it; as "going", it is a debt', async () => {
+  it('that another process holds is held, with what holds it; as "going", it is a debt (need N15)', async () => {
     const holder = { pid: 7, command: 'userspace', since: '2025-01-17T11:59:00.000Z' };
     for (const [make, found] of [
       [attachedNode, 'held'],

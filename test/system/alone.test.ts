@@ -14,7 +14,7 @@ import { expectNothingLeft } from '../support/real/world.ts';
 const alone = join(import.meta.dirname, '../../scripts/alone.sh');
 
 onRealSwitch('two at once', (theSwitch) => {
-  test('13.23 a second switch beside this one takes none of its ports, taps or hugepages, and leaves none', async () => {
+  test('a second switch beside this one takes none of its ports, taps or hugepages, and leaves none (need N23)', async () => {
     const pages = hugepageCount();
     const second = await startSwitch();
     try {
@@ -37,7 +37,7 @@ onRealSwitch('two at once', (theSwitch) => {
     expect(hugepageCount()).toBe(pages);
   });
 
-  describe('13.23 what a lane started', () => {
+  describe('what a lane started (need N23)', () => {
     /** A lane with a program that has left its parent and its session, as an IPAM program may. */
     const started = async (): Promise<{ lane: ChildProcess; orphan: string }> => {
       const marker = `600.${Math.floor(Math.random() * 1e9)}`;
@@ -83,7 +83,7 @@ onRealSwitch('two at once', (theSwitch) => {
     });
   });
 
-  test('13.23 a lane answers with the exit code of its command', async () => {
+  test('a lane answers with the exit code of its command (need N23)', async () => {
     expect((await execa(alone, ['sh', '-c', 'exit 7'], { reject: false })).exitCode).toBe(7);
   });
 });

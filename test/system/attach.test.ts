@@ -43,7 +43,7 @@ onRealSwitch('one attachment', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('A19 is journaled: each step has its intent before its outcome, in order', async () => {
+    test('is journaled: each step has its intent before its outcome, in order (case A19)', async () => {
       const pod = await node().pod();
       await pod.add();
       const lines = (await readFile(pod.journal(), 'utf8'))
@@ -63,7 +63,7 @@ onRealSwitch('one attachment', (theSwitch) => {
       await pod.del();
     });
 
-    test('A1 needs no kubeconfig: what a consumer reads is a file beside the socket, and goes with it', async () => {
+    test('needs no kubeconfig: what a consumer reads is a file beside the socket, and goes with it (case A1)', async () => {
       const pod = await node().pod();
       const added = await pod.add();
       const file = join(node().sharedDir, pod.shortId, `configData-${pod.shortId}-net1.json`);
@@ -117,7 +117,7 @@ onRealSwitch('one attachment', (theSwitch) => {
     const node = useNode(theSwitch);
 
     test.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0'])(
-      'B39 answers a configuration of %s in exactly its shape',
+      'answers a configuration of %s in exactly its shape (bug B39)',
       async (cniVersion) => {
         const pod = await node().pod();
         const { exitCode, json } = await pod.add('net1', { cniVersion });
@@ -173,7 +173,7 @@ onRealSwitch('one attachment', (theSwitch) => {
       await pod.del('net1', { ipam });
     });
 
-    test.each(['a', 'x'.repeat(200)])('B26 takes a container id of any length: %s', async (containerId) => {
+    test.each(['a', 'x'.repeat(200)])('takes a container id of any length: %s (bug B26)', async (containerId) => {
       const pod = await node().pod(containerId);
       expect(await pod.add()).toMatchObject({ exitCode: 0 });
       expect(await node().port(`${containerId.slice(0, 12)}-net1`)).toBeDefined();
@@ -181,7 +181,7 @@ onRealSwitch('one attachment', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('B45 writes nothing but its one answer to stdout, at the most talkative log level', async () => {
+    test('writes nothing but its one answer to stdout, at the most talkative log level (bug B45)', async () => {
       const pod = await node().pod();
       const changes = { logLevel: 'verbose', logFile: undefined };
       const added = await pod.add('net1', changes);

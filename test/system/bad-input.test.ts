@@ -57,13 +57,13 @@ const stdin: Case[] = [
   ['a bridge name with a leading minus', config({ host: { bridge: { bridgeName: '-br' } } }), 7, ['bridgeName', '-br']],
   ['a bridge name over 15 bytes', config({ host: { bridge: { bridgeName: 'b'.repeat(16) } } }), 7, ['bridgeName']],
   [
-    'a socket file that is a path (B28)',
+    'a socket file that is a path (bug B28)',
     config({ host: { vhost: { socketfile: '../../x' } } }),
     7,
     ['socketfile', '../../x'],
   ],
   [
-    'a socket file with a leading minus (B28)',
+    'a socket file with a leading minus (bug B28)',
     config({ host: { vhost: { socketfile: '-x' } } }),
     7,
     ['socketfile', '-x'],
@@ -91,7 +91,7 @@ const stdin: Case[] = [
 
 const surroundings: Case[] = [
   [
-    'A5 a socket path over 107 bytes',
+    'a socket path over 107 bytes (case A5)',
     (call, node) => ({
       ...call,
       config: node.config({ sharedDir: `/tmp/${'p'.repeat(100)}`, shortDir: `/tmp/${'s'.repeat(100)}` }),
@@ -141,7 +141,7 @@ onRealSwitch('bad input', (theSwitch) => {
   test.each(stdin)('in the configuration: %s', (...one) => refuse(one));
   test.each(surroundings)('around it: %s', (...one) => refuse(one));
 
-  test('B9 A4 server mode across file systems is refused with the remedy: a socket cannot be renamed there', async () => {
+  test('server mode across file systems is refused with the remedy: a socket cannot be renamed there (bug B9, case A4)', async () => {
     const other = '/dev/shm';
     const sharedDir = join(other, node().bridge);
     const changes = { sharedDir, host: { vhost: { mode: 'server' } }, container: { vhost: { mode: 'client' } } };
@@ -171,7 +171,7 @@ onRealSwitch('bad input', (theSwitch) => {
   });
 
   describe('at DEL', () => {
-    test('B22 a configuration that ADD refuses is no reason not to delete', async () => {
+    test('a configuration that ADD refuses is no reason not to delete (bug B22)', async () => {
       const pod = await node().pod();
       for (const changes of [{ host: { engine: 'bess' } }, { host: { netType: 'typo' } }, { host: 7 }]) {
         expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0, stdout: '' });

@@ -11,7 +11,7 @@ onRealSwitch('bridges', (theSwitch) => {
   const bridgeRow = async (name = node().bridge) =>
     (await readSwitch(theSwitch())).bridges.find((bridge) => bridge.name === name);
 
-  test('B43 a bridge of ours forwards at once: standalone, netdev, one NORMAL flow, our mark', async () => {
+  test('a bridge of ours forwards at once: standalone, netdev, one NORMAL flow, our mark (bug B43)', async () => {
     const pod = await node().pod();
     await pod.add();
     expect(await bridgeRow()).toMatchObject({
@@ -24,7 +24,7 @@ onRealSwitch('bridges', (theSwitch) => {
     expect(await bridgeRow()).toBeUndefined();
   });
 
-  test("B21 A41 an administrator's bridge is neither changed nor removed, down to the last column", async () => {
+  test("an administrator's bridge is neither changed nor removed, down to the last column (bug B21, case A41)", async () => {
     await adminBridge(node(), 'fail_mode=secure', 'external_ids:made-by=hand', 'other_config:mac-aging-time=77');
     const { ports: _before, ...before } = JSON.parse((await bridgeRow())?.row ?? '{}');
     const pod = await node().pod();
@@ -46,7 +46,7 @@ onRealSwitch('bridges', (theSwitch) => {
     expect(await node().world()).toMatchObject({ bridges: [node().bridge], ports: [foreign], journals: [] });
   });
 
-  test('B20 a DEL that cannot ask the switch removes no bridge from under the others', async () => {
+  test('a DEL that cannot ask the switch removes no bridge from under the others (bug B20)', async () => {
     const [staying, leaving] = [await node().pod(), await node().pod()];
     await staying.add();
     await leaving.add();
@@ -64,7 +64,7 @@ onRealSwitch('bridges', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('B21 the last pod leaves while the next one comes, again and again: whoever is told success has a port', async () => {
+  test('the last pod leaves while the next one comes, again and again: whoever is told success has a port (bug B21)', async () => {
     let leaving = await node().pod();
     await leaving.add();
     for (let round = 0; round < 8; round++) {

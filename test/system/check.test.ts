@@ -64,7 +64,7 @@ onRealSwitch('CHECK', (theSwitch) => {
     return { pod, result: json };
   };
 
-  test('A3 passes while nobody has connected: in client mode the application makes the socket, and a link down is no fault', async () => {
+  test('passes while nobody has connected: in client mode the application makes the socket, and a link down is no fault (case A3)', async () => {
     const { pod, result } = await attach();
     expect(await node().port(pod.portName())).toMatchObject({ linkState: 'down' });
     expect(await pod.check(result, 'net1', changes)).toMatchObject({ exitCode: 0, stdout: '' });

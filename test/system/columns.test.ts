@@ -37,7 +37,7 @@ const cases: [string, Changes, object][] = [
   ],
 ];
 
-onRealSwitch('A7 B44 what the configuration asks for is on the rows', (theSwitch) => {
+onRealSwitch('what the configuration asks for is on the rows (case A7, bug B44)', (theSwitch) => {
   const node = useNode(theSwitch);
 
   test.each(cases)('%s', async (_, changes, wanted) => {
@@ -62,7 +62,7 @@ onRealSwitch('A7 B44 what the configuration asks for is on the rows', (theSwitch
     await pod.del();
   });
 
-  test('A39 no row is marked transient: a containerised switch deletes such ports when it restarts', async () => {
+  test('no row is marked transient: a containerised switch deletes such ports when it restarts (case A39)', async () => {
     const pod = await node().pod();
     await pod.add();
     for (const [table, name] of [

@@ -53,19 +53,22 @@ onRealSwitch(
     describe.each(['client', 'server'] as const)('in %s mode', (mode) => {
       const node = useNode(theSwitch, mode);
 
-      test.each(followUps)('B1 I4 an ADD killed at any of its fsyncs leaves nothing after %s', async (name, follow) => {
-        const points = await addPoints(node(), durable);
-        expect(points.length).toBeGreaterThanOrEqual(8);
-        for (const point of points) {
-          const pod = await node().pod();
-          expect(await killedAt('ADD', pod.call(), point)).toBe(true);
-          await follow(pod, node());
-          expectNothingLeft(await node().world());
-        }
-        console.log(`${mode} mode: ${points.length} ADDs killed at fsync, each followed by ${name}`);
-      });
+      test.each(followUps)(
+        'an ADD killed at any of its fsyncs leaves nothing after %s (bug B1, I4)',
+        async (name, follow) => {
+          const points = await addPoints(node(), durable);
+          expect(points.length).toBeGreaterThanOrEqual(8);
+          for (const point of points) {
+            const pod = await node().pod();
+            expect(await killedAt('ADD', pod.call(), point)).toBe(true);
+            await follow(pod, node());
+            expectNothingLeft(await node().world());
+          }
+          console.log(`${mode} mode: ${points.length} ADDs killed at fsync, each followed by ${name}`);
+        },
+      );
 
-      test('B1 I4 an ADD killed at any call that changes something leaves nothing after DEL', async () => {
+      test('an ADD killed at any call that changes something leaves nothing after DEL (bug B1, I4)', async () => {
         const points = await addPoints(node(), changing);
         let killed = 0;
         for (const point of points) {
@@ -78,7 +81,7 @@ onRealSwitch(
         expect(killed).toBeGreaterThan(points.length * 0.9);
       });
 
-      test('A24 I5 a killed DEL is finished by the next, and its journal stays until nothing is left', async () => {
+      test('a killed DEL is finished by the next, and its journal stays until nothing is left (case A24, I5)', async () => {
         const counted = await node().pod();
         await counted.add();
         const points = await pointsOf('DEL', counted.call(), changing, node().directory);

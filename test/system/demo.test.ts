@@ -78,7 +78,7 @@ const lacking = process.env.CI ? [] : missing([...switchParts, 'ipam', 'executab
 const title = 'the demo';
 
 describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lacking.join('; ')) : title, () => {
-  test('13.17 13.19 runs to its end, in lines of 80 columns but for what is to be copied, and leaves nothing', async () => {
+  test('runs to its end, in lines of 80 columns but for what is to be copied, and leaves nothing (need N17, need N19)', async () => {
     const pages = hugepageCount();
     const running = startDemo();
     expect(await running.ended()).toBe(0);
@@ -94,7 +94,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
 
   // Of a run's lines, so that the moments lie in each part of the story.
   test.each([0, 1, 3, 5, 8, 10, 12, 20, 35, 45])(
-    '13.17 a SIGINT after line %d puts everything back: no mount, no directory, no process, no hugepage',
+    'a SIGINT after line %d puts everything back: no mount, no directory, no process, no hugepage (need N17)',
     async (line) => {
       const pages = hugepageCount();
       const running = startDemo();
@@ -112,7 +112,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     },
   );
 
-  test('13.17 what a killed demo left is removed by the next one, which says so', async () => {
+  test('what a killed demo left is removed by the next one, which says so (need N17)', async () => {
     const pages = hugepageCount();
     const running = startDemo();
     await running.said((lines) => lines.some((line) => line.includes('KILL')));
@@ -127,7 +127,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect(hugepageCount()).toBe(pages);
   });
 
-  test('13.19 --keep stands still, what it says to type works, and Ctrl-C ends the story', async () => {
+  test('--keep stands still, what it says to type works, and Ctrl-C ends the story (need N19)', async () => {
     const running = startDemo({ args: ['--keep'] });
     await running.said((lines) => lines.some((line) => line.includes('Ctrl-C')));
     const text = running.lines.join('\n');
@@ -150,7 +150,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect(await leftIn(running.directory)).toEqual([]);
   });
 
-  test('13.18 a plain user who is refused user namespaces is told so, and the story runs', async () => {
+  test('a plain user who is refused user namespaces is told so, and the story runs (need N18)', async () => {
     const directory = temporaryDirectory();
     chmodSync(directory, 0o777);
     const bin = join(directory, 'bin');

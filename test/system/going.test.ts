@@ -30,7 +30,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
   describe.each(['client', 'server'] satisfies Mode[])('in %s mode', (mode) => {
     const node = useNode(theSwitch, mode);
 
-    test.each(damages)('A25 I4 a journal that is %s: everything goes all the same', async (_, damage) => {
+    test.each(damages)('a journal that is %s: everything goes all the same (case A25, I4)', async (_, damage) => {
       const pod = await node().pod();
       await pod.add();
       await writeFile(pod.journal(), damage(await readFile(pod.journal())));
@@ -38,7 +38,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('A21 no journal at all: the marks and the configuration are enough', async () => {
+    test('no journal at all: the marks and the configuration are enough (case A21)', async () => {
       const pod = await node().pod();
       await pod.add();
       await rm(pod.journal());
@@ -46,7 +46,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('A28 a configuration stripped to version, name and type', async () => {
+    test('a configuration stripped to version, name and type (case A28)', async () => {
       const pod = await node().pod();
       await pod.add();
       const { cniVersion, name, type, dataDir } = node().config();
@@ -55,7 +55,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('A16 an empty CNI_NETNS', async () => {
+    test('an empty CNI_NETNS (case A16)', async () => {
       const pod = await node().pod();
       await pod.add();
       await pod.removeNetns();
@@ -63,7 +63,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('B8 A20 a CNI_NETNS whose namespace is gone, twice', async () => {
+    test('a CNI_NETNS whose namespace is gone, twice (bug B8, case A20)', async () => {
       const pod = await node().pod();
       await pod.add();
       await pod.removeNetns();
@@ -71,7 +71,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('B7 a shared directory that somebody removed: port and address go', async () => {
+    test('a shared directory that somebody removed: port and address go (bug B7)', async () => {
       const pod = await node().pod();
       await pod.add();
       await rm(node().sharedDir, { recursive: true });
@@ -79,7 +79,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('B7 a plain file where the shared directory was: port and address go, the file stays', async () => {
+    test('a plain file where the shared directory was: port and address go, the file stays (bug B7)', async () => {
       const pod = await node().pod();
       await pod.add();
       await rm(node().sharedDir, { recursive: true });
@@ -101,13 +101,13 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
 
   const node = useNode(theSwitch);
 
-  test('A21 an attachment that never was is deleted with success, and leaves no journal', async () => {
+  test('an attachment that never was is deleted with success, and leaves no journal (case A21)', async () => {
     const pod = await node().pod();
     expect(await pod.del()).toMatchObject({ exitCode: 0, stdout: '' });
     expectNothingLeft(await node().world());
   });
 
-  test('B24 a kernel interface of that name in the namespace is somebody else’s, and stays', async () => {
+  test('a kernel interface of that name in the namespace is somebody else’s, and stays (bug B24)', async () => {
     const pod = await node().pod();
     await inNetns(pod.netns, 'ip', 'tuntap', 'add', 'net1', 'mode', 'tap');
     await pod.add();
@@ -115,7 +115,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
     expect(await inNetns(pod.netns, 'ip', '-o', 'link', 'show', 'net1')).toContain('net1');
   });
 
-  test('B16 directories that the user made, and files that are not ours, stay', async () => {
+  test('directories that the user made, and files that are not ours, stay (bug B16)', async () => {
     const pod = await node().pod();
     await pod.add();
     const own = join(node().sharedDir, pod.shortId);

@@ -31,13 +31,13 @@ const lacking = process.env.CI ? [] : missing(['executable']);
 const title = 'userspace install';
 
 describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lacking.join('; ')) : title, () => {
-  test('13.21 --version prints version, target and size, as text and as JSON', async () => {
+  test('--version prints version, target and size, as text and as JSON (need N21)', async () => {
     const { target } = identity();
     expect((await run(['--version'])).stdout).toBe(`${version} (${target}, ${bytes()} bytes)\n`);
     expect((await run(['--version', '--json'])).json).toEqual(identity());
   });
 
-  test('13.22 the build says what it made', async () => {
+  test('the build says what it made (need N22)', async () => {
     const { stdout } = await execa(process.execPath, ['scripts/build.ts'], { cwd: join(import.meta.dirname, '../..') });
     const { target } = identity();
     expect(stdout).toMatch(
@@ -45,7 +45,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     );
   });
 
-  test('13.21 the executable is in the directory, and answers a runtime there', async () => {
+  test('the executable is in the directory, and answers a runtime there (need N21)', async () => {
     const directory = temporaryDirectory();
     const path = join(directory, 'userspace');
     const { exitCode, json } = await run(['install', directory, '--json']);
@@ -56,7 +56,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect((await cni('VERSION', { config: { cniVersion: '1.0.0' } }, { program: path })).exitCode).toBe(0);
   });
 
-  test('13.21 a second install writes nothing and says so, by the installed one too', async () => {
+  test('a second install writes nothing and says so, by the installed one too (need N21)', async () => {
     const directory = temporaryDirectory();
     const path = join(directory, 'userspace');
     await run(['install', directory]);
@@ -68,7 +68,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect(statSync(path)).toMatchObject({ ino, mtimeMs });
   });
 
-  test('13.21 a plugin that runs is replaced, and runs on', async () => {
+  test('a plugin that runs is replaced, and runs on (need N21)', async () => {
     const directory = temporaryDirectory();
     const path = join(directory, 'userspace');
     copyFileSync('/bin/sleep', path);
@@ -81,7 +81,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect((await execa(path, ['--version'])).stdout).toContain(version);
   });
 
-  test('13.21 half a copy, a leftover and a wrong mode are mended', async () => {
+  test('half a copy, a leftover and a wrong mode are mended (need N21)', async () => {
     const directory = temporaryDirectory();
     const path = join(directory, 'userspace');
     copyFileSync(executable, path);
@@ -95,7 +95,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect((await execa(path, ['--version'])).exitCode).toBe(0);
   });
 
-  test('13.21 killed at any moment, the name leads to the old one or to the whole new one', async () => {
+  test('killed at any moment, the name leads to the old one or to the whole new one (need N21)', async () => {
     const directory = temporaryDirectory();
     const path = join(directory, 'userspace');
     for (let afterMs = 0; afterMs < 300; afterMs += 30) {
@@ -110,7 +110,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
   test.each([
     ['a directory that is missing', (at: string) => join(at, 'absent'), ['no directory', 'absent', 'mkdir']],
     ['one at whose name a directory lies', (at: string) => at, ['userspace']],
-  ])('13.21 %s: exit code 1, said on stderr, and nothing is left', async (what, where, words) => {
+  ])('%s: exit code 1, said on stderr, and nothing is left (need N21)', async (what, where, words) => {
     const directory = temporaryDirectory();
     if (what.startsWith('one')) mkdirSync(join(directory, 'userspace', 'full'), { recursive: true });
     const before = readdirSync(directory);
@@ -120,7 +120,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect(readdirSync(directory)).toEqual(before);
   });
 
-  test('13.21 two installs at once: one works, the other one is told', async () => {
+  test('two installs at once: one works, the other one is told (need N21)', async () => {
     const directory = temporaryDirectory();
     const fd = openSync(directory, 'r');
     expect(flock(fd)).toBe(true);
@@ -131,7 +131,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect((await run(['install', directory])).exitCode).toBe(0);
   });
 
-  test('13.21 an option that install does not heed is refused', async () => {
+  test('an option that install does not heed is refused (need N21)', async () => {
     expect(await run(['install', '--data-dir', '/tmp'])).toMatchObject({ exitCode: 2, stdout: '' });
     expect(await run(['install', '/a', '/b'])).toMatchObject({ exitCode: 2, stdout: '' });
   });

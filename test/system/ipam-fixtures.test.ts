@@ -30,7 +30,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       return { pod, result: added.json };
     }
 
-    test('13.3 is found by CHECK and by DEL in the directory that the runtime names by then', async () => {
+    test('is found by CHECK and by DEL in the directory that the runtime names by then (need N3)', async () => {
       const { pod, result } = await upgraded();
       const changes = { ...moved, prevResult: result };
       expect(await called('CHECK', pod, place(), changes)).toMatchObject(ok);
@@ -39,7 +39,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expect(await node().recover()).toMatchObject({ ...ok, json: { owed: 0 } });
     });
 
-    test('13.3 is found by a repeated ADD too: one address is held after it, and none after the DEL', async () => {
+    test('is found by a repeated ADD too: one address is held after it, and none after the DEL (need N3)', async () => {
       const { pod } = await upgraded();
       expect(await called('ADD', pod, place())).toMatchObject(ok);
       expect((await node().world()).addresses).toHaveLength(1);
@@ -51,7 +51,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
   describe('that is asked for two addresses by "IP=a,b" in CNI_ARGS', () => {
     const dual = 'IgnoreUnknown=true;IP=10.56.0.9,fd00::9';
 
-    test('13.3 and reads one alone (host-local) refuses the ADD in its own words; nothing is left, and DEL is success', async () => {
+    test('and reads one alone (host-local) refuses the ADD in its own words; nothing is left, and DEL is success (need N3)', async () => {
       const pod = await node().pod();
       const call = { ...pod.call(), args: dual };
       const { exitCode, json } = await cni('ADD', call);
@@ -61,7 +61,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('13.3 and was killed before it could refuse is asked to release once more without "IP=": nothing is owed', async () => {
+    test('and was killed before it could refuse is asked to release once more without "IP=": nothing is owed (need N3)', async () => {
       await node().program('slow', `[ "$CNI_COMMAND" = ADD ] && exec sleep 60\nexec ${hostLocal}`);
       const pod = await node().pod();
       const call = { ...pod.call('net1', { ipam: { type: 'slow' }, deadlines: { ipamMs: 400 } }), args: dual };
@@ -71,7 +71,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('13.3 and gave an address before its upgrade reads them no more: its address is released without "IP="', async () => {
+    test('and gave an address before its upgrade reads them no more: its address is released without "IP=" (need N3)', async () => {
       await node().program(
         'lenient',
         `[ "$CNI_COMMAND" = ADD ] && export CNI_ARGS=IgnoreUnknown=true\nexec ${hostLocal}`,
@@ -84,7 +84,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('13.3 and gives both (static) has both in the result; CHECK and DEL are success', async () => {
+    test('and gives both (static) has both in the result; CHECK and DEL are success (need N3)', async () => {
       const pod = await node().pod();
       const ipam = { ipam: { type: 'static', ranges: undefined, dataDir: undefined } };
       const args = 'IgnoreUnknown=true;IP=10.56.0.9/24,fd00::9/64;GATEWAY=10.56.0.1,fd00::1';
@@ -106,7 +106,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
     /** Five addresses for pods: eight less network, gateway and broadcast. */
     const small = (subnet = '10.56.0.0/29'): Changes => ({ ipam: { ranges: [[{ subnet }]] } });
 
-    test('13.9 passes its code on, and the message says how many addresses of the network this node holds', async () => {
+    test('passes its code on, and the message says how many addresses of the network this node holds (need N9)', async () => {
       const pods = await Promise.all(Array.from({ length: 5 }, () => node().pod()));
       for (const pod of pods) expect(await pod.add('net1', small())).toMatchObject(ok);
       // Of another network, and of this one without an address.
@@ -123,7 +123,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expect(await late.add('net1', small())).toMatchObject(ok);
     });
 
-    test('13.9 says that nothing here holds one where others do', async () => {
+    test('says that nothing here holds one where others do (need N9)', async () => {
       await node().program(
         'poor',
         `[ "$CNI_COMMAND" = ADD ] || exit 0
@@ -134,7 +134,7 @@ echo '{"code":999,"msg":"failed to allocate for range 0: no IP addresses availab
       expect(json.msg).toContain(' 0 attachments');
     });
 
-    test('13.9 no other refusal counts anything', async () => {
+    test('no other refusal counts anything (need N9)', async () => {
       const pod = await node().pod();
       const { json } = await pod.add('net1', small('10.56.0.0/33'));
       expect(json.msg).not.toContain('userspace list');

@@ -8,7 +8,7 @@ import { expectNothingLeft } from '../support/real/world.ts';
 onRealSwitch('a network in any case, with nulls', (theSwitch) => {
   const node = useNode(theSwitch);
 
-  test('13.6 13.7 is attached where it says and is removed; what is odd in it is said on stderr, once each', async () => {
+  test('is attached where it says and is removed; what is odd in it is said on stderr, once each (need N6, need N7)', async () => {
     const { sharedDir, dataDir, ovsdb, ipam, bridge } = { ...node().config(), bridge: node().bridge };
     const config = {
       CNIVersion: '1.0.0',

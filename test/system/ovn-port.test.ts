@@ -20,7 +20,7 @@ onRealSwitch('an OVN port', (theSwitch) => {
 
   afterEach(async () => void (await theSwitch().vsctl('--if-exists', 'del-br', 'br-int')));
 
-  test('13.5 is refused with code 7 while br-int is not there, which is not made', async () => {
+  test('is refused with code 7 while br-int is not there, which is not made (need N5)', async () => {
     const pod = await node().pod();
     const { exitCode, json } = await pod.add('net1', asked);
     expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 7 });
@@ -28,7 +28,7 @@ onRealSwitch('an OVN port', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.5 on a bridge that is named and not there is refused with code 7: with OvnPort none is ever made', async () => {
+  test('on a bridge that is named and not there is refused with code 7: with OvnPort none is ever made (need N5)', async () => {
     const pod = await node().pod();
     const { exitCode, json } = await pod.add('net1', { args: asked.args });
     expect({ exitCode, code: json.code }).toEqual({ exitCode: 1, code: 7 });
@@ -36,7 +36,7 @@ onRealSwitch('an OVN port', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.5 bears iface-id on br-int, by args.cni or by CNI_ARGS, and leaves the bridge as it was', async () => {
+  test('bears iface-id on br-int, by args.cni or by CNI_ARGS, and leaves the bridge as it was (need N5)', async () => {
     await ovnStarts();
     const pod = await node().pod();
     expect(await pod.add('net1', asked)).toMatchObject(ok);
@@ -51,7 +51,7 @@ onRealSwitch('an OVN port', (theSwitch) => {
     expect((await theSwitch().vsctl('br-exists', 'br-int')).trim()).toBe('');
   });
 
-  test('13.5 that another tool renamed is drift: CHECK names both', async () => {
+  test('that another tool renamed is drift: CHECK names both (need N5)', async () => {
     await ovnStarts();
     const pod = await node().pod();
     const { json } = await pod.add('net1', asked);
@@ -66,7 +66,7 @@ onRealSwitch('an OVN port', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.5 that the switch lost is put back with its iface-id, once OVN has made its bridge again', async () => {
+  test('that the switch lost is put back with its iface-id, once OVN has made its bridge again (need N5)', async () => {
     await ovnStarts();
     const pod = await node().pod();
     expect(await pod.add('net1', asked)).toMatchObject(ok);

@@ -35,7 +35,7 @@ onRealSwitch('an owed removal', (theSwitch) => {
     const node = useNode(theSwitch, mode);
 
     test.each(payers)(
-      'B2 with the database stopped DEL succeeds and owes; with it back, %s finishes',
+      'with the database stopped DEL succeeds and owes; with it back, %s finishes (bug B2)',
       async (_, pay) => {
         const pod = await node().pod();
         await pod.add();
@@ -69,7 +69,7 @@ onRealSwitch('an owed removal', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('A32 with ovs-vswitchd standing still the address is not given back before the port is gone', async () => {
+    test('with ovs-vswitchd standing still the address is not given back before the port is gone (case A32)', async () => {
       const pod = await node().pod();
       await pod.add();
       theSwitch().pauseVswitchd();
@@ -88,7 +88,7 @@ onRealSwitch('an owed removal', (theSwitch) => {
   describe('of an address', () => {
     const node = useNode(theSwitch);
 
-    test('A12 an IPAM plugin whose DEL fails is owed alone: port, socket and bridge go; later the address goes too', async () => {
+    test('an IPAM plugin whose DEL fails is owed alone: port, socket and bridge go; later the address goes too (case A12)', async () => {
       const failing = { ipam: { type: 'moody' } };
       await node().program(
         'moody',

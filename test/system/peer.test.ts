@@ -12,7 +12,7 @@ onRealSwitch(
   'a vhost-user application',
   (theSwitch) => {
     test.each(['client', 'server'] as const)(
-      'A4 brings the link of a %s-mode port up, with the MTU that was asked for; CHECK passes before, during and after',
+      'brings the link of a %s-mode port up, with the MTU that was asked for; CHECK passes before, during and after (case A4)',
       async (mode) => {
         const node = await TestNode.create(theSwitch(), mode);
         const changes = { host: { mtu: 2000 } };
@@ -23,7 +23,7 @@ onRealSwitch(
           const peer = await startPeer(pod.socket(), mode === 'client' ? 'server' : 'client');
           try {
             await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'link_state=up');
-            // The switch sizes its buffers when a peer comes: only then the asked MTU is the real one (A7).
+            // The switch sizes its buffers when a peer comes: only then the asked MTU is the real one (case A7).
             await theSwitch().vsctl('wait-until', 'Interface', pod.portName(), 'mtu=2000');
             expect((await lstat(pod.socket())).isSocket()).toBe(true);
             expect(await pod.check(json, 'net1', changes)).toMatchObject({ exitCode: 0 });

@@ -70,7 +70,7 @@ onRealSwitch('for people', (theSwitch) => {
     const lives = async () =>
       (await node().list()).map(({ containerId, live }: { containerId: string; live: string }) => [containerId, live]);
 
-    test('13.14 LIVE is what the switch has: no after the port was deleted by hand, unknown while it cannot be asked', async () => {
+    test('LIVE is what the switch has: no after the port was deleted by hand, unknown while it cannot be asked (need N14)', async () => {
       const pods = (await Promise.all([1, 2].map(() => node().pod()))).sort((a, b) =>
         a.containerId < b.containerId ? -1 : 1,
       );
@@ -98,7 +98,7 @@ onRealSwitch('for people', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('13.14 asks a database in one transaction, however many attachments there are', async () => {
+    test('asks a database in one transaction, however many attachments there are (need N14)', async () => {
       const pods = await Promise.all([1, 2, 3].map(() => node().pod()));
       for (const pod of pods) await pod.add();
       const trace = join(node().directory, 'trace');
@@ -124,7 +124,7 @@ onRealSwitch('for people', (theSwitch) => {
       return { ...answer, json: answer.json, healthOf };
     };
 
-    test('13.12 of a healthy node is exit code 0, without a CNI variable, for a cniVersion that has no STATUS', async () => {
+    test('of a healthy node is exit code 0, without a CNI variable, for a cniVersion that has no STATUS (need N12)', async () => {
       const { exitCode, json } = await status();
       expect(json.findings.filter(({ health }: HealthFinding) => health !== 'ok')).toEqual([]);
       expect({ exitCode, healthy: json.healthy }).toEqual({ exitCode: 0, healthy: true });
@@ -132,7 +132,7 @@ onRealSwitch('for people', (theSwitch) => {
       expect(json.findings.map(({ check }: HealthFinding) => check)).toEqual(checks);
     });
 
-    test('13.12 of a network that an ADD refuses for what it finds on this node says so, as the ADD does', async () => {
+    test('of a network that an ADD refuses for what it finds on this node says so, as the ADD does (need N12)', async () => {
       const plain = join(node().directory, 'plain');
       await writeFile(plain, '');
       await theSwitch().vsctl('add-br', 'br-sys', '--', 'set', 'Bridge', 'br-sys', 'datapath_type=system');
@@ -159,7 +159,7 @@ onRealSwitch('for people', (theSwitch) => {
       }
     });
 
-    test('13.12 of a plain user is unknown where only root may look, and says so first', async () => {
+    test('of a plain user is unknown where only root may look, and says so first (need N12)', async () => {
       const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
       const words = ['status', '--json', '--ovsdb', theSwitch().ovsdb, '--data-dir', node().dataDir];
       const { json } = await run(words, {}, user);
@@ -168,7 +168,7 @@ onRealSwitch('for people', (theSwitch) => {
       expect(told.map(({ health }: HealthFinding) => health)).toEqual(['unknown', 'unknown']);
     });
 
-    test('13.12 with the switch away is exit code 1', async () => {
+    test('with the switch away is exit code 1 (need N12)', async () => {
       await theSwitch().stopDatabase();
       try {
         const { exitCode, healthOf } = await status();
@@ -178,7 +178,7 @@ onRealSwitch('for people', (theSwitch) => {
       }
     });
 
-    test('13.12 with ovs-vswitchd gone, whose database still says that DPDK is initialized, is exit code 1', async () => {
+    test('with ovs-vswitchd gone, whose database still says that DPDK is initialized, is exit code 1 (need N12)', async () => {
       await theSwitch().stopVswitchd();
       try {
         expect(await theSwitch().vsctl('--no-wait', 'get', 'Open_vSwitch', '.', 'dpdk_initialized')).toBe('true');
@@ -189,7 +189,7 @@ onRealSwitch('for people', (theSwitch) => {
       }
     });
 
-    test('13.12 with something owed is exit code 3, and says since when', async () => {
+    test('with something owed is exit code 3, and says since when (need N12)', async () => {
       await node().program(
         'stuck',
         'if [ "$CNI_COMMAND" = DEL ]; then echo "{\\"code\\":11,\\"msg\\":\\"pool away\\"}"; exit 1; fi\nexec /usr/lib/cni/host-local',
@@ -266,7 +266,7 @@ onRealSwitch('for people', (theSwitch) => {
       await pod.add();
       await theSwitch().stopDatabase();
       await pod.del('net1', { deadlines: { delMs: 1_000, reconnectMs: 100 } });
-      // The switch itself is no attachment (13.14).
+      // The switch itself is no attachment (need N14).
       const { ovsdb } = theSwitch();
       const json = { owed: 1, removed: 0, unreachable: [{ ovsdb }] };
       expect(await node().recover()).toMatchObject({ exitCode: 3, json });

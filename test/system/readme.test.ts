@@ -26,7 +26,7 @@ const commands = blocks('sh')
   .filter((command) => !command.includes('install'));
 
 onRealSwitch('README', (theSwitch) => {
-  test('13.20 its network gives the result that it shows, with the files that it shows, and its commands work', async () => {
+  test('its network gives the result that it shows, with the files that it shows, and its commands work (need N20)', async () => {
     const directory = temporaryDirectory();
     const [lib, run] = [join(directory, 'lib'), join(directory, 'run')];
     for (const path of [lib, join(run, 'openvswitch'), join(run, 'netns')]) mkdirSync(path, { recursive: true });

@@ -21,7 +21,7 @@ function startOf(pid: number): string | undefined {
 onRealSwitch('recovery', (theSwitch) => {
   const node = useNode(theSwitch);
 
-  test('A31 a namespace that is gone, or is another by its name, releases what was in it', async () => {
+  test('a namespace that is gone, or is another by its name, releases what was in it (case A31)', async () => {
     const [gone, recycled, alive] = [await node().pod(), await node().pod(), await node().pod()];
     for (const pod of [gone, recycled, alive]) expect(await pod.add()).toMatchObject(ok);
     await gone.removeNetns();
@@ -43,7 +43,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expect(await pod.del()).toMatchObject(ok);
   });
 
-  test('A11 a port without a journal is kept while its namespace lives, then removed, and what may be left is said', async () => {
+  test('a port without a journal is kept while its namespace lives, then removed, and what may be left is said (case A11)', async () => {
     const [orphan, kept] = [await node().pod(), await node().pod()];
     for (const pod of [orphan, kept]) expect(await pod.add('net1', { ipam: undefined })).toMatchObject(ok);
     rmSync(orphan.journal());
@@ -160,7 +160,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  describe('A37 of a switch', () => {
+  describe('of a switch (case A37)', () => {
     test('whose database was wiped: the ports of living namespaces are put back, and their peers see the link again', async () => {
       const [pod, plain] = [await node().pod(), await node().pod()];
       for (const one of [pod, plain]) expect(await one.add()).toMatchObject(ok);
@@ -272,7 +272,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('A31 a hundred attachments of another boot are gone in one pass of recover --boot', async () => {
+  test('a hundred attachments of another boot are gone in one pass of recover --boot (case A31)', async () => {
     const pods = await Promise.all(Array.from({ length: 100 }, () => node().pod()));
     for (let first = 0; first < pods.length; first += 10) {
       const added = await Promise.all(pods.slice(first, first + 10).map((pod) => pod.add()));
@@ -349,7 +349,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('with the switch away cannot look for ports: exit code 3; A17 it says which database', async () => {
+  test('with the switch away cannot look for ports: exit code 3; case A17: it says which database', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     const socket = join(theSwitch().rundir, 'db.sock');

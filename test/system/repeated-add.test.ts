@@ -13,7 +13,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
   const node = useNode(theSwitch);
   const rowOf = (port: string) => theSwitch().vsctl('--columns=_uuid', 'list', 'Port', port);
 
-  test('13.24 is answered again, with the same port and address, in whatever order a runtime hands it over', async () => {
+  test('is answered again, with the same port and address, in whatever order a runtime hands it over (need N24)', async () => {
     const pod = await node().pod();
     const args = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=a;K8S_POD_NAME=b;K8S_POD_UID=c';
     const call = { ...pod.call(), args };
@@ -32,7 +32,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
   test.each([
     ['does not end', 'exec sleep 60'],
     ['asks to come again', `echo '{"code":11,"msg":"later"}'; exit 1`],
-  ])('13.24 whose IPAM program %s touches nothing and answers 11', async (_, body) => {
+  ])('whose IPAM program %s touches nothing and answers 11 (need N24)', async (_, body) => {
     await node().program(
       'moody-local',
       `[ -e "$0.mood" ] && [ "$CNI_COMMAND" = CHECK ] && { ${body}; }\nexec /usr/lib/cni/host-local`,
@@ -53,7 +53,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.24 whose address cannot be looked for, as host-local’s lock is a directory, touches nothing and answers 11', async () => {
+  test('whose address cannot be looked for, as host-local’s lock is a directory, touches nothing and answers 11 (need N24)', async () => {
     const pod = await node().pod();
     const first = await pod.add();
     expect(first).toMatchObject(ok);
@@ -72,7 +72,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.24 while the switch is away touches nothing and answers 11', async () => {
+  test('while the switch is away touches nothing and answers 11 (need N24)', async () => {
     const pod = await node().pod();
     const first = await pod.add();
     const before = [await rowOf(pod.portName()), await node().world()];
@@ -84,7 +84,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.24 of an attachment whose address is another’s by now starts over', async () => {
+  test('of an attachment whose address is another’s by now starts over (need N24)', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     const before = await rowOf(pod.portName());

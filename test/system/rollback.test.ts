@@ -15,13 +15,13 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     expect(added).toMatchObject({ exitCode: 1, json: { code } });
     expect(added.json.msg).toContain(words);
     expectNothingLeft(await node().world());
-    // A15: a runtime sends DEL after a failed ADD, and again.
+    // case A15: a runtime sends DEL after a failed ADD, and again.
     for (let time = 0; time < 2; time++)
       expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0, stdout: '' });
     expectNothingLeft(await node().world());
   };
 
-  test('B4 A14 A15 passes the error of the IPAM plugin on, leaves nothing, and its DEL succeeds', async () => {
+  test('passes the error of the IPAM plugin on, leaves nothing, and its DEL succeeds (bug B4, case A14, case A15)', async () => {
     await node().program(
       'full',
       `[ "$CNI_COMMAND" = ADD ] && { echo '{"cniVersion":"1.0.0","code":117,"msg":"no free addresses"}'; exit 1; }\nexit 0`,
@@ -29,7 +29,7 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     await expectFailure(await node().pod(), { ipam: { type: 'full' } }, 117, 'no free addresses');
   });
 
-  test('B4 gives an answer without an address back to the IPAM plugin', async () => {
+  test('gives an answer without an address back to the IPAM plugin (bug B4)', async () => {
     await node().program(
       'empty',
       'echo "$CNI_COMMAND" >> "$0.calls"\n[ "$CNI_COMMAND" = ADD ] && echo \'{"cniVersion":"1.0.0","ips":[]}\'\nexit 0',
@@ -48,12 +48,12 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('A44 an IPAM plugin that hangs ends the ADD at its deadline, and nothing stays', async () => {
+  test('an IPAM plugin that hangs ends the ADD at its deadline, and nothing stays (case A44)', async () => {
     await node().program('stuck', '[ "$CNI_COMMAND" = ADD ] && exec sleep 600\nexit 0');
     await expectFailure(await node().pod(), { ipam: { type: 'stuck' }, deadlines: { ipamMs: 300 } }, 11, 'stuck');
   });
 
-  test('A44 an ovs-vswitchd that stands still ends the ADD at its deadline, and nothing stays', async () => {
+  test('an ovs-vswitchd that stands still ends the ADD at its deadline, and nothing stays (case A44)', async () => {
     theSwitch().pauseVswitchd();
     try {
       await expectFailure(await node().pod(), { deadlines: { switchMs: 500 } }, 11, 'ovs-vswitchd');
@@ -62,7 +62,7 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     }
   });
 
-  test('A44 a database that does not answer ends the ADD at its deadline, before anything is touched', async () => {
+  test('a database that does not answer ends the ADD at its deadline, before anything is touched (case A44)', async () => {
     const pod = await node().pod();
     theSwitch().pauseDatabase();
     try {
@@ -74,11 +74,11 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('B3 refuses a netType that it cannot make before the bridge is there, and the DEL of it succeeds (B22)', async () => {
+  test('refuses a netType that it cannot make before the bridge is there, and the DEL of it succeeds (bug B22, bug B3)', async () => {
     await expectFailure(await node().pod(), { host: { netType: 'interface' } }, 2, 'interface');
   });
 
-  test('A13 an IPAM plugin that knows nothing of the address at DEL is no error', async () => {
+  test('an IPAM plugin that knows nothing of the address at DEL is no error (case A13)', async () => {
     await node().program(
       'forgetful',
       `[ "$CNI_COMMAND" = DEL ] && { echo '{"code":11,"msg":"Did not find reserved IP for container"}'; exit 1; }\nexec /usr/lib/cni/host-local`,
@@ -91,7 +91,7 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('A32 at DEL the port has left the switch when the address is given back', async () => {
+  test('at DEL the port has left the switch when the address is given back (case A32)', async () => {
     const trace = join(node().directory, 'trace');
     const ask = `ovs-vsctl --timeout=10 --db=${theSwitch().ovsdb} --columns=name --bare --no-headings list Port`;
     await node().program(
@@ -106,7 +106,7 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     expect(seen).not.toContain(pod.portName());
   });
 
-  test('A40 a port that was marked as another owner’s is not removed', async () => {
+  test('a port that was marked as another owner’s is not removed (case A40)', async () => {
     const pod = await node().pod();
     await pod.add();
     await theSwitch().vsctl('set', 'Port', pod.portName(), 'external_ids:owner=somebody-else');
@@ -129,7 +129,7 @@ onRealSwitch(
   (theSwitch) => {
     const node = useNode(theSwitch);
 
-    test('A36 a port that went into the tables and does not open is taken out again, with all that came before it', async () => {
+    test('a port that went into the tables and does not open is taken out again, with all that came before it (case A36)', async () => {
       const pod = await node().pod();
       const added = await pod.add();
       expect(added).toMatchObject({ exitCode: 1, json: { code: 11, msg: expect.stringContaining('port') } });

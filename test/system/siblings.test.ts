@@ -34,7 +34,7 @@ onRealSwitch('interfaces of one pod in one directory', (theSwitch) => {
     if (mode === 'server') expect((await lstat(pod.socket(ifName))).isSocket()).toBe(true);
   };
 
-  describe('A6 B12 B13 each DEL succeeds and takes its own things only', () => {
+  describe('each DEL succeeds and takes its own things only (case A6, bug B12, bug B13)', () => {
     test.each(cases.map((order) => [order.map(([name]) => name).join(', '), order] as const))(
       'in the order %s',
       async (_, order) => {
@@ -52,7 +52,7 @@ onRealSwitch('interfaces of one pod in one directory', (theSwitch) => {
     );
   });
 
-  test('B42 four pods at once on an empty switch all start, and all go at once', async () => {
+  test('four pods at once on an empty switch all start, and all go at once (bug B42)', async () => {
     const pods = await Promise.all([node().pod(), node().pod(), node().pod(), node().pod()]);
     for (const added of await Promise.all(pods.map((pod) => pod.add()))) expect(added).toMatchObject({ exitCode: 0 });
     const world = await node().world();
@@ -63,7 +63,7 @@ onRealSwitch('interfaces of one pod in one directory', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('B27 of two pods whose ids share their first 12 characters the second is refused, naming the first', async () => {
+  test('of two pods whose ids share their first 12 characters the second is refused, naming the first (bug B27)', async () => {
     const first = await node().pod(`${'5'.repeat(12)}-first`);
     const second = await node().pod(`${'5'.repeat(12)}-second`);
     expect(await first.add()).toMatchObject({ exitCode: 0 });
@@ -75,7 +75,7 @@ onRealSwitch('interfaces of one pod in one directory', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.8 of two such pods both are attached with another interface name, or with a socketfile and a sharedDir of its own', async () => {
+  test('of two such pods both are attached with another interface name, or with a socketfile and a sharedDir of its own (need N8)', async () => {
     const first = await node().pod(`default-7f3a${'1'.repeat(60)}`);
     const second = await node().pod(`default-7f3a${'2'.repeat(60)}`);
     expect(await first.add()).toMatchObject({ exitCode: 0 });

@@ -43,7 +43,7 @@ onRealSwitch(
     describe.each(['client', 'server'] satisfies Mode[])('in %s mode', (mode) => {
       const node = useNode(theSwitch, mode);
 
-      test('13.4 an MTU that the switch does not take fails the ADD with both numbers, and nothing is left of it', async () => {
+      test('an MTU that the switch does not take fails the ADD with both numbers, and nothing is left of it (need N4)', async () => {
         const pod = await node().pod();
         expectWords(
           await pod.add('net1', { host: { mtu: 65535 } }),
@@ -56,7 +56,7 @@ onRealSwitch(
         expectNothingLeft(await node().world());
       });
 
-      test('13.4 an MTU that it takes is attached, although column mtu says nothing until an application connects', async () => {
+      test('an MTU that it takes is attached, although column mtu says nothing until an application connects (need N4)', async () => {
         const pod = await node().pod();
         const changes = { host: { mtu: 9000 } };
         const { exitCode, json } = await pod.add('net1', changes);
@@ -71,7 +71,7 @@ onRealSwitch(
     const node = useNode(theSwitch);
     const tooMuch = { host: { mtu: 65535 } };
 
-    test('13.4 a refusal of an earlier port of that name is not taken for one of this port', async () => {
+    test('a refusal of an earlier port of that name is not taken for one of this port (need N4)', async () => {
       const pod = await node().pod();
       expectWords(await pod.add('net1', tooMuch), 7, 65535);
       const changes = { host: { mtu: 2000 } };
@@ -80,7 +80,7 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('13.4 CHECK finds, once an application is there, that an MTU is not honoured which no log told of', async () => {
+    test('CHECK finds, once an application is there, that an MTU is not honoured which no log told of (need N4)', async () => {
       const pod = await node().pod();
       hidePidFile(theSwitch());
       const { json } = await pod.add('net1', tooMuch);
@@ -96,7 +96,7 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('13.4 a lost port of a pod that lives on such an MTU is put back as it was', async () => {
+    test('a lost port of a pod that lives on such an MTU is put back as it was (need N4)', async () => {
       const pod = await node().pod();
       const show = hidePidFile(theSwitch());
       expect(await pod.add('net1', tooMuch)).toMatchObject(ok);
@@ -127,13 +127,13 @@ onRealSwitch('a sick switch', (theSwitch) => {
   }
   const nextCfg = () => theSwitch().vsctl('get', 'Open_vSwitch', '.', 'next_cfg');
 
-  test('13.11 STATUS of a healthy switch is success, and changes nothing in its database', async () => {
+  test('STATUS of a healthy switch is success, and changes nothing in its database (need N11)', async () => {
     const before = await nextCfg();
     expect(await status(node())).toMatchObject({ ...ok, stdout: '' });
     expect(await nextCfg()).toBe(before);
   });
 
-  test('13.11 STATUS is 50 while ovs-vswitchd is stopped, naming its process, and success once it is continued', async () => {
+  test('STATUS is 50 while ovs-vswitchd is stopped, naming its process, and success once it is continued (need N11)', async () => {
     pauseVswitchd();
     const pid = pidOf(theSwitch());
     expectWords(await status(node()), 50, 'ovs-vswitchd', 'stopped', `kill -CONT ${pid}`);
@@ -141,7 +141,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
     expect(await status(node())).toMatchObject(ok);
   });
 
-  test('13.11 STATUS is 50 after ovs-vswitchd was killed, although its database says that DPDK is initialized', async () => {
+  test('STATUS is 50 after ovs-vswitchd was killed, although its database says that DPDK is initialized (need N11)', async () => {
     await killVswitchd();
     expect(await theSwitch().vsctl('get', 'Open_vSwitch', '.', 'dpdk_initialized')).toBe('true');
     for (let times = 0; times < 2; times++) {
@@ -152,7 +152,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
     expect(Number(next) - Number(current)).toBe(1);
   });
 
-  test('13.11 where its pid file is not seen, STATUS goes by what ovs-vswitchd applies', async () => {
+  test('where its pid file is not seen, STATUS goes by what ovs-vswitchd applies (need N11)', async () => {
     hidePidFile(theSwitch());
     expect(await status(node())).toMatchObject(ok);
     pauseVswitchd();
@@ -161,13 +161,13 @@ onRealSwitch('a sick switch', (theSwitch) => {
     expect(await status(node())).toMatchObject(ok);
   });
 
-  test('13.11 a pid file that names another program proves nothing', async () => {
+  test('a pid file that names another program proves nothing (need N11)', async () => {
     await killVswitchd();
     await Bun.write(pidFile(theSwitch()), `${process.pid}\n`);
     expectWords(await status(node()), 50, 'ovs-vswitchd');
   });
 
-  test('13.10 an ADD that a stopped ovs-vswitchd does not take names bridge, port, process and remedy', async () => {
+  test('an ADD that a stopped ovs-vswitchd does not take names bridge, port, process and remedy (need N10)', async () => {
     pauseVswitchd();
     const pod = await node().pod();
     const answer = await pod.add('net1', hasty);
@@ -176,7 +176,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
     expect(await pod.del()).toMatchObject(ok);
   });
 
-  test('13.10 an ADD without an ovs-vswitchd says where no process was found', async () => {
+  test('an ADD without an ovs-vswitchd says where no process was found (need N10)', async () => {
     await killVswitchd();
     const pod = await node().pod();
     expectWords(await pod.add('net1', hasty), 11, node().bridge, 'is it running?', theSwitch().rundir);
@@ -185,7 +185,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
     await theSwitch().stopVswitchd();
   });
 
-  test('13.10 an ADD whose bridge ovs-vswitchd cannot make names the bridge, the process that runs, and its log', async () => {
+  test('an ADD whose bridge ovs-vswitchd cannot make names the bridge, the process that runs, and its log (need N10)', async () => {
     // Of the datapath that all bridges of this kind share: it is gone with the last bridge.
     const tun = (verb: string) =>
       execa('nsenter', ['--net', `--target=${pidOf(theSwitch())}`, 'ip', 'tuntap', verb, 'ovs-netdev', 'mode', 'tun']);
@@ -200,7 +200,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('13.10 an ADD at a database that does not answer says what, where and how long, in no word of its protocol', async () => {
+  test('an ADD at a database that does not answer says what, where and how long, in no word of its protocol (need N10)', async () => {
     theSwitch().pauseDatabase();
     onTestFinished(() => theSwitch().resumeDatabase());
     const pod = await node().pod();
@@ -215,7 +215,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
     ['stopped', () => theSwitch().pauseVswitchd(), () => theSwitch().resumeVswitchd()],
     ['gone', () => theSwitch().stopVswitchd(), () => theSwitch().startVswitchd()],
   ])(
-    '13.24 a repeated ADD, and CHECK, while ovs-vswitchd is %s are code 11, and touch nothing',
+    'a repeated ADD, and CHECK, while ovs-vswitchd is %s are code 11, and touch nothing (need N24)',
     async (_, stop, go) => {
       const pod = await node().pod();
       const added = await pod.add();
@@ -243,7 +243,7 @@ onRealSwitch(
   (theSwitch) => {
     const node = useNode(theSwitch);
 
-    test('13.10 an ADD says what STATUS says: that there is no DPDK, and what sets it', async () => {
+    test('an ADD says what STATUS says: that there is no DPDK, and what sets it (need N10)', async () => {
       const pod = await node().pod();
       const added = await pod.add();
       expectWords(added, 11, pod.portName(), node().bridge);

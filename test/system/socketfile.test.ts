@@ -17,7 +17,7 @@ onRealSwitch('a socket file named by the user', (theSwitch) => {
     /** Unique on the switch: port names are. */
     const named = (one: TestNode): Changes => ({ host: { vhost: { socketfile: `s${one.bridge}` } } });
 
-    test('is the name of port and socket, and goes alone: db.sock and its like stay (B14)', async () => {
+    test('is the name of port and socket, and goes alone: db.sock and its like stay (bug B14)', async () => {
       const pod = await node().pod();
       const file = `s${node().bridge}`;
       const own = join(node().sharedDir, pod.shortId);
@@ -35,7 +35,7 @@ onRealSwitch('a socket file named by the user', (theSwitch) => {
       expect(left.map((path) => join(node().sharedDir, path)).sort()).toEqual(foreign.sort());
     });
 
-    test('B28 that another pod holds is refused, naming the holder, who is not disturbed', async () => {
+    test('that another pod holds is refused, naming the holder, who is not disturbed (bug B28)', async () => {
       const [holder, late] = [await node().pod(), await node().pod()];
       await holder.add('net1', named(node()));
       const refused = await late.add('net1', named(node()));

@@ -106,7 +106,7 @@ onRealSwitch(
 
     const forbidden: Changes = { grantAccess: false };
 
-    test('13.2 reaches an emptyDir below a kubelet’s directories that are 0750: the link of an application with umask 0002 comes up', async () => {
+    test('reaches an emptyDir below a kubelet’s directories that are 0750: the link of an application with umask 0002 comes up (need N2)', async () => {
       const home = await kubelet();
       const pod = await kubePod(home);
       const answer = await pod.add();
@@ -118,7 +118,7 @@ onRealSwitch(
       expect(await pod.del()).toMatchObject({ exitCode: 0 });
     });
 
-    test('13.2 connects to the socket of an application that is another user, and restarts', async () => {
+    test('connects to the socket of an application that is another user, and restarts (need N2)', async () => {
       const pod = await kubePod(await kubelet());
       expect(await pod.add()).toMatchObject({ exitCode: 0 });
       for (const umask of ['0002', '0007']) await expectLinkTo(pod, { umask, as: 1234 });
@@ -126,7 +126,7 @@ onRealSwitch(
     });
 
     test.each([0, 1234])(
-      '13.2 is told by CHECK of a socket of umask 0022 (of uid %i), and let to it by recover',
+      'is told by CHECK of a socket of umask 0022 (of uid %i), and let to it by recover (need N2)',
       async (as) => {
         const pod = await kubePod(await kubelet());
         const { json } = await pod.add();
@@ -147,7 +147,7 @@ onRealSwitch(
       },
     );
 
-    test('13.2 reaches a directory of ours below "sharedDir" without a "group", which goes with its attachment', async () => {
+    test('reaches a directory of ours below "sharedDir" without a "group", which goes with its attachment (need N2)', async () => {
       const pod = await node().pod();
       const answer = await pod.add();
       expect(answer).toMatchObject({ exitCode: 0 });
@@ -160,7 +160,7 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('13.2 reaches a directory that a "group" owns which is none of its own', async () => {
+    test('reaches a directory that a "group" owns which is none of its own (need N2)', async () => {
       const pod = await node().pod();
       const changes = { host: { vhost: { group: '4242' } } };
       expect(await pod.add('net1', changes)).toMatchObject({ exitCode: 0 });
@@ -171,7 +171,7 @@ onRealSwitch(
       expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0 });
     });
 
-    test('13.2 that "grantAccess": false keeps out is refused by name, user and remedy, and nothing is touched', async () => {
+    test('that "grantAccess": false keeps out is refused by name, user and remedy, and nothing is touched (need N2)', async () => {
       const home = await kubelet();
       const pod = await kubePod(home);
       refused(await pod.add('net1', forbidden), `"${home.kubeletRootDir}"`, `uid ${user}`, `setfacl -m u:${user}:x`);
@@ -185,7 +185,7 @@ onRealSwitch(
       expect(await other.del('net1', grouped)).toMatchObject({ exitCode: 0 });
     });
 
-    test('13.2 that a directory of the administrator’s keeps out is refused by ADD and STATUS, and found by CHECK', async () => {
+    test('that a directory of the administrator’s keeps out is refused by ADD and STATUS, and found by CHECK (need N2)', async () => {
       const closed = join(node().directory, 'closed');
       mkdirSync(closed, { mode: 0o750 });
       const changes = { sharedDir: join(closed, 'pods') };
@@ -207,7 +207,7 @@ onRealSwitch(
       expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0 });
     });
 
-    test('13.2 killed at any point between a grant and its record: DEL leaves what all pods share, and nothing else', async () => {
+    test('killed at any point between a grant and its record: DEL leaves what all pods share, and nothing else (need N2)', async () => {
       const home = await kubelet();
       const shared = [home.kubeletRootDir, join(home.kubeletRootDir, 'pods')];
       const calls = 'lsetxattr,fsync';
@@ -234,7 +234,7 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('13.2 makes its own sockets in server mode, in which nothing is opened to it', async () => {
+    test('makes its own sockets in server mode, in which nothing is opened to it (need N2)', async () => {
       const server = { host: { vhost: { mode: 'server' } }, container: { vhost: { mode: 'client' } }, ...forbidden };
       mkdirSync(node().sharedDir);
       const pod = await node().pod();
@@ -268,7 +268,7 @@ onRealSwitch(
       expect(await pod.del()).toMatchObject({ exitCode: 0 });
     }
 
-    test('13.2 is known by its pid file in the run directory that the database tells, under either name', async () => {
+    test('is known by its pid file in the run directory that the database tells, under either name (need N2)', async () => {
       const elsewhere = join(node().directory, 'run');
       mkdirSync(elsewhere);
       writeFileSync(join(elsewhere, 'ovs-vswitchd.pid'), withoutPidfile());
@@ -284,12 +284,12 @@ onRealSwitch(
       await expectKnown();
     });
 
-    test('13.2 whose process cannot be found is known by its database’s owner', async () => {
+    test('whose process cannot be found is known by its database’s owner (need N2)', async () => {
       withoutPidfile();
       await expectKnown();
     });
 
-    test('13.2 is judged as the kernel judges it', () => {
+    test('is judged as the kernel judges it (need N2)', () => {
       const uids = fc.constantFrom(0, 7, user);
       const some = fc.record({
         uid: uids,

@@ -32,7 +32,7 @@ cat > /dev/null`,
     );
   const asked = async () => (await Bun.file(join(node().directory, 'asked')).text()).trim().split('\n');
 
-  test('A30 GC removes half of 50 attachments while 10 ADDs run: just the half is gone, the ADDs succeed', async () => {
+  test('GC removes half of 50 attachments while 10 ADDs run: just the half is gone, the ADDs succeed (case A30)', async () => {
     await halfIsCollected(node());
   });
 
@@ -46,7 +46,7 @@ cat > /dev/null`,
     expectNothingLeft(await node().world());
   });
 
-  test('A33 GC without a list removes nothing: code 7', async () => {
+  test('GC without a list removes nothing: code 7 (case A33)', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject({ exitCode: 0 });
     expect(await call('GC')).toMatchObject({ exitCode: 1, json: { code: 7 } });
@@ -118,7 +118,7 @@ esac`,
     return { ipam: { ipam: { type: 'tidy' } }, stay, staying };
   };
 
-  test('A30 GC of an IPAM program that releases what it is not told of: the ADDs beside it keep their addresses', async () => {
+  test('GC of an IPAM program that releases what it is not told of: the ADDs beside it keep their addresses (case A30)', async () => {
     const { ipam } = await tidyIpam();
     await halfIsCollected(node(), ipam);
   });
@@ -154,7 +154,7 @@ esac`,
     expect(await pod.del('net1', changes)).toMatchObject(ok);
   });
 
-  test('B40 STATUS is 50 where each ADD would fail: Debian’s host-local takes no configuration of 1.1.0', async () => {
+  test('STATUS is 50 where each ADD would fail: Debian’s host-local takes no configuration of 1.1.0 (bug B40)', async () => {
     const pod = await node().pod();
     expect(await pod.add('net1', newest)).toMatchObject({ exitCode: 1, json: { code: 1 } });
     expectNothingLeft(await node().world());
@@ -163,14 +163,14 @@ esac`,
     for (const word of ['"host-local"', '0.4.0, 1.0.0', '"cniVersion" is 1.1.0']) expect(json.msg).toContain(word);
   });
 
-  test('B40 STATUS is fine where an ADD would be: with an IPAM program that knows 1.1.0, and without one', async () => {
+  test('STATUS is fine where an ADD would be: with an IPAM program that knows 1.1.0, and without one (bug B40)', async () => {
     await modernIpam();
     for (const ipam of [{ type: 'modern' }, undefined]) expect(await call('STATUS', { ipam })).toMatchObject(ok);
   });
 
   test.each([
     [
-      'a database that is not there: A17 50, naming its socket',
+      'a database that is not there: case A17: 50, naming its socket',
       { ovsdb: 'unix:/nowhere/db.sock' },
       50,
       '/nowhere/db.sock',
@@ -196,7 +196,7 @@ esac`,
   test.each([
     ['accepts and never answers', () => undefined],
     ['answers a byte a second', (write: (text: string) => void) => void setInterval(() => write('{'), 1000).unref()],
-  ])('B40 STATUS of a database that %s is 50 within its deadline', async (_, talk) => {
+  ])('STATUS of a database that %s is 50 within its deadline (bug B40)', async (_, talk) => {
     const path = join(temporaryDirectory(), 'db.sock');
     const server = createServer((socket) => {
       socket.on('error', () => undefined);

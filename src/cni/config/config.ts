@@ -1,5 +1,5 @@
 /**
- * The network configuration: the predecessor's, unchanged, and our optional keys (design: small decisions).
+ * The network configuration: the predecessor's, unchanged, and our optional keys (docs/configuration.md).
  *
  * Shape and limits of every key are in keys.ts, what goes together in rules.ts. Two readings of what `lenient` made of the same bytes:
  * `parseConfig` for ADD and CHECK refuses with every fault named; `salvageConfig` for DEL takes what it can use and

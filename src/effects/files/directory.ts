@@ -1,13 +1,13 @@
 /**
  * A directory that a pod can write to, and is therefore hostile: it may hold symlinks, FIFOs and directories at our names, and
- * be swapped while we work (design: outside world).
+ * be swapped while we work (bug B30).
  *
  * Invariants
- *  H1 The directory is opened once, its last component is never followed, and everything happens below that descriptor.
- *  H2 What is of the wrong type at a name of ours is not ours: it is neither used nor removed.
- *  H3 No call here outlasts its moment, whatever the file system does.
+ *  DI1 The directory is opened once, its last component is never followed, and everything happens below that descriptor.
+ *  DI2 What is of the wrong type at a name of ours is not ours: it is neither used nor removed.
+ *  DI3 No call here outlasts its moment, whatever the file system does.
  *
- * H3 holds for every path that a user, a pod or the switch named. Synchronous on purpose, because root and the kernel alone answer
+ * DI3 holds for every path that a user, a pod or the switch named. Synchronous on purpose, because root and the kernel alone answer
  * for them: the data directory with its journals and locks, the programs of CNI_PATH, /proc, /etc/group, and network namespaces.
  */
 import { constants, type Stats } from 'node:fs';
@@ -112,7 +112,7 @@ export class Directory {
     }
   }
 
-  /** Removes what bears our name and is of our kind (H2). @param seen and nothing that was made there since */
+  /** Removes what bears our name and is of our kind (DI2). @param seen and nothing that was made there since */
   async remove(name: string, kind: Kind, seen?: Stats): Promise<void> {
     const stats = await this.stat(name);
     if (!stats || !isOf(kind, stats) || (seen && !isSame(stats, seen))) return;

@@ -2,8 +2,8 @@
  * What is mounted where (proc_pid_mountinfo(5)), in this process's mount namespace and in the host's, and taking a mount away.
  *
  * Invariants
- *  M1 Nothing here asks a mounted file system: umount2 does not either, so one that is stuck holds up no call.
- *  M2 A mount is gone when neither namespace has it.
+ *  MO1 Nothing here asks a mounted file system: umount2 does not either, so one that is stuck holds up no call.
+ *  MO2 A mount is gone when neither namespace has it.
  */
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * What the application reads to find its interface: the predecessor's configuration data, here as a file beside the socket
- * (contracts 2.3). Written whole or not at all; a stale one of the same interface is replaced.
+ * (contract C2.3). Written whole or not at all; a stale one of the same interface is replaced.
  */
 import { type Addresses, type AttachmentKey, code, keyHash } from '../../attachment.ts';
 import { formatResult } from '../../cni/result.ts';
@@ -10,7 +10,7 @@ import { failed, markNothingMade, ok } from '../outcome.ts';
 import { Directory } from './directory.ts';
 import type { FindHolder } from './holder.ts';
 
-/** Consumers read addresses in the shape of 0.4.0 only (contracts 2.4). */
+/** Consumers read addresses in the shape of 0.4.0 only (contract C2.4). */
 const publishedVersion = '0.4.0';
 
 const temporaryName = (key: AttachmentKey): string => `.${keyHash(key)}.tmp`;
@@ -84,7 +84,7 @@ function parsePublished(text: string | undefined): Published {
   }
 }
 
-/** The file's name has 12 characters of the container id, its text the whole: two ids can begin alike (B27). */
+/** The file's name has 12 characters of the container id, its text the whole: two ids can begin alike (bug B27). */
 const isOfAnother = ({ containerId, network }: AttachmentKey, parsed: Published): boolean =>
   (parsed.containerId ?? containerId) !== containerId || (parsed.name ?? network) !== network;
 

@@ -44,7 +44,7 @@ async function admitToBase({ base, group }: SocketDirPlan, end: Moment): Promise
   }
 }
 
-/** A group that is named must be able to create sockets (B33): of two interfaces that share a directory, the same. */
+/** A group that is named must be able to create sockets (bug B33): of two interfaces that share a directory, the same. */
 async function admitToDirectory(directory: Directory, group: string | undefined): Promise<Trouble | undefined> {
   const other = group && (await directory.admitGroup(groupId(group)));
   if (typeof other !== 'number') return undefined;

@@ -30,7 +30,7 @@ export type IpamAnswer = (Ended & { readonly kind: 'done' }) | Refusal;
 
 /** By what plugins say, and have no code for. */
 const phrases = {
-  /** Of an address that they do not hold: on a DEL, which the specification wants to succeed (A13), and on a CHECK. */
+  /** Of an address that they do not hold: on a DEL, which the specification wants to succeed (case A13), and on a CHECK. */
   notHeld: [
     /did not find reserved ip/i,
     /failed to find address added by container/i,

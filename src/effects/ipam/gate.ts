@@ -4,7 +4,7 @@
  * program: a program that hangs keeps no other network waiting.
  *
  * It is a kernel lock on one byte of the data directory's `instance` file, which the network and the program tell, and it ends as the
- * attachment's does (journal/lock.ts, L2, L4). Its holder waits for nothing but the program.
+ * attachment's does (journal/lock.ts, LO2, LO4). Its holder waits for nothing but the program.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';

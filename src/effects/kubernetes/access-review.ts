@@ -4,7 +4,7 @@
  */
 import { type Answer, objectOf, parse } from './api-answer.ts';
 
-/** What suffices (api-server.ts, K2), by its words for people. */
+/** What suffices (api-server.ts, KU2), by its words for people. */
 export const rights = {
   'get pods': { verb: 'get', resource: 'pods' },
   'patch pods/status': { verb: 'patch', resource: 'pods', subresource: 'status' },

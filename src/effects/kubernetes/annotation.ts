@@ -1,5 +1,5 @@
 /**
- * What the application reads to find its interface, as annotations of its pod (contracts 2.3, 2.4): an array with one entry for
+ * What the application reads to find its interface, as annotations of its pod (contract C2.3, contract C2.4): an array with one entry for
  * each interface, and the directory in which containers see the sockets. Byte for byte as the predecessor's readers take them.
  *
  * Other writers' annotations and entries stay as they are; an unreadable array is nobody's we know, and is not touched.

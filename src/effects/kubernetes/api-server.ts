@@ -5,10 +5,10 @@
  * say (annotation.ts).
  *
  * Invariants
- *  K1 A write is guarded by the uid and the resourceVersion of what was read: it changes that or nothing.
- *  K2 Rights that suffice: `get` of pods, `patch` of pods/status.
- *  K3 Every loop ends by a count of each of its causes, and pauses between two turns.
- *  K4 A write that was refused by an answer is told from one whose answer never came (pod-write.ts, Sent).
+ *  KU1 A write is guarded by the uid and the resourceVersion of what was read: it changes that or nothing.
+ *  KU2 Rights that suffice: `get` of pods, `patch` of pods/status.
+ *  KU3 Every loop ends by a count of each of its causes, and pauses between two turns.
+ *  KU4 A write that was refused by an answer is told from one whose answer never came (pod-write.ts, Sent).
  */
 import { code, messageOf, type PodRef } from '../../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../../deadlines.ts';
@@ -114,7 +114,7 @@ export class Kubernetes {
   readonly #endpoint: Endpoint;
   readonly #kubeconfig: string;
   readonly #deadlines: Deadlines;
-  /** What the last answer said of a pod: good enough to write upon, since a stale one is refused (K1); not to leave it at that. */
+  /** What the last answer said of a pod: good enough to write upon, since a stale one is refused (KU1); not to leave it at that. */
   readonly #seen = new Map<string, Pod>();
 
   private constructor(endpoint: Endpoint, kubeconfig: string, deadlines: Deadlines) {
@@ -170,7 +170,7 @@ export class Kubernetes {
     return this.#seen.get(pathTo(ref)) ?? (await this.pod(ref, patience));
   }
 
-  /** One write, guarded by the uid and the resourceVersion of what it was decided upon (K1). @throws ApiError */
+  /** One write, guarded by the uid and the resourceVersion of what it was decided upon (KU1). @throws ApiError */
   async patch({ ref, pod, annotations, heard }: Patch, patience: Patience): Promise<Patched> {
     const { uid, resourceVersion } = pod.metadata;
     const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });

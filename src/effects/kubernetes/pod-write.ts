@@ -1,5 +1,5 @@
 /**
- * Writing annotations of a pod: what to write is decided upon the pod as it was seen, and the write changes that pod or nothing (K1).
+ * Writing annotations of a pod: what to write is decided upon the pod as it was seen, and the write changes that pod or nothing (KU1).
  * After each write, and after each that others' writes overtook, it is decided again, until a decision is to leave the pod as it is.
  */
 import { code, type PodRef, type Trouble } from '../../attachment.ts';

@@ -15,7 +15,7 @@ function readMirroredUid({ metadata }: Pod): string | undefined {
   return text !== undefined && /^[0-9a-f][0-9a-f-]{0,63}$/i.test(text) ? text : undefined;
 }
 
-/** Whether the API server's pod is the one that the runtime means: a name can be another pod's by now (B19). */
+/** Whether the API server's pod is the one that the runtime means: a name can be another pod's by now (bug B19). */
 export function isMeant({ uid }: PodRef, pod: Pod): boolean {
   return uid === undefined || uid === pod.metadata.uid || uid === readMirroredUid(pod);
 }

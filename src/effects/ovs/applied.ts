@@ -23,7 +23,7 @@ export const untilApplied = (id: string, timeoutMs: number): Operation => ({
 
 /**
  * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
- * its name may be another's (A32).
+ * its name may be another's (case A32).
  */
 export async function waitUntilReleased(ovs: BoundSwitch, goneAt: number): Promise<{ readonly kind: 'ok' } | Failed> {
   let seen: Row | undefined;

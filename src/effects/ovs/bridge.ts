@@ -1,6 +1,6 @@
 /**
  * The bridge of an attachment. Several attachments share one: the first makes it, the last takes it away, an administrator's is
- * never touched (I6). Each is one guarded transaction, so that no ADD and DEL can meet in the middle (B20, B21, B42).
+ * never touched (I6). Each is one guarded transaction, so that no ADD and DEL can meet in the middle (bug B20, bug B21, bug B42).
  */
 
 import { code, owner } from '../../attachment.ts';
@@ -54,7 +54,7 @@ function isOurs({ _uuid, external_ids }: Row, known: Facts['bridge'], call: Call
   return marks.owner === owner && isOwn(marks, call);
 }
 
-/** A bridge needs a local port of its own; fail_mode standalone makes it a learning switch at once (B43). */
+/** A bridge needs a local port of its own; fail_mode standalone makes it a learning switch at once (bug B43). */
 const creation = (name: string, call: Call) => [
   unless('Bridge', [byName(name)], []),
   { op: 'insert', table: 'Interface', row: { name, type: 'internal' }, 'uuid-name': 'interface' },

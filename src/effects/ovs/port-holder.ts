@@ -33,7 +33,7 @@ export function selectHolders({ key }: Pick<Plan, 'key'>, port: PortPlan): Opera
   ];
 }
 
-/** Names and sockets that somebody else holds (B28): code 7 naming the holder. */
+/** Names and sockets that somebody else holds (bug B28): code 7 naming the holder. */
 export function heldTroubles(
   { plan, call }: AttachmentSwitch,
   port: PortPlan,

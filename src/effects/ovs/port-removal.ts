@@ -1,6 +1,6 @@
 /**
  * Taking an attachment's port away: found as own-ports.ts finds it, removed by its row's _uuid; a socket file goes only if this key's
- * journal or row named it, and no other row and no journal of a living attachment does (B13, B14, A22, A40).
+ * journal or row named it, and no other row and no journal of a living attachment does (bug B13, bug B14, case A22, case A40).
  */
 
 import type { Stats } from 'node:fs';
@@ -136,7 +136,7 @@ class Changed extends Error {
 }
 
 /**
- * By _uuid, which no other row ever has, and as it was looked at (A40). ovs-vswitchd may have seen even a port that it said nothing of:
+ * By _uuid, which no other row ever has, and as it was looked at (case A40). ovs-vswitchd may have seen even a port that it said nothing of:
  * the next port of this name has to know that there was one.
  * @returns next_cfg: when ovs-vswitchd has come to it, it has let go of the port.
  * @throws Changed

@@ -17,7 +17,7 @@ import { seekOwn, soughtPort } from './own-ports.ts';
 import { switchSocketDirectory } from './root-row.ts';
 import type { AttachmentSwitch, BoundSwitch } from './switch.ts';
 
-/** A link that is down is no drift: the application may not have come yet (A3). */
+/** A link that is down is no drift: the application may not have come yet (case A3). */
 export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Facts): Promise<Outcome> {
   const { own, root } = await seekOwn(ovs, soughtPort(ovs.plan, facts));
   const [found] = own;

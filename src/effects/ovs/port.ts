@@ -219,7 +219,7 @@ async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): P
   }
 }
 
-/** Verified at its new place: an ADD that answers success has a socket the pod can see (B9). */
+/** Verified at its new place: an ADD that answers success has a socket the pod can see (bug B9). */
 async function moveSocket(port: PortPlan, from: string, end: Moment): Promise<void> {
   const directory = await Directory.open(port.directory, end);
   try {

@@ -3,8 +3,8 @@
  * mount (predecessor-mount.ts), and the state file that says it was its own. Without that file nothing here is touched (I6).
  *
  * Invariants
- *  V1 The state file goes last, and only once all that it spoke of is proved gone: what cannot be settled is owed.
- *  V2 What another attachment, another tool or an administrator may hold under the same name stays.
+ *  PR1 The state file goes last, and only once all that it spoke of is proved gone: what cannot be settled is owed.
+ *  PR2 What another attachment, another tool or an administrator may hold under the same name stays.
  */
 
 import { closeSync, lstatSync, openSync } from 'node:fs';

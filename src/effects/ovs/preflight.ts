@@ -19,7 +19,7 @@ import type { AttachmentSwitch } from './switch.ts';
 
 const bad = (message: string): Trouble[] => [{ code: code.invalidConfig, message }];
 
-/** sun_path holds 107 bytes, and DPDK cuts a longer one in silence (A5, B31). A server's socket is made elsewhere and moved. */
+/** sun_path holds 107 bytes, and DPDK cuts a longer one in silence (case A5, bug B31). A server's socket is made elsewhere and moved. */
 export function pathTroubles(port: PortPlan): Trouble[] {
   const path = port.mode === 'client' ? switchPathOf(port) : '';
   const bytes = bytesOf(path);
@@ -32,7 +32,7 @@ export function pathTroubles(port: PortPlan): Trouble[] {
 
 /**
  * A switch in a pod of its own has another file system: where ovs-vswitchd can be found, its view of the directory is compared
- * with ours. It would try for ever and say nothing (A2).
+ * with ours. It would try for ever and say nothing (case A2).
  */
 export async function viewTroubles(pid: number | undefined, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
   if (pid === undefined) return [];
@@ -101,7 +101,7 @@ export function bridgeTroubles(name: string, bridge: Row | undefined): Trouble[]
   return [{ code: code.invalidConfig, message }];
 }
 
-/** The switch creates the socket in its own directory, and a rename does not cross file systems (B9). */
+/** The switch creates the socket in its own directory, and a rename does not cross file systems (bug B9). */
 async function serverTroubles(
   port: PortPlan,
   directory: string,

@@ -4,9 +4,9 @@
  * Owns: framing, replies, the fence. Does not own: what a transaction means (bridge.ts, port.ts).
  *
  * Invariants
- *  D1 Every transaction of `fenced` begins with `assert` of the attachment's lock: what a killed process had sent cannot
+ *  OV1 Every transaction of `fenced` begins with `assert` of the attachment's lock: what a killed process had sent cannot
  *     land after its successor holds the lock. The lock is never stolen.
- *  D2 Every wait ends at its moment, or with the connection.
+ *  OV2 Every wait ends at its moment, or with the connection.
  */
 import { messageOf } from '../../attachment.ts';
 import { type Moment, remainingMs } from '../../deadlines.ts';
@@ -101,7 +101,7 @@ export class Session {
   }
 
   /**
-   * A transaction under the fence (D1). The request for the lock travels ahead of it on the same connection, so
+   * A transaction under the fence (OV1). The request for the lock travels ahead of it on the same connection, so
    * that the usual case, where nobody holds it, costs no round trip.
    */
   async fenced(fence: string, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {

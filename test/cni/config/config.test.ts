@@ -88,7 +88,7 @@ describe('a key that nobody knows', () => {
         expect(message).toContain(`unsupported key "${place}.${key}" with value ${value}`);
   });
 
-  it('13.7 at the top level is a warning, unless runtimes or Multus put it there', () => {
+  it('at the top level is a warning, unless runtimes or Multus put it there (need N7)', () => {
     const { warnings } = added({
       colour: 'red',
       'cni.dev/x': 1,
@@ -109,16 +109,22 @@ describe('an "ipam"', () => {
     [{ ranges: [[{ subnet: '10.56.0.0/16' }]], dataDir: '/x' }, '"ranges", "dataDir"'],
     [{ type: '', subnet: '10.56.0.0/16' }, '"subnet"'],
     [{ type: null, subnet: '10.56.0.0/16' }, '"subnet"'],
-  ])('13.7 with content and no type is refused with code 7, for the pod would have no address: %j', (ipam, keys) => {
-    expect(refused({ ipam })).toMatchObject({
-      code: 7,
-      message: expect.stringContaining(`"ipam" has ${keys} and no "type"`),
-    });
-  });
+  ])(
+    'with content and no type is refused with code 7, for the pod would have no address: %j (need N7)',
+    (ipam, keys) => {
+      expect(refused({ ipam })).toMatchObject({
+        code: 7,
+        message: expect.stringContaining(`"ipam" has ${keys} and no "type"`),
+      });
+    },
+  );
 
-  it.each([{}, { type: '' }, { type: null }, { ranges: null }, null])('13.7 that says nothing is none: %j', (ipam) => {
-    expect(added({ ipam }).config).not.toHaveProperty('ipam');
-  });
+  it.each([{}, { type: '' }, { type: null }, { ranges: null }, null])(
+    'that says nothing is none: %j (need N7)',
+    (ipam) => {
+      expect(added({ ipam }).config).not.toHaveProperty('ipam');
+    },
+  );
 
   it('I11 with content and no type is named beside a fault of shape, and not where its type is that fault', () => {
     const content = { subnet: '10.56.0.0/16' };
@@ -128,7 +134,7 @@ describe('an "ipam"', () => {
     expect(refused({ ipam: { ...content, type: 7 } })?.message).not.toContain('no "type"');
   });
 
-  it('13.7 with content and no type does not keep a DEL', () => {
+  it('with content and no type does not keep a DEL (need N7)', () => {
     const config = network({ ipam: { subnet: '10.56.0.0/16' } });
     expect(parseDel(environment(), textOf(config)).config).not.toHaveProperty('ipam');
   });
@@ -145,7 +151,7 @@ describe('what the predecessor could do and this engine can not', () => {
     ['host.netType', 'interface'],
     ['host.netType', 'typo'],
     ['container.iftype', 'memif'],
-  ])('B3 %s "%s" is refused with code 2 before anything is made, naming key and value', (path, value) => {
+  ])('%s "%s" is refused with code 2 before anything is made, naming key and value (bug B3)', (path, value) => {
     expect(refused(at(path, value))).toMatchObject({
       code: 2,
       message: expect.stringContaining(`unsupported "${path}" with value ${JSON.stringify(value)}: `),
@@ -179,7 +185,7 @@ describe('what the predecessor could do and this engine can not', () => {
 
 describe('names that reach the switch or the file system', () => {
   it.each(['../x', 'a/b', '/abs', '-x', '.x', 'a b', 'a=b', 'a\nb', 'ä', "'", 'x'.repeat(101)])(
-    'B28 socketfile %j is refused with code 7, shown',
+    'socketfile %j is refused with code 7, shown (bug B28)',
     (socketfile) => {
       expect(refused(at('host.vhost.socketfile', socketfile))).toMatchObject({
         code: 7,
@@ -193,7 +199,7 @@ describe('names that reach the switch or the file system', () => {
   });
 
   it.each(['-br', 'a/b', '../br', 'br 0', 'name="x"', "br'0", '.br', 'b'.repeat(16), 'br\u00000'])(
-    'B29 bridgeName %j is refused with code 7, shown: it is a device name, and no option',
+    'bridgeName %j is refused with code 7, shown: it is a device name, and no option (bug B29)',
     (bridgeName) => {
       const error = refused(at('host.bridge.bridgeName', bridgeName));
       expect(error?.code).toBe(7);
@@ -201,7 +207,7 @@ describe('names that reach the switch or the file system', () => {
     },
   );
 
-  it('B29 a bridgeName that is too long is told how long it may be', () => {
+  it('a bridgeName that is too long is told how long it may be (bug B29)', () => {
     const error = refused(at('host.bridge.bridgeName', 'b'.repeat(16)));
     expect(error?.message).toContain('expected at most 15 bytes');
   });
@@ -217,7 +223,7 @@ describe('names that reach the switch or the file system', () => {
         value,
       ]),
     ),
-  )('B30 %s %j is refused with code 7: an absolute path without detours', (path, value) => {
+  )('%s %j is refused with code 7: an absolute path without detours (bug B30)', (path, value) => {
     expect(refused(at(path, value))).toMatchObject({
       code: 7,
       message: expect.stringContaining(`"${path}" is ${JSON.stringify(value)}`),
@@ -265,7 +271,7 @@ describe('a result of an earlier plugin', () => {
   );
 });
 
-describe('numbers beyond their limits (A7)', () => {
+describe('numbers beyond their limits (case A7)', () => {
   it.each([
     ['host.bridge.vlanId', [1, 4094], [-1, 4095, 5000]],
     ['mtu', [68, 1500, 65535], [-1, 1, 67, 65536]],
@@ -363,7 +369,7 @@ describe('keys that contradict each other', () => {
   });
 });
 
-describe('a key that is accepted and has no effect (B44)', () => {
+describe('a key that is accepted and has no effect (bug B44)', () => {
   it.each([
     ['host.bridge.bridgeId', 4],
     ['host.memif', { role: 'master' }],

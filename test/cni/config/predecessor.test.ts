@@ -44,27 +44,30 @@ describe('the predecessor', () => {
     ['a quote', 'br"0'],
     ['a slash', 'br/0'],
     ['sixteen bytes', 'b'.repeat(16)],
-  ])('B29 handed a bridge name with %s to a program: it is refused by name and value', (_, bridgeName) => {
+  ])('handed a bridge name with %s to a program: it is refused by name and value (bug B29)', (_, bridgeName) => {
     const { code, message } = refusal(() => add(host({ bridge: { bridgeName } })));
     expect(code).toBe(7);
     expect(message).toContain('host.bridge.bridgeName');
     expect(message).toContain(JSON.stringify(bridgeName));
   });
 
-  test.each(['../x', 'a/b', '-x', '.', '..', 'a b', 'a=b'])('B28 took the socketfile %j as a name', (socketfile) => {
-    const { code, message } = refusal(() => add(host({ vhost: { mode: 'client', socketfile } })));
-    expect(code).toBe(7);
-    expect(message).toContain('host.vhost.socketfile');
-  });
+  test.each(['../x', 'a/b', '-x', '.', '..', 'a b', 'a=b'])(
+    'took the socketfile %j as a name (bug B28)',
+    (socketfile) => {
+      const { code, message } = refusal(() => add(host({ vhost: { mode: 'client', socketfile } })));
+      expect(code).toBe(7);
+      expect(message).toContain('host.vhost.socketfile');
+    },
+  );
 
-  test('B3 found out about netType after the port was made: it is refused before anything, with key and value', () => {
+  test('found out about netType after the port was made: it is refused before anything, with key and value (bug B3)', () => {
     const { code, message } = refusal(() => add(host({ netType: 'interface' })));
     expect(code).toBe(2);
     expect(message).toContain('"host.netType" with value "interface"');
   });
 
   test.each(supportedVersions.filter((version) => !version.startsWith('0.1') && !version.startsWith('0.2')))(
-    'B39 answered in the newest version: %s is answered in %s',
+    'answered in the newest version: %s is answered in %s (bug B39)',
     (version) => {
       const result = { interfaces: [{ name: 'net1' }], ips: [{ address: '10.0.0.2/24', interface: 0 }], routes: [] };
       const written = formatResult(result, version);
@@ -74,7 +77,7 @@ describe('the predecessor', () => {
     },
   );
 
-  test('B39 lost the gateway and the prevResult: both are in the plan and the result', () => {
+  test('lost the gateway and the prevResult: both are in the plan and the result (bug B39)', () => {
     const read = parseResult({ ips: [{ address: '10.0.0.2/24', gateway: '10.0.0.1' }] });
     expect(read?.ips).toEqual([{ address: '10.0.0.2/24', gateway: '10.0.0.1' }]);
     expect(add({ prevResult: { interfaces: [{ name: 'eth0' }] } }).config.prevResult).toEqual({
@@ -90,12 +93,12 @@ describe('the predecessor', () => {
     ],
     ['args.cni', { args: { cni: { mac: '02:00:00:00:00:02' } } }, '02'],
     ['CNI_ARGS', {}, '03'],
-  ])('B41 made a random MAC that nobody got: %s decides, and the port bears it as a mark', (_, more, last) => {
+  ])('made a random MAC that nobody got: %s decides, and the port bears it as a mark (bug B41)', (_, more, last) => {
     const request = add(more, { CNI_ARGS: 'IgnoreUnknown=1;MAC=02:00:00:00:00:03' });
     expect(planOf(request).port?.marks.mac).toBe(`02:00:00:00:00:${last}`);
   });
 
-  test('B44 accepted keys without using them: the VLAN is in the plan, what has no effect is a warning', () => {
+  test('accepted keys without using them: the VLAN is in the plan, what has no effect is a warning (bug B44)', () => {
     const request = add({
       ...host({ bridge: { bridgeName: 'br-a', vlanId: 100, bridgeId: 4 } }),
       container: { vhost: { socketfile: 'other' } },
@@ -104,18 +107,18 @@ describe('the predecessor', () => {
     expect(request.config.warnings.join()).toMatch(/bridgeId.*container\.vhost\.socketfile/);
   });
 
-  test.each(['a', '0'.repeat(200)])('B26 died of a short id: the id %j gives every name', (id) => {
+  test.each(['a', '0'.repeat(200)])('died of a short id: the id %j gives every name (bug B26)', (id) => {
     const plan = planOf(add({}, { CNI_CONTAINERID: id }));
     expect(plan.port?.name).toBe(`${id.slice(0, 12)}-net1`);
   });
 
-  test('B22 refused to delete what it had refused to add: DEL takes any configuration with a name', () => {
+  test('refused to delete what it had refused to add: DEL takes any configuration with a name (bug B22)', () => {
     const request = parseDel(env, '{"cniVersion":"9.9.9","name":"net-a","host":{"engine":"toaster"},"kubeconfig":7}');
     expect(removalPlan(request).port).toBeUndefined();
     expect(request.config.sharedDir).toBe('/usr/local/var/run/openvswitch');
   });
 
-  test('A9 B45 wrote into its answer: a call that fails writes one JSON document and its text to stderr', async () => {
+  test('wrote into its answer: a call that fails writes one JSON document and its text to stderr (case A9, bug B45)', async () => {
     const out: string[] = [];
     const err: string[] = [];
     const streams = {

@@ -21,7 +21,7 @@ describe('the smallest configuration', () => {
   });
 });
 
-describe('keys of the switch’s side (A7, B44)', () => {
+describe('keys of the switch’s side (case A7, bug B44)', () => {
   it('are all taken over: VLAN, trunks, MTU, policing, mode, group, socket file', () => {
     const bridge = { bridgeName: 'br1', vlanId: 7, trunks: [1, 2], vlanMode: 'native-tagged' };
     const vhost = {
@@ -45,7 +45,7 @@ describe('keys of the switch’s side (A7, B44)', () => {
     });
   });
 
-  it('13.2 say whether a switch that is not root is let to the sockets: it is, unless that is forbidden', () => {
+  it('say whether a switch that is not root is let to the sockets: it is, unless that is forbidden (need N2)', () => {
     expect(added().config.grantAccess).toBe(true);
     expect(added({ grantAccess: false }).config.grantAccess).toBe(false);
     expect(refusal(() => added({ grantAccess: 'no' }))).toMatchObject({ code: 7 });
@@ -75,7 +75,7 @@ describe('keys of the switch’s side (A7, B44)', () => {
   });
 });
 
-describe('the MAC address (B41)', () => {
+describe('the MAC address (bug B41)', () => {
   const macs = {
     runtime: '02:00:00:00:00:01',
     args: '02:00:00:00:00:02',
@@ -92,7 +92,7 @@ describe('the MAC address (B41)', () => {
     return added(changes, has('env') ? { CNI_ARGS: `MAC=${has('env')}` } : {}).config.mac;
   };
 
-  it('A18 of args.cni is read in any case, and a wrong one is refused by name', () => {
+  it('of args.cni is read in any case, and a wrong one is refused by name (case A18)', () => {
     for (const key of ['mac', 'MAC', 'Mac'])
       expect(added({ args: { cni: { [key]: macs.args } } }).config.mac).toBe(macs.args);
     expect(refusal(() => added({ args: { cni: { MAC: 'x' } } }))).toMatchObject({
@@ -101,7 +101,7 @@ describe('the MAC address (B41)', () => {
     });
   });
 
-  it('A18 is taken from runtimeConfig before args.cni before CNI_ARGS before the configuration', () => {
+  it('is taken from runtimeConfig before args.cni before CNI_ARGS before the configuration (case A18)', () => {
     expect(macOf('runtime', 'args', 'env', 'host')).toBe(macs.runtime);
     expect(macOf('args', 'env', 'host')).toBe(macs.args);
     expect(macOf('env', 'host')).toBe(macs.env);

@@ -156,7 +156,7 @@ describe('a directory', () => {
     await directory.remove('ours', 'file');
   });
 
-  it('lets a group create sockets, and no other after it (B33)', async () => {
+  it('lets a group create sockets, and no other after it (bug B33)', async () => {
     const { path, directory } = await hostile();
     const gid = process.getgid?.() ?? 0;
     chmodSync(path, 0o750);

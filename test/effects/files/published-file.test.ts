@@ -109,7 +109,7 @@ describe('the published file', () => {
     }
   });
 
-  it('of another container, whose id begins alike, is left by a removal of the one that was refused (B27)', async () => {
+  it('of another container, whose id begins alike, is left by a removal of the one that was refused (bug B27)', async () => {
     const plan = planned();
     await ensure(plan);
     for (const other of [keyOf('c0ffee00c0ff9999'), { ...key, network: 'other' }]) {
@@ -147,7 +147,7 @@ describe('the published file', () => {
     await expect(ensure(plan)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  it('does not follow a directory that was swapped for a symlink (B30)', async () => {
+  it('does not follow a directory that was swapped for a symlink (bug B30)', async () => {
     const plan = planned();
     const elsewhere = join(plan.outside, 'elsewhere');
     mkdirSync(elsewhere);
@@ -181,7 +181,7 @@ describe('looking at the published file', () => {
 });
 
 describe.each(Object.keys(plants))('a %s that a container planted', (kind) => {
-  it('at the file’s name is never written through, nor removed (B30)', async () => {
+  it('at the file’s name is never written through, nor removed (bug B30)', async () => {
     const plan = planned();
     const canary = plantCanary(plan.outside);
     await plants[kind]?.(plan.path, canary.path);

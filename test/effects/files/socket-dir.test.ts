@@ -40,7 +40,7 @@ describe('the socket directory', () => {
     }
   });
 
-  it('goes with its attachment, and what the user named stays (B16); twice is the same as once', async () => {
+  it('goes with its attachment, and what the user named stays (bug B16); twice is the same as once', async () => {
     const plan = planned();
     await ensure(plan);
     for (let round = 0; round < 2; round++) {
@@ -49,7 +49,7 @@ describe('the socket directory', () => {
     }
   });
 
-  it('stays while a sibling holds it, and goes with the last of them (A6)', async () => {
+  it('stays while a sibling holds it, and goes with the last of them (case A6)', async () => {
     const plan = planned();
     await ensure(plan);
     await ensure(sibling(plan));
@@ -59,7 +59,7 @@ describe('the socket directory', () => {
     expect(existsSync(plan.own)).toBe(false);
   });
 
-  it('stays with whatever somebody else put into it (B16)', async () => {
+  it('stays with whatever somebody else put into it (bug B16)', async () => {
     const plan = planned();
     await ensure(plan);
     writeFileSync(join(plan.own, 'theirs'), '');
@@ -99,7 +99,7 @@ describe('the socket directory', () => {
     expect({ mode, uid, gid }).toEqual({ mode: before.mode, uid: before.uid, gid: before.gid });
   });
 
-  it('of a group lets the group create sockets in it (B33)', async () => {
+  it('of a group lets the group create sockets in it (bug B33)', async () => {
     const gid = process.getgid?.() ?? 0;
     const plan = planned({ group: String(gid) });
     expect(await ensure(plan)).toEqual({ kind: 'ok' });
@@ -144,7 +144,7 @@ describe('a directory that the pod or its kubelet named', () => {
     expect(existsSync(plan.base)).toBe(false);
   });
 
-  it('B33 lets the group in and shuts nobody out; one that is open to all stays as it is', async () => {
+  it('lets the group in and shuts nobody out; one that is open to all stays as it is (bug B33)', async () => {
     const group = String(process.getgid?.() ?? 0);
     for (const [before, after] of [
       [0o755, 0o775],
@@ -171,7 +171,7 @@ describe('a directory that the pod or its kubelet named', () => {
     expect(statSync(plan.base).gid).toBe(gid);
   });
 
-  it('that is a symlink is not followed (B30)', async () => {
+  it('that is a symlink is not followed (bug B30)', async () => {
     const plan = named();
     const canary = plantCanary(dirname(plan.base));
     symlinkSync(canary.path, plan.base);
@@ -219,7 +219,7 @@ describe('the symlink to a path that is too long', () => {
 });
 
 describe.each(Object.keys(plants))('a %s that somebody planted', (kind) => {
-  it('at the directory’s place is never taken for it, nor removed (B30)', async () => {
+  it('at the directory’s place is never taken for it, nor removed (bug B30)', async () => {
     const plan = planned();
     mkdirSync(plan.base, { recursive: true });
     const canary = plantCanary(plan.base);

@@ -114,7 +114,7 @@ describe.each(Object.keys(verbs) as Verb[])('the program’s %s', (verb) => {
     expect(trouble).toMatchObject({ code: 999, message: expect.stringContaining('unknown container') });
   });
 
-  it('fails with what it said on stderr, where stdout is no error object (B38)', async () => {
+  it('fails with what it said on stderr, where stdout is no error object (bug B38)', async () => {
     for (const stdout of ['', 'oops', '{}', '{"code":"7","msg":"x"}', '{"code":7}', 'null'])
       expect(await failing(verb, `printf '%s' '${stdout}'; echo 'cannot open lock' >&2; exit 1`)).toEqual({
         code: 999,
@@ -130,7 +130,7 @@ describe.each(Object.keys(verbs) as Verb[])('the program’s %s', (verb) => {
     expect(await failing(verb, body)).toEqual({ code: 999, message: `IPAM plugin "pool" ${verb}: ${words}` });
   });
 
-  it('that hangs is killed past its deadline: code 11 (A44, B38)', async () => {
+  it('that hangs is killed past its deadline: code 11 (case A44, bug B38)', async () => {
     const { ask } = pool('mkfifo $D/never; read x < $D/never');
     for (const [ours, deadlines] of [
       [call(), { ipamMs: 40 }],
@@ -182,7 +182,7 @@ describe('a DEL of an address that is not held', () => {
     'error deleting: address 10.0.0.5 not found',
     'allocation for c0ffee was not found',
     'no lease found for c0ffee',
-  ])('is done: “%s” (A13)', async (message) => {
+  ])('is done: “%s” (case A13)', async (message) => {
     expect(await pool(`echo '{"code":999,"msg":"${message}"}'; exit 1`).ask('DEL')).toEqual({ kind: 'ok' });
     expect(await pool(`echo '${message}' >&2; exit 1`).ask('DEL')).toEqual({ kind: 'ok' });
   });
@@ -245,7 +245,7 @@ describe('CHECK of an address', () => {
   it.each([
     ['host-local', error(999, 'host-local: Failed to find address added by container c0ffee')],
     ['a program with its own code', error(121, 'no allocation found')],
-  ])('13.24 that is not there, by %s, is a finding', async (_, body) => {
+  ])('that is not there, by %s, is a finding (need N24)', async (_, body) => {
     const outcome = await pool(body).ask('CHECK');
     expect(outcome.kind).toBe('failed');
     expect(outcome).not.toHaveProperty('unjudged');
@@ -255,7 +255,7 @@ describe('CHECK of an address', () => {
     ['unknown CNI_COMMAND: CHECK', 4],
     ['CNI CHECK method is not implemented', 999],
     ['config version does not allow CHECK', 1],
-  ])('13.24 by a program that has none, “%s”, takes what it gave as it is', async (message, number) => {
+  ])('by a program that has none, “%s”, takes what it gave as it is (need N24)', async (message, number) => {
     expect(await pool(error(number, message)).ask('CHECK')).toEqual({ kind: 'ok' });
   });
 
@@ -267,11 +267,11 @@ describe('CHECK of an address', () => {
     ['ends without a word', 'exit 1'],
     ['is killed', 'kill -9 $$'],
     ['does not end in time', 'sleep 60'],
-  ])('13.24 by a program that %s tells nothing of the address', async (_, body) => {
+  ])('by a program that %s tells nothing of the address (need N24)', async (_, body) => {
     expect(await pool(body).ask('CHECK', call(), { ipamMs: 300 })).toMatchObject({ kind: 'failed', unjudged: true });
   });
 
-  it('13.24 by a program that is gone tells nothing of the address', async () => {
+  it('by a program that is gone tells nothing of the address (need N24)', async () => {
     const { own, ask } = pool('exit 0');
     rmSync(join(own.directory, 'pool'));
     expect(await ask('CHECK')).toMatchObject({ kind: 'failed', trouble: { code: 7 }, unjudged: true });

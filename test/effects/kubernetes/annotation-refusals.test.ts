@@ -210,7 +210,7 @@ describe('entries of others', () => {
     '{"ifName":"eth4","n":[1e2,-0,0.10,1E-7,9007199254740993],"u":"\\ud800\\/\\u00e9é\u2028😀","ifname":"net1","":null}',
   ] as const;
 
-  it('13.25 come out byte for byte as they went in: numbers, order, escapes, keys said twice', async () => {
+  it('come out byte for byte as they went in: numbers, order, escapes, keys said twice (need N25)', async () => {
     const one = await made({ [dataName]: `[ ${theirs.join(' , ')}\n]` });
     await one.ensure();
     for (const text of theirs) expect((await one.annotations())[dataName]).toContain(text);

@@ -18,7 +18,7 @@ import { namespace } from '../../support/stand-in/api.ts';
 import { openApi, troubleOf } from '../../support/stand-in/scene.ts';
 
 describe('the annotation', () => {
-  it('B34 B35 is one merge patch of pods/status, guarded by uid and resourceVersion, upon what the look-up read', async () => {
+  it('is one merge patch of pods/status, guarded by uid and resourceVersion, upon what the look-up read (bug B34, bug B35)', async () => {
     const one = await made({ theirs: 'stays' });
     await lookUpPod(one.api, one.plan.pod, patience());
     const { metadata } = await one.server.pod('app');
@@ -50,7 +50,7 @@ describe('the annotation', () => {
     expect(await one.annotations()).toEqual({});
   });
 
-  it('B11 replaces a stale entry of its interface, keeps those of others, and takes only its own away (A22)', async () => {
+  it('replaces a stale entry of its interface, keeps those of others, and takes only its own away (case A22, bug B11)', async () => {
     const one = await made();
     await one.ensure({ containerId: 'an-old-sandbox' });
     await one.ensure({ ifName: 'net2' });
@@ -65,7 +65,7 @@ describe('the annotation', () => {
     expect(await one.annotations()).toHaveProperty(['userspace/mapped-dir']);
   });
 
-  it('A22 of a sandbox that began later is left to it: code 11 naming it', async () => {
+  it('of a sandbox that began later is left to it: code 11 naming it (case A22)', async () => {
     const one = await made();
     await one.ensure({ containerId: 'young' });
     const before = await one.annotations();
@@ -86,7 +86,7 @@ describe('the annotation', () => {
     },
   );
 
-  it('B34 is written anew upon what others wrote meanwhile, again and again, and not for ever', async () => {
+  it('is written anew upon what others wrote meanwhile, again and again, and not for ever (bug B34)', async () => {
     const one = await made({}, { apiRetryMs: 1500 });
     await one.api.pod(one.plan.pod, patience());
     await one.server.patchStatus('app', { metadata: { annotations: { theirs: 'new' } } });
@@ -174,7 +174,7 @@ describe('a removal that cannot know what is on its way', () => {
     });
   });
 
-  it.each(['gone', 'another'])('is done where the pod is %s (B19, A27)', async (how) => {
+  it.each(['gone', 'another'])('is done where the pod is %s (bug B19, case A27)', async (how) => {
     const one = await made();
     await one.ensure();
     await one.server.deletePod('app');
@@ -198,7 +198,7 @@ describe('readers of the annotation', () => {
     expect(`${await published()}\n`).toBe(readFileSync(golden, 'utf8'));
   });
 
-  it('A10 of app-netutil find mode, path and addresses of every interface', async () => {
+  it('of app-netutil find mode, path and addresses of every interface (case A10)', async () => {
     expect(appNetutil(await published())).toEqual(
       ['net1', 'net2'].map((ifName) => ({
         ifName,

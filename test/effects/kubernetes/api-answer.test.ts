@@ -65,7 +65,7 @@ const foreign: readonly unknown[] = [
 ];
 
 describe('an answer', () => {
-  it.each(meanings)('13.25 is %s by number and body together, and by neither alone', (_, number, body, says) => {
+  it.each(meanings)('is %s by number and body together, and by neither alone (need N25)', (_, number, body, says) => {
     expect(says(answer(number, body))).toBe(true);
     for (const other of [...foreign, ...meanings.map(([, , one]) => one).filter((one) => one !== body)]) {
       expect({ number, other, says: says(answer(number, other)) }).toEqual({ number, other, says: false });
@@ -75,14 +75,14 @@ describe('an answer', () => {
     }
   });
 
-  it('13.25 of 429 that is not the API server’s leaves open what became of the write', () => {
+  it('of 429 that is not the API server’s leaves open what became of the write (need N25)', () => {
     expect(isUndone(answer(429, '<html>slow down</html>'))).toBe(false);
     expect(isUndone(answer(429, refusal('TooManyRequests')))).toBe(true);
   });
 });
 
 describe('a write', () => {
-  it('13.25 that something answered with 200 may have been taken, and what was open before stays so', () => {
+  it('that something answered with 200 may have been taken, and what was open before stays so (need N25)', () => {
     const sent = new Sent();
     sent.note('7', undefined, ref);
     sent.note('7', answer(200, '<html>sign in</html>'), ref);
@@ -91,7 +91,7 @@ describe('a write', () => {
     expect(sent).toMatchObject({ wasTaken: true, open: undefined });
   });
 
-  it('13.25 whose credentials something on the way does not know is not blamed on the kubeconfig', async () => {
+  it('whose credentials something on the way does not know is not blamed on the kubeconfig (need N25)', async () => {
     const one = await made();
     one.server.inject({ kind: 'answer', code: 401, body: '<html>sign in</html>' }, { times: 9 });
     const outcome = await one.ensure();

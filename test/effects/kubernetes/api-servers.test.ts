@@ -127,7 +127,7 @@ describe('the rights of an account', () => {
     ['writer', ['get pods']],
     ['nobody', all],
   ] as const)(
-    '13.12 are asked of the API server itself: %s lacks %j, and nothing is written',
+    'are asked of the API server itself: %s lacks %j, and nothing is written (need N12)',
     async (account, lacking) => {
       const { server, hostOf, kubeconfigOf } = await made();
       const before = await server.annotations('app');
@@ -140,7 +140,7 @@ describe('the rights of an account', () => {
     },
   );
 
-  it('13.12 cannot be told with credentials that expired, of a server that is away, or by a proxy', async () => {
+  it('cannot be told with credentials that expired, of a server that is away, or by a proxy (need N12)', async () => {
     const { server, hostOf, kubeconfigOf } = await made();
     const ask = (kubeconfig: string) => hostOf().missingRights(kubeconfig, namespace, soon());
     const expired = writeKubeconfig(temporaryDirectory(), server, { token: 'expired' });

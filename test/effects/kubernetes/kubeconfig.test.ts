@@ -90,7 +90,7 @@ describe('a kubeconfig', () => {
     ['https://[kubernetes.default.svc]:6443/path', 'https://kubernetes.default.svc:6443/path'],
     ['https://[10.96.0.1]', 'https://10.96.0.1/'],
     ['https://[fd00::1]:443', 'https://[fd00::1]/'],
-  ])('13.1 may have brackets around a host that needs none: %s is %s', async (server, meant) => {
+  ])('may have brackets around a host that needs none: %s is %s (need N1)', async (server, meant) => {
     const path = written({ token: 't' }, { server });
     const text = readFileSync(path, 'utf8');
     expect(readUsualFile(text, path)?.server.href).toBe(meant);
@@ -98,7 +98,7 @@ describe('a kubeconfig', () => {
   });
 
   it.each(['https://[10.96.0.1', 'https://[fd00:x]:443', 'https://[]:443'])(
-    '13.1 is refused with brackets that are not around a host: %s',
+    'is refused with brackets that are not around a host: %s (need N1)',
     async (server) => {
       await expect(readKubeconfig(written({ token: 't' }, { server }), soon())).rejects.toMatchObject({
         code: 7,

@@ -56,7 +56,7 @@ describe('a pod', () => {
     expect(found).toEqual([{ code: 7, message: expect.stringContaining(words) }]);
   });
 
-  it('B19 of another uid is another pod: code 11 naming both', async () => {
+  it('of another uid is another pod: code 11 naming both (bug B19)', async () => {
     const { found, uid } = await lookedUp({}, 'some-other-uid');
     expect(found).toEqual([{ code: 11, message: expect.stringMatching(`${uid}.*some-other-uid`) }]);
   });

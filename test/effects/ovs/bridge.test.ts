@@ -38,7 +38,7 @@ async function adminBridge({ ovsdb }: Scene, name: string, columns: object = {})
 }
 
 describe('making a bridge', () => {
-  it('gives it the userspace datapath, a local port and our mark, and makes it a learning switch at once (B43)', async () => {
+  it('gives it the userspace datapath, a local port and our mark, and makes it a learning switch at once (bug B43)', async () => {
     const s = await scene();
     expect(await ensure(s, s.plan())).toEqual({ kind: 'ok', facts: { created: true, ours: true, uuid } });
     expect(await bridgesOf(s)).toEqual([
@@ -62,7 +62,7 @@ describe('making a bridge', () => {
     expect(await bridgesOf(s)).toEqual(before);
   });
 
-  it('by many calls at once makes one, and no call fails (B42)', async () => {
+  it('by many calls at once makes one, and no call fails (bug B42)', async () => {
     const s = await scene();
     const calls = Array.from({ length: 8 }, (_, index) => s.plan({ key: keyOf(`container-${index}`) }));
     const outcomes = await Promise.all(
@@ -83,7 +83,7 @@ describe('making a bridge', () => {
     expect(await bridgesOf(s)).toEqual(before);
   });
 
-  it('takes a name with quotes for a name and nothing else (B29)', async () => {
+  it('takes a name with quotes for a name and nothing else (bug B29)', async () => {
     const s = await scene();
     const plan = s.plan({ bridge: 'br"],["_uuid' });
     await ensure(s, plan);
@@ -103,7 +103,7 @@ describe('removing a bridge', () => {
     }
   });
 
-  it('leaves one that still has a port: a sibling’s, and an administrator’s uplink (B20)', async () => {
+  it('leaves one that still has a port: a sibling’s, and an administrator’s uplink (bug B20)', async () => {
     const s = await scene();
     const plan = s.plan();
     await ensure(s, plan);
@@ -113,7 +113,7 @@ describe('removing a bridge', () => {
     expect(await s.ovsdb.tables()).toEqual(before);
   });
 
-  it('leaves an administrator’s, empty or not (A41)', async () => {
+  it('leaves an administrator’s, empty or not (case A41)', async () => {
     const s = await scene();
     await adminBridge(s, 'br0');
     await adminBridge(s, 'br1', { external_ids: ['map', [['owner', 'userspace-cni']]] });
@@ -122,7 +122,7 @@ describe('removing a bridge', () => {
     expect(await bridgesOf(s)).toEqual(before);
   });
 
-  it('leaves another instance’s (A41)', async () => {
+  it('leaves another instance’s (case A41)', async () => {
     const s = await scene();
     await ensure(s, s.plan());
     expect(await remove(s, s.plan(), call(5_000, { instance: 'f'.repeat(16) }))).toEqual({ kind: 'ok' });
@@ -134,7 +134,7 @@ describe('removing a bridge', () => {
     expect(await remove(s, s.plan())).toEqual({ kind: 'ok' });
   });
 
-  it('leaves a bridge that a sibling’s port reached between our look and our transaction (A40, B21)', async () => {
+  it('leaves a bridge that a sibling’s port reached between our look and our transaction (case A40, bug B21)', async () => {
     const s = await scene();
     const mine = s.plan();
     const sibling = s.plan({ key: keyOf('beef0000beef0000') });
@@ -153,7 +153,7 @@ describe('removing a bridge', () => {
     expect((await readSwitch(s.ovsdb)).ports.map(({ name }) => name)).toEqual([sibling.port.name]);
   });
 
-  it('of a switch that cannot be asked is an error, never taken for an empty bridge (B20)', async () => {
+  it('of a switch that cannot be asked is an error, never taken for an empty bridge (bug B20)', async () => {
     const s = await scene({ reconnectMs: 0 });
     await ensure(s, s.plan());
     s.ovsdb.faults.request = () => ({ kind: 'error', error: 'no' });

@@ -40,7 +40,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
     expect(existsSync(socketOf(plan))).toBe(false);
   });
 
-  it('leaves the sibling’s port and socket (A6, B13)', async () => {
+  it('leaves the sibling’s port and socket (case A6, bug B13)', async () => {
     const { s, plan } = await attached({ port: { mode } });
     const siblings = ['net', 'net11', 'net10'].map((ifName) =>
       s.plan({ key: keyOf(plan.key.containerId, ifName), port: { mode } }),
@@ -51,7 +51,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
     expect(readdirSync(plan.port.directory).sort()).toEqual(siblings.map(({ port }) => port.file).sort());
   });
 
-  it('leaves a port of our name that is another key’s, another instance’s or an administrator’s (A22, B27)', async () => {
+  it('leaves a port of our name that is another key’s, another instance’s or an administrator’s (case A22, bug B27)', async () => {
     for (const marks of [{ key: 'net:other:net1' }, { instance: 'f'.repeat(16) }, { owner: 'admin' }]) {
       const { s, plan } = await attached({ port: { mode } });
       const ours = { owner: 'userspace-cni', instance: call().instance, key: 'net:c0ffee00c0ffee00:net1' };
@@ -64,7 +64,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
 });
 
 describe('a socket file', () => {
-  it('that another row names stays: it was handed on to the next sandbox (A22)', async () => {
+  it('that another row names stays: it was handed on to the next sandbox (case A22)', async () => {
     const { s, plan } = await attached({ port: { file: 'own.sock' } });
     const next = s.plan({ key: keyOf('beef0000beef0000'), port: { file: 'own.sock', directory: plan.port.directory } });
     // The old sandbox's port went, its socket was taken over; then its DEL comes late.
@@ -105,7 +105,7 @@ describe('a socket file', () => {
     expect(existsSync(socketOf(plan))).toBe(false);
   });
 
-  it('is one file, never what merely looks like it (B13, B14)', async () => {
+  it('is one file, never what merely looks like it (bug B13, bug B14)', async () => {
     const { s, plan } = await attached({ port: { file: 'sock' } });
     const others = ['soc', 'sock1', 'db.sock', 'xsock', 'sockk'].map((name) => join(plan.port.directory, name));
     for (const other of others) await listenAt(other);
@@ -151,7 +151,7 @@ describe('a socket file', () => {
 });
 
 describe('a row', () => {
-  it('that somebody made anew under our name between look and transaction stays (A40)', async () => {
+  it('that somebody made anew under our name between look and transaction stays (case A40)', async () => {
     const { s, plan } = await attached();
     let swapped = false;
     s.ovsdb.faults.request = (_, params) => {
@@ -218,7 +218,7 @@ describe('a removal from a database that is away', () => {
     },
   );
 
-  it('because it hangs ends at the moment that was set, without a second try (B38)', async () => {
+  it('because it hangs ends at the moment that was set, without a second try (bug B38)', async () => {
     const { s, plan } = await attached();
     let asked = 0;
     s.ovsdb.faults.request = (method) => {

@@ -53,13 +53,13 @@ describe('looking at a port', () => {
     ['with everything', everything],
     ['with nothing', {}],
     ['in server mode', { mode: 'server' } as const],
-  ])('%s finds it as it was made, its link being down (A3)', async (_, port) => {
+  ])('%s finds it as it was made, its link being down (case A3)', async (_, port) => {
     const { s, plan } = await attached(port);
     expect(s.ovsdb.dump('Interface').find(({ name }) => name === plan.port.name)).toMatchObject({ link_state: 'down' });
     expect(await find(s, plan)).toEqual({ kind: 'ok' });
   });
 
-  it('13.5 does not mind what others write there, nor an OVN port where none was asked for', async () => {
+  it('does not mind what others write there, nor an OVN port where none was asked for (need N5)', async () => {
     for (const port of [everything, {}]) {
       const { s, plan } = await attached(port);
       const ids = ['iface-id', 'lsp'];
@@ -82,7 +82,7 @@ describe('looking at a port', () => {
     ['Interface', { options: ['map', [['vhost-server-path', '/x']]] }, 'vhost-server-path is "/x" instead of'],
     ['Interface', { error: 'no such device' }, 'error is "no such device"'],
     ['Interface', { ofport: -1 }, 'it has no ofport'],
-  ])('names what drifted: %s %j (A7)', async (table, row, words) => {
+  ])('names what drifted: %s %j (case A7)', async (table, row, words) => {
     const { s, plan } = await attached(everything);
     update(s, table, plan.port.name, row);
     expect(troubleOf(await find(s, plan))).toMatchObject({ code: 100, message: expect.stringContaining(words) });
@@ -117,7 +117,7 @@ describe('looking at a port', () => {
     expect(troubleOf(await find(s, plan)).message).toContain(`socket "${socket}" is gone`);
   });
 
-  it('in client mode does not ask for the socket: the application may not have come yet (A3)', async () => {
+  it('in client mode does not ask for the socket: the application may not have come yet (case A3)', async () => {
     const { s, plan } = await attached();
     rmSync(plan.port.directory, { recursive: true });
     expect(await find(s, plan)).toEqual({ kind: 'ok' });
@@ -137,7 +137,7 @@ describe('who holds a name or a socket', () => {
     expect(await troubles(t, plan)).toEqual([]);
   });
 
-  it('is the attachment with the same first 12 characters, by its whole key (B27)', async () => {
+  it('is the attachment with the same first 12 characters, by its whole key (bug B27)', async () => {
     const { s, plan } = await attached();
     const twin = planAt(s.ovsdb.ovsdb, s.sharedDir, { key: keyOf(`${plan.key.containerId.slice(0, 12)}ffff`) });
     expect(await troubles(s, twin)).toEqual([
@@ -145,7 +145,7 @@ describe('who holds a name or a socket', () => {
     ]);
   });
 
-  it('is the attachment that uses the socket under another name (B28)', async () => {
+  it('is the attachment that uses the socket under another name (bug B28)', async () => {
     const { s, plan } = await attached({ file: 'own.sock' });
     const second = s.plan({
       key: keyOf('beef0000beef0000'),
@@ -190,7 +190,7 @@ describe('recalling an attachment from its marks', () => {
     });
   });
 
-  it('kind 2: tells a port of this key through another data directory from none (A22)', async () => {
+  it('kind 2: tells a port of this key through another data directory from none (case A22)', async () => {
     const { s, plan } = await attached();
     const foreign = call(5_000, { instance: 'f'.repeat(16), dataDir: '/other' });
     expect(await recallPort(bound(s.another(), plan, foreign))).toMatchObject({

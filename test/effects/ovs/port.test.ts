@@ -76,7 +76,7 @@ describe('making a port in client mode', () => {
     expect(outcome).toMatchObject({ facts: { uuid: readUuid(row?._uuid) } });
   });
 
-  it('sets every column that was asked for (A7)', async () => {
+  it('sets every column that was asked for (case A7)', async () => {
     const { s, plan } = await prepared({
       port: { vlan: { tag: 7, trunks: [1, 2], mode: 'native-tagged' }, mtu: 1400, policingRate: 9, policingBurst: 8 },
     });
@@ -104,7 +104,7 @@ describe('making a port in client mode', () => {
     });
   });
 
-  it('never marks it transient: containers of Open vSwitch delete such ports when they start (A39)', async () => {
+  it('never marks it transient: containers of Open vSwitch delete such ports when they start (case A39)', async () => {
     const { s, plan } = await prepared();
     await ensure(s, plan);
     for (const table of ['Port', 'Interface'])
@@ -138,7 +138,7 @@ describe('making a port in server mode', () => {
     expect(await portsOf(s)).toMatchObject([{ type: 'dpdkvhostuser', options: {}, externalIds: { mode: 'server' } }]);
   });
 
-  it('hands the socket to the group that was asked for (B33)', async () => {
+  it('hands the socket to the group that was asked for (bug B33)', async () => {
     const gid = String(process.getgid?.() ?? 0);
     const { s, plan } = await prepared({ port: { mode: 'server', group: gid } });
     await ensure(s, plan);
@@ -152,7 +152,7 @@ describe('making a port in server mode', () => {
     await expect(ensure(s, plan)).rejects.toMatchObject({ cause: { code: 'ENOENT' }, facts: { ofport: -1 } });
   });
 
-  it('fails where the switch took the port and made no socket: success is a socket that the pod can see (B9)', async () => {
+  it('fails where the switch took the port and made no socket: success is a socket that the pod can see (bug B9)', async () => {
     const { s, plan } = await prepared(server);
     s.ovsdb.faults.idle = true;
     const waiting = ensure(s, plan);
@@ -205,7 +205,7 @@ describe('making a port in server mode', () => {
 });
 
 describe('a port that is refused', () => {
-  it('because another attachment has the name, is code 7 and names that attachment (B27, B28)', async () => {
+  it('because another attachment has the name, is code 7 and names that attachment (bug B27, bug B28)', async () => {
     const { s, plan } = await prepared({ key: keyOf('0123456789ab1') });
     await ensure(s, plan);
     const before = await s.ovsdb.tables();
@@ -231,7 +231,7 @@ describe('a port that is refused', () => {
   });
 
   it.each(['client', 'server'] as const)(
-    'because the socket is another port’s (%s), is code 7: the switch itself would accept two (B28)',
+    'because the socket is another port’s (%s), is code 7: the switch itself would accept two (bug B28)',
     async (mode) => {
       const { s, plan } = await prepared({ port: { file: 'shared.sock', mode } });
       await ensure(s, plan);
@@ -270,7 +270,7 @@ describe('a port that is refused', () => {
 });
 
 describe('a port that ovs-vswitchd does not take', () => {
-  it('because of an error is code 11 with the words of Interface.error (A36)', async () => {
+  it('because of an error is code 11 with the words of Interface.error (case A36)', async () => {
     const { s, plan } = await prepared();
     s.ovsdb.faults.interfaceError = () => 'could not open network device (no DPDK)';
     const { code, message } = troubleOf(await ensure(s, plan));
@@ -279,7 +279,7 @@ describe('a port that ovs-vswitchd does not take', () => {
     expect(message).toContain(`Open vSwitch could not open ${named}: could not open network device (no DPDK)`);
   });
 
-  it('in time, because nobody applies changes, is code 11 and says which daemon to look at (B38, A44)', async () => {
+  it('in time, because nobody applies changes, is code 11 and says which daemon to look at (bug B38, case A44)', async () => {
     const { s, plan } = await prepared({}, { switchMs: 1_000 });
     s.ovsdb.faults.idle = true;
     const { code, message } = troubleOf(await ensure(s, plan));
@@ -291,7 +291,7 @@ describe('a port that ovs-vswitchd does not take', () => {
     expect(message).toContain('is it running?');
   });
 
-  it('13.4 with the MTU that was asked for is code 7 with both numbers, and the row that it made is told', async () => {
+  it('with the MTU that was asked for is code 7 with both numbers, and the row that it made is told (need N4)', async () => {
     const { s, plan } = await prepared({ port: { mtu: 9000 } });
     const used = (mtu: number) =>
       s.ovsdb.database.transact(

@@ -42,7 +42,7 @@ const key = { network: 'net-a', containerId: '0123456789abcdef', ifName: 'net1' 
 const dirPlan = (hold = '.hold') => ({ base: join(root, 'pods'), own: join(root, 'pods', '0123456789ab'), hold });
 
 describe('the socket directory', () => {
-  test('B23 B16 goes with the last of those who share it, never before, and its base stays', async () => {
+  test('goes with the last of those who share it, never before, and its base stays (bug B23, bug B16)', async () => {
     await ensureSocketDir(dirPlan('.one'), soon());
     await ensureSocketDir(dirPlan('.two'), soon());
     await removeSocketDir(dirPlan('.one'), soon());
@@ -52,7 +52,7 @@ describe('the socket directory', () => {
     expect(readdirSync(dirPlan().base)).toEqual([]);
   });
 
-  test('B23 is made by an ADD however often a sibling takes it away meanwhile', async () => {
+  test('is made by an ADD however often a sibling takes it away meanwhile (bug B23)', async () => {
     const others = async () => {
       for (let round = 0; round < 200; round++) {
         await ensureSocketDir(dirPlan('.other'), soon());
@@ -70,13 +70,13 @@ describe('the socket directory', () => {
     expect(readdirSync(dirPlan().base)).toEqual([]);
   });
 
-  test('B33 lets the group that was named create sockets, and nobody else', async () => {
+  test('lets the group that was named create sockets, and nobody else (bug B33)', async () => {
     await ensureSocketDir({ ...dirPlan(), group: String(process.getgid?.() ?? 0) }, soon());
     expect(statSync(dirPlan().own).mode & 0o777).toBe(0o770);
     expect(statSync(dirPlan().base).mode & 0o020).toBe(0);
   });
 
-  test('B30 that a pod replaced by a link leads nowhere: nothing is made or removed behind it', async () => {
+  test('that a pod replaced by a link leads nowhere: nothing is made or removed behind it (bug B30)', async () => {
     const canary = join(root, 'canary');
     mkdirSync(canary);
     mkdirSync(dirPlan().base);
@@ -91,7 +91,7 @@ describe('the socket directory', () => {
 describe('the publication', () => {
   const plan = () => ({ directory: root, file: 'configData.json', data: { containerId: 'x' } });
 
-  test.each(['configData.json', '.hash.tmp'])('B30 never writes through a link at its name %s', async (name) => {
+  test.each(['configData.json', '.hash.tmp'])('never writes through a link at its name %s (bug B30)', async (name) => {
     const canary = join(root, 'canary');
     writeFileSync(canary, 'untouched');
     const temporary = `.${(await import('../../../src/attachment.ts')).keyHash(key)}.tmp`;
@@ -112,7 +112,7 @@ describe('the publication', () => {
 describe('device information', () => {
   const plan = (file: string) => ({ path: join(root, file), mode: 'server' as const, socket: `/s/${file}` });
 
-  test('B13 of net1 is removed without that of net1.100, and with what a killed call left of it', async () => {
+  test('of net1 is removed without that of net1.100, and with what a killed call left of it (bug B13)', async () => {
     await ensureDeviceInfo(plan('id_net1'), nobody, soon());
     await ensureDeviceInfo(plan('id_net1.100'), nobody, soon());
     writeFileSync(join(root, 'id_net1.12345'), readFileSync(join(root, 'id_net1'), 'utf8').slice(0, 20));
@@ -131,7 +131,7 @@ describe('an IPAM program', () => {
   const call = () => ({ instance: '', end: soon() });
   const impatient = { ...defaultDeadlines, ipamMs: 100 };
 
-  test('B38 A44 that hangs is ended at its deadline, and the error says so', async () => {
+  test('that hangs is ended at its deadline, and the error says so (bug B38, case A44)', async () => {
     const outcome = await ensureAddress({
       plan: program('exec sleep 600'),
       text,
@@ -145,7 +145,7 @@ describe('an IPAM program', () => {
     });
   });
 
-  test('B38 is heard: its own error object, or else the end of its stderr', async () => {
+  test('is heard: its own error object, or else the end of its stderr (bug B38)', async () => {
     const own = program(`echo '{"code":7,"msg":"no range"}'; exit 1`);
     expect(await ensureAddress({ plan: own, text, key, call: call(), deadlines: defaultDeadlines })).toMatchObject({
       trouble: { code: 7, message: expect.stringContaining('no range') },
@@ -164,7 +164,7 @@ describe('an IPAM program', () => {
     expect(readFileSync(join(root, 'env'), 'utf8')).toMatch(/CNI_COMMAND=ADD/);
   });
 
-  test('A13 that no longer knows the address has released it; B4 one without an address is refused', async () => {
+  test('that no longer knows the address has released it; bug B4: one without an address is refused (case A13)', async () => {
     const forgetful = program(`echo '{"code":999,"msg":"Did not find reserved IP for container x"}'; exit 1`);
     expect(
       await removeAddress(
@@ -180,7 +180,7 @@ describe('an IPAM program', () => {
 });
 
 describe('before anything is touched', () => {
-  test('B31 A5 every fault of the world is named at once: a path over 107 bytes, a group, a program, the database', async () => {
+  test('every fault of the world is named at once: a path over 107 bytes, a group, a program, the database (bug B31, case A5)', async () => {
     const host = createHost(defaultDeadlines);
     const directory = join(root, 'd'.repeat(100));
     const plan: Plan = {
@@ -226,7 +226,7 @@ describe('what the predecessor left', () => {
     },
   );
 
-  test('A32 its address waits for ovs-vswitchd as that of a port of ours does, whether the port was there or gone by then', async () => {
+  test('its address waits for ovs-vswitchd as that of a port of ours does, whether the port was there or gone by then (case A32)', async () => {
     const s = await scene();
     const plan = s.plan({ port: { name: 'v1', file: 'v1', directory: s.sharedDir } });
     await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);

@@ -167,7 +167,7 @@ describe('a database that cannot be asked', () => {
     expect((await unreachable(Session.open(s.ovsdb.ovsdb, soon()))).refused).toBe(true);
   });
 
-  it('because it never answers, is given up at the moment that was set (B38)', async () => {
+  it('because it never answers, is given up at the moment that was set (bug B38)', async () => {
     const s = await scene();
     s.ovsdb.faults.request = () => ({ kind: 'silence' });
     const session = await open(s.ovsdb.ovsdb);

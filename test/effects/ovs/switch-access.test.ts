@@ -54,7 +54,7 @@ const entryOf = (path: string, kind: 'access' | 'default' = 'access') => {
 };
 
 describe('the way of a switch that is not root', () => {
-  it('13.2 through the kubelet’s directories is opened, entry by entry; twice is the same as once', async () => {
+  it('through the kubelet’s directories is opened, entry by entry; twice is the same as once (need N2)', async () => {
     const sought = emptyDir();
     expect(await troubles(sought)).toEqual([]);
     expect(await isToBeOpened(sought, stranger, soon())).toBe(true);
@@ -84,7 +84,7 @@ describe('the way of a switch that is not root', () => {
     expect(await isToBeOpened(sought, stranger, soon())).toBe(false);
   });
 
-  it('13.2 through a directory of another’s is not opened: code 7 with its name, the user and what to type', async () => {
+  it('through a directory of another’s is not opened: code 7 with its name, the user and what to type (need N2)', async () => {
     const directory = join(root(), 'closed');
     mkdirSync(join(directory, 'pods'), { recursive: true });
     chmodSync(directory, 0o700);
@@ -97,7 +97,7 @@ describe('the way of a switch that is not root', () => {
     expect(await accessDrift(sought, stranger, soon())).toMatchObject({ ...wanted, code: 100 });
   });
 
-  it('13.2 leads by symlinks too: what is closed is named where it is', async () => {
+  it('leads by symlinks too: what is closed is named where it is (need N2)', async () => {
     const directory = root();
     mkdirSync(join(directory, 'real', 'pods'), { recursive: true });
     chmodSync(join(directory, 'real'), 0o700);
@@ -110,7 +110,7 @@ describe('the way of a switch that is not root', () => {
     expect(await troubles(below(join(directory, 'loop', 'pods')))).toEqual([]);
   });
 
-  it('13.2 with "grantAccess": false is not opened: each directory is named with its remedy, and nothing changes', async () => {
+  it('with "grantAccess": false is not opened: each directory is named with its remedy, and nothing changes (need N2)', async () => {
     const sought = emptyDir({ grantAccess: false });
     const found = await troubles(sought);
     expect(found).toHaveLength(5);
@@ -125,7 +125,7 @@ describe('the way of a switch that is not root', () => {
     expect(await troubles(below(root(), { grantAccess: false, group: '65532' }))).toEqual([]);
   });
 
-  it('13.2 into a directory of ours is opened to its group; by an entry where a group was let in that is none of its own', async () => {
+  it('into a directory of ours is opened to its group; by an entry where a group was let in that is none of its own (need N2)', async () => {
     for (const [before, who, after, entry] of [
       [0o700, user, 0o750, undefined],
       [0o770, stranger, 0o770, 1],
@@ -144,7 +144,7 @@ describe('the way of a switch that is not root', () => {
     }
   });
 
-  it('13.2 ends at the application’s socket: one that it may not write to is let to it, in a directory that is not ours told', async () => {
+  it('ends at the application’s socket: one that it may not write to is let to it, in a directory that is not ours told (need N2)', async () => {
     const base = root();
     const hostPath: Sought = { socketDir: { base, hold: '.hold' }, port: { directory: base, file } };
     const server = createServer().listen(join(base, file));
@@ -163,7 +163,7 @@ describe('the way of a switch that is not root', () => {
     expect(await accessDrift(ours, stranger, soon())).toBeUndefined();
   });
 
-  it('13.2 that cannot be known is a warning, once, and no trouble', async () => {
+  it('that cannot be known is a warning, once, and no trouble (need N2)', async () => {
     const s = await scene();
     const plan = s.plan();
     const warnings: string[] = [];

@@ -119,7 +119,7 @@ onRealSwitch(
       test('I1 I4 at any call of an ADD: recover takes away all that the journal no longer tells of', () =>
         cutAdds(false));
 
-      test('S1 I4 at any call of the first ADD on an empty disk', () => cutAdds(true));
+      test('ST1 I4 at any call of the first ADD on an empty disk', () => cutAdds(true));
 
       test('I4 at any call of a DEL: what was told to be gone is gone or owed', async () => {
         const calls = await callsOf('DEL', false);

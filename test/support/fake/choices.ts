@@ -12,7 +12,7 @@ export const loseAll: Choose = () => 0;
 /** Everything that was not synced had reached the disk all the same. */
 export const keepAll: Choose = (options) => options - 1;
 
-/** Names and sizes are kept, contents are not: what ext4 leaves of an unsynced append is NULs (crash-safety.md 2.2). */
+/** Names and sizes are kept, contents are not: what ext4 leaves of an unsynced append is NULs (contract C3.1). */
 export const nulTail: Choose = (options, question) => (question.startsWith('content') ? 0 : options - 1);
 
 /** Of many options only the ends, their neighbours and the middle: a torn write is as good at 70 bytes as at 71. */

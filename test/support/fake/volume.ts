@@ -77,7 +77,7 @@ export class File {
     this.#attributes = [];
   }
 
-  /** The kernel marks the pages clean: the next fsync succeeds and leaves the data where it is, in doubt (crash-safety.md 2.3). */
+  /** The kernel marks the pages clean: the next fsync succeeds and leaves the data where it is, in doubt (contract C3.2). */
   fsyncFailed(): void {
     this.failures++;
     for (const change of this.#changes) if (change.kind === 'write') change.lost = true;

@@ -263,7 +263,7 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
           const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
           return await call(api(), 'POST', path, { token: who, body, type: 'application/json' });
         };
-        // An account may ask for its own rights, whatever it may do (13.12).
+        // An account may ask for its own rights, whatever it may do (need N12).
         expect(await reviewed(token, 'blue')).toMatchObject({ status: 201, json: { status: { allowed: true } } });
         expect(await reviewed(token, 'blue', 'status')).toMatchObject({ json: { status: { allowed: true } } });
         expect(await reviewed(nobody, 'blue')).toMatchObject({ status: 201, json: { status: { allowed: false } } });
