@@ -69,15 +69,24 @@ export async function drive<M extends Machine>(
   return snapshot as SnapshotFrom<M>;
 }
 
-/** Pure: what the machine would do is taken down, and left to the caller. */
+/** @throws on an event that the machine does not know in this state */
 export function step(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachine>, event: AttachmentEvent) {
-  if (!from.can(event)) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);
+  const taken = stepIfKnown(machine, from, event);
+  if (!taken) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);
+  return taken;
+}
+
+/**
+ * Pure: the effect that the machine asks for is noted, and left to the caller.
+ * @returns undefined for an event that the machine does not know in this state: xstate then answers the snapshot that it was given
+ */
+export function stepIfKnown(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachine>, event: AttachmentEvent) {
   let asked: Request | undefined;
   const actionExecutor: AnyActorScope['actionExecutor'] = ({ type, params }) => {
     if (type === 'request') asked = params as unknown as Request;
   };
   const snapshot = machine.transition(from, event, { ...scopeOf(machine), actionExecutor });
-  return [snapshot, asked] as const;
+  return snapshot === from ? undefined : ([snapshot, asked] as const);
 }
 
 /** @returns why the step may not be taken. */

@@ -19,7 +19,7 @@ import {
 } from '../machines/protocol.ts';
 import { type AttachmentEvent, eventOf, neverUsed } from '../machines/steps.ts';
 import { type Begin, type Entry, isOfAnotherVersion } from './entry.ts';
-import { start, step } from './loop.ts';
+import { start, step, stepIfKnown } from './loop.ts';
 
 /** What a journal tells of its attachment. */
 export interface Past {
@@ -85,8 +85,9 @@ function replay(plan: Plan, entries: readonly Entry[]): SnapshotFrom<typeof addM
     const event = replayed(entry);
     if (event === 'removal') break;
     if (event === undefined) continue;
-    if (!snapshot.can(event)) return undefined;
-    [snapshot] = step(addMachine, snapshot as never, event);
+    const taken = stepIfKnown(addMachine, snapshot as never, event);
+    if (!taken) return undefined;
+    [snapshot] = taken;
   }
   return snapshot as SnapshotFrom<typeof addMachine>;
 }
