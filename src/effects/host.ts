@@ -16,7 +16,7 @@ import type {
   Outcome,
   Perform,
   Plan,
-  PodPlace,
+  PodLookup,
   Recalled,
   Request,
   Verb,
@@ -41,8 +41,8 @@ import { findProgram } from './program.ts';
 /** A node, as the handlers of the verbs are handed it. */
 export interface Host {
   readonly perform: Perform;
-  /** What a plan has to know of its pod, asked once. @returns the troubles if it cannot be attached. */
-  lookUpPod(kubeconfig: string, ref: PodRef, call: Pick<Call, 'end'>): Promise<PodPlace | Trouble[]>;
+  /** What a plan has to know of its pod, asked once. */
+  lookUpPod(kubeconfig: string, ref: PodRef, call: Pick<Call, 'end'>): Promise<PodLookup>;
   /** Everything that forbids this plan, known without an effect. */
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
   /** Why the data directory takes no journal. */

@@ -47,6 +47,11 @@ export interface PodPlace {
   readonly mountPath?: string;
 }
 
+/** Whether a pod can be attached, as far as its API server knows. */
+export type PodLookup =
+  | { readonly kind: 'found'; readonly place: PodPlace }
+  | { readonly kind: 'refused'; readonly troubles: readonly Trouble[] };
+
 export interface SocketDirPlan {
   /** The directory that the administrator, the pod or the kubelet named; never removed. Absolute. */
   readonly base: string;

@@ -20,9 +20,10 @@ import { beingRemoved, goingTrouble, journalTrouble } from '../drive/trouble.ts'
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 import { addMachine } from '../machines/add.ts';
-import type { Facts, Plan, PodPlace } from '../machines/protocol.ts';
+import type { Facts, Plan, PodLookup } from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
 import { planOf } from '../plan/plans.ts';
+
 import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
 import { busy, described, openOwn, tolerate, unlinkJournal, type Work, warn } from './locked.ts';
@@ -32,7 +33,7 @@ import type { Node } from './node.ts';
 interface Started {
   readonly end: Moment;
   /** With a kubeconfig: where the pod shares its sockets, or why it cannot be attached. */
-  readonly podLookup: Promise<PodPlace | Trouble[]> | undefined;
+  readonly podLookup: Promise<PodLookup> | undefined;
 }
 
 export async function add(request: AddRequest, node: Node, { end, podLookup }: Started): Promise<Result> {
@@ -68,9 +69,9 @@ async function preparePlan(work: Work<AddRequest>, podLookup: Started['podLookup
   const { host } = node;
   try {
     const ofNetns = () => host.netnsTroubles(request.netns, request.env);
-    const place = await podLookup;
-    if (Array.isArray(place)) refuse([...ofNetns(), ...place]);
-    const plan = planOf(request, Array.isArray(place) ? undefined : place);
+    const pod = await podLookup;
+    if (pod?.kind === 'refused') refuse([...ofNetns(), ...pod.troubles]);
+    const plan = planOf(request, pod?.kind === 'found' ? pod.place : undefined);
     refuse([...ofNetns(), ...(await host.preflight(plan, call.dataDir, call))]);
     return plan;
   } catch (error) {

@@ -2,9 +2,9 @@
  * The API servers that kubeconfigs name, reached when they are first needed. Everything that speaks to one, and the packages behind
  * it, is loaded from here and by no call that has no kubeconfig.
  */
-import { code, type PodRef, type Trouble } from '../../attachment.ts';
+import { code, type PodRef } from '../../attachment.ts';
 import { type Deadlines, type Moment, within } from '../../deadlines.ts';
-import type { AnnotationPlan, Call, Outcome, PodPlace, Request } from '../../machines/protocol.ts';
+import type { AnnotationPlan, Call, Outcome, PodLookup, Request } from '../../machines/protocol.ts';
 import { type Away, askedBefore } from '../away.ts';
 import type { IsLater, Scene } from './annotation.ts';
 import { ApiError } from './api-error.ts';
@@ -33,14 +33,14 @@ export class ApiServers {
     this.#elsewhere = kubeconfig;
   }
 
-  /** @returns the troubles if the pod cannot be attached. */
-  async lookUp(kubeconfig: string, ref: PodRef, end: Moment): Promise<PodPlace | Trouble[]> {
+  async lookUp(kubeconfig: string, ref: PodRef, end: Moment): Promise<PodLookup> {
     const { lookUpPod } = await import('./pod.ts');
     try {
       const patience = this.#patience(end, this.#deadlines.apiRetryMs);
       return await this.#ask(kubeconfig, end, (api) => lookUpPod(api, ref, patience));
     } catch (error) {
-      if (error instanceof ApiError) return [{ code: error.code, message: error.message }];
+      if (error instanceof ApiError)
+        return { kind: 'refused', troubles: [{ code: error.code, message: error.message }] };
       throw error;
     }
   }

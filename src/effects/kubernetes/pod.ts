@@ -2,8 +2,9 @@
  * The pod of an ADD, asked of the API server once: its volume "shared-dir" and where containers see it. A read; what it says goes
  * into the plan, and with the plan into the journal, so that no later step or removal has to ask again.
  */
-import { code, type PodRef, sharedVolume, type Trouble } from '../../attachment.ts';
-import type { PodPlace } from '../../machines/protocol.ts';
+
+import { code, type PodRef, sharedVolume } from '../../attachment.ts';
+import type { PodLookup, PodPlace } from '../../machines/protocol.ts';
 import { type Kubernetes, type Patience, type Pod, podName } from './api-server.ts';
 
 /** The kubelet's mark on the API server's image of a static pod: the uid that the kubelet itself knows it by. */
@@ -20,33 +21,33 @@ export function isMeant({ uid }: PodRef, pod: Pod): boolean {
   return uid === undefined || uid === pod.metadata.uid || uid === readMirroredUid(pod);
 }
 
-/** @returns the troubles if it cannot be attached. @throws ApiError */
-export async function lookUpPod(api: Kubernetes, ref: PodRef, patience: Patience): Promise<PodPlace | Trouble[]> {
+/** @throws ApiError */
+export async function lookUpPod(api: Kubernetes, ref: PodRef, patience: Patience): Promise<PodLookup> {
   const pod = await api.pod(ref, patience);
-  const again = (message: string): Trouble[] => [
-    { code: code.tryAgainLater, message: `pod ${podName(ref)} ${message}` },
-  ];
+  const again = (message: string) => refused(code.tryAgainLater, `pod ${podName(ref)} ${message}`);
   if (!pod) return again('is not known to the API server');
   if (!isMeant(ref, pod)) return again(`has uid ${pod.metadata.uid}, not ${ref.uid}: it is another pod by now`);
   return readPlace(ref, pod);
 }
 
-function readPlace(ref: PodRef, pod: Pod): PodPlace | Trouble[] {
+const refused = (code: number, message: string): PodLookup => ({ kind: 'refused', troubles: [{ code, message }] });
+
+function readPlace(ref: PodRef, pod: Pod): PodLookup {
   const { metadata, spec } = pod;
   const volume = spec.volumes?.find(({ name }) => name === sharedVolume);
   const mount = spec.containers
     ?.flatMap(({ volumeMounts }) => volumeMounts?.filter(({ name }) => name === sharedVolume).slice(0, 1) ?? [])
     .at(-1);
-  const bad = (message: string): Trouble[] => [
-    { code: code.invalidConfig, message: `volume "${sharedVolume}" of pod ${podName(ref)} ${message}` },
-  ];
+  const bad = (message: string) =>
+    refused(code.invalidConfig, `volume "${sharedVolume}" of pod ${podName(ref)} ${message}`);
   if (volume && !volume.hostPath && !volume.emptyDir) return bad('is neither an emptyDir nor a hostPath');
   if (mount?.subPath || mount?.subPathExpr)
     return bad('is mounted with a subPath: its containers would not see the socket');
-  return {
+  const place: PodPlace = {
     pod: { ...ref, uid: ref.uid ?? readMirroredUid(pod) ?? metadata.uid },
     ...(volume?.emptyDir && { volume: { kind: 'emptyDir' } }),
     ...(volume?.hostPath && { volume: { kind: 'hostPath', path: volume.hostPath.path } }),
     ...(mount && { mountPath: mount.mountPath }),
   };
+  return { kind: 'found', place };
 }

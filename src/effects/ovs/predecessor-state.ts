@@ -62,7 +62,7 @@ const filePattern = /^local-(.{12})-(.+)\.json$/s;
 
 /** @returns undefined if there is none. @throws Mismatch where it is no file, or another engine's */
 export function readState(path: string, plan: Plan): SavedState | undefined {
-  const state = readOne(path);
+  const state = readOne(path, 'ours');
   if (!state || state.isTold) return state;
   const names = new Set([...state.names, portName(plan.key), ...socketfileIn(plan.request.stdin)]);
   return { ...state, names: [...names] };
@@ -72,10 +72,10 @@ export function readState(path: string, plan: Plan): SavedState | undefined {
 export function otherStates(path: string): SavedState[] {
   const directory = dirname(path);
   const files = readdirSync(directory).filter((file) => filePattern.test(file) && file !== basename(path));
-  return files.flatMap((file) => readOne(join(directory, file), false) ?? []);
+  return files.flatMap((file) => readOne(join(directory, file), 'anothers') ?? []);
 }
 
-function readOne(path: string, isOurs = true): SavedState | undefined {
+function readOne(path: string, whose: 'ours' | 'anothers'): SavedState | undefined {
   const [, sandbox = '', ifName = ''] = filePattern.exec(basename(path)) ?? [];
   let text = '';
   let writtenMs = 0;
@@ -84,14 +84,14 @@ function readOne(path: string, isOurs = true): SavedState | undefined {
     writtenMs = stats.mtimeMs;
     // A FIFO or a device at its name would hold up the call.
     if (stats.isFile()) text = readFileSync(path, 'utf8');
-    else if (isOurs) throw new Mismatch(`"${path}" is no file: remove it by hand`);
+    else if (whose === 'ours') throw new Mismatch(`"${path}" is no file: remove it by hand`);
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     // A file that cannot be read again says as little as one that was cut short.
     if (!codeOf(error)) throw error;
   }
   const saved = objectIn(text);
-  if (isOurs && 'swIfIndex' in saved)
+  if (whose === 'ours' && 'swIfIndex' in saved)
     throw new Mismatch(`"${path}" is of the engine "vpp", which is not built in: remove the interface and the file`);
   const { vhostname } = saved;
   const isTold = typeof vhostname === 'string' && vhostname !== '';

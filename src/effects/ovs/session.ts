@@ -19,10 +19,8 @@ export class Unreachable extends EngineFailure {
   override readonly name = 'Unreachable';
   constructor(
     message: string,
-    /** The server was not there at all: it may be restarting. */
-    readonly refused = false,
-    /** No answer came in the time there was. */
-    readonly silent = false,
+    /** `refused`: the server was not there at all, and may be restarting. `silent`: no answer came in the time there was. */
+    readonly why?: 'refused' | 'silent',
   ) {
     super(message);
   }
@@ -169,7 +167,7 @@ export class Session {
     return await new Promise((resolve, reject) => {
       const seconds = Math.ceil(remainingMs(end) / 100) / 10;
       const late = `ovsdb-server at "${this.#address}" took the connection and did not answer in ${seconds} s: is it stopped, or busy?`;
-      const timer = setTimeout(() => settle(() => reject(new Unreachable(late, false, true))), remainingMs(end));
+      const timer = setTimeout(() => settle(() => reject(new Unreachable(late, 'silent'))), remainingMs(end));
       const settle = (how: () => void) => {
         clearTimeout(timer);
         this.#pending.delete(id);
@@ -213,7 +211,7 @@ function unreachable(address: string, error: unknown): Unreachable {
   // What a failed connect says itself has no errno in it.
   const why = errno === 'ENOENT' ? 'there is no such socket' : errno === 'EACCES' ? 'EACCES: permission denied' : said;
   const what = `cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`;
-  return new Unreachable(what, refused, why === noAnswer);
+  return new Unreachable(what, refused ? 'refused' : why === noAnswer ? 'silent' : undefined);
 }
 
 /** Cuts a stream into JSON objects: they follow each other without a separator (RFC 7047 4). */

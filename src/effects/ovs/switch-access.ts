@@ -59,12 +59,12 @@ interface Place {
  */
 async function wayTo(path: string, end: Moment): Promise<{ places: Place[]; isWhole: boolean }> {
   const found = new Map<string, Place>();
-  const ended = (isWhole: boolean) => ({ places: [...found.values()], isWhole });
+  const placesSoFar = () => [...found.values()];
   const rest = ['.', ...path.split('/').filter(Boolean)];
   let symlinks = 0;
   for (let here = '/'; ; ) {
     const name = rest.shift();
-    if (name === undefined) return ended(true);
+    if (name === undefined) return { places: placesSoFar(), isWhole: true };
     const next = join(here, name);
     const stats = await present(() => lstat(next), next, end);
     if (stats?.isSymbolicLink() && ++symlinks <= symlinksMax) {
@@ -76,7 +76,7 @@ async function wayTo(path: string, end: Moment): Promise<{ places: Place[]; isWh
       found.delete(next);
       found.set(next, { path: next, stats });
       here = next;
-    } else return ended(false);
+    } else return { places: placesSoFar(), isWhole: false };
   }
 }
 
@@ -170,7 +170,7 @@ export async function accessTroubles(
     .filter(({ whose, stats }) => !stats.isSocket() && (whose === 'other' || (isForbidden && whose !== 'unknown')))
     // It will be let in with the group.
     .filter(({ path }) => !(isGroups(socketDir, user) && basename(path) === basename(port.directory)))
-    .map((one) => troubleOf(one, user, isForbidden));
+    .map((one) => troubleOf(one, user, socketDir));
   const isMissing = (await present(() => lstat(port.directory), port.directory, end)) === undefined;
   if (isForbidden && socketDir.own !== undefined && isMissing && !isGroups(socketDir, user)) {
     troubles.push(
@@ -187,7 +187,7 @@ const closedTo = (user: SwitchUser): string => `closed to the switch's user ${us
 const groupRemedy = ({ groups }: SwitchUser): string =>
   `set "host.vhost.group" to one of its groups (gid ${groups[0]}), or "grantAccess" to true`;
 
-function troubleOf({ path, stats, whose }: Closed, user: SwitchUser, isForbidden: boolean): Trouble {
+function troubleOf({ path, stats, whose }: Closed, user: SwitchUser, { grantAccess }: SocketDirPlan): Trouble {
   const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0');
   const found = `"${path}" (uid ${stats.uid}, gid ${stats.gid}, mode ${mode}) is ${closedTo(user)}`;
   if (stats.isSocket()) {
@@ -196,7 +196,7 @@ function troubleOf({ path, stats, whose }: Closed, user: SwitchUser, isForbidden
     );
   }
   if (whose === 'attachment') return bad(`${found}: ${groupRemedy(user)}`);
-  const key = isForbidden && whose === 'kubelet' ? ', or set "grantAccess" to true' : '';
+  const key = grantAccess === false && whose === 'kubelet' ? ', or set "grantAccess" to true' : '';
   return bad(`${found}, which has to search it: run setfacl -m u:${user.uid}:x '${path}'${key}`);
 }
 
@@ -207,14 +207,13 @@ export async function searchTroubles(directory: string, user: SwitchUser, end: M
     port: { directory, file: '.' },
   };
   const closed = await closedOn(sought, user, end);
-  return closed.filter(({ whose }) => whose === 'other').map((one) => troubleOf(one, user, false));
+  return closed.filter(({ whose }) => whose === 'other').map((one) => troubleOf(one, user, sought.socketDir));
 }
 
 /** CHECK: what is closed by now. */
 export async function accessDrift(sought: Sought, user: SwitchUser, end: Moment): Promise<Trouble | undefined> {
-  const isForbidden = sought.socketDir.grantAccess === false;
   const one = (await closedOn(sought, user, end)).find(({ whose }) => whose !== 'unknown');
-  return one && { ...troubleOf(one, user, isForbidden), code: code.drift };
+  return one && { ...troubleOf(one, user, sought.socketDir), code: code.drift };
 }
 
 /** Whether something is closed that `openWay` opens. */
@@ -235,7 +234,7 @@ export async function openWay(sought: Sought, user: SwitchUser, end: Moment): Pr
     // A socket that is another's to open was there before: CHECK tells of it.
     if (one.stats.isSocket() && (isForbidden || !isOurs(one))) continue;
     const isOpened = !isForbidden && isOurs(one) && (await open(one, user, end));
-    if (!isOpened) return { kind: 'failed', trouble: troubleOf(one, user, isForbidden) };
+    if (!isOpened) return { kind: 'failed', trouble: troubleOf(one, user, socketDir) };
     granted.push({ path: one.path, right: one.stats.isSocket() ? 'connect' : 'search' });
   }
   const isLasts = socketDir.own !== undefined || socketDir.kubelet === true;

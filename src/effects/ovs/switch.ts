@@ -77,7 +77,7 @@ export class Switch {
       try {
         return await action();
       } catch (error) {
-        const broken = error instanceof Unreachable && (error.refused || this.#isBroken());
+        const broken = error instanceof Unreachable && (error.why === 'refused' || this.#isBroken());
         if (!broken || this.#away.isKnown(error)) throw error;
         if (now() >= patience) {
           this.#away.note(this.#asked, asAway(error));
@@ -99,7 +99,7 @@ export class Switch {
     const asking = async () => await question(await this.#open(asked, end));
     // A refusal may be a restart, which `patiently` waits for.
     return await this.#away.ask(ovsdb, asking, (error) =>
-      error instanceof Unreachable && error.silent ? { error: asAway(error), isSilence: true } : undefined,
+      error instanceof Unreachable && error.why === 'silent' ? { error: asAway(error), isSilence: true } : undefined,
     );
   }
 
@@ -136,7 +136,8 @@ export class Switch {
    */
   async #openMoved(asked: Asked, error: unknown, end: Moment): Promise<Session> {
     const place = this.#elsewhere;
-    if (!(error instanceof Unreachable && error.refused) || place === undefined || place === asked.ovsdb) throw error;
+    if (!(error instanceof Unreachable && error.why === 'refused') || place === undefined || place === asked.ovsdb)
+      throw error;
     const session = await Session.open(place, end).catch(() => undefined);
     if (!session) throw error;
     const own = asked.key && select('Port', [withMarks({ owner, key: keyText(asked.key) })], ['_uuid']);
@@ -145,7 +146,7 @@ export class Switch {
     const isSame = asked.database !== undefined && readUuid(root?.rows?.[0]?._uuid) === asked.database;
     if (isSame || (ports?.rows?.length ?? 0) > 0) return session;
     session.close();
-    throw new Unreachable(`${error.message} (the database at "${place}" is another one)`, true);
+    throw new Unreachable(`${error.message} (the database at "${place}" is another one)`, 'refused');
   }
 }
 

@@ -1,9 +1,12 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { lookUpPod } from '../../../src/effects/kubernetes/pod.ts';
+import type { PodLookup } from '../../../src/machines/protocol.ts';
 import { namespace, type PodOptions, sharing, tokenOf, writeKubeconfig } from '../../support/stand-in/api.ts';
 import { openApi, soon } from '../../support/stand-in/scene.ts';
 import { StandInApi } from '../../support/stand-in/stand-in-api.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
+
+const answerOf = (pod: PodLookup) => (pod.kind === 'found' ? pod.place : pod.troubles);
 
 async function lookedUp(options: Omit<PodOptions, 'name'>, uid?: string | 'its own') {
   const server = await StandInApi.start();
@@ -12,7 +15,7 @@ async function lookedUp(options: Omit<PodOptions, 'name'>, uid?: string | 'its o
   const api = await openApi(writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') }));
   const known = uid === 'its own' ? metadata.uid : uid;
   const ref = { namespace, name: 'app', ...(known && { uid: known }) };
-  return { found: await lookUpPod(api, ref, { end: soon(), until: soon() }), uid: metadata.uid };
+  return { found: answerOf(await lookUpPod(api, ref, { end: soon(), until: soon() })), uid: metadata.uid };
 }
 
 const mounting = (...mounts: readonly (readonly object[])[]) =>
@@ -84,7 +87,7 @@ describe('a pod', () => {
     onTestFinished(() => server.stop());
     const kubeconfig = writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') });
     const api = await openApi(kubeconfig);
-    const found = await lookUpPod(api, { namespace, name: 'nobody' }, { end: soon(), until: soon() });
+    const found = answerOf(await lookUpPod(api, { namespace, name: 'nobody' }, { end: soon(), until: soon() }));
     expect(found).toEqual([{ code: 11, message: expect.stringContaining('blue/nobody') }]);
   });
 });

@@ -156,7 +156,7 @@ describe('a database that cannot be asked', () => {
   it('because there is no socket, is said with its address and counts as refused', async () => {
     const address = `unix:${join(temporaryDirectory(), 'db.sock')}`;
     const error = await unreachable(Session.open(address, soon()));
-    expect(error.refused).toBe(true);
+    expect(error.why).toBe('refused');
     expect(error.message).toContain(`"${address}": there is no such socket`);
   });
 
@@ -164,7 +164,7 @@ describe('a database that cannot be asked', () => {
     const s = await scene();
     await RawSession.open(s.ovsdb.ovsdb).then((session) => session.close());
     await s.ovsdb.stopDatabase();
-    expect((await unreachable(Session.open(s.ovsdb.ovsdb, soon()))).refused).toBe(true);
+    expect((await unreachable(Session.open(s.ovsdb.ovsdb, soon()))).why).toBe('refused');
   });
 
   it('because it never answers, is given up at the moment that was set (bug B38)', async () => {
@@ -176,7 +176,7 @@ describe('a database that cannot be asked', () => {
     // A timer counts whole milliseconds.
     expect(now()).toBeGreaterThanOrEqual(end - 1);
     const message = `ovsdb-server at "${s.ovsdb.ovsdb}" took the connection and did not answer in 0.1 s: is it stopped, or busy?`;
-    expect(error).toMatchObject({ refused: false, message });
+    expect(error).toMatchObject({ why: 'silent', message });
   });
 
   it('is not spoken to after the session was closed', async () => {
@@ -192,7 +192,7 @@ describe('a database that cannot be asked', () => {
       s.ovsdb.faults.request = (method) => (method === 'transact' ? { kind } : undefined);
       const session = await open(s.ovsdb.ovsdb);
       const error = await unreachable(session.transact([select], soon(60_000)));
-      expect(error.refused).toBe(false);
+      expect(error.why).not.toBe('refused');
       expect(session.alive).toBe(false);
     },
   );
@@ -309,7 +309,7 @@ describe('the fence', () => {
     // Answered after the refusal of the transaction before it: from here on the session waits for the lock.
     await second.transact([select], soon());
     await s.ovsdb.stopDatabase();
-    expect((await waiting).refused).toBe(false);
+    expect((await waiting).why).not.toBe('refused');
   });
 
   it('that somebody stole ends the call instead of spinning', async () => {

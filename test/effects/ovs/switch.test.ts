@@ -56,12 +56,12 @@ describe('patience', () => {
   it('tries again while the connection is refused, until the action succeeds', async () => {
     const s = await scene();
     let tries = 0;
-    const action = () => (++tries < 3 ? Promise.reject(new Unreachable('x', true)) : Promise.resolve('done'));
+    const action = () => (++tries < 3 ? Promise.reject(new Unreachable('x', 'refused')) : Promise.resolve('done'));
     expect(await s.ovs.patiently(action, soon())).toBe('done');
   });
 
   it.each([
-    ['a hang', new Unreachable('x', false)],
+    ['a hang', new Unreachable('x')],
     ['a refused transaction', new TransactionError('constraint violation', 0, '')],
     ['a bug', new TypeError('x')],
   ])('is not for %s: that is tried once', async (_, error) => {
@@ -76,7 +76,7 @@ describe('patience', () => {
   });
 
   it('ends: with its own time, and with the call’s', async () => {
-    const refused = () => Promise.reject(new Unreachable('x', true));
+    const refused = () => Promise.reject(new Unreachable('x', 'refused'));
     const short = await scene({ reconnectMs: 0 });
     await expect(short.ovs.patiently(refused, soon())).rejects.toBeInstanceOf(Unreachable);
     const long = await scene({ reconnectMs: 60_000 });

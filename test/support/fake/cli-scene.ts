@@ -120,7 +120,7 @@ export async function cliScene(): Promise<CliScene> {
     recall: (plan, { instance: own }) => Promise.resolve({ kind: 'known', plan, instance: own, isProved: false }),
     restoreTrouble: () => Promise.resolve(undefined),
     forgetAway: () => false,
-    lookUpPod: () => Promise.resolve([]),
+    lookUpPod: () => Promise.resolve({ kind: 'refused', troubles: [] }),
     preflight: (...asked) => scene.preflight(...asked),
     readNetns: () => undefined,
     judgeNetns: () => 'alive',

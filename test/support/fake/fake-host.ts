@@ -5,6 +5,7 @@
  * Owns: the meaning of each effect, and the faults. Does not own: the truth (fake-world.ts), the judgement (world-checker.ts).
  * An effect that the real node makes in more than one system call or transaction has a `during`: half of it is done.
  */
+
 import { code, keyText, owner, type PodRef, type Trouble } from '../../../src/attachment.ts';
 import { remainingMs } from '../../../src/deadlines.ts';
 import type { Host } from '../../../src/effects/host.ts';
@@ -13,7 +14,7 @@ import type {
   Facts,
   Outcome,
   Plan,
-  PodPlace,
+  PodLookup,
   Recalled,
   Request,
   Step,
@@ -206,14 +207,16 @@ export class FakeHost {
     return undefined;
   }
 
-  async #lookUpPod(ref: PodRef, call: Pick<Call, 'end'>): Promise<PodPlace | Trouble[]> {
+  async #lookUpPod(ref: PodRef, call: Pick<Call, 'end'>): Promise<PodLookup> {
     const trouble = await this.#asked('lookup', call);
-    if (trouble) return [trouble];
+    if (trouble) return { kind: 'refused', troubles: [trouble] };
     const pod = this.#world.pods.get(`${ref.namespace}/${ref.name}`);
     if (pod === undefined || (ref.uid !== undefined && ref.uid !== pod.uid)) {
-      return [{ code: code.tryAgainLater, message: `there is no pod ${ref.name}` }];
+      const trouble = { code: code.tryAgainLater, message: `there is no pod ${ref.name}` };
+      return { kind: 'refused', troubles: [trouble] };
     }
-    return { pod: { ...ref, uid: pod.uid }, volume: { kind: 'emptyDir' }, mountPath: '/var/lib/cni/usrcni' };
+    const place = { pod: { ...ref, uid: pod.uid }, mountPath: '/var/lib/cni/usrcni' };
+    return { kind: 'found', place: { ...place, volume: { kind: 'emptyDir' } } };
   }
 
   /** Reads only: names and sockets that another holds, a bridge that cannot be used. */
