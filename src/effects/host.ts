@@ -1,5 +1,5 @@
 /**
- * The effects of a real node behind one function: request -> outcome. The only place where an exception becomes an outcome.
+ * The effects of a real node, put together once: the engine, API servers, IPAM plugins and files behind what the verbs and recovery ask.
  */
 
 import type { PodRef, Trouble } from '../attachment.ts';
@@ -10,31 +10,24 @@ import type {
   CallText,
   Database,
   Elsewhere,
-  FilePlan,
   IdleBridges,
   KnownPort,
-  Outcome,
   Perform,
   Plan,
   PodLookup,
   Recalled,
   Request,
-  Verb,
 } from '../machines/protocol.ts';
-import { isAnnotation } from '../machines/protocol.ts';
-import { FailedAttempt } from './attempt.ts';
 import { Away } from './away.ts';
-import type { Engine, LivePort } from './engine.ts';
+import type { LivePort } from './engine.ts';
 import { EngineFailure } from './engine.ts';
-import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from './files/device-info.ts';
-import { ensurePublication, findPublication, removePublication } from './files/published-file.ts';
 import { roomTroubles } from './files/room.ts';
-import { ensureSocketDir, findSocketDir, hasLink, removeSocketDir } from './files/socket-dir.ts';
-import { checkAddress, collectAddresses, ensureAddress, removeAddress } from './ipam/plugin.ts';
+import { hasLink } from './files/socket-dir.ts';
+import { collectAddresses } from './ipam/plugin.ts';
 import { ApiServers } from './kubernetes/api-servers.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
-import { Mismatch, NothingMade, ok, troubleOf } from './outcome.ts';
 import { openVswitch } from './ovs/engine.ts';
+import { type Means, perform } from './perform.ts';
 import { preflight } from './preflight.ts';
 import { findProgram } from './program.ts';
 
@@ -95,7 +88,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
   const api = new ApiServers({ deadlines, away, kubeconfig: elsewhere.kubeconfig });
   const means: Means = { engine, api, deadlines, elsewhere, away };
   return {
-    perform: (request, call) => outcomeOf(request, () => act(means, request, call)),
+    perform: (request, call) => perform(means, request, call),
     lookUpPod: (kubeconfig, ref, call) => api.lookUp(kubeconfig, ref, call.end),
     preflight: (plan, dataDir, call) => preflight(engine, { plan, dataDir }, call, deadlines),
     roomTroubles,
@@ -129,15 +122,6 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
   };
 }
 
-/** What effects are made with. */
-interface Means {
-  readonly engine: Engine;
-  readonly api: ApiServers;
-  readonly deadlines: Deadlines;
-  readonly elsewhere: Elsewhere;
-  readonly away: Away;
-}
-
 /** No address was given by a program that is not there. */
 async function recall({ engine, elsewhere }: Means, known: Plan, call: Call): Promise<Recalled> {
   const { address, predecessor, ...rest } = known;
@@ -157,103 +141,5 @@ async function recall({ engine, elsewhere }: Means, known: Plan, call: Call): Pr
   } catch (error) {
     if (!(error instanceof EngineFailure)) throw error;
     return { kind: 'unsettled', trouble: error.trouble };
-  }
-}
-
-/** What every step knows. */
-type Plain = Exclude<Verb, 'restore' | 'withdraw'>;
-
-const plain: Record<Verb, Plain> = {
-  ensure: 'ensure',
-  restore: 'ensure',
-  remove: 'remove',
-  withdraw: 'remove',
-  find: 'find',
-};
-
-async function act(means: Means, request: Request, call: Call): Promise<Outcome> {
-  const { verb, plan, facts } = request;
-  const { engine, api, deadlines } = means;
-  const { address, socketDir, publication, deviceInfo } = plan;
-  const nearby = within(call.end, deadlines.directoryMs);
-  const elsewhere = means.elsewhere.path ?? [];
-  const { away } = means;
-  const owner = { key: plan.key, findHolder: engine.otherHolder(plan, call), end: nearby };
-  const asked = (part: AddressPlan) => ({
-    plan: part,
-    text: plan.request,
-    key: plan.key,
-    call,
-    deadlines,
-    elsewhere,
-    away,
-  });
-  const one = <T>(part: T | undefined, ways: Record<Plain, (part: T) => Promise<Outcome>>): Promise<Outcome> =>
-    part === undefined ? Promise.resolve(ok) : ways[plain[verb]](part);
-  switch (request.step) {
-    case 'address':
-      return await one(address, {
-        ensure: (part) => ensureAddress(asked(part)),
-        remove: async (part) => {
-          const released = await engine.released(plan, facts.port, call.end);
-          if (released.kind !== 'ok') return released;
-          const isDoubtful = request.doubtful?.includes('address') === true;
-          return await removeAddress(asked(part), { isGiven: facts.address !== undefined, isDoubtful });
-        },
-        find: (part) => checkAddress(asked(part)),
-      });
-    case 'socketDir':
-      return await one(socketDir, {
-        ensure: async (part) => {
-          const made = await ensureSocketDir(part, nearby);
-          return made.kind === 'ok' ? await engine.way.open(plan, nearby) : made;
-        },
-        remove: (part) => removeSocketDir(part, nearby),
-        find: async (part) => {
-          const found = await findSocketDir(part, nearby);
-          return found.kind === 'ok' ? await engine.way.find(plan, nearby) : found;
-        },
-      });
-    case 'bridge':
-    case 'port':
-      return await engine.perform({ ...request, step: request.step }, call);
-    case 'publication':
-      if (isAnnotation(publication)) {
-        const { begun } = call;
-        const isLater = async (containerId: string) =>
-          begun !== undefined && (await engine.isLaterSandbox(plan, { containerId, moment: begun }, call));
-        return await api.annotate({ annotation: publication, request, call, isLater });
-      }
-      return await one(publication, {
-        ensure: (part: FilePlan) => ensurePublication(part, { ...owner, addresses: facts.address }),
-        remove: (part: FilePlan) => removePublication(part, plan.key, nearby),
-        find: (part: FilePlan) => findPublication(part, facts.address, nearby),
-      });
-    case 'deviceInfo':
-      return await one(deviceInfo, {
-        ensure: (part) => ensureDeviceInfo(part, owner.findHolder, nearby),
-        remove: (part) => removeDeviceInfo(part, owner),
-        find: (part) => findDeviceInfo(part, nearby),
-      });
-  }
-}
-
-/** A bug becomes an outcome too: what was begun is then taken back like after any other failure. */
-async function outcomeOf({ step, verb }: Request, action: () => Promise<Outcome>): Promise<Outcome> {
-  try {
-    return await action();
-  } catch (error) {
-    const attempt = error instanceof FailedAttempt ? error : undefined;
-    const madeNothing = error instanceof NothingMade;
-    const why = attempt ? attempt.cause : madeNothing ? error.why : error;
-    const trouble = why instanceof EngineFailure ? why.trouble : troubleOf(why);
-    return {
-      kind: 'failed',
-      trouble: { ...trouble, message: `cannot ${verb} ${step}: ${trouble.message}` },
-      ...(attempt && { facts: attempt.facts }),
-      ...(madeNothing && { made: 'nothing' }),
-      // What was looked at and is not right is said, not thrown; a mismatch was seen.
-      ...(verb === 'find' && !(error instanceof Mismatch) && { unjudged: true }),
-    };
   }
 }
