@@ -1,6 +1,6 @@
 /**
  * When a removal that is owed is tried again. A debt that fails for ever must not cost every DEL of the node a try: the pause grows
- * with each that could be journalTrouble.
+ * with each that could be recorded.
  */
 
 import type { Journal } from '../journal/journal.ts';
@@ -10,7 +10,7 @@ const pauseMs = 1_000;
 /** A switch that is back, an IPAM plugin that was installed, is noticed by then. `userspace recover` does not wait for it. */
 const pauseMsMax = 300_000;
 
-/** So many tries are journalTrouble; later ones that do nothing new would only fill the disk. */
+/** So many tries are recorded; later ones that do nothing new would only fill the disk. */
 const triesToTell = 12;
 
 const triesOf = (records: readonly Entry[]): number => records.filter(({ kind }) => kind === 'going').length;

@@ -1,12 +1,12 @@
 /**
- * The one loop: the machine asks, the intent is journalTrouble, the effect happens, the outcome is journalTrouble, the machine goes on.
+ * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on.
  *
  * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (the caller's `reasonToStop`).
  *
  * Invariants
  *  DR1 No creating effect without an fsynced intent.
  *  DR2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync takes it along.
- *  DR3 A step that can not be journalTrouble is taken back with everything before it.
+ *  DR3 A step that can not be recorded is taken back with everything before it.
  */
 import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
 import type { Trouble } from '../attachment.ts';

@@ -17,7 +17,7 @@ import { type Facts, isMaking, type Outcome, type Plan, type Request, type Step,
 export interface Context {
   readonly plan: Plan;
   readonly facts: Facts;
-  /** The steps whose effect may have happened: their intent was journalTrouble. */
+  /** The steps whose effect may have happened: their intent was recorded. */
   readonly begun: readonly Step[];
   /** The steps that were refused, and made nothing. */
   readonly refused: readonly Step[];
@@ -40,7 +40,7 @@ export interface Owed {
 
 export type AttachmentEvent =
   | { readonly type: 'begin'; readonly plan: Plan; readonly facts?: Facts; readonly doubtful?: readonly Step[] }
-  /** The step's intent is journalTrouble; its effect may happen from now on. */
+  /** The step's intent is recorded; its effect may happen from now on. */
   | { readonly type: `${Step}.begun` }
   | { readonly type: `${Step}.ensured`; readonly facts?: Facts[keyof Facts] }
   | {

@@ -221,7 +221,7 @@ function replaced({ netns }: Begin, { host }: Node): Trouble | undefined {
   return { code: code.invalidNetns, message: `CNI_NETNS "${netns.path}" is another namespace by now` };
 }
 
-/** Whether the next call will find what was journalTrouble. */
+/** Whether the next call will find what was recorded. */
 function whyNotRemembered(journal: Journal<Entry>): Trouble | undefined {
   let isInPlace = false;
   const unseen = journalTrouble(() => {

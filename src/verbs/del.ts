@@ -102,7 +102,7 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
   const isKept = marked && isTold && tolerate(log, () => journal.fsyncName());
   log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
   if (isKept) return 'owed';
-  throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be journalTrouble`);
+  throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
 }
 
 const stays = ({ key, config }: DelRequest): string =>
