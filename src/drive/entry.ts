@@ -5,15 +5,16 @@ import type { Trouble } from '../attachment.ts';
 import type { Outcome, Plan, Step, Verb } from '../machines/protocol.ts';
 
 /**
- * Version of the records, written into each header. Raise it when an older release could misread them: a record of a new kind that it
- * would pass over, a member with another meaning. A new optional member that an older release may ignore needs no raise.
+ * Version of the records, written into each header. Raise it when an older release could misread them: a record of a new kind that
+ * it would pass over, a member with another meaning. A new optional member that an older release may ignore needs no raise.
  */
 export const formatVersion = 1;
 
 /**
- * Version of the add machine, written into each header. Raise it whenever a journal of an earlier release would fold to another state:
- * a new step that every plan has, a renamed event, another order. Without that, `recover` takes living pods for interrupted ADDs and
- * removes their networks (test/fault/golden-journals.test.ts shows it). A journal of another version is left alone until its DEL.
+ * Version of the add machine, written into each header. Raise it whenever a journal of an earlier release would fold to another
+ * state: a new step that every plan has, a renamed event, another order. Without that, `recover` takes living pods for interrupted
+ * ADDs and removes their networks (test/fault/golden-journals.test.ts shows it). A journal of another version is left alone until
+ * its DEL.
  */
 export const machineVersion = 1;
 
@@ -26,11 +27,11 @@ export interface Begin {
   readonly boot: string;
   readonly netns: { readonly path: string; readonly file: string; readonly directory: string };
   readonly plan: Plan;
-  /** The ADD's own moment of this boot (Call.begun): a port that is put back bears it too. Absent in journals of earlier releases. */
+  /** When the ADD began (Call.begun); a port that is put back bears it too. Absent in journals of earlier releases. */
   readonly begun?: string;
-  /** Which database it was (Plan.database), also where the ADD came to no port. Absent in journals of earlier releases. */
+  /** The database's id (Plan.database), also where the ADD made no port. Absent in journals of earlier releases. */
   readonly database?: string;
-  /** Which file it was written to (Journal.identity). Absent in journals of earlier releases. */
+  /** The file that it was written to (Journal.identity). Absent in journals of earlier releases. */
   readonly file?: string;
 }
 
@@ -47,12 +48,12 @@ export type Entry =
   | { readonly kind: 'abandon'; readonly trouble: Trouble }
   /** At rest: nothing left to do until DEL. */
   | { readonly kind: 'attached' }
-  /** A removal begins; with what there is to remove, where no header says it. */
+  /** A removal begins. The plan says what there is to remove, where no header does. */
   | { readonly kind: 'going'; readonly by: string; readonly plan?: Plan }
-  /** What an attachment at rest has lost is put back: until `attached` nothing is told of the ADD. */
+  /** A lost part of an attachment at rest is put back. The records from here to `attached` say nothing of its ADD. */
   | { readonly kind: 'restoring' };
 
-/** The plan of a journal's header, if there is one that can be read: another version may have written anything. */
+/** The plan of a journal's header, if there is a readable one: another version may have written anything. */
 export function planOfHeader(entries: readonly Entry[]): Plan | undefined {
   const header = entries.find((entry) => entry.kind === 'begin' || (entry.kind === 'going' && entry.plan));
   const plan: unknown = header && 'plan' in header ? header.plan : undefined;
@@ -60,11 +61,11 @@ export function planOfHeader(entries: readonly Entry[]): Plan | undefined {
   return whole ? (plan as Plan) : undefined;
 }
 
-/** The header of a journal, of whatever version: it tells through which data directory the attachment was made. */
+/** The header of a journal of any version: it tells through which data directory the attachment was made. */
 export function headerOf([first]: readonly Entry[]): Begin | undefined {
   return first?.kind === 'begin' && typeof first.instance === 'string' ? first : undefined;
 }
 
-/** Written by a release whose records this one cannot understand: they are whole, and tell nothing here. */
+/** Whether another release wrote the journal, in whole records that this one cannot understand. */
 export const isOfAnotherVersion = ([header]: readonly Entry[]): boolean =>
   header?.kind === 'begin' && (header.format !== formatVersion || header.machine !== machineVersion);

@@ -1,6 +1,6 @@
 /**
- * The instance id of a data directory: its file's, or, where that was lost, the one that its journals were written with. A new one
- * would leave every port of before without anything that knows it.
+ * The instance id of a data directory: the one in its file, or, where that file was lost, the one in its journals. With a new id,
+ * no call would know the existing ports as its own.
  */
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
@@ -25,7 +25,7 @@ function recordsOf(disk: Disk, path: string) {
   try {
     return peekJournal(disk, path)?.records ?? [];
   } catch (error) {
-    // One that cannot be read tells none.
+    // A journal that cannot be read tells no id.
     if (error instanceof JournalError) return [];
     throw error;
   }
@@ -35,7 +35,7 @@ function recordsOf(disk: Disk, path: string) {
 export const ensureIdentity = (disk: Disk, dataDir: string, random: () => string, end: Moment): Promise<string> =>
   ensureInstance(disk, dataDir, () => instancesOfJournals(disk, dataDir)[0] ?? random(), end);
 
-/** Adopts what the journals say, and makes no new one. @throws JournalError */
+/** Adopts the id that the journals have, and makes no new one. @throws JournalError */
 export async function adoptIdentity(disk: Disk, dataDir: string, end: Moment): Promise<string | undefined> {
   const known = readInstance(disk, dataDir);
   if (known !== undefined) return known;

@@ -1,12 +1,12 @@
 /**
  * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on.
  *
- * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (the caller's `reasonToStop`).
+ * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (`reasonToStop`).
  *
  * Invariants
  *  DR1 No creating effect without an fsynced intent.
- *  DR2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync takes it along.
- *  DR3 A step that can not be recorded is taken back with everything before it.
+ *  DR2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync makes it durable.
+ *  DR3 A step that cannot be recorded is taken back with everything before it.
  */
 import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
 import type { Trouble } from '../attachment.ts';
@@ -24,7 +24,7 @@ export interface DriveOptions {
   readonly journal: Pick<Journal<Entry>, 'append' | 'stage' | 'note'>;
   readonly perform: Perform;
   readonly call: Omit<Call, 'end'>;
-  /** Until when something may be made, and until when it may be taken away. */
+  /** The moments until which something may be made, and taken away. */
   readonly end: { readonly make: Moment; readonly remove: Moment };
   /** Why nothing more may be made; asked before each intent. */
   readonly reasonToStop: () => Trouble | undefined;
@@ -37,7 +37,9 @@ export const start = <M extends Machine>(machine: M): SnapshotFrom<M> =>
 
 const scopes = new Map<AnyStateMachine, AnyActorScope>();
 
-/** xstate's own pure `transition` makes an actor for each event: as much again as the event itself. One for each machine will do. */
+/**
+ * xstate's own pure `transition` makes an actor for each event, which costs as much as the event. One for each machine is enough.
+ */
 function scopeOf(machine: AnyStateMachine): AnyActorScope {
   const known = scopes.get(machine);
   if (known) return known;
@@ -89,7 +91,7 @@ export function stepIfKnown(machine: AnyStateMachine, from: SnapshotFrom<AnyStat
   return snapshot === from ? undefined : ([snapshot, asked] as const);
 }
 
-/** @returns why the step may not be taken. */
+/** @returns why the step must not be taken. */
 function recordIntent({ step: name }: Request, { journal, reasonToStop }: DriveOptions): Trouble | undefined {
   return reasonToStop() ?? journalTrouble(() => journal.append({ kind: 'intent', step: name }));
 }

@@ -1,5 +1,5 @@
 /**
- * Reading a journal back: what it tells of its attachment, and what a removal of that has to look for.
+ * Reading a journal back: what it tells of its attachment, and what a removal has to look for.
  *
  * Owns: the meaning of records. Does not own: their words (entry.ts), the machine that they are replayed on (machines/).
  */
@@ -21,24 +21,21 @@ import { type AttachmentEvent, eventOf, neverUsed } from '../machines/steps.ts';
 import { type Begin, type Entry, isOfAnotherVersion } from './entry.ts';
 import { start, step, stepIfKnown } from './loop.ts';
 
-/** What a journal tells of its attachment. */
+/** An attachment as its journal tells it. */
 export interface Past {
   readonly header: Begin & Stamped;
-  /** `attached`: at rest. `adding`: an ADD that came to no end. `going`: a removal was begun. */
+  /** `attached`: at rest. `adding`: its ADD was interrupted. `going`: a removal was begun. */
   readonly state: 'attached' | 'adding' | 'going';
-  /**
-   * What a removal has to look for: everything that is ours by its name, whatever the records that a disk may have lost would say;
-   * the port's socket, whose name a user gave, and the pod's annotation, which costs others a write, only if they were begun.
-   */
+  /** The plan that a removal has to look for (planToUndo). */
   readonly undo: Plan;
   readonly facts: Facts;
-  /** The steps of `undo` that nothing says to have made anything: nothing is owed of them. */
+  /** The steps of `undo` that may have made nothing: they leave no debt. */
   readonly doubtful: readonly Step[];
-  /** What an earlier removal has taken away already: what is there by now is another's, as long as the machine has not lost power since. */
+  /** Steps that an earlier removal took away. Unless the machine lost power since, a thing found under their names is another's. */
   readonly removed: readonly Step[];
 }
 
-/** What records say of an attachment, for a mark that could be an accident. */
+/** The state of an attachment by its records alone, to judge a mark that could be an accident. */
 export const tells: Tells<Entry> = (entries) => {
   const added = addedBy(entries);
   if (added.some((entry) => replayed(entry) === 'removal')) return 'removal';
@@ -53,7 +50,7 @@ export const openJournal = (disk: Disk, path: string, options: { create: boolean
 /** @throws JournalError */
 export const peekJournal = (disk: Disk, path: string) => Journal.peek<Entry>(disk, path, tells);
 
-/** @returns undefined if the journal has no header, or one of another version, or events its machine does not know. */
+/** @returns undefined if the journal has no header, a header of another version, or events that its machine does not know. */
 export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const [header, ...rest] = entries;
   if (header?.kind !== 'begin' || isOfAnotherVersion(entries)) return undefined;
@@ -78,7 +75,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   };
 }
 
-/** The machine as the records left it, up to where a removal began. @returns undefined for an event it does not know */
+/** The machine as the records left it, up to the beginning of a removal. @returns undefined for an event it does not know */
 function replay(plan: Plan, entries: readonly Entry[]): SnapshotFrom<typeof addMachine> | undefined {
   let [snapshot] = step(addMachine, start(addMachine), { type: 'begin', plan });
   for (const entry of entries) {
@@ -93,9 +90,9 @@ function replay(plan: Plan, entries: readonly Entry[]): SnapshotFrom<typeof addM
 }
 
 /**
- * Everything that is ours by its name, begun or not: a lost record must not leave a leftover. The port's socket bears a name that a
- * user gave, and an annotation costs other writers a conflict, so these two only if their step was begun. A step that was refused
- * without making anything is not undone.
+ * Everything that is ours by its name, begun or not, because the disk may have lost the record of its step. Two parts only if their
+ * step was begun: the port, whose socket may bear a name that a user gave; and an annotation, whose removal costs other writers a
+ * conflict. A step that was refused without making anything is not undone.
  */
 export function planToUndo(plan: Plan, begun: readonly Step[], refused: readonly Step[]): Plan {
   const isMeant = (name: string): boolean => {
@@ -118,20 +115,20 @@ const removals = (entries: readonly Entry[]): Removal[] =>
       : [],
   );
 
-/** When ovs-vswitchd has let go of a port that is removed already: its address waits for that. */
+/** When ovs-vswitchd releases a port that is removed already: the removal of its address waits for that. */
 function goneFacts(removed: readonly Removal[]): Pick<Facts, 'port'> {
   const facts = removed.findLast(({ step: name }) => name === 'port')?.facts;
   return isGonePort(facts) ? { port: facts } : {};
 }
 
-/** Without what a put-back did: it changes nothing in what was added, and is done again if it came to no end. */
+/** The records without those of put-backs: a put-back changes nothing that the ADD made, and an interrupted one is done again. */
 function addedBy(entries: readonly Entry[]): Entry[] {
   let restoring = false;
   return entries.filter(({ kind }) => {
     if (kind === 'restoring') restoring = true;
-    const told = !restoring || kind === 'going';
+    const isKept = !restoring || kind === 'going';
     if (kind === 'attached' || kind === 'going') restoring = false;
-    return told;
+    return isKept;
   });
 }
 

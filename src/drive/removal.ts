@@ -1,5 +1,5 @@
 /**
- * Taking one attachment away under its lock, for a repeated ADD, a DEL or a recovery. All by the same machine and loop.
+ * The removal of one attachment under its lock, for a repeated ADD, a DEL or a recovery: one machine and one loop for all three.
  */
 import { basename, dirname, join } from 'node:path';
 import {
@@ -32,10 +32,10 @@ import { drive, start } from './loop.ts';
 import { fold, type Past, peekJournal, tells } from './past.ts';
 import { journalTrouble } from './trouble.ts';
 
-/** What a removal needs of a node. */
+/** The parts of a node that a removal uses. */
 export interface RemovalHost {
   readonly perform: Perform;
-  /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
+  /** Completes the knowledge of an attachment without a journal by looking at the world. */
   recall(known: Plan, call: Call): Promise<Recalled>;
   bootId(): string;
 }
@@ -44,23 +44,23 @@ export interface Removal {
   readonly host: RemovalHost;
   readonly disk: Disk;
   readonly journal: Pick<Journal<Entry>, 'append' | 'stage' | 'note' | 'records' | 'damaged'>;
-  /** Who removes, for the journal's readers. */
+  /** The verb that removes, for the journal's readers. */
   readonly by: string;
-  /** What is known beside the journal: the key, the switch, and what a DEL's own configuration says. */
+  /** The caller's own knowledge: the key, the switch, and the DEL's configuration. */
   readonly known: Plan;
   readonly call: Call & { readonly dataDir: string };
 }
 
 export interface Removed {
-  /** What could not be taken away, and why. */
+  /** The steps that could not be taken away, and why. */
   readonly owed: readonly Owed[];
-  /** What was not done, and no retry could mend. */
+  /** Faults that no retry could mend. */
   readonly warnings: readonly string[];
-  /** It is another data directory's: nothing was touched. */
+  /** The attachment is another data directory's, and nothing was touched. */
   readonly elsewhere?: Trouble;
 }
 
-/** What the machine is begun with. */
+/** The input of the machine. */
 interface Known {
   readonly plan: Plan;
   readonly facts: Facts;
@@ -74,12 +74,12 @@ export async function takeAway(removal: Removal): Promise<Removed> {
   const found = await findRemains(removal, call);
   if (found.kind === 'elsewhere') return { owed: [], warnings: [], elsewhere: found.trouble };
   const plan = found.kind === 'known' ? found.plan : known;
-  // Who comes next may know less than this DEL's configuration said; recovery itself knows nothing that is worth telling.
+  // A later removal may know less than this DEL's configuration says, so that is written down. A recovery knows nothing to add.
   const isNews = known.request.stdin !== '' && planOfHeader(journal.records) === undefined;
   if (isNews) journalTrouble(() => journal.append({ kind: 'going', by, plan }));
   else journal.note({ kind: 'going', by });
   if (found.kind === 'unsettled') {
-    // Without the switch it cannot be told whose it is: nothing goes, and its address is held.
+    // Only the switch could tell whose the attachment is, so nothing is removed, and its address is held.
     const outcome = { kind: 'failed', trouble: found.trouble } as const;
     journal.note({ kind: 'outcome', step: 'port', verb: 'remove', outcome, ms: 0 });
     return { owed: [{ step: 'port', trouble: found.trouble }], warnings: [] };
@@ -93,24 +93,24 @@ export async function takeAway(removal: Removal): Promise<Removed> {
 
 type Remains = ({ readonly kind: 'known' } & Known) | Exclude<Recalled, { kind: 'known' }>;
 
-/** The journal if it can be read: its plan was made to be removed by. Else what the caller knows and the world tells. */
+/** The remains by the journal's plan, if it can be read; else by the caller's knowledge and a look at the world. */
 async function findRemains(removal: Removal, call: Call): Promise<Remains> {
   const { host, journal } = removal;
-  const told = planOfHeader(journal.records)?.key;
-  // A journal that was copied under another's name tells nothing of this attachment, and is no reason to touch that one.
-  if (told && keyText(told) !== keyText(removal.known.key)) return await byWorld(removal, [], call);
+  const written = planOfHeader(journal.records)?.key;
+  // A journal copied under another's name tells nothing of this attachment, and the other one must not be touched because of it.
+  if (written && keyText(written) !== keyText(removal.known.key)) return await byWorld(removal, [], call);
   const past = fold(journal.records);
   if (past && !journal.damaged) return { kind: 'known', ...remaining(past, host.bootId()) };
   const header = headerOf(journal.records);
   return header ? await byHeader(removal, header, past, call) : await byWorld(removal, journal.records, call);
 }
 
-/** What is shared, and goes with the last thing in it: each try looks again. */
+/** Things that several attachments share, removed with the last thing in them: each try looks again. */
 const shared: readonly Step[] = ['bridge', 'socketDir'];
 
 /**
- * What an earlier try has taken away is not taken away again: what bears its name by now is another's. After a power cut nothing is
- * known to have lasted.
+ * The plan without the parts that an earlier try removed, because a thing under such a name may be another's since. After a power
+ * cut no earlier removal is known to have lasted, so everything is removed again.
  */
 function remaining({ header, undo, facts, doubtful, removed }: Past, boot: string): Known {
   const { instance } = header;
@@ -128,7 +128,7 @@ function remaining({ header, undo, facts, doubtful, removed }: Past, boot: strin
 
 const withoutGone = ({ port, ...facts }: Facts): Facts => (port && !isGonePort(port) ? { ...facts, port } : facts);
 
-/** Its records are damaged or of another version, its header is not: whose it is, is told by that. */
+/** For a journal whose records are damaged or of another version: its header still says whose the attachment is. */
 async function byHeader(removal: Removal, header: Begin, past: Past | undefined, call: Call): Promise<Remains> {
   const { instance, database } = header;
   const { host, journal, known } = removal;
@@ -140,7 +140,7 @@ async function byHeader(removal: Removal, header: Begin, past: Past | undefined,
   return { kind: 'known', plan: whole, facts: past ? withoutGone(past.facts) : {}, doubtful: [], instance };
 }
 
-/** A socket whose name a user gave may be another's, as long as no record says that its step was begun. */
+/** The plan without a port whose socket's name a user gave, unless its step was begun: such a socket may be another's. */
 function withProvedPort(plan: Plan | undefined, records: readonly Entry[]): Plan | undefined {
   if (!plan?.port || plan.port.file === portName(plan.key)) return plan;
   if (records.some((entry) => entry.kind === 'intent' && entry.step === 'port')) return plan;
@@ -151,13 +151,14 @@ function withProvedPort(plan: Plan | undefined, records: readonly Entry[]): Plan
 const unprovedSteps: readonly Step[] = steps.filter((step) => step !== 'port');
 
 /**
- * Without a header nothing says that there ever was an attachment, unless the world does: then what cannot be removed is no debt. An
- * annotation is looked for only where a record or a port's marks tell of one: a server that is away must not hold up a DEL.
+ * Without a header only the world can prove that there ever was an attachment. If it does not, a part that cannot be removed is
+ * not a debt. An annotation is looked for only if a record or a port's marks tell of one: a server that is away must not delay a
+ * DEL.
  */
 async function byWorld({ host, journal, known }: Removal, records: readonly Entry[], call: Call): Promise<Remains> {
   const written = planOfHeader(records);
   const { publication, ...others } = { ...known, ...written, key: known.key };
-  // An earlier try wrote down what there was to look for.
+  // An earlier try wrote down the plan to look for.
   const isTold = journal.damaged || (written ? written.publication !== undefined : records.length > 0);
   const isLikely = publication && (isTold || !isAnnotation(publication));
   const recalled = await host.recall({ ...others, ...(isLikely && { publication }) }, call);
@@ -168,9 +169,10 @@ async function byWorld({ host, journal, known }: Removal, records: readonly Entr
 }
 
 /**
- * Whether another attachment that is not going names this socket in its journal. The switch's rows can be lost while its application
- * listens. A directory that bears this container's name holds no other's; of shared ones only journals that could name it are read,
- * since a DEL must not read them all. @throws JournalError where that cannot be told
+ * Whether another attachment that is not going names this socket in its journal. The journals are asked because the switch's rows
+ * can be lost while the application still listens. A directory with this container's name holds no other's sockets. For a shared
+ * directory only the journals that could name the socket are read, because a DEL must not read all. @throws JournalError if that
+ * cannot be told
  */
 function isAnothers({ disk, call: { dataDir }, known: { key } }: Removal, socket: string): boolean {
   if (basename(dirname(socket)) === shortId(key)) return false;
@@ -180,7 +182,7 @@ function isAnothers({ disk, call: { dataDir }, known: { key } }: Removal, socket
   return likely.some((name) => isNamedBy(disk, join(dataDir, name), socket));
 }
 
-/** One that spells out another container's beginning cannot have our default name; a hashed one may. */
+/** A journal named after a container with another beginning cannot have our default socket name; one with a hashed name may. */
 const couldShare = (name: string, key: AttachmentKey): boolean =>
   name.includes(`:${shortId(key)}`) || name.includes('::');
 

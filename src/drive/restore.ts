@@ -1,6 +1,6 @@
 /**
- * Putting back the port of an attachment at rest whose sandbox lives: the switch's database was wiped, or the switch restarted and its
- * server-mode socket with it. Nothing but what a failed try made itself is ever taken back here: the rest is a living pod's.
+ * Putting back the port of an attachment at rest whose sandbox lives. It was lost when the switch's database was wiped, or its
+ * server-mode socket when the switch restarted. A try that fails takes back only its own work: the rest is a living pod's.
  */
 import type { Trouble } from '../attachment.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -20,12 +20,12 @@ export interface PutBack {
   readonly journal: Journal<Entry>;
   readonly past: Past;
   readonly host: RestoreHost;
-  /** What an IPAM program's CHECK is told of an attachment at rest. */
+  /** The plan with which an IPAM program's CHECK is called for an attachment at rest. */
   readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
   readonly call: Call;
 }
 
-/** @returns why it could not be put back; it is tried again by the next recovery. */
+/** @returns why the port could not be put back; the next recovery tries again. */
 export async function putBack({ journal, past, host, asChecked, call: given }: PutBack): Promise<Trouble | undefined> {
   const { header, facts } = past;
   const { instance, netns, begun } = header;
@@ -36,8 +36,8 @@ export async function putBack({ journal, past, host, asChecked, call: given }: P
   const refused = await host.restoreTrouble({ plan: written, facts }, call);
   if (refused) return refused;
   if (written.address) {
-    const told = asChecked(written, facts);
-    const address = await host.perform({ step: 'address', verb: 'find', plan: told, facts }, call);
+    const checked = asChecked(written, facts);
+    const address = await host.perform({ step: 'address', verb: 'find', plan: checked, facts }, call);
     if (address.kind !== 'ok') return address.trouble;
   }
   const unrecorded = journalTrouble(() => {
@@ -45,7 +45,7 @@ export async function putBack({ journal, past, host, asChecked, call: given }: P
     journal.append({ kind: 'restoring' });
   });
   if (unrecorded) return unrecorded;
-  // An administrator's bridge is the administrator's to make.
+  // A bridge that an administrator made is not made again here.
   const plan: Plan = { ...rest, ...(bridge && (facts.bridge?.ours ?? facts.bridge?.created) && { bridge }) };
   const options = {
     journal,
@@ -55,11 +55,11 @@ export async function putBack({ journal, past, host, asChecked, call: given }: P
     reasonToStop: () => goingTrouble(journal),
   };
   const { failure } = (await drive(restoreMachine, start(restoreMachine), { type: 'begin', plan }, options)).context;
-  // A DEL that came meanwhile has answered: the lock holder removes.
+  // A DEL that came meanwhile has answered already, so this lock holder has to do the removal.
   return failure ?? goingTrouble(journal) ?? journalTrouble(() => journal.append({ kind: 'attached' }));
 }
 
-/** The records of earlier tries that failed tell nothing that counts, and would fill the disk, one try after the other. */
+/** The number of records without those of failed tries. They tell nothing that counts, and would fill the disk try by try. */
 function recordsOfSuccess(records: readonly Entry[]): number {
   const lastSuccess = records.findLastIndex(({ kind }) => kind === 'attached');
   const failed = records.findIndex(({ kind }, index) => kind === 'restoring' && index > lastSuccess);

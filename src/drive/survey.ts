@@ -4,16 +4,16 @@
 import type { Trouble } from '../attachment.ts';
 import { type Call, type Facts, type Outcome, type Perform, type Plan, steps } from '../machines/protocol.ts';
 
-/** What is wrong with one step of an attachment; `unjudged`: it could not be asked for, so that it may be right. */
+/** A fault of one step of an attachment. `unjudged`: no answer came, so the step may be as it was left. */
 export type SurveyTrouble = Trouble & Pick<Extract<Outcome, { kind: 'failed' }>, 'unjudged'>;
 
-/** How an attachment was left. */
+/** An attachment as it was left. */
 interface Left {
   readonly plan: Plan;
   readonly facts: Facts;
 }
 
-/** Asks of every planned step whether the world still is as it was left: CHECK, and a repeated ADD. */
+/** Asks for every planned step whether the world still is as it was left, for a CHECK or a repeated ADD. */
 export async function survey({ plan, facts }: Left, perform: Perform, call: Call): Promise<SurveyTrouble[]> {
   const findings: SurveyTrouble[] = [];
   for (const name of steps) {

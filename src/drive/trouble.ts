@@ -1,11 +1,11 @@
 /**
- * What a journal says against going on: it cannot be written, or bears the mark of a DEL.
+ * Reasons of a journal against going on: it cannot be written, or bears the mark of a DEL.
  */
 import { code, type Trouble } from '../attachment.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import type { Entry } from './entry.ts';
 
-/** What a journal that fails us is to an ADD: a reason to take everything back. */
+/** A failure of the journal as a reason for an ADD to take everything back. */
 export function journalTrouble(use: () => void): Trouble | undefined {
   try {
     use();
@@ -16,7 +16,7 @@ export function journalTrouble(use: () => void): Trouble | undefined {
   }
 }
 
-/** Why nothing more may be made: a DEL came, or its mark can not be looked for. */
+/** Why nothing more may be made: a DEL came, or its mark cannot be looked for. */
 export function goingTrouble(journal: Pick<Journal<Entry>, 'going'>): Trouble | undefined {
   let marked = false;
   const trouble = journalTrouble(() => {

@@ -1,5 +1,5 @@
 /**
- * ADD, as a recipe. A step that is refused leads into the removal of what was begun; nothing resumes halfway.
+ * ADD, as a recipe. A step that is refused leads into the removal of everything that was begun. Nothing resumes halfway.
  */
 import { rollback } from './removal.ts';
 import { attachment, giveUp, making, nothingYet } from './steps.ts';

@@ -1,5 +1,5 @@
 /**
- * DEL, and every other removal of something that once was or may have been: from a plan, whatever of it came to be.
+ * DEL, and every other removal of an attachment that exists or may exist: everything in its plan that was made.
  */
 import { removal } from './removal.ts';
 import { attachment, nothingYet } from './steps.ts';

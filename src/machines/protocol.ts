@@ -1,8 +1,8 @@
 /**
  * The words between the machines, which decide, and the effects, which act.
  *
- * A plan is what one ADD intends, computed once from its request and written into the journal's header: whatever a later
- * version would derive from the same request, this attachment is removed by the plan it was made with. Everything here is
+ * A plan says what one ADD intends. It is computed once from the request and written into the journal's header. A later version
+ * may derive another plan from the same request, so an attachment is removed by the plan it was made with. Everything here is
  * plain JSON data.
  */
 import type { Addresses, AttachmentKey, PodRef, Trouble, VlanMode } from '../attachment.ts';
@@ -13,12 +13,12 @@ export const steps = ['address', 'socketDir', 'bridge', 'port', 'publication', '
 export type Step = (typeof steps)[number];
 
 /**
- * ensure, remove and find: each safe to repeat. find changes nothing. Of the port alone: restore makes again what is missing of it and
- * leaves what is there; withdraw takes back the row that a failed restore made, and nothing else.
+ * ensure, remove and find are safe to repeat, and find changes nothing. Only the port has the other two. restore makes again the
+ * parts that are missing; withdraw takes back the row that a failed restore made, and nothing else.
  */
 export type Verb = 'ensure' | 'remove' | 'find' | 'restore' | 'withdraw';
 
-/** Making needs an intent; taking away is allowed by the going mark, or by the failure that it answers. */
+/** Making needs an intent. Taking away needs the going mark, or the failure that it answers. */
 export const isMaking = (verb: Verb): boolean => verb === 'ensure' || verb === 'restore';
 
 /** The delegated IPAM plugin. */
@@ -29,7 +29,7 @@ export interface AddressPlan {
   readonly path: readonly string[];
 }
 
-/** The call that made the attachment, as an IPAM plugin is told it (CNI SPEC section 4). */
+/** The call that made the attachment, as an IPAM plugin gets it (CNI SPEC section 4). */
 export interface CallText {
   /** The network configuration, byte for byte as we got it. */
   readonly stdin: string;
@@ -37,13 +37,13 @@ export interface CallText {
   readonly env: { readonly [name: string]: string };
 }
 
-/** What the API server says of a pod: its volume "shared-dir", and where containers see it. */
+/** The API server's answer on a pod: its volume "shared-dir", and where containers see it. */
 export interface PodPlace {
-  /** As the runtime names it, with a uid in any case. */
+  /** As the runtime names it, and always with a uid. */
   readonly pod: PodRef & { readonly uid: string };
   /** Absent if the pod has no volume of that name. */
   readonly volume?: { readonly kind: 'emptyDir' } | { readonly kind: 'hostPath'; readonly path: string };
-  /** Where the last container that mounts it has it; absent if none does. */
+  /** The mount path in the last container that mounts the volume; absent if none does. */
   readonly mountPath?: string;
 }
 
@@ -53,23 +53,23 @@ export type PodLookup =
   | { readonly kind: 'refused'; readonly troubles: readonly Trouble[] };
 
 export interface SocketDirPlan {
-  /** The directory that the administrator, the pod or the kubelet named; never removed. Absolute. */
+  /** The directory named by the administrator, the pod or the kubelet. Absolute; never removed. */
   readonly base: string;
-  /** The kubelet makes `base` before the sandbox starts. If it is not there it is not made: the kubelet would find it orphaned. */
+  /** The kubelet makes `base` before the sandbox starts. We never make it, because the kubelet would take ours for orphaned. */
   readonly kubelet?: true;
-  /** The directory below it that is ours by name, removed when empty. Absent where `base` itself holds the socket. */
+  /** The directory below it that is ours by name; removed when empty. Absent where the socket is in `base` itself. */
   readonly own?: string;
-  /** The file that keeps siblings from removing `own` while we live in it. */
+  /** The file that keeps siblings from removing `own` while this attachment uses it. */
   readonly hold: string;
   /** The symlink by which the switch reaches a directory whose own path is too long for a socket. */
   readonly link?: string;
-  /** `vhost.group`: it may create sockets in the directory. */
+  /** `vhost.group`: the group that may create sockets in the directory. */
   readonly group?: string;
-  /** Nothing is opened to the user of a switch that is not root; absent: what is the kubelet's or ours is. */
+  /** No access is given to the user of a switch that is not root. Absent: it is given to directories of the kubelet and our own. */
   readonly grantAccess?: false;
 }
 
-/** What was opened to the switch's user: a directory for its search, a socket or those made in a directory for its connection. */
+/** A right given to the switch's user: to search a directory, or to connect to a socket or to those made in a directory. */
 export interface Grant {
   readonly path: string;
   readonly right: 'search' | 'connect';
@@ -90,7 +90,7 @@ export interface PortPlan {
   readonly bridge: string;
   /** Port and Interface name. */
   readonly name: string;
-  /** Of the switch: `client` connects to a socket that the application creates; `server` creates it. */
+  /** The switch's side: `client` connects to a socket that the application creates; `server` creates it. */
   readonly mode: 'client' | 'server';
   /** The socket as the application sees it on the host: directory and file name. */
   readonly directory: string;
@@ -104,15 +104,15 @@ export interface PortPlan {
   readonly policingBurst?: number;
   /** `vhost.group`, for the socket of server mode. */
   readonly group?: string;
-  /** `iface-id` among the external_ids of table Interface: by it ovn-controller knows the logical port that the interface is. */
+  /** `iface-id` among the external_ids of table Interface: ovn-controller finds the interface's logical port by it. */
   readonly ovnPort?: string;
   /** external_ids for people, beside those that removal needs. */
   readonly marks: { readonly [name: string]: string };
-  /** Of a removal: no application ever heard of this port, so that a socket at its path in a shared directory is another's. */
+  /** Removal only: no application was ever told of this port, so a socket at its path in a shared directory is another's. */
   readonly socketStays?: true;
 }
 
-/** The predecessor's data, to be completed with the IPAM result. */
+/** The predecessor's data, without the IPAM result, which is added later. */
 type PublishedData = { readonly [key: string]: unknown };
 
 /** Without Kubernetes: a file beside the socket. */
@@ -139,31 +139,31 @@ export const isAnnotation = (publication: Plan['publication']): publication is A
 export interface DeviceInfoPlan {
   /** runtimeConfig.CNIDeviceInfoFile. */
   readonly path: string;
-  /** Of the container: the inverse of the port's. */
+  /** The container's side: the inverse of the port's. */
   readonly mode: 'client' | 'server';
   readonly socket: string;
 }
 
-/** What the predecessor may have left under this key; its state file is the proof. Of a removal alone. */
+/** Leftovers that the predecessor may have under this key; its state file is the proof. Removal only. */
 export interface PredecessorPlan {
   readonly stateFile: string;
-  /** Where a socket may lie that no row names. */
+  /** Directories that may hold a socket which no row names. */
   readonly directories: readonly string[];
-  /** Where it bound the pod's directory to, by the pod's uid, if it did; a row or the list of mounts knows better. */
+  /** Where it may have bound the pod's directory to, by the pod's uid. A row or the list of mounts is the better source. */
   readonly mount?: string;
-  /** Directories in which it made such places. */
+  /** Directories in which it made such mount points. */
   readonly bases?: readonly string[];
 }
 
-/** A switch's database: where it is, and what tells it where it moved to (Plan.database). */
+/** A switch's database: its socket, and the id that identifies it after a move (Plan.database). */
 export type Database = Pick<Plan, 'ovsdb' | 'database'>;
 
-/** What one ADD intends. A step without a plan is not taken; a port without a bridge is on one that others make and keep. */
+/** The intent of one ADD. A step without a plan is not taken. A port without a bridge is on one that others make and keep. */
 export interface Plan {
   readonly key: AttachmentKey;
   /** The OVSDB socket: `unix:` and an absolute path. */
   readonly ovsdb: string;
-  /** Of what was made already: _uuid of the database's row Open_vSwitch, which tells the database where it moved to. */
+  /** _uuid of the database's row Open_vSwitch, once something was made: it identifies the database after a move. */
   readonly database?: string;
   readonly request: CallText;
   readonly address?: AddressPlan;
@@ -177,33 +177,33 @@ export interface Plan {
 
 /** A port that was made. */
 interface MadePort {
-  /** _uuid of the Port's row: no other row ever has it. */
+  /** _uuid of the Port's row; it is never used again. */
   readonly uuid: string;
-  /** -1 if ovs-vswitchd did not take it. */
+  /** -1 if ovs-vswitchd refused the port. */
   readonly ofport: number;
-  /** _uuid of the database's row Open_vSwitch: tells a database that moved from another one. */
+  /** _uuid of the database's row Open_vSwitch: it tells a moved database from another one. */
   readonly database?: string;
   /** Server mode: where the switch created the socket before it was moved. */
   readonly switchSocket?: string;
 }
 
-/** A port that was taken away: ovs-vswitchd has let go of it when its cur_cfg has come to `goneAt` (ovs-vswitchd.conf.db(5)). */
+/** A port that was removed. ovs-vswitchd has released it once its cur_cfg reaches `goneAt` (ovs-vswitchd.conf.db(5)). */
 interface GonePort {
   readonly goneAt: number;
 }
 
-/** What a step left behind and a later one, the result or a removal needs. */
+/** Facts that a step leaves for a later step, the result or a removal. */
 export interface Facts {
   readonly address?: Addresses;
-  /** Only where something was opened. It goes with the directory, or is shared by all pods and stays: nothing is to be undone. */
+  /** The rights that were given, if any. No removal takes them back: they go with the directory, or all pods share them. */
   readonly socketDir?: { readonly uid: number; readonly granted: readonly Grant[] };
   /**
-   * Whether this ADD created it, and whether it bears our mark: if it is lost, such a one may be made again. Of one of this data directory the
-   * _uuid of its row, by which it is known without marks too; absent in journals of earlier releases.
+   * Whether this ADD created it, and whether it bears our mark: a lost bridge that does may be made again. `uuid` is the _uuid of
+   * its row, if the bridge is this data directory's: it is found by that without marks too. Absent in journals of earlier releases.
    */
   readonly bridge?: { readonly created: boolean; readonly ours?: boolean; readonly uuid?: string };
   readonly port?: MadePort | GonePort;
-  /** Of an annotation: its last write was answered, so none is on its way to the API server. */
+  /** For annotations: the last write was answered, so no write is on its way to the API server. */
   readonly publication?: { readonly settled: true };
 }
 
@@ -212,8 +212,8 @@ export const isMadePort = (port: Facts['port']): port is MadePort => port !== un
 export const isGonePort = (facts: Facts[keyof Facts]): facts is GonePort => facts !== undefined && 'goneAt' in facts;
 
 /**
- * Where the caller says that things are: looked at when the place that a journal names has them no more. A program, a database or a
- * kubeconfig can move between an ADD and its removal.
+ * Places that the caller names, tried when the place in the journal no longer works. A program, a database or a kubeconfig can move
+ * between an ADD and its removal.
  */
 export interface Elsewhere {
   /** OVSDB socket: `unix:` and an absolute path. */
@@ -223,86 +223,86 @@ export interface Elsewhere {
   readonly path?: readonly string[];
 }
 
-/** One effect asked for: plain data, nothing remembered elsewhere. */
+/** A request for one effect: plain data that says all of it. */
 export interface Request {
   readonly step: Step;
   readonly verb: Verb;
   readonly plan: Plan;
   readonly facts: Facts;
   /**
-   * Of a removal: the steps of which nothing ever said that they made something. Each is removed as far as that goes, and what cannot
-   * be is a warning and no debt: no retry could ever pay it.
+   * Removal only: steps that may have made nothing, because no record and no answer says that they did. The removal still tries
+   * them. A failure is then a warning, not a debt, since no retry could ever pay it.
    */
   readonly doubtful?: readonly Step[];
 }
 
 /**
- * What an effect answered. `displaced`: the port's bridge went away between the two steps, nothing was made.
- * Of find: `ok` means that the world is as the plan and the facts say; the troubles are the drift.
+ * The answer of an effect. `displaced`: the port's bridge went away between the two steps, and nothing was made. For find, `ok`
+ * means that the world is as the plan and the facts say; the troubles are the drift.
  */
 export type Outcome =
   | {
       readonly kind: 'ok';
       readonly facts?: Facts[keyof Facts];
-      /** Of a removal: what a person should know, and no retry could mend. */
+      /** Removal only: a fault that a person should know of, and no retry could mend. */
       readonly warning?: string;
     }
   | { readonly kind: 'displaced'; readonly trouble: Trouble }
   | {
       readonly kind: 'failed';
       readonly trouble: Trouble;
-      /** Of ensure, by the answer that refused it: nothing, so that there is nothing to undo; or it is doubtful (see Request). */
+      /** ensure only, from the answer that refused it: nothing was made, so nothing is undone; or it is doubtful (see Request). */
       readonly made?: 'nothing' | 'doubtful';
-      /** Of find: no answer came, so that nothing is known of the world; the trouble says what was asked. */
+      /** find only: no answer came, so nothing is known of the world. The trouble says what was asked. */
       readonly unjudged?: true;
-      /** Of ensure: what is known of this attempt although it failed. */
+      /** ensure only: the facts of this attempt that are known although it failed. */
       readonly facts?: Facts[keyof Facts];
     };
 
-/** What is known of an attachment without a journal. */
+/** The knowledge of an attachment that has no journal. */
 export type Recalled =
   | {
       readonly kind: 'known';
       readonly plan: Plan;
-      /** The one that made it. */
+      /** Id of the data directory that made it. */
       readonly instance: string;
-      /** Something of it is there: what cannot be removed is a debt. */
+      /** A part of it was found, so a part that cannot be removed is a debt. */
       readonly isProved: boolean;
     }
-  /** It was made through another data directory, and is there: nothing of it is this one's to remove. */
+  /** It exists and was made through another data directory, so this one may remove nothing of it. */
   | { readonly kind: 'elsewhere'; readonly trouble: Trouble }
-  /** The switch, which would tell, cannot be asked. */
+  /** The switch, which knows, cannot be asked. */
   | { readonly kind: 'unsettled'; readonly trouble: Trouble };
 
-/** What an effect needs beside its request: on whose behalf it acts, and for how long. */
+/** An effect's surroundings, beside its request: the data directory it acts for, its locks and its time. */
 export interface Call {
   /** Instance id of the data directory: a part of every mark. */
   readonly instance: string;
-  /** The locked journal, handed to every child process; absent where there could be none. */
+  /** The locked journal, handed to every child process. Absent where no journal could be made. */
   readonly lockFd?: number;
   /** The data directory: a part of each port's marks; and where the gate between ADDs and GC is (effects/ipam/gate.ts). */
   readonly dataDir?: string;
-  /** Moment (deadlines.ts) at which the effect must have answered. */
+  /** Moment (deadlines.ts) by which the effect must have answered. */
   readonly end: number;
-  /** A moment of this boot, of an ADD: which of two sandboxes of one pod is the later one. */
+  /** The moment of this boot at which the ADD began: it tells which of two sandboxes of one pod is the later one. */
   readonly begun?: string;
-  /** The sandbox's network namespace and its directory, dev:inode each: by them a port without a journal is judged. */
+  /** The sandbox's network namespace and its directory, dev:inode each. A port without a journal is judged by them. */
   readonly netns?: { readonly file: string; readonly directory: string };
-  /** Whether the journal of another attachment, one that is not going, names this socket as its own. */
+  /** Whether the journal of another attachment that is not going names this socket as its own. */
   readonly isAnothersSocket?: (socket: string) => boolean;
 }
 
-/** The effects, as the loop is handed them. Total: an expected failure is an outcome, a throw is a bug. */
+/** The effects, as the loop gets them. Total: an expected failure is an outcome, and a throw is a bug. */
 export type Perform = (request: Request, call: Call) => Promise<Outcome>;
 
-/** Where bridges of ours are looked for that no port uses. */
+/** Where to look for bridges of ours that no port uses. */
 export interface IdleBridges {
   readonly database: Database;
   /** Every id that the data directory has had. */
   readonly ids: ReadonlySet<string>;
-  /** Names that attachments have: a port may be on its way to them. */
+  /** Bridges of attachments, which stay: a port may be about to be made on them. */
   readonly used: ReadonlySet<string>;
-  /** They are named, and stay. */
+  /** They are only named, and stay. */
   readonly dryRun: boolean;
 }
 
@@ -312,12 +312,12 @@ export interface KnownPort {
   /** `network:container:interface`. */
   readonly key: string;
   readonly instance: string;
-  /** The network namespace of its sandbox, as its marks tell it; ports of earlier releases bear its path alone. */
+  /** The network namespace of its sandbox, from its marks. Ports of earlier releases bear its path alone. */
   readonly netns?: {
     readonly path: string;
     readonly file?: string | undefined;
     readonly directory?: string | undefined;
   };
-  /** When its ADD began (netns.ts), which tells of which boot it is. */
+  /** When its ADD began (netns.ts), which tells the boot it belongs to. */
   readonly begun?: string;
 }

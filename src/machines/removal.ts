@@ -1,8 +1,8 @@
 /**
- * The one way an attachment is taken away: by a failed ADD, a DEL, a recovery. The exact reverse of ADD's recipe.
+ * The one way to remove an attachment, for a failed ADD, a DEL and a recovery: the exact reverse of ADD's recipe.
  *
- * It continues past a step that fails and remembers what is owed; but while the port is there, nothing goes that it may use: its
- * bridge, its socket's directory, its address (case A32). It ends in `done`; the machine around it says what that means.
+ * It continues past a step that fails, and remembers what is owed. While the port is there, its bridge, its socket's directory and
+ * its address stay, because the port may use them (case A32). It ends in `done`; the machine around it says what that means.
  */
 import { attachment, taking } from './steps.ts';
 
@@ -20,13 +20,16 @@ const start = {
   always: [{ guard: { type: 'planned', params: 'deviceInfo' }, target: 'deviceInfo' }, { target: 'publication' }],
 } as const;
 
-/** Of what once was, or may have been: its port is looked for by its marks, whatever is planned. */
+/** For an attachment that exists or may exist: its port is looked for by its marks, even where the plan has none. */
 export const removal = attachment.createStateConfig({
   initial: 'start',
   states: { start, publication: taking('publication', 'port', 'port'), ...ends },
 });
 
-/** Of what this ADD made. A port that bears its marks although it made none is of an ADD before it, perhaps a living pod's. */
+/**
+ * For the parts that this ADD made itself. If it made no port and one bears its marks, an earlier ADD made that one, perhaps for a
+ * living pod: it stays.
+ */
 export const rollback = attachment.createStateConfig({
   initial: 'start',
   states: {

@@ -1,6 +1,6 @@
 /**
- * Putting back what the switch has lost of an attachment at rest: its port, with the directory and the bridge that are its own. What
- * it takes back when it fails is the row that it made itself: everything else is a living pod's.
+ * Putting back the port that the switch has lost of an attachment at rest, with the directory and the bridge that are its own. A
+ * put-back that fails takes back only the row that it made itself, because everything else is a living pod's.
  */
 import { attachment, nothingYet, putting, toFailed, withdrawing } from './steps.ts';
 

@@ -1,14 +1,14 @@
 /**
- * What the machines share: their context, the events they hear, the one action they know.
+ * The common parts of the machines: their context, the events they hear, the one action they know.
  *
  * A machine never acts. Entering a step's state gives one `request` action, which the pure `transition` of xstate returns as
  * plain data; drive/loop.ts performs it and answers with the step's event.
  *
  * Invariants
- *  MA1 At rest or waiting for exactly one request: no state has two.
+ *  MA1 A machine is at rest, or waits for exactly one request: no state has two.
  *  MA2 Every failure of a step that makes something leads into `removing`, and nowhere else.
- *  MA3 An ADD that gives up takes away only what it began: what was planned and never tried may be somebody else's. (What a journal
- *     that is read back has to be removed, drive/past.ts says.)
+ *  MA3 An ADD that gives up takes away only what it began: something planned and never tried may be another attachment's.
+ *     (drive/past.ts says what has to be removed for a journal that is read back.)
  */
 import { assign, setup } from 'xstate';
 import type { Trouble } from '../attachment.ts';
@@ -21,13 +21,13 @@ export interface Context {
   readonly begun: readonly Step[];
   /** The steps that were refused, and made nothing. */
   readonly refused: readonly Step[];
-  /** The steps of which nothing says that they made something (see Request). */
+  /** The steps that may have made nothing (see Request). */
   readonly doubtful: readonly Step[];
   /** Why an ADD does not attach. */
   readonly failure: Trouble | undefined;
-  /** What this removal could not take away, and why. */
+  /** The steps that this removal could not take away, and why. */
   readonly owed: readonly Owed[];
-  /** What a removal could not do, and need not. */
+  /** Things that a removal could not do, and need not do. */
   readonly warnings: readonly string[];
   /** How often the bridge went away between its step and the port's. */
   readonly displacements: number;
@@ -52,10 +52,10 @@ export type AttachmentEvent =
   | { readonly type: `${Step}.displaced`; readonly trouble: Trouble }
   | { readonly type: `${Step}.removed`; readonly facts?: Facts[keyof Facts]; readonly warning?: string }
   | { readonly type: `${Step}.owed`; readonly trouble: Trouble }
-  /** An ADD must not go on: it is going, its disk failed, its time is up. */
+  /** An ADD must not go on: its attachment is to be removed, its disk failed, or its time is up. */
   | { readonly type: 'abandon'; readonly trouble: Trouble };
 
-/** A bridge that goes away this often is being fought over (code 11: try again later). */
+/** A bridge that goes away this often is in dispute between others (code 11: try again later). */
 const displacementsMax = 3;
 
 export const nothingYet: Context = {
@@ -89,7 +89,7 @@ export const attachment = setup({
       'facts' in event && event.facts ? { facts: { ...context.facts, [stepOf(event)]: event.facts } } : {},
     ),
     fail: assign(({ event }) => ('trouble' in event ? { failure: event.trouble } : {})),
-    /** A refusal tells what there is to undo of its own attempt. */
+    /** A refusal says what its own attempt may have made. */
     noteMade: assign(({ context, event }) => {
       if (!('made' in event) || !event.made) return {};
       const step = stepOf(event);
@@ -130,7 +130,7 @@ const ask = (step: Step, verb: Verb) =>
     }),
   }) as const;
 
-/** The members of an ADD's plan that are no steps: a new one does not compile without its line here. */
+/** The members of an ADD's plan that are not steps. A new one does not compile without its line here. */
 const besideSteps: { readonly [name in Exclude<keyof Plan, Step | 'predecessor'>]: true } = {
   key: true,
   ovsdb: true,
@@ -138,7 +138,7 @@ const besideSteps: { readonly [name in Exclude<keyof Plan, Step | 'predecessor'>
   request: true,
 };
 
-/** What an ADD that gives up has to take away (MA3). What a DEL begins with is all meant to go. */
+/** The plan of what an ADD that gives up has to take away (MA3). A DEL instead takes away its whole plan. */
 export function begunPlan({ plan, begun, refused }: Pick<Context, 'plan' | 'begun' | 'refused'>): Plan {
   const isMade = (step: Step) => begun.includes(step) && !refused.includes(step);
   const isBegun = (name: string) => Object.hasOwn(besideSteps, name) || isMade(name as Step);
@@ -146,8 +146,8 @@ export function begunPlan({ plan, begun, refused }: Pick<Context, 'plan' | 'begu
 }
 
 /**
- * Of an attachment whose ADD never answered: in client mode it is the application that makes the socket, and it was not started. Below
- * a directory that bears this container's name nothing is another's all the same.
+ * The plan of an attachment whose ADD never answered. In client mode the application makes the socket, and it was not started, so a
+ * socket in a shared directory is another's. Below a directory with this container's name, everything is still this attachment's.
  */
 export function neverUsed(plan: Plan): Plan {
   const { port, socketDir } = plan;
@@ -169,7 +169,7 @@ export const making = <N extends object, M extends object>(step: Step, next: N, 
   },
 });
 
-/** A state that puts one thing back and goes on to `next`; a refusal ends in `failing`. */
+/** A state that puts one thing back and goes on to `next`, or to `refused`. */
 export const putting = <N extends object, F extends object>(
   step: Step,
   verb: 'ensure' | 'restore',
@@ -188,7 +188,7 @@ export const putting = <N extends object, F extends object>(
 
 export const toFailed = { target: 'failed', actions: 'fail' } as const;
 
-/** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. What is doubtful is no debt. */
+/** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. A doubtful step leaves no debt. */
 export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
   entry: ask(step, 'remove'),
   on: {
@@ -200,13 +200,13 @@ export const taking = <N extends string, O extends string>(step: Step, next: N, 
   },
 });
 
-/** The state after a put-back that failed: what it made goes, and the machine ends in `end` whatever comes of that. */
+/** The state after a put-back that failed: its row is removed, and the machine ends in `end` even if that fails. */
 export const withdrawing = <E extends string>(step: Step, end: E) => ({
   entry: ask(step, 'withdraw'),
   on: { [`${step}.removed`]: { target: end }, [`${step}.owed`]: { target: end } },
 });
 
-/** What a machine hears of an effect's outcome. */
+/** The event that tells a machine of an effect's outcome. */
 export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {
   const removing = !isMaking(verb);
   if (outcome.kind === 'ok') {
