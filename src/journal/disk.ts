@@ -1,16 +1,16 @@
 /**
- * The system calls the journal and the lock are made of, and nothing more: the one seam between them and the machine, so that
- * a test can put a disk there that loses what was not fsynced.
+ * The system calls of the journal and the lock, and nothing more. They are the one seam between these and the machine, so that a
+ * test can use a disk that loses everything not fsynced.
  *
- * All of them are synchronous, on the main thread, one system call each: a kill can be aimed at every one, and no other
- * code of ours runs between two of them.
+ * All of them are synchronous, on the main thread, one system call each. A kill can be aimed at every one, and no other code of
+ * ours runs between two of them.
  */
 import * as fs from 'node:fs';
 import { clearFileAttribute, flock, hasFileAttribute, setFileAttribute, unlock } from '../os/native.ts';
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = fs.constants;
 
-/** A FIFO at a name of ours must not be waited for. */
+/** O_NONBLOCK, so that open(2) does not wait if there is a FIFO at a name of ours. */
 const openFlags = {
   r: O_RDONLY | O_NONBLOCK,
   // node's own `r+` would write over the header.
@@ -19,7 +19,7 @@ const openFlags = {
   ax: O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NONBLOCK,
 } as const;
 
-/** Ours have a megabyte of configuration and a quarter of notes at most. */
+/** A file of ours has at most a megabyte of configuration and a quarter of a megabyte of notes. */
 const fileBytesMax = 64 * 1024 * 1024;
 
 export interface FileStat {
@@ -33,7 +33,9 @@ export interface FileStat {
 
 /** Every call throws an errno exception (`code: 'ENOSPC'` …) as node:fs does; paths are absolute. */
 export interface Disk {
-  /** open(2): `r` reads, `r+` reads and appends to what is there, `a+` creates it too, `ax` alone; O_CLOEXEC always. */
+  /**
+   * open(2): `r` reads, `r+` reads and appends to a file that exists, `a+` also creates it, `ax` only creates; always O_CLOEXEC.
+   */
   open(path: string, flags: 'r' | 'r+' | 'a+' | 'ax', mode?: number): number;
   close(fd: number): void;
   /** One write(2). @returns the number of bytes written, which may be short. */
@@ -56,7 +58,7 @@ export interface Disk {
   hasAttribute(fd: number): boolean;
   /** flock(2) LOCK_EX|LOCK_NB. */
   tryLock(fd: number): boolean;
-  /** flock(2) LOCK_UN: for the copies that children have too (lock.ts, LO2). */
+  /** flock(2) LOCK_UN, which also ends the lock of the children's copies of the descriptor (lock.ts, LO2). */
   unlock(fd: number): void;
   unlink(path: string): void;
   list(directory: string): string[];
@@ -72,7 +74,7 @@ export interface OpenFile {
   readonly fd: number;
 }
 
-/** @throws what is no file, or is far too large, is none of ours (errno EINVAL, EFBIG) */
+/** @throws EINVAL if it is not a regular file, EFBIG if it is far too large: neither is ours */
 function read(fd: number): Uint8Array {
   const stats = fs.fstatSync(fd);
   if (!stats.isFile()) throw errno('EINVAL', 'it is no regular file');
@@ -129,7 +131,7 @@ export const realDisk: Disk = {
   fsyncDirectory,
 };
 
-/** An expected failure of the operating system, told from a bug by its errno code. */
+/** Whether an error is an expected failure of the operating system, which has an errno code, and not a bug. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException & { code: string } {
   return error instanceof Error && 'code' in error && typeof error.code === 'string';
 }

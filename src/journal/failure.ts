@@ -1,7 +1,7 @@
-/** What is thrown where the disk fails us, told from a bug. */
+/** The error for a failing disk, which is different from a bug. */
 import { isSystemError } from './disk.ts';
 
-/** The disk failed us. `code` is the errno name. */
+/** A failure of the disk. `code` is the errno name. */
 export class JournalError extends Error {
   override readonly name = 'JournalError';
   constructor(
@@ -13,7 +13,7 @@ export class JournalError extends Error {
   }
 }
 
-/** A failure of the operating system as a JournalError that says what was not done; anything else as it is. */
+/** A failure of the operating system becomes a JournalError that says what was not done. Any other error stays as it is. */
 export function asJournalError(what: string, error: unknown): unknown {
   if (!isSystemError(error) || error instanceof JournalError) return error;
   return new JournalError(error.code, `${what}: ${error.message}`, { cause: error });

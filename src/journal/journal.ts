@@ -6,11 +6,13 @@
  *
  * Invariants
  *  JO1 An append returns only after its record and all before it are fsynced, and never after an earlier write or fsync has failed.
- *  JO2 The going mark (a mode) is set before the lock is waited for, needs no space and no lock, and is never cleared. No other
- *     mode is taken for it, but the one of the format before, unless the records speak against it.
- *  JO3 The file is never renamed. It is truncated in place, and unlinked only by its lock holder: at the end of a removal, or blank.
- *  JO4 Nothing of the file's content is lost in silence: corruption is copied aside before the tail is cut.
- *  JO5 An attachment at rest bears an attribute. A file that bears it and tells of something else was damaged, whatever its tail looks like.
+ *  JO2 The going mark (a mode) is set before the wait for the lock, needs no space and no lock, and is never cleared. One other
+ *     mode counts as the mark: that of the format before, unless the records contradict it.
+ *  JO3 The file is never renamed. It is truncated in place. Only its lock holder unlinks it, at the end of a removal or while
+ *     blank.
+ *  JO4 No content of the file is lost in silence: a corrupt file is copied aside before its tail is cut.
+ *  JO5 An attachment at rest bears an attribute. A file with the attribute and records of something else was damaged, even if its
+ *     tail looks whole.
  */
 import { dirname } from 'node:path';
 import type { Moment } from '../deadlines.ts';
@@ -24,7 +26,7 @@ import { type BadTail, closeQuietly, copyOf, quietly, repair, unlinkIfThere, who
 
 export { JournalError } from './failure.ts';
 
-/** Best-effort records of a removal that is tried again and again stop here; a whole ADD takes about 8 KiB. */
+/** The size at which best-effort records stop when a removal is tried again and again. A whole ADD takes about 8 KiB. */
 const notesBytesMax = 256 * 1024;
 
 export interface OpenOptions<R> {
@@ -40,16 +42,16 @@ interface Opened extends OpenFile {
 /** A staged record becomes durable with the next durable one. */
 type Durability = 'durable' | 'staged';
 
-/** What records tell of, for a mark that is not for sure one: something at rest, a removal, or neither. */
+/** Says whether records tell of an attachment at rest, of a removal, or of neither: for a mark that may be an accident. */
 export type Tells<R> = (records: readonly (R & Stamped)[]) => 'rest' | 'removal' | undefined;
 
 /** A journal as a reader without its lock sees it. */
 export interface Peeked<R> {
   readonly records: readonly (R & Stamped)[];
   readonly going: boolean;
-  /** The records are not all that there were. */
+  /** Some of its records were lost. */
   readonly damaged: boolean;
-  /** A mode that no call of ours gives: octal. */
+  /** A mode that no call of ours sets, in octal. */
   readonly strangeMode?: string;
 }
 
@@ -62,12 +64,12 @@ export class Journal<R extends object> {
   readonly readOnly: boolean;
   readonly #options: OpenOptions<R>;
   #records: (R & Stamped)[] = [];
-  /** Of each record. */
+  /** The end of each record. */
   #ends: End[] = [];
   #isHeld = false;
-  /** Why nothing more may be appended. */
+  /** The reason why nothing more may be appended. */
   #failure: JournalError | undefined;
-  /** The file, or an earlier cut of it, was corrupt in the middle: its records say less than what happened. */
+  /** The file was corrupt in the middle, now or before an earlier repair: its records do not tell everything that happened. */
   damaged = false;
 
   private constructor({ disk, path, fd, access }: Opened, options: OpenOptions<R>) {
@@ -79,8 +81,8 @@ export class Journal<R extends object> {
   }
 
   /**
-   * Opens the file, creating it if asked, without waiting for anybody.
-   * @returns undefined if there is none and none was asked for.
+   * Opens the file, or creates it if asked. Does not wait for the lock.
+   * @returns undefined if there is no file, and none was to be created.
    * @throws JournalError if it cannot be opened or created.
    */
   static open<R extends object>(disk: Disk, path: string, options: OpenOptions<R>): Journal<R> | undefined {
@@ -106,7 +108,7 @@ export class Journal<R extends object> {
     }
   }
 
-  /** What the file says right now, for people: no lock, no repair. @returns undefined if there is none. @throws JournalError */
+  /** Reads the file as it is now, without lock or repair. @returns undefined if there is none. @throws JournalError */
   static peek<R extends object>(disk: Disk, path: string, tells: Tells<R>): Peeked<R> | undefined {
     const options = { create: false, clock: () => new Date(0), tells };
     const journal = Journal.#openReadOnly<R>(disk, path, options);
@@ -145,31 +147,31 @@ export class Journal<R extends object> {
     return this.#records;
   }
 
-  /** An append failed, and no later one can be relied on (JO1). */
+  /** An append failed, so no later one can be relied on (JO1). */
   get failed(): boolean {
     return this.#failure !== undefined;
   }
 
-  /** This attachment is to go. Seen at once by every process that has the file open. */
+  /** The attachment is to be removed. Every process that has the file open sees the mark at once. */
   get going(): boolean {
     const stat = this.#stat();
     if (isGoing(stat) || !mayBeGoing(stat)) return isGoing(stat);
-    const told = this.#options.tells(this.#records);
-    return told === 'removal' || (told === undefined && !this.#disk.hasAttribute(this.fd));
+    const subject = this.#options.tells(this.#records);
+    return subject === 'removal' || (subject === undefined && !this.#disk.hasAttribute(this.fd));
   }
 
-  /** A mode that no call of ours gives, in octal: it says nothing, and a person should know. */
+  /** A mode that no call of ours sets, in octal: it means nothing, and a person should know of it. */
   get strangeMode(): string | undefined {
     return this.going ? undefined : strangeModeOf(this.#stat());
   }
 
-  /** dev:inode: a file that was restored from a backup, or copied, is another. */
+  /** dev:inode. A file that was copied, or restored from a backup, has another identity. */
   get identity(): string {
     const { dev, ino } = this.#stat();
     return `${dev}:${ino}`;
   }
 
-  /** Its name still leads to it: what is recorded in a file that another tool has taken away will be remembered by nothing. */
+  /** Its name still leads to this file. If another tool has moved it away, no later call will find its records. */
   get isInPlace(): boolean {
     let found: FileStat | undefined;
     this.#guard('look for', () => {
@@ -178,7 +180,7 @@ export class Journal<R extends object> {
     return found?.ino === this.#stat().ino;
   }
 
-  /** Nothing was ever written to it: what unlinked it was no removal. */
+  /** Nothing was ever written to it. If such a file was unlinked, no removal did that. */
   get blank(): boolean {
     return this.#stat().size === 0n;
   }
@@ -193,14 +195,16 @@ export class Journal<R extends object> {
   }
 
   /**
-   * It was at rest once, and the records do not say it, nor what has become of that (JO5). The mark does not say what there is to
-   * remove: a DEL sets it before it reads them.
+   * The attachment was at rest once, and the records tell neither of that nor of a removal (JO5). The going mark proves nothing
+   * here, because a DEL sets it before it reads the records.
    */
   get #isCutShort(): boolean {
     return this.#disk.hasAttribute(this.fd) && this.#options.tells(this.#records) === undefined;
   }
 
-  /** Lets the file itself say that it is at rest: where its records are lost, that stays known. For a file system that can. */
+  /**
+   * Marks the file itself as at rest, so that this stays known if its records are lost. Not every file system can keep the mark.
+   */
   markRest(): void {
     try {
       this.#disk.setAttribute(this.fd);
@@ -211,7 +215,7 @@ export class Journal<R extends object> {
 
   /**
    * Sets the going mark durably. Works on a full disk.
-   * @throws JournalError on a read-only or failing one: the removal may go on under the lock, but nobody is told.
+   * @throws JournalError on a read-only or failing disk: the removal may go on under the lock, but no other process sees the mark.
    */
   markGoing(): void {
     this.#guard('mark', () => {
@@ -226,18 +230,18 @@ export class Journal<R extends object> {
     this.#put(record, 'durable');
   }
 
-  /** Makes durable what is written. @throws JournalError */
+  /** Makes all written records durable. @throws JournalError */
   sync(): void {
     if (this.#failure) throw this.#failure;
     this.#guard('sync', () => this.#disk.fsync(this.fd));
   }
 
-  /** Writes one record that the next append makes durable with its own. @throws as append */
+  /** Writes one record, which the next append makes durable together with its own. @throws as append */
   stage(record: R): void {
     this.#put(record, 'staged');
   }
 
-  /** Appends one record of a removal, if the disk lets us: it is for people, and never a precondition. */
+  /** Appends one record of a removal if the disk allows it: the record is for people, and no effect depends on it. */
   note(record: R): void {
     if (this.#failure || this.readOnly || this.#end.bytes > notesBytesMax) return;
     try {
@@ -248,13 +252,13 @@ export class Journal<R extends object> {
     }
   }
 
-  /** Empties the file in place, for an ADD that starts afresh; the going mark stays as it is. */
+  /** Empties the file in place for an ADD that starts from the beginning. The going mark stays as it is. */
   restart(): void {
     this.#guard('truncate', () => {
       this.#disk.clearAttribute(this.fd);
       this.#disk.truncate(this.fd, 0);
       this.#disk.fsync(this.fd);
-      // What the copy told of is gone too: the file is as good as any other again.
+      // The copy kept the lost records of things that are now removed, so the file no longer counts as damaged.
       unlinkIfThere(this.#disk, copyOf(this.#path));
     });
     this.damaged = false;
@@ -262,7 +266,7 @@ export class Journal<R extends object> {
     this.#ends = [];
   }
 
-  /** Takes back the last records, of an attempt that was undone: only so many stay. @throws JournalError */
+  /** Cuts off the records of an attempt that was undone: the first `count` stay. @throws JournalError */
   cutBack(count: number): void {
     if (count >= this.#records.length) return;
     if (this.#failure) throw this.#failure;
@@ -283,12 +287,12 @@ export class Journal<R extends object> {
     return this.#ends.at(-1) ?? noRecord;
   }
 
-  /** Makes the file's name durable: the process that created it may have died before it did. */
+  /** Makes the file's name durable, because the process that created it may have died before it did so. */
   fsyncName(): void {
     this.#guard('sync the directory of', () => this.#disk.fsyncDirectory(dirname(this.#path)));
   }
 
-  /** Sets when this removal is due to be tried again, as the file's modification time: a look at the name alone tells it. */
+  /** Sets the file's modification time to when this removal is due again, so that it can be read without opening the file. */
   dueAt(moment: Date): void {
     try {
       this.#disk.touch(this.fd, moment);
@@ -305,7 +309,7 @@ export class Journal<R extends object> {
     });
   }
 
-  /** Unlinks a file that nothing was ever written to, under its lock, unless it is marked. It is not durable, so that no fsync is needed. */
+  /** Unlinks a blank file under its lock, unless it is marked. Its name was never made durable, so no fsync is needed. */
   discardBlank(): void {
     this.#guard('unlink', () => {
       if (this.readOnly || !this.blank || this.going) return;
@@ -314,8 +318,8 @@ export class Journal<R extends object> {
   }
 
   /**
-   * The descriptor is gone whatever close(2) answers, and what matters was fsynced. The lock ends here too, unless a program of this
-   * operation may still be at work, which then keeps it.
+   * A failure of close(2) does not matter: the descriptor is gone, and everything important was fsynced. The lock ends here too,
+   * unless a program of this operation may still be at work: then that program keeps it.
    */
   close(): void {
     if (this.#isHeld && !isLent(this.fd)) quietly(() => this.#disk.unlock(this.fd));
@@ -336,7 +340,7 @@ export class Journal<R extends object> {
     this.#records.push(stamped);
   }
 
-  /** A file that can not be read is held all the same: a removal goes by the key and the marks. @returns a tail to repair */
+  /** A file that cannot be read is still locked, since a removal can go by the key and the marks. @returns a tail to repair */
   #readBack(): BadTail | undefined {
     let decoded: Decoded<R> | undefined;
     let bytes = new Uint8Array(0);
@@ -356,7 +360,7 @@ export class Journal<R extends object> {
     return decoded.tail === 'clean' ? undefined : { tail: decoded.tail, bytes, whole: this.#end.bytes };
   }
 
-  /** One that can not be repaired takes no append: it would stand behind the bad tail. */
+  /** A file that cannot be repaired takes no append, because the record would come after the bad tail. */
   #repair(bad: BadTail): void {
     try {
       repair(this.#file, bad);
@@ -375,7 +379,7 @@ export class Journal<R extends object> {
     }
   }
 
-  /** From here on the file's state is unknown (an fsync is never tried again, JO1): no append may rely on it. */
+  /** From here on the file's state is unknown, so no append may rely on it. An fsync is never tried again (JO1). */
   #fail(error: Error & { code: string }, verb: string): JournalError {
     const message = `cannot ${verb} the journal "${this.#path}": ${error.message}`;
     const failure = new JournalError(error.code, message, { cause: error });

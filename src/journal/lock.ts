@@ -1,14 +1,16 @@
 /**
  * The attachment's lock: a kernel lock on its journal file (docs/adr/0001).
  *
- * Owns: waiting for it, and knowing that what was locked is still the journal. Does not own: the file, the going mark.
+ * Owns: the wait for the lock, and the check that the locked file is still the journal. Does not own: the file, the going mark.
  *
  * Invariants
- *  LO1 A lock counts only while the journal's name still leads to the locked inode: a removal unlinks the file it holds.
- *  LO2 The lock ends with the operation of its holder: by LOCK_UN after the last record, if every program that was given the fd has ended
- *     by itself, since what such a program leaves behind has no part in the operation; else by close alone, and the program keeps it.
+ *  LO1 A lock counts only while the journal's name leads to the locked inode, because a removal unlinks the file that it has
+ *     locked.
+ *  LO2 The lock ends with its holder's operation. If every program that was given the fd has ended by itself, LOCK_UN after the
+ *     last record ends it: processes that such a program leaves behind have no part in the operation. Else the holder only closes
+ *     the file, and the program keeps the lock.
  *  LO3 The wait is bounded.
- *  LO4 A process that has the lock by inheritance is ended by the process that waits, once its lease is over (processes.ts).
+ *  LO4 The waiting process ends a process that has inherited the lock, once that one's lease is over (processes.ts).
  */
 import type { Moment } from '../deadlines.ts';
 import { claim, taken } from '../os/processes.ts';

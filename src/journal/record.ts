@@ -6,17 +6,17 @@
  *
  * Invariants
  *  RE1 decode(encode(records)) gives the records back, and every byte of the input is accounted for.
- *  RE2 A torn tail (the beginning of one record, in its place) is a different value from corruption: a kill leaves the former alone.
+ *  RE2 A torn tail (the beginning of one record, in its place) is a different value from corruption: a kill leaves only the former.
  *  RE3 No input makes decode throw.
  */
 
 import { crc32 } from '../os/native.ts';
 
-/** What every record carries; the rest belongs to whoever writes it. */
+/** The members of every record; all others belong to the writer. */
 export interface Stamped {
   /** 1 for the first record of a file, then one more each. */
   readonly seq: number;
-  /** Wall-clock time, ISO 8601. For people; and GC leaves what came to rest after it was called. */
+  /** Wall-clock time, ISO 8601. For people; and GC keeps an attachment that came to rest after the call. */
   readonly at: string;
 }
 
@@ -25,8 +25,8 @@ export interface Decoded<R> {
   /** Where each of the records ends, in its place. */
   readonly ends: End[];
   /**
-   * `torn`: what follows is the beginning of one record, as a killed write leaves it; or there is no whole record at all. Cut it off and
-   * go on. `corrupt`: anything else, which no kill leaves.
+   * `torn`: the rest is the beginning of one record, as a killed write leaves it, or there is no whole record at all. The caller
+   * cuts it off. `corrupt`: any other rest, which no kill leaves.
    */
   readonly tail: 'clean' | 'torn' | 'corrupt';
 }
@@ -39,7 +39,7 @@ export interface End {
 
 export const noRecord: End = { bytes: 0, chain: 0 };
 
-/** A byte order mark is a byte like any other here: it is no part of a record. */
+/** A byte order mark must not be skipped here: it is not a part of any record. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 const hex = (value: number): string => value.toString(16).padStart(8, '0');
@@ -60,7 +60,7 @@ interface Line {
   readonly chain: string;
 }
 
-/** A line that is whole by its own checksum, wherever it stands. */
+/** A line that is whole by its own checksum, at any place in the file. */
 function readLine(line: Uint8Array): Line | undefined {
   const match = sealPattern.exec(decoder.decode(line));
   if (!match?.[1] || !match[3]) return undefined;
@@ -80,7 +80,7 @@ function isStamped(value: unknown): value is Stamped {
   );
 }
 
-/** Reads a whole file. `R` is the writer's claim about its own records; the checksums are what makes it believable. */
+/** Reads a whole file. `R` is the writer's claim about its own records; the checksums make it believable. */
 export function decode<R>(file: Uint8Array): Decoded<R> {
   const records: (R & Stamped)[] = [];
   const ends: End[] = [];
@@ -99,7 +99,10 @@ export function decode<R>(file: Uint8Array): Decoded<R> {
   return { records, ends, tail: 'clean' };
 }
 
-/** A power cut can take a file's first record in any way (it is of another boot then); after it only a killed write is no damage. */
+/**
+ * A power cut can destroy a file's first record in any way, and the file is then of an earlier boot. Later in the file only the
+ * tail of a killed write is not damage.
+ */
 function isTorn(rest: Uint8Array, whole: number): boolean {
   if (whole === 0) return !hasWholeRecord(rest);
   const start = new TextEncoder().encode(`{"seq":${whole + 1},"at":"`);
@@ -107,10 +110,10 @@ function isTorn(rest: Uint8Array, whole: number): boolean {
   return rest.subarray(0, start.length).every((byte, index) => byte === start[index]) && !rest.some(isControl);
 }
 
-/** Every record begins so: `encode` is given `seq` first, and `at` second. */
+/** The beginning of every record, because `encode` gets `seq` first and `at` second. */
 const beginning = new TextEncoder().encode('{"seq":');
 
-/** A whole record anywhere in it, whatever stands before it on its line: the newline itself may be what was damaged. */
+/** Whether there is a whole record anywhere, even with other bytes before it on its line: the newline itself may be damaged. */
 function hasWholeRecord(rest: Uint8Array): boolean {
   const bytes = Buffer.from(rest.buffer, rest.byteOffset, rest.byteLength);
   for (let start = 0; start < bytes.length; ) {

@@ -1,6 +1,6 @@
 /**
- * What a journal does to its file beyond an append: the repair of a bad tail, the copy that keeps what was damaged (JO4), and the end
- * of both files.
+ * Changes of a journal's file other than an append: the repair of a bad tail, the copy of a damaged file (JO4), and the end of
+ * both.
  */
 import { dirname } from 'node:path';
 import { type Disk, isSystemError, type OpenFile } from './disk.ts';
@@ -9,19 +9,19 @@ import { modeAlive } from './marks.ts';
 
 const corruptSuffix = '.corrupt';
 
-/** Where what was damaged is kept. */
+/** The path of the copy of a damaged file. */
 export const copyOf = (path: string): string => `${path}${corruptSuffix}`;
 
-/** What follows the last whole record. */
+/** The bytes after the last whole record. */
 export interface BadTail {
   readonly tail: 'torn' | 'corrupt';
   /** The whole file. */
   readonly bytes: Uint8Array;
-  /** How many of them are whole records. */
+  /** How many of these bytes are whole records. */
   readonly whole: number;
 }
 
-/** Cuts off what is no whole record; corruption is copied aside before. */
+/** Cuts off the bytes that are not a whole record. A corrupt file is copied aside first. */
 export function repair({ disk, path, fd }: OpenFile, { tail, bytes, whole }: BadTail): void {
   if (tail === 'corrupt') copyAside(disk, path, bytes);
   disk.truncate(fd, whole);
@@ -40,7 +40,7 @@ function copyAside(disk: Disk, path: string, bytes: Uint8Array): void {
   disk.fsyncDirectory(dirname(path));
 }
 
-/** write(2) on a full disk may take a part. @throws JournalError ENOSPC */
+/** One write(2), which may take only a part on a full disk. @throws JournalError ENOSPC */
 export function wholeWrite(disk: Disk, fd: number, bytes: Uint8Array): void {
   const count = disk.write(fd, bytes);
   if (count !== bytes.length) throw new JournalError('ENOSPC', `only ${count} of ${bytes.length} bytes were written`);

@@ -1,10 +1,10 @@
 /**
- * The data directory: where journals live, and who we are.
+ * The data directory: the journals, and the id by which we know our own marks.
  *
  * Owns: the directory, the instance id, the list of journals. Layout: `instance` and one `*.journal` per attachment.
  *
  * Invariants
- *  ST1 An instance id that has been used on a switch is durable: it is fsynced, with its name, before anyone is told it.
+ *  ST1 An instance id that was used on a switch is durable: it is fsynced, with its name, before any call gets it.
  *  ST2 The directory is root's alone (0700).
  */
 import { dirname, join } from 'node:path';
@@ -15,12 +15,12 @@ import { lock } from './lock.ts';
 import { isGoing } from './marks.ts';
 import { closeQuietly, wholeWrite } from './repair.ts';
 
-/** 64 random bits as 16 hex digits, a line; the first whole one counts. */
+/** A line of 16 hex digits: 64 random bits. The first whole line counts. */
 const instancePattern = /^([0-9a-f]{16})\n/m;
 
 const instanceFile = 'instance';
 
-/** Set once the file, its name and its directories are fsynced: where it is missing, that is done again. */
+/** The mode that says that the file, its name and its directories are fsynced. With another mode all of that is done again. */
 const modeDurable = 0o700;
 
 /** The instance id of a data directory; undefined while it has none. @throws JournalError if it cannot be read. */
@@ -29,8 +29,8 @@ export function readInstance(disk: Disk, dataDir: string): string | undefined {
 }
 
 /**
- * The instance id, created with the directory if there is none, and durable before any process is told it.
- * @param propose the id of a directory that has none; asked before anything is made, so that it may refuse
+ * The instance id. It is created with the directory if there is none, and is durable before any process gets it.
+ * @param propose gives the id of a directory that has none; it is called before anything is made, so that it may refuse
  * @throws JournalError if the disk refuses, or another call is creating it for longer than `end`.
  */
 export async function ensureInstance(disk: Disk, dataDir: string, propose: () => string, end: Moment): Promise<string> {
@@ -54,7 +54,10 @@ export async function ensureInstance(disk: Disk, dataDir: string, propose: () =>
   }
 }
 
-/** Makes durable what dead calls unlinked: a power cut must not bring back what was seen to be gone. @throws JournalError */
+/**
+ * Makes the unlinks of dead calls durable: a power cut must not bring back a journal that was seen to be gone. @throws
+ * JournalError
+ */
 export function syncNames(disk: Disk, dataDir: string): void {
   try {
     if (disk.lookup(dataDir) !== undefined) disk.fsyncDirectory(dataDir);
@@ -77,8 +80,8 @@ export function listJournals(disk: Disk, dataDir: string, suffix: string): strin
 const dueMsMax = 600_000;
 
 /**
- * The journals that bear the going mark and are due to be tried again, the longest due first. A mark of an earlier release may be an
- * accident: recovery judges those by their records. @throws JournalError
+ * The journals that bear the going mark and are due to be tried again, the longest due first. A mark of an earlier release is not
+ * counted, because it may be an accident: recovery judges those journals by their records. @throws JournalError
  */
 export function listDue(disk: Disk, dataDir: string, suffix: string, now: Date): string[] {
   const isDue = (dueMs: number): boolean => dueMs <= now.getTime() || dueMs > now.getTime() + dueMsMax;
@@ -99,11 +102,11 @@ function parseInstance(disk: Disk, fd: number): string | undefined {
 }
 
 /**
- * What an earlier call wrote and did not bring to its end is appended once more: after an fsync that failed it can be read and yet
- * be lost, and nothing that somebody may have been told is ever cut. The directories may be another dead call's: all are synced.
+ * Appends an id once more that an earlier call wrote and did not make durable: after a failed fsync it can be read and still be
+ * lost. Nothing is ever cut, because a call may have used it. All directories are synced, because a dead call may have made them.
  */
 function appendInstance({ disk, fd }: OpenFile, dataDir: string, id: string): void {
-  // Whatever a crash left before it, torn or lost, must not become a part of a line.
+  // The rest of a torn write before it must not become a part of its line.
   const apart = disk.stat(fd).size > 0n ? '~\n' : '';
   wholeWrite(disk, fd, new TextEncoder().encode(`${apart}${id}\n`));
   disk.fsync(fd);
@@ -116,7 +119,7 @@ function appendInstance({ disk, fd }: OpenFile, dataDir: string, id: string): vo
 
 const isDurable = (disk: Disk, fd: number): boolean => (disk.stat(fd).mode & 0o777n) === BigInt(modeDurable);
 
-/** mkdir -p; what is above it (`/var/lib/cni`) is not ours alone. */
+/** mkdir -p. The directories above it (`/var/lib/cni`) are not ours alone, so they get another mode. */
 function makeDirectory(disk: Disk, directory: string, mode = 0o700): void {
   if (disk.lookup(directory) !== undefined) return;
   makeDirectory(disk, dirname(directory), 0o755);

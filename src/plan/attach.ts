@@ -1,6 +1,6 @@
 /**
- * An ADD's request -> what its attachment will be made of, with what the API server said of the pod. Pure: names and places only,
- * nothing is looked up.
+ * An ADD's request, and the API server's answer on its pod -> the plan of its attachment. Pure: names and places only, nothing is
+ * looked up.
  */
 import { join } from 'node:path';
 import { type AttachmentKey, bytesOf, linkName, portName, socketPathBytesMax } from '../attachment.ts';
@@ -9,7 +9,7 @@ import type { AddRequest } from '../cni/request.ts';
 import type { FilePlan, Plan, PodPlace, PortPlan, SocketDirPlan } from '../machines/protocol.ts';
 import { delegation, directoryOf, fileOf, socketDirOf } from './parts.ts';
 
-/** The predecessor's, where no container mounts the volume. */
+/** The predecessor's default, for a volume that no container mounts. */
 const defaultMountPath = '/var/lib/cni/usrspcni';
 
 export function planOf(request: AddRequest, place?: PodPlace): Plan {
@@ -36,21 +36,21 @@ export function planOf(request: AddRequest, place?: PodPlace): Plan {
       deviceInfo: {
         path: config.deviceInfoFile,
         mode: port.mode === 'client' ? 'server' : 'client',
-        // Who reads it is in the container.
+        // The reader is in the container.
         socket: join(mappedDir ?? port.directory, port.file),
       },
     }),
   };
 }
 
-/** OVN makes its bridge, whatever its name, and ports on one that it has not made would be no part of its network. */
+/** OVN makes its bridge itself, with any name. Ports on a bridge that OVN has not made would not be part of its network. */
 const isOvns = ({ ovnPort }: NetworkConfig): boolean => ovnPort !== undefined;
 
 function portOf({ key, config, netns, pod }: AddRequest, socketDir: SocketDirPlan, place?: PodPlace): PortPlan {
   const { tag, trunks, vlanMode, mtu, policingRate, policingBurst, mac, ovnPort, group, kubeconfig } = config;
   const file = config.socketfile ?? portName(key);
   const directory = directoryOf(socketDir);
-  // Where the switch creates the socket, it does so in its own directory.
+  // In server mode the switch creates the socket in its own directory.
   const isLong = config.mode === 'client' && bytesOf(join(directory, file)) > socketPathBytesMax;
   return {
     bridge: config.bridge,
@@ -74,7 +74,7 @@ function portOf({ key, config, netns, pod }: AddRequest, socketDir: SocketDirPla
   };
 }
 
-/** The predecessor's ConfigurationData, its keys in its order (contract C2.3); `ipResult` follows when it is known. */
+/** The predecessor's ConfigurationData, with its keys in its order (contract C2.3). `ipResult` is added when it is known. */
 function publishedData(key: AttachmentKey, { container }: NetworkConfig, socketfile: string): FilePlan['data'] {
   const { engine, iftype, netType, mtu, mac, memif, vhost, bridge } = container;
   return {

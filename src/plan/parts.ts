@@ -1,5 +1,5 @@
 /**
- * What the plan of an ADD and that of a removal have in common: names and places that follow from the key and the configuration.
+ * The common parts of the plans of an ADD and of a removal: names and places that follow from the key and the configuration.
  */
 import { join, normalize } from 'node:path';
 import { type AttachmentKey, configDataName, holdFileName, sharedVolume, shortId } from '../attachment.ts';
@@ -7,13 +7,13 @@ import type { Basics } from '../cni/config/config.ts';
 import type { AddRequest, DelRequest } from '../cni/request.ts';
 import type { FilePlan, Plan, PodPlace, SocketDirPlan } from '../machines/protocol.ts';
 
-/** Whose it is, whom to ask, and what an IPAM plugin is told. */
+/** The attachment's key, its switch, and the input of an IPAM plugin. */
 export function delegation({ key, config, stdin, env, path }: AddRequest | DelRequest): Plan {
   const { ovsdb, ipam } = config;
   return { key, ovsdb, request: { stdin, env }, ...(ipam && { address: { program: ipam, path } }) };
 }
 
-/** The pod's volume, which no name of ours is added to; else a directory of ours below `sharedDir` (contract C2.3). */
+/** The pod's volume itself, without a directory of ours below it; else our own directory below `sharedDir` (contract C2.3). */
 export function socketDirOf(key: AttachmentKey, config: Basics, place?: PodPlace): SocketDirPlan {
   const hold = holdFileName(key);
   if (place?.volume?.kind === 'hostPath') return { base: withoutSlash(place.volume.path), hold };

@@ -1,6 +1,6 @@
 /**
- * A DEL's request -> what its removal looks for where there is no journal. Every part must be safe to remove by its name or by its mark
- * alone. The port is not among them: its marks say what it is, never stdin. Pure: names and places only, nothing is looked up.
+ * A DEL's request -> the plan for a removal without a journal. Every part must be safe to remove by its name or its mark alone. The
+ * port is not a part: its marks say what it is, never stdin. Pure: names and places only, nothing is looked up.
  */
 import { join } from 'node:path';
 import { linkName, portName, shortId } from '../attachment.ts';
@@ -8,7 +8,7 @@ import type { DelRequest } from '../cni/request.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { delegation, directoryOf, fileOf, socketDirOf } from './parts.ts';
 
-/** Where the predecessor bound directories whose path is too long to; it has no setting for it. */
+/** The directory to which the predecessor bound directories with too long a path; it has no setting for this. */
 const predecessorShortDir = '/var/lib/vhost_sockets';
 
 export function removalPlan(request: DelRequest): Plan {
@@ -21,7 +21,7 @@ export function removalPlan(request: DelRequest): Plan {
     bridge: { name: config.bridge },
     publication:
       kubeconfig && pod ? { kubeconfig, pod, mappedDir: '', data: {} } : fileOf(key, directoryOf(socketDir), {}),
-    // By the socket's file it is told from another attachment's; its mode does not matter.
+    // The socket's file name tells it from another attachment's; its mode does not matter.
     ...(config.deviceInfoFile && {
       deviceInfo: { path: config.deviceInfoFile, mode: 'client', socket: config.socketfile ?? portName(key) },
     }),

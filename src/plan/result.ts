@@ -1,5 +1,5 @@
 /**
- * What ADD answers of an attachment, and what CHECK finds wrong in such an answer. Pure.
+ * ADD's answer for an attachment, and the faults that CHECK finds in such an answer. Pure.
  */
 import { join } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
@@ -7,7 +7,7 @@ import { type AddRequest, parseAdd } from '../cni/request.ts';
 import { formatResult, type Interface, parseResult, type Result } from '../cni/result.ts';
 import type { Facts, Plan } from '../machines/protocol.ts';
 
-/** What earlier plugins of a chain made comes first (CNI SPEC: prevResult must be passed on). */
+/** The results of earlier plugins of a chain come first (CNI SPEC: prevResult must be passed on). */
 export function resultOf({ key, netns, config }: AddRequest, plan: Plan, facts: Facts): Result {
   const before = parseResult(config.prevResult) ?? { interfaces: [], ips: [], routes: [] };
   const { mac, mtu } = config;
@@ -28,19 +28,19 @@ export function resultOf({ key, netns, config }: AddRequest, plan: Plan, facts: 
   };
 }
 
-/** An IPAM plugin's CHECK wants to see what ADD answered. */
+/** The stdin for an IPAM plugin's CHECK, which wants to see ADD's answer. */
 export function withPrevResult(request: AddRequest, plan: Plan, facts: Facts): string {
   const prevResult = formatResult(resultOf(request, plan, facts), request.config.cniVersion);
   return JSON.stringify({ ...JSON.parse(request.stdin), prevResult });
 }
 
-/** An attachment's plan as its IPAM program's CHECK has to hear it, from nothing but the journal. */
+/** The plan with which an IPAM program's CHECK is called, from the journal alone. */
 export function asChecked(plan: Plan, facts: Facts): Plan {
   const { stdin, env } = plan.request;
   return { ...plan, request: { env, stdin: withPrevResult(parseAdd(env, stdin), plan, facts) } };
 }
 
-/** prevResult must hold what we made; what later plugins of a chain added is theirs. */
+/** prevResult must hold everything that we made. It may hold more, from later plugins of a chain. */
 export function contradictions({ key, netns, config }: AddRequest, facts: Facts): Trouble[] {
   const before = parseResult(config.prevResult);
   const drift = (message: string): Trouble => ({ code: code.drift, message: `prevResult ${message}` });

@@ -1,6 +1,6 @@
 /**
- * Whether two ADDs ask for the same. Pure. Runtimes hand over what means the same in another order at each call: libcni the variables,
- * and whatever keeps arguments in a Go map the pairs of CNI_ARGS and the keys of the configuration. The order of CNI_PATH has a meaning.
+ * Whether two ADDs ask for the same. Pure. Runtimes give equal requests in another order at each call: libcni the variables; a
+ * runtime that keeps arguments in a Go map, the pairs of CNI_ARGS and the keys of the configuration. The order of CNI_PATH matters.
  */
 import { isSameValue } from '../json-text.ts';
 import type { Plan } from '../machines/protocol.ts';
@@ -11,7 +11,7 @@ function meaningOf(plan: Plan): object {
   const { stdin, env } = plan.request;
   const pairs = (env.CNI_ARGS ?? '').split(';').filter((pair) => pair !== '');
   const keyOf = (pair: string) => pair.split('=', 1)[0] ?? '';
-  // Stable: of a key that is said twice the last one counts.
+  // The sort is stable, because for a key that is given twice the last pair counts.
   const args = pairs.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : Number(keyOf(a) > keyOf(b))));
   return { ...plan, request: { config: JSON.parse(stdin), env: { ...env, CNI_ARGS: args } } };
 }
