@@ -309,7 +309,7 @@ export class Journal<R extends object> {
     });
   }
 
-  /** Unlinks a blank file under its lock, unless it is marked. Its name was never made durable, so no fsync is needed. */
+  /** Unlinks a blank file under its lock, unless it is marked. A blank file's name is not durable, so no fsync is needed. */
   discardBlank(): void {
     this.#guard('unlink', () => {
       if (this.readOnly || !this.blank || this.going) return;

@@ -1,5 +1,5 @@
 /**
- * GC: whatever of a network the runtime did not know any more when it asked is removed; what cannot be is owed.
+ * GC: removes every attachment of a network that the runtime no longer listed when it called. A failed removal is owed.
  */
 import { join } from 'node:path';
 import { type AttachmentKey, journalSuffix, keyOfJournalName } from '../attachment.ts';
@@ -7,14 +7,14 @@ import { peekJournal } from '../drive/past.ts';
 import { listJournals } from '../journal/store.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { keyOf } from './judge.ts';
-import { recoverOne, tolerant } from './one.ts';
+import { recoverOne, reportUnreadable } from './one.ts';
 import type { Recovered, Task } from './options.ts';
 
-/** What GC asks for, beside the data directory that it means. */
+/** The rest of a GC's request, beside the data directory. */
 interface Collection {
   readonly calledAt: Date;
   readonly isStale: (key: AttachmentKey) => boolean;
-  /** What GC's configuration says of an attachment whose journal does not. */
+  /** The plan by GC's configuration, for an attachment whose journal has none. */
   readonly planOf: (key: AttachmentKey) => Plan;
   readonly progress: (one: Recovered) => void;
 }
@@ -23,7 +23,7 @@ export async function collect(task: Task, collection: Collection): Promise<reado
   const { calledAt, isStale, planOf, progress } = collection;
   const collected: Recovered[] = [];
   for (const name of listJournals(task.disk, task.dataDir, journalSuffix).sort()) {
-    const one = await tolerant(name, async () => {
+    const one = await reportUnreadable(name, async () => {
       const key = keyOfJournalName(name) ?? keyPeeked(task, name);
       if (!key || !isStale(key)) return undefined;
       return await recoverOne(name, task, { why: 'gc', calledAt: calledAt.toISOString(), planOf });
@@ -36,8 +36,8 @@ export async function collect(task: Task, collection: Collection): Promise<reado
 }
 
 /**
- * Of what there is a journal: each may have an address.
- * @returns the keys, and the names of journals that do not tell theirs
+ * The keys of all journals, because each may have an address.
+ * @returns the keys, and the names of journals that do not tell their key
  * @throws JournalError
  */
 export function keysOf(options: Pick<Task, 'disk' | 'dataDir'>) {
@@ -51,7 +51,7 @@ export function keysOf(options: Pick<Task, 'disk' | 'dataDir'>) {
   return { keys, untold };
 }
 
-/** A key that is too long for a name is in the header. */
+/** The key from the header, for one that is too long for a file name. */
 function keyPeeked({ disk, dataDir }: Pick<Task, 'disk' | 'dataDir'>, name: string): AttachmentKey | undefined {
   const peeked = peekJournal(disk, join(dataDir, name));
   return peeked && keyOf(name, peeked);

@@ -1,17 +1,17 @@
 /**
- * What a DEL does for the debts of others: those that are due, for a moment, the longest due first.
+ * A DEL's retries of other removals that are owed: those that are due, for a moment, the longest due first.
  */
 import { now } from '../deadlines.ts';
-import { recoverOne, tolerant } from './one.ts';
+import { recoverOne, reportUnreadable } from './one.ts';
 import type { Recovered, Task } from './options.ts';
 
-/** For so long a DEL begins what others owe: its own runtime is waiting. */
+/** How long a DEL begins retries: its own runtime is waiting. */
 const payMs = 500;
 
-/** What is begun has so long: an IPAM program that is slow must not be killed in the middle each time. */
+/** The time for each retry that was begun: a slow IPAM program must not be killed in the middle each time. */
 const oneMs = 2_000;
 
-/** One that is held is another process's work already. */
+/** Retries the removals, in order. A journal that is held is another process's work already, and is not reported. */
 export async function payOwed(
   task: Omit<Task, 'removeMs'>,
   names: readonly string[],
@@ -20,7 +20,7 @@ export async function payOwed(
   const end = now() + payMs;
   for (const name of names) {
     if (now() >= end) return;
-    const one = await tolerant(name, () => recoverOne(name, { ...task, removeMs: oneMs }, { why: 'debt' }));
+    const one = await reportUnreadable(name, () => recoverOne(name, { ...task, removeMs: oneMs }, { why: 'debt' }));
     if (one && one.result !== 'held') progress(one);
   }
 }

@@ -20,7 +20,7 @@ interface Forgetting {
 /**
  * Drops what is owed of an attachment.
  * @param path of its journal @param key its name in messages
- * @returns what it leaves, in words. @throws Error if it is not owed
+ * @returns the things that stay, in words. @throws Error if the attachment is not owed
  */
 export async function forgetDebt(path: string, key: string, { disk, clock, dryRun }: Forgetting): Promise<string[]> {
   const journal = openJournal(disk, path, { create: false, clock });
@@ -28,9 +28,9 @@ export async function forgetDebt(path: string, key: string, { disk, clock, dryRu
   try {
     if ((await journal.lock(now(), { repairs: !dryRun })) !== 'held')
       throw new Error(`another process works on "${key}"`);
-    const told = fold(journal.records);
-    const past = journal.damaged ? undefined : told;
-    const isGoing = journal.going || told?.state === 'going';
+    const folded = fold(journal.records);
+    const past = journal.damaged ? undefined : folded;
+    const isGoing = journal.going || folded?.state === 'going';
     if (!isGoing) throw new Error(`"${key}" is not owed: ${whyNot(past?.state, journal)}`);
     const left = leftBehind(past?.undo ?? planOfHeader(journal.records));
     if (!dryRun) journal.unlink();
@@ -48,7 +48,7 @@ function whyNot(state: Past['state'] | undefined, { damaged, records }: Seen): s
   return `its journal is ${found}, and the runtime's DEL removes it by its marks`;
 }
 
-/** What stays of each step, for a person, in the order in which it is told: a new step does not compile without its line here. */
+/** The leftovers of each step for a person, in the order of the message. A new step does not compile without its line here. */
 const remains: { readonly [step in Step]: (plan: Plan) => readonly string[] } = {
   address: ({ address, key }) =>
     address ? [`an address of IPAM plugin "${address.program}" for ${keyText(key)}`] : [],
@@ -59,7 +59,7 @@ const remains: { readonly [step in Step]: (plan: Plan) => readonly string[] } = 
   ],
   publication: ({ publication }) =>
     isAnnotation(publication) ? [`annotations of pod ${publication.pod.namespace}/${publication.pod.name}`] : [],
-  // A bridge of ours that no port uses is removed by the next recovery; device information lies in the caller's own directory.
+  // The next recovery removes a bridge of ours that no port uses. Device information is in the caller's own directory.
   bridge: () => [],
   deviceInfo: () => [],
 };

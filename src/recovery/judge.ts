@@ -1,5 +1,5 @@
 /**
- * What a journal under its lock, and the node it speaks of, say of an attachment. Decides nothing, changes nothing.
+ * The state of an attachment by its locked journal and its node. Decides nothing, changes nothing.
  */
 import { type AttachmentKey, keyOfJournalName } from '../attachment.ts';
 import { type Begin, type Entry, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts';
@@ -8,7 +8,7 @@ import type { Journal } from '../journal/journal.ts';
 import type { Call, Request } from '../machines/protocol.ts';
 import type { Found } from './words.ts';
 
-/** What judging needs of a node. */
+/** The parts of a node that judging uses. */
 export interface Witness {
   bootId(): string;
   judgeNetns(netns: Begin['netns']): 'alive' | 'gone' | 'unknown';
@@ -17,24 +17,24 @@ export interface Witness {
 
 export interface Judgement {
   readonly found: Found;
-  /** Of an attachment at rest. */
+  /** For an attachment at rest. */
   readonly past?: Past;
-  /** The switch could not be asked whether it has lost the port: as far as anything tells, it has not. */
+  /** The switch could not be asked whether it has lost the port, so the port is taken to be there. */
   readonly isUnasked?: true;
 }
 
 export async function judge(journal: Journal<Entry>, witness: Witness, call: Call): Promise<Judgement> {
   if (journal.going) return { found: 'going' };
   const [header] = journal.records;
-  // One of another version, or before what a power cut damaged, tells its boot all the same: no sandbox of that boot lives.
+  // The header tells its boot even in another version, or before damage by a power cut. No sandbox of an earlier boot lives.
   if (header?.kind === 'begin' && typeof header.boot === 'string' && header.boot !== witness.bootId()) {
     return { found: 'rebooted' };
   }
-  // What is left of it tells its namespace, all the same.
+  // The header of a damaged journal still tells its namespace.
   if (journal.damaged) return { found: isAbandoned(header, witness) ? 'abandoned' : 'damaged' };
   if (!header) return { found: 'empty' };
   const past = fold(journal.records);
-  // An upgrade must not take a living pod's network.
+  // A journal of another version is kept, because an upgrade must not remove a living pod's network.
   if (!past) return { found: isOfAnotherVersion(journal.records) ? 'newer' : 'damaged' };
   if (past.state === 'going') return { found: 'going' };
   if (past.state === 'adding') {
@@ -44,7 +44,7 @@ export async function judge(journal: Journal<Entry>, witness: Witness, call: Cal
   return await judgeAtRest(past, witness, call);
 }
 
-/** In a file that its ADD did not write: a backup may be older than the answer that a living pod was given. */
+/** Whether its ADD wrote another file: a backup may be older than the answer that a living pod got. */
 const isCopy = ({ file }: Begin, journal: Journal<Entry>): boolean => file !== undefined && file !== journal.identity;
 
 async function judgeAtRest(past: Past, witness: Witness, call: Call): Promise<Judgement> {

@@ -1,5 +1,5 @@
 /**
- * One journal under its lock: judged, and brought to where its attachment belongs.
+ * One journal under its lock: judges its attachment, and removes, restores or keeps it.
  */
 import { join } from 'node:path';
 import { type AttachmentKey, journalName, journalSuffix, keyText } from '../attachment.ts';
@@ -15,7 +15,7 @@ import { type Judgement, judge, keyOf } from './judge.ts';
 import type { Recovered, Task, Visit } from './options.ts';
 import type { Found } from './words.ts';
 
-/** An ADD locks the journal right after creating it: an empty one that is older than this is no call's. */
+/** An ADD locks the journal right after creating it: an empty journal that is older than this belongs to no call. */
 const secondLookMs = 1000;
 
 /** Long enough for one look at the process that holds a lock (processes.ts). */
@@ -25,8 +25,8 @@ const released: ReadonlySet<Found> = new Set(['interrupted', 'going', 'rebooted'
 
 const labelOf = (name: string): string => name.slice(0, -journalSuffix.length);
 
-/** One journal that cannot be read is no reason to leave the others. */
-export async function tolerant(
+/** Reports a journal that cannot be read, so that the others still get their turn. */
+export async function reportUnreadable(
   name: string,
   action: () => Promise<Recovered | undefined>,
 ): Promise<Recovered | undefined> {
@@ -51,10 +51,10 @@ interface Opened extends Target {
   readonly journal: Journal<Entry>;
 }
 
-/** What came of a look at a journal. */
+/** The end of a visit to a journal. */
 type Seen =
   | { readonly kind: 'recovered'; readonly one: Recovered }
-  /** The journal went away meanwhile, or is not for this visit. */
+  /** The journal went away meanwhile, or this visit is not for it. */
   | { readonly kind: 'passed by' }
   /** Empty: an ADD may have created it a moment ago, and is about to lock it. */
   | { readonly kind: 'perhaps new' };
@@ -65,7 +65,7 @@ const perhapsNew: Seen = { kind: 'perhaps new' };
 
 const isDryRun = (visit: Visit): boolean => visit.why === 'recovery' && visit.dryRun;
 
-/** @returns undefined if the journal went away meanwhile, or is not for this visit. @throws JournalError */
+/** @returns undefined if the journal went away meanwhile, or this visit is not for it. @throws JournalError */
 export async function recoverOne(name: string, task: Task, visit: Visit): Promise<Recovered | undefined> {
   const target = { name, task, visit };
   let seen = await underLock(target, treat);
@@ -89,7 +89,7 @@ async function underLock(
     throw new JournalError('EROFS', `no journal can be made for "${name}", and so no lock be had`);
   if (!journal) return passedBy;
   try {
-    // A lock that a dead call's program has beyond its time is taken from it; only a recovery waits for that.
+    // A dead call's program that keeps the lock beyond its lease is ended by the wait. Only a recovery waits for that.
     const patience = visit.why === 'recovery' ? leaseLookMs : 0;
     const outcome = await journal.lock(now() + patience, { repairs: !isDryRun(visit) });
     if (outcome === 'gone') return passedBy;
@@ -99,12 +99,12 @@ async function underLock(
     return await action({ ...target, journal }, await judge(journal, host, callOf(journal, task)));
   } finally {
     journal.close();
-    // With the session goes this attachment's fence.
+    // Closing the session ends this attachment's fence.
     host.close();
   }
 }
 
-/** That a removal was begun is seen without the lock; all else is the holder's. */
+/** The report on a locked journal: without the lock only the going mark can be read. */
 function held({ name, task: { disk, dataDir }, visit }: Target): Recovered {
   const path = join(dataDir, name);
   const isGoing = peekJournal(disk, path)?.going === true;
@@ -122,13 +122,13 @@ async function treat(opened: Opened, judgement: Judgement): Promise<Seen> {
   return mayBeNew ? perhapsNew : await settle(opened, judgement);
 }
 
-/** An empty journal is no ADD's that begins. */
+/** Acts on the judgement. An empty journal counts as left behind here, and not as that of an ADD that begins. */
 async function settle(opened: Opened, judgement: Judgement): Promise<Seen> {
   const { visit } = opened;
   const { found, past } = judgement;
   switch (visit.why) {
     case 'orphan':
-      // Anything else was begun here since its port was seen without a journal.
+      // Records mean that another call began since the port was seen without a journal.
       return found === 'empty' ? recovered(await finished(opened, 'orphan')) : passedBy;
     case 'debt':
       return found === 'going' ? recovered(await finished(opened, found)) : passedBy;
@@ -142,7 +142,7 @@ async function settle(opened: Opened, judgement: Judgement): Promise<Seen> {
   }
 }
 
-/** A file that bears another name than its records give it is a copy: it tells nothing of what there is to remove. */
+/** The report on a copy: a file whose records are those of another name, and so tell nothing of things to remove. */
 function copyOf({ records }: Journal<Entry>, name: string): Recovered | undefined {
   const key = planOfHeader(records)?.key;
   if (key === undefined || journalName(key) === name) return undefined;
@@ -164,7 +164,7 @@ const callOf = (journal: Journal<Entry>, { instance, dataDir, removeMs }: Task) 
   end: now() + removeMs,
 });
 
-/** An ADD that ran when GC was called can be in no list of those that its runtime knows. */
+/** Whether the attachment came to rest after GC was called, so that it cannot be in the runtime's list. */
 const isLater = ({ journal }: Opened, moment: string): boolean =>
   (journal.records.find(({ kind }) => kind === 'attached')?.at ?? '') > moment;
 
@@ -175,7 +175,7 @@ async function restore(opened: Opened, visit: Visit & { why: 'recovery' }, past:
   if (when === 'later') return { key, found: 'lost', result: 'kept', owed: [] };
   if (dryRun) return { key, found: 'lost', result: 'restored', owed: [] };
   const trouble = await putBack({ journal, past, host: task.host, asChecked, call: callOf(journal, task) });
-  // Looked at before the lock is let go: a DEL that came meanwhile has left it to us.
+  // The mark is read before the lock is released: a DEL that came meanwhile left the removal to this lock holder.
   if (journal.going) return await finished(opened, 'going');
   const owed = trouble ? [{ step: 'port', message: trouble.message }] : [];
   return { key, found: 'lost', result: trouble ? 'owed' : 'restored', owed };
@@ -192,7 +192,7 @@ async function finished(opened: Opened, found: Found): Promise<Recovered> {
   const removed: Recovered = { ...about, result: 'removed', owed: [], ...(isUntold && untold) };
   if (isDryRun(visit)) return removed;
   try {
-    // All but what is blank is marked before anything of it goes (I1).
+    // Every journal that is not blank is marked before anything is removed (I1).
     if (hasMore(journal, found) && !journal.going) journal.markGoing();
     const before = journal.records.length;
     const { owed = [], warnings = [], elsewhere } = key ? await removal(opened, key) : {};
@@ -215,7 +215,7 @@ async function finished(opened: Opened, found: Found): Promise<Recovered> {
 
 const hasMore = (journal: Journal<Entry>, found: Found): boolean => journal.records.length > 0 || found === 'orphan';
 
-/** Marked here too: a blank journal was not. @param before how many records there were before this try */
+/** Keeps the debt. Marks here too, because a blank journal has no mark yet. @param before the number of records before this try */
 function remember(journal: Journal<Entry>, before: number, { clock }: Task): void {
   journal.markGoing();
   if (isNothingNew(journal.records, before)) journalTrouble(() => journal.cutBack(before));

@@ -1,5 +1,5 @@
 /**
- * What a recovery is asked for, and what it says of each attachment.
+ * The options of a recovery, and its report on each attachment.
  */
 import type { AttachmentKey, Trouble } from '../attachment.ts';
 import type { Past } from '../drive/past.ts';
@@ -21,16 +21,16 @@ export interface LockHolder {
 export interface Recovered {
   readonly key: string;
   readonly found: Found;
-  /** Of a dry run: what would be. */
+  /** In a dry run: what would be done. */
   readonly result: Fate;
   readonly owed: readonly { readonly step: string; readonly message: string }[];
-  /** Of what is held, where the caller wants to know it and the process can be seen. */
+  /** The process that has the lock, if the caller wants to know it and it can be seen. */
   readonly holder?: LockHolder;
-  /** What a person has to know of it. */
+  /** A remark for a person. */
   readonly note?: string;
 }
 
-/** What is held and is to go is a debt like any other: nothing says that its holder ends. */
+/** A held attachment that is to be removed is a debt like any other, because its holder may never end. */
 export const isOwed = ({ found, result }: Recovered): boolean =>
   result === 'owed' || (result === 'held' && found === 'going');
 
@@ -41,12 +41,12 @@ export interface RecoveryHost extends RemovalHost, Witness {
   /** @returns undefined unless the path leads to a live network namespace */
   readNetns(path: string): object | undefined;
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
-  /** What was away is asked again. @returns whether anything was */
+  /** Allows servers and programs that were away to be asked again. @returns whether any was away */
   forgetAway(): boolean;
   close(): void;
 }
 
-/** The data directory that is worked on: what every visit to one of its journals needs. */
+/** The data directory that is worked on, for every visit to one of its journals. */
 export interface Task {
   readonly disk: Disk;
   readonly host: RecoveryHost;
@@ -55,52 +55,52 @@ export interface Task {
   readonly ovsdb: string;
   /** The directory's id; empty if neither it nor a journal has one. */
   readonly instance: string;
-  /** For each attachment: as long as a DEL has. */
+  /** The time for each attachment: as long as a DEL has. */
   readonly removeMs: number;
 }
 
-/** Which process has the lock of a journal. @returns undefined where no such process can be seen */
+/** Finds the process that has the lock of a journal. @returns undefined if no such process can be seen */
 type HolderOf = (path: string) => LockHolder | undefined;
 
-/** Why a journal is visited, and so what may be done with it. */
+/** Why a journal is visited, which decides what may be done with it. */
 export type Visit =
   /** `userspace recover`: everything. */
   | {
       readonly why: 'recovery';
-      /** `later`: what is lost is put back once all else is done. */
+      /** `later`: a lost port is put back only once everything else is done. */
       readonly putBack: 'now' | 'later';
-      /** What an IPAM program's CHECK is told of an attachment at rest. */
+      /** The plan with which an IPAM program's CHECK is called for an attachment at rest. */
       readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
       /** Nothing is changed. */
       readonly dryRun: boolean;
       readonly holderOf?: HolderOf;
     }
-  /** A port without a journal: one is made, so that its lock can be had. */
+  /** A port without a journal: a journal is made, because only a file can be locked. */
   | { readonly why: 'orphan'; readonly key: AttachmentKey; readonly holderOf?: HolderOf }
   /** A DEL pays what earlier ones owe: a removal that was begun, and nothing else. */
   | { readonly why: 'debt' }
   /** The runtime that called GC does not list it. */
   | {
       readonly why: 'gc';
-      /** When GC was called (ISO 8601): an attachment that came to rest later can be in no list, and is kept. */
+      /** When GC was called (ISO 8601). An attachment that came to rest later cannot be in the runtime's list, and is kept. */
       readonly calledAt: string;
-      /** What GC's configuration says of an attachment whose journal does not. */
+      /** The plan by GC's configuration, for an attachment whose journal has none. */
       readonly planOf: (key: AttachmentKey) => Plan;
     };
 
-/** What `recover` is asked for. */
+/** The options of `recover`. */
 export interface RecoverOptions extends Omit<Task, 'instance'> {
-  /** What an IPAM program's CHECK is told of an attachment at rest. */
+  /** The plan with which an IPAM program's CHECK is called for an attachment at rest. */
   readonly asChecked: (plan: Plan, facts: Past['facts']) => Plan;
   readonly progress: (one: Recovered) => void;
-  /** Told of ports on the switch that belong to other data directories: they are left alone. */
+  /** Called with each port on the switch that belongs to another data directory, and is left alone. */
   readonly others?: (port: KnownPort) => void;
-  /** Told of switches that could not be asked for ports without a journal. Those are no attachments. */
+  /** Called with each switch that could not be asked for its ports. It is not an attachment, so it has no report. */
   readonly unreachable?: (one: UnreachableSwitch) => void;
   readonly holderOf?: HolderOf;
   /** Nothing is changed. */
   readonly dryRun?: boolean;
-  /** How long what is away is asked again and again, once all else is done. Absent: it is asked once again. */
+  /** How long servers and programs that are away are asked again and again, once all else is done. Absent: once. */
   readonly patienceMs?: number;
 }
 

@@ -9,12 +9,12 @@ import { peekJournal } from '../drive/past.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals } from '../journal/store.ts';
 import type { Database, KnownPort, Plan } from '../machines/protocol.ts';
-import { recoverOne, tolerant, untold } from './one.ts';
+import { recoverOne, reportUnreadable, untold } from './one.ts';
 import type { Recovered, Round } from './options.ts';
 
 export interface SwitchPorts {
   readonly ovsdb: string;
-  /** Absent: it cannot be asked, which the task is told. */
+  /** Absent if the switch cannot be asked, which `unreachable` reports. */
   readonly ports?: readonly KnownPort[];
 }
 
@@ -30,29 +30,29 @@ export async function portsOf({ host, removeMs, unreachable }: Round, database: 
   }
 }
 
-/** Bridges of ours that the last port has left, or whose data directory lost its id. @returns the names of those that went */
+/** Removes bridges of ours that no port uses, or whose data directory lost its id. @returns the names of the removed ones */
 export async function idleBridges(round: Round, ovsdb: string, ids: ReadonlySet<string>): Promise<readonly string[]> {
   const { host, disk, instance, dataDir, removeMs, dryRun = false } = round;
   const call = { instance, dataDir, end: within(now() + removeMs, defaultDeadlines.switchMs) };
   const plans = listJournals(disk, dataDir, journalSuffix).map((name) => planOf(round, name));
-  // One that cannot be read may name any.
+  // A journal that cannot be read may name any bridge.
   if (plans.includes(undefined)) return [];
   const used = new Set(plans.flatMap((plan) => plan?.bridge?.name ?? plan?.port?.bridge ?? []));
   try {
     return await host.removeIdleBridges({ database: { ovsdb }, ids, used, dryRun }, call);
   } catch {
-    // It was there a moment ago, and the next recovery looks again: a bridge without ports forwards nothing.
+    // The switch answered a moment ago, and the next recovery tries again. A bridge without ports forwards nothing.
     return [];
   } finally {
     host.close();
   }
 }
 
-/** Of one data directory. */
+/** The names and ids of one data directory. */
 interface Own {
-  /** Of its journals. */
+  /** The file names of its journals. */
   readonly names: readonly string[];
-  /** Every id that it has had: its file's, and those of its journals. */
+  /** Every id that the directory has had: that of its file, and those of its journals. */
   readonly ids: ReadonlySet<string>;
 }
 
@@ -71,7 +71,7 @@ export async function recoverPort(port: KnownPort, { names, ids }: Own, round: R
   if (round.dryRun) return { key: text, found: 'orphan', result: 'removed', owed: [], ...untold };
   const { holderOf } = round;
   const visit = { why: 'orphan', key, ...(holderOf && { holderOf }) } as const;
-  return await tolerant(own, () => recoverOne(own, { ...round, instance }, visit));
+  return await reportUnreadable(own, () => recoverOne(own, { ...round, instance }, visit));
 }
 
 const bereft = {
@@ -81,16 +81,16 @@ const bereft = {
   },
 };
 
-/** A journal can be lost, or be in another copy of the directory, while the pod lives. */
+/** Whether the port's sandbox lives: its journal can be lost, or be in another copy of the directory, while the pod lives. */
 function lifeOf({ netns, begun }: KnownPort, { host }: Round): 'alive' | 'gone' | 'unknown' {
   if (netns === undefined || (begun !== undefined && !begun.startsWith(`${host.bootId()} `))) return 'gone';
   const { path, file, directory } = netns;
   if (file !== undefined && directory !== undefined) return host.judgeNetns({ path, file, directory });
-  // By its path alone what is not seen from here may be seen elsewhere.
+  // With only a path, a namespace that cannot be seen from here may still be seen elsewhere.
   return host.readNetns(path) === undefined ? 'unknown' : 'alive';
 }
 
-/** Neither its marks nor a journal tell whose it is: a person has to. */
+/** The report on a port whose owner neither its marks nor a journal tell: a person has to decide. */
 function nameless({ name, key }: KnownPort): Recovered {
   const message = `its marks tell no attachment (key "${key}"), and no journal names it: if nothing uses it, remove it by hand (ovs-vsctl del-port ${name})`;
   return { key: name, found: 'orphan', result: 'owed', owed: [{ step: 'port', message }] };

@@ -1,8 +1,8 @@
 /**
- * `userspace recover`: every attachment of a data directory is brought to where it belongs. A removal that was begun is completed, an
- * ADD whose process is dead is rolled back; what no sandbox can use any more is released; a port of ours without a journal is removed;
- * and last, what a living sandbox has lost is put back. An attachment that another process works on is that process's: what decides is
- * the lock, and never a clock.
+ * `userspace recover`: brings every attachment of a data directory to its proper state. It completes a removal that was begun,
+ * and rolls back an ADD whose process is dead. It releases an attachment that no sandbox can use any more, and removes a port of
+ * ours without a journal. Last, it puts back a port that a living sandbox has lost. An attachment whose lock another process
+ * holds is left to that process: the lock decides, and never a clock.
  */
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
@@ -14,11 +14,11 @@ import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals, readInstance, syncNames } from '../journal/store.ts';
 import type { Database } from '../machines/protocol.ts';
-import { recoverOne, tolerant } from './one.ts';
+import { recoverOne, reportUnreadable } from './one.ts';
 import { isOwed, type Recovered, type RecoverOptions, type Round, type Task } from './options.ts';
 import { idleBridges, portsOf, recoverPort, type SwitchPorts } from './orphans.ts';
 
-/** @throws JournalError if the data directory can not be read. */
+/** @throws JournalError if the data directory cannot be read. */
 export async function recover(options: RecoverOptions): Promise<readonly Recovered[]> {
   const { disk, dataDir, host, asChecked, dryRun = false, holderOf } = options;
   if (!dryRun) syncNames(disk, dataDir);
@@ -30,7 +30,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   const names = listJournals(disk, dataDir, journalSuffix).sort();
   const visit = async (all: readonly string[], putBack: 'now' | 'later') => {
     const why = { why: 'recovery', putBack, asChecked, dryRun, ...(holderOf && { holderOf }) } as const;
-    for (const name of all) report.add(name, await tolerant(name, () => recoverOne(name, round, why)));
+    for (const name of all) report.add(name, await reportUnreadable(name, () => recoverOne(name, round, why)));
   };
   await visit(names, 'later');
   const seen = new Set<string>();
@@ -38,7 +38,7 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
   for (const { ovsdb, ports = [] } of switches) {
     for (const port of ports) {
       const about = `${port.name} ${port.instance}`;
-      // A database that moved is seen at both of its places.
+      // A database that moved may be seen at both of its places.
       if (!seen.has(about)) report.add(port.name, await recoverPort(port, { names, ids }, { ...round, ovsdb }));
       seen.add(about);
     }
@@ -57,11 +57,12 @@ export async function recover(options: RecoverOptions): Promise<readonly Recover
 
 const emptied = (key: string): Recovered => ({ key, found: 'orphan', result: 'removed', owed: [] });
 
-/** Before the second look at what was away; each later one waits twice as long. */
+/** The pause before the second try; each later pause is twice as long. */
 const firstPauseMs = 1_000;
 
 /**
- * What was away when it was first needed was asked no more: once again, now that everything else is done; on a boot, for a while.
+ * A server or program that was away when it was first needed was not asked again. It is asked once more now that everything else is
+ * done; on a boot, for a while.
  * @param action says whether nothing is owed any more
  */
 async function againUntil(end: number, host: RecoverOptions['host'], action: () => Promise<boolean>): Promise<void> {
@@ -77,7 +78,7 @@ async function identity({ disk, dataDir, dryRun }: RecoverOptions): Promise<stri
   return await adoptIdentity(disk, dataDir, now() + defaultDeadlines.lockMs);
 }
 
-/** One line for each thing that was looked at, said as soon as nothing more is tried. */
+/** One line for each attachment, reported as soon as nothing more will be tried for it. */
 class Report {
   readonly #found = new Map<string, Recovered>();
   readonly #said: Recovered[] = [];
@@ -113,7 +114,7 @@ class Report {
   }
 }
 
-/** The one that was asked for, and every other that a journal names. */
+/** The switch in the options, and every other that a journal names. */
 function switchesOf({ disk, dataDir, ovsdb: asked }: Task): Database[] {
   const found = new Map<string, Database>([[asked, { ovsdb: asked }]]);
   for (const name of listJournals(disk, dataDir, journalSuffix)) {
@@ -129,7 +130,7 @@ function databaseOf(disk: Disk, path: string): Partial<Database> {
     const plan = fold(records)?.undo ?? planOfHeader(records);
     return typeof plan?.ovsdb === 'string' ? plan : {};
   } catch (error) {
-    // Its own turn says so.
+    // The visit to this journal reports it.
     if (error instanceof JournalError) return {};
     throw error;
   }

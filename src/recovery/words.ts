@@ -1,9 +1,9 @@
 /**
- * The words in which recovery says what it found and what it did. Each is explained here once: `userspace recover --help` prints it,
- * and docs/recovery.md has a row for each.
+ * The words in which recovery says what it found and what it did. Each is explained here once. `userspace recover --help` prints
+ * the text, and docs/recovery.md has a row for each.
  */
 
-/** What a journal, and the node it speaks of, say of an attachment. */
+/** The state of an attachment by its journal and its node. */
 export const foundWords = {
   going: 'a removal was begun',
   interrupted: 'the process of its ADD is dead',
@@ -23,7 +23,7 @@ export const foundWords = {
 
 export type Found = keyof typeof foundWords;
 
-/** What was done with it; of a dry run, what would be. */
+/** The thing that was done with the attachment; in a dry run, that would be done. */
 export const fateWords = {
   removed: 'all of it is gone',
   restored: 'its port was put back',

@@ -1,7 +1,7 @@
 /**
  * ADD: open the journal, lock, look, drive, answer.
  *
- * Owns: what ADD means for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
+ * Owns: the meaning of ADD for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
  * (machines/), effects (host).
  */
 
@@ -29,7 +29,7 @@ import { isSamePlan } from '../plan/same-plan.ts';
 import { busy, described, openOwn, tolerate, unlinkJournal, type Work, warn } from './locked.ts';
 import type { Node } from './node.ts';
 
-/** What was started while this module was still loading. */
+/** Started while this module was still loading. */
 interface Started {
   readonly end: Moment;
   /** With a kubeconfig: where the pod shares its sockets, or why it cannot be attached. */
@@ -42,13 +42,13 @@ export async function add(request: AddRequest, node: Node, { end, podLookup }: S
   const { dataDir } = config;
   for (const warning of config.warnings) log.warning(`${keyText(key)}: ${warning}`);
   const begun = host.moment();
-  // A directory without room is not made, and gets no id.
+  // A data directory on a disk without room is not made, and gets no id.
   const newId = () => {
     refuse(host.roomTroubles(dataDir));
     return node.random();
   };
   const instance = await ensureIdentity(node.disk, dataDir, newId, within(end, config.deadlines.lockMs));
-  // Before anything is waited for: a DEL that comes now finds the journal, and marks it.
+  // The journal comes before the first wait, so that a DEL that comes now finds and marks it.
   const journal = openOwn(request, node);
   try {
     await hold(journal, request, end);
@@ -63,7 +63,7 @@ export async function add(request: AddRequest, node: Node, { end, podLookup }: S
   }
 }
 
-/** What the attachment will be made of, once all that can be known without an effect speaks for it. @throws CniError with every fault */
+/** The plan of the attachment, after every check that needs no effect. @throws CniError with every fault */
 async function preparePlan(work: Work<AddRequest>, podLookup: Started['podLookup']): Promise<Plan> {
   const { request, node, call } = work;
   const { host } = node;
@@ -80,7 +80,10 @@ async function preparePlan(work: Work<AddRequest>, podLookup: Started['podLookup
   }
 }
 
-/** A DEL that came meanwhile has answered that the attachment will go, or waits for the lock: the lock's holder sees to it. */
+/**
+ * Leaves the journal of an ADD that is refused before its first effect. A DEL that came meanwhile has answered success, or waits
+ * for the lock, so this lock holder does its removal.
+ */
 async function leave({ journal, request, node, call }: Work<AddRequest>): Promise<void> {
   const { key, config, stdin, env } = request;
   const { host, disk, log } = node;
@@ -95,7 +98,7 @@ async function leave({ journal, request, node, call }: Work<AddRequest>): Promis
   } else tolerate(log, () => journal.discardBlank());
 }
 
-/** Waits for the lock; an ADD that finds the attachment gone or locked has to come again (code 11). */
+/** Waits for the lock. If the attachment is gone or stays locked, the runtime has to repeat its ADD (code 11). */
 async function hold(journal: Journal<Entry>, request: AddRequest, end: Moment): Promise<void> {
   const { config, key } = request;
   const outcome = await journal.lock(within(end, config.deadlines.lockMs));
@@ -105,8 +108,8 @@ async function hold(journal: Journal<Entry>, request: AddRequest, end: Moment): 
 }
 
 /**
- * What to do about an attachment that is there already (ADR 0004).
- * @returns the facts to answer again with; undefined once nothing is left of it.
+ * Deals with an attachment that exists already: answers it again, or removes it first (ADR 0004).
+ * @returns the facts to answer again with; undefined once nothing is left of the attachment.
  */
 async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | undefined> {
   const { journal, request, node, call } = work;
@@ -119,7 +122,7 @@ async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | un
     );
   }
   if (!journal.going && past && isAsBefore(past, work, plan) && (await stands(past, work))) {
-    // The process that wrote it may have died before its last fsync.
+    // The process that wrote the journal may have died before its last fsync.
     journal.sync();
     return past.facts;
   }
@@ -129,7 +132,7 @@ async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | un
   warn(log, { verb: 'ADD', key: request.key }, warnings);
   if (owed.length > 0) {
     journal.markGoing();
-    // The process that created it may have died before it synced its name.
+    // The process that created the journal may have died before it fsynced the directory.
     journal.fsyncName();
     throw new CniError(code.tryAgainLater, `what an earlier ADD left could not be removed: ${described(owed)}`);
   }
@@ -141,14 +144,14 @@ async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | un
   return undefined;
 }
 
-/** At rest; same boot, same sandbox, same request. */
+/** Whether the attachment is at rest, from the same boot, the same sandbox and the same request. */
 const isAsBefore = ({ state, header }: Past, { request, node: { host } }: Work<AddRequest>, plan: Plan): boolean =>
   state === 'attached' &&
   header.boot === host.bootId() &&
   JSON.stringify(header.netns) === JSON.stringify(host.readNetns(request.netns)) &&
   isSamePlan(header.plan, plan);
 
-/** Whether the world agrees. @throws CniError 11 where it cannot be asked: what may be a living attachment is not taken down for that */
+/** Whether the world agrees. @throws CniError 11 if it cannot be asked: the attachment may be alive, so it is not taken down */
 async function stands({ header, facts }: Past, { request, node, call }: Work<AddRequest>): Promise<boolean> {
   const { plan } = header;
   const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, plan, facts) } };
@@ -170,7 +173,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
     journal.append(begin);
     journal.fsyncName();
   } catch (error) {
-    // Nothing was made yet: nothing needs to be remembered.
+    // Nothing was made yet, so nothing has to be recorded.
     unlinkJournal(journal, node.log);
     throw error;
   }
@@ -185,7 +188,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
   };
   let snapshot = await drive(addMachine, start(addMachine), { type: 'begin', plan }, options);
   if (snapshot.matches('ready')) {
-    // The sandbox may have gone, or a DEL come, while we worked: look once more before the answer.
+    // During the work the sandbox may have gone, or a DEL may have come, so look once more before the answer.
     const trouble =
       reasonToStop() ??
       node.host.netnsTroubles(request.netns, request.env)[0] ??
@@ -196,7 +199,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
       journal.markRest();
       return snapshot.context.facts;
     }
-    // What the journal tells by now reads as attached: a death in what follows must not leave it so.
+    // The records may read as attached already. If this process dies during the removal, they must not be believed.
     tolerate(node.log, () => journal.markGoing());
     snapshot = await drive(addMachine, snapshot, { type: 'abandon', trouble }, options);
   }
@@ -205,23 +208,23 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
   else unlinkJournal(journal, node.log);
   warn(node.log, { verb: 'ADD', key: request.key }, warnings);
   const trouble = failure ?? { code: code.internal, message: 'ADD failed' };
-  const message = plan.address ? await saidOf(trouble, work) : trouble.message;
+  const message = plan.address ? await messageWithHeld(trouble, work) : trouble.message;
   throw new CniError(trouble.code, message, trouble.details);
 }
 
-/** With how many addresses this node holds, if there is none left. */
-async function saidOf({ message }: Trouble, { request, node, call }: Work<AddRequest>): Promise<string> {
+/** The message; with the number of addresses that this node holds, if there is none left. */
+async function messageWithHeld({ message }: Trouble, { request, node, call }: Work<AddRequest>): Promise<string> {
   const { withHeld } = await import('./exhausted.ts');
   return withHeld(message, { disk: node.disk, dataDir: call.dataDir, network: request.key.network });
 }
 
-/** By what its header says of the namespace an attachment is judged ever after. */
+/** Why the namespace is not the one in the header any more. Later calls judge the attachment by its header. */
 function replaced({ netns }: Begin, { host }: Node): Trouble | undefined {
   if (JSON.stringify(host.readNetns(netns.path)) === JSON.stringify(netns)) return undefined;
   return { code: code.invalidNetns, message: `CNI_NETNS "${netns.path}" is another namespace by now` };
 }
 
-/** Whether the next call will find what was recorded. */
+/** Why the next call would not find the records. */
 function whyNotRemembered(journal: Journal<Entry>): Trouble | undefined {
   let isInPlace = false;
   const unseen = journalTrouble(() => {
@@ -254,7 +257,7 @@ function beginning({ request, node, call }: Work<AddRequest>, plan: Plan): Begin
   };
 }
 
-/** A failed ADD that left something behind: DEL and recovery will find it. */
+/** Marks the journal of a failed ADD that left something behind, so that DEL and recovery find it. */
 function remember(journal: Journal<Entry>, log: Log, owed: readonly Owed[]): void {
   tolerate(log, () => journal.markGoing());
   log.error(`a failed ADD left something to be removed: ${described(owed)}`);

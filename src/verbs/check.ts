@@ -1,5 +1,5 @@
 /**
- * CHECK: whether the attachment still is as its ADD left it. Changes nothing.
+ * CHECK: whether the attachment is still as its ADD left it. Changes nothing.
  */
 import { code, keyText } from '../attachment.ts';
 import { CniError, refuse } from '../cni/error.ts';

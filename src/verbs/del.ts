@@ -1,5 +1,5 @@
 /**
- * DEL: mark, lock, remove; and work off for a moment what earlier DELs owe.
+ * DEL: mark, lock, remove; and then retry for a moment the removals that earlier DELs owe.
  */
 import { code, journalSuffix, keyText } from '../attachment.ts';
 import { CniError, refuse } from '../cni/error.ts';
@@ -37,14 +37,14 @@ export async function del(request: DelRequest, node: Node): Promise<void> {
     } finally {
       journal.close();
     }
-    // An ADD that was refused before it began may have unlinked it just before our mark: nothing was removed yet.
+    // An ADD that was refused before it began may have unlinked the journal just before our mark. Nothing was removed yet.
   } while (done === undefined && now() < end);
   if (done === undefined) throw busy(request);
-  // Where ours is owed, what it lacks is likely away for others too.
+  // If our own removal is owed, the switch or a program is down, and other removals would likely fail too.
   if (done === 'removed') await payForOthers(request, node, instance);
 }
 
-/** A journal that cannot be opened may be held by a living ADD, and would stay. */
+/** Whether the journal may exist. If it cannot be opened, a living ADD may hold it, and it would stay after the removal. */
 function mayExist(disk: Disk, path: string): boolean {
   try {
     return disk.lookup(path) !== undefined;
@@ -69,12 +69,12 @@ async function payForOthers({ config }: DelRequest, node: Node, instance: string
   }
 }
 
-/** @returns undefined if the journal was unlinked before anything was ever written to it: no removal has run. */
+/** @returns undefined if the journal was unlinked while it was blank: no removal has run. */
 async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed' | undefined> {
   const { journal, request, node, call } = work;
   const { key, config } = request;
   const { host, disk, log } = node;
-  // Before the lock is waited for: its holder sees the mark before its next step and takes itself back.
+  // The mark comes before the wait for the lock: the lock holder sees it before its next step, and rolls itself back.
   const marked = tolerate(log, () => journal.markGoing());
   const outcome = await journal.lock(within(call.end, config.deadlines.lockMs));
   if (outcome === 'gone') return journal.blank ? undefined : 'removed';
@@ -91,13 +91,13 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
   }
   warn(log, { verb: 'DEL', key }, warnings);
   if (owed.length === 0) {
-    // A journal that stays as it was would have a recovery put the port back.
+    // If the journal stayed without a mark, a recovery would put the port back.
     if (!unlinkJournal(journal, log) && !marked) throw new CniError(code.io, stays(request));
     log.info(`DEL ${keyText(key)}: removed`);
     return 'removed';
   }
   journal.dueAt(nextTry(journal, node.clock()));
-  // The next removal must learn from the journal whose address it was.
+  // The next removal learns the address's owner from the journal alone.
   const isTold = !known.address || planOfHeader(journal.records) !== undefined;
   const isKept = marked && isTold && tolerate(log, () => journal.fsyncName());
   log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
@@ -114,7 +114,7 @@ interface Unjournaled extends Pick<Work<DelRequest>, 'request' | 'node'> {
   readonly call: Pick<OwnCall, 'dataDir' | 'end'>;
 }
 
-/** The disk takes no journal, so there is no ADD that could be at work: remove by marks, and say what fails. */
+/** For a disk that takes no journal, where no ADD can be at work: removes by marks, and reports every failure. */
 async function delWithoutJournal({ request, node, call }: Unjournaled, why: JournalError): Promise<void> {
   const { host, disk, log } = node;
   const instance = readInstance(disk, call.dataDir) ?? '';

@@ -1,6 +1,6 @@
 /**
- * What an ADD says beside its IPAM program's own words when a range has no address left: how many of them this node's attachments hold.
- * Read only when that has happened.
+ * An ADD's addition to its IPAM program's message when a range has no address left: how many addresses this node's attachments
+ * hold. This module is read only when that has happened.
  */
 import { join } from 'node:path';
 import { journalSuffix } from '../attachment.ts';
@@ -10,10 +10,10 @@ import type { Disk } from '../journal/disk.ts';
 import { JournalError } from '../journal/journal.ts';
 import { listJournals } from '../journal/store.ts';
 
-/** In the words of host-local (allocator.go, Get) and of whereabouts. */
+/** The messages of host-local (allocator.go, Get) and of whereabouts. */
 const exhausted = /no ip addresses available in range set|could not allocate ip in range/i;
 
-/** For a large range: some thousand journals. */
+/** Time to count the journals of a large range: enough for some thousand. */
 const countMs = 500;
 
 /** The attachments of one network in one data directory. */
@@ -23,7 +23,7 @@ interface Held {
   readonly network: string;
 }
 
-/** @returns the message, with what the node holds if it is of an exhausted range */
+/** @returns the message; if it tells of an exhausted range, with the number of addresses that the node holds */
 export function withHeld(message: string, held: Held): string {
   if (!exhausted.test(message)) return message;
   const { count, isAll } = countHeld(held);

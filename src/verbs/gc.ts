@@ -1,5 +1,5 @@
 /**
- * GC (CNI SPEC 1.1.0): what of a network its runtime does not know any more is removed, by the same steps as ever.
+ * GC (CNI SPEC 1.1.0): removes the attachments of a network that its runtime no longer lists, by the same steps as a DEL.
  */
 
 import { type AttachmentKey, code, keyOfText, messageOf, type Trouble } from '../attachment.ts';
@@ -13,10 +13,10 @@ import { collect, keysOf } from '../recovery/collect.ts';
 import type { Recovered } from '../recovery/options.ts';
 import type { Node } from './node.ts';
 
-/** As its own DEL would say it. */
+/** The variables that the attachment's own DEL would have. */
 const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
 
-/** What the runtime does not list is removed; errors are collected, and what is owed is one. */
+/** Removes every attachment that the runtime does not list. Errors are collected, and a debt counts as one. */
 export async function gc(request: GcRequest, node: Node): Promise<void> {
   const { config, network, path, env } = request;
   const { dataDir, ovsdb, ipam, deadlines } = config;
@@ -42,8 +42,9 @@ interface GcCall {
 }
 
 /**
- * The IPAM plugin keeps what it is told of. What began meanwhile has an address that the runtime did not know of, what is owed keeps its
- * own, and a port of another data directory has one too: as long as one of these cannot be told, the plugin is not asked.
+ * The IPAM plugin releases every address that is not listed. The list has to name attachments that the runtime does not know:
+ * those that began meanwhile, those that are owed, and ports of another data directory. If one of these cannot be listed, the
+ * plugin is not asked.
  */
 async function collectAddresses(
   plan: AddressPlan & { readonly network: string },
@@ -63,10 +64,10 @@ async function collectAddresses(
   const { untold } = keysOf({ disk: node.disk, dataDir });
   if (untold.length > 0) return later(`the journal "${untold[0]}" does not tell whose it is: DEL or recover first`);
   const others = ports.flatMap(({ key }) => keyOfText(key) ?? []);
-  const toldOf = (text: string) =>
+  const withAllValid = (text: string) =>
     withValid(
       text,
       [...keysOf({ disk: node.disk, dataDir }).keys, ...others].filter((key) => key.network === plan.network),
     );
-  return await node.host.collectAddresses(plan, { stdin, env }, toldOf, call);
+  return await node.host.collectAddresses(plan, { stdin, env }, withAllValid, call);
 }

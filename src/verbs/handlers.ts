@@ -1,20 +1,20 @@
 /**
- * The verbs as the protocol calls them: each with a node of its own, its code read when it is called, and what can be asked of the
- * world meanwhile asked.
+ * The verbs as the protocol calls them, each with a node of its own. A verb's code is read when it is called, and the questions
+ * that can be asked meanwhile are sent before.
  */
 import type { Handlers } from '../cni/command.ts';
 import type { AddRequest, DelRequest } from '../cni/request.ts';
 import { type Moment, now } from '../deadlines.ts';
 import type { Node, Scope } from './node.ts';
 
-/** Where the code is; a test of orders has it at hand. */
+/** Where the code is. A test of the order of calls passes its own. */
 const chunks = {
   addCheck: () => import('./add-check.ts'),
   del: () => import('./del.ts'),
   gc: () => import('./gc.ts'),
 };
 
-/** What every request says of the node. */
+/** The members of a request that its node depends on. */
 type Caller = Pick<DelRequest, 'config' | 'path'>;
 
 export function handlers(
@@ -47,11 +47,11 @@ export function handlers(
   };
 }
 
-/** The API server answers while the machines are read in: 5 ms of an ADD in a pod. */
+/** Asks the API server early, so that it answers while the machines are read in: this saves an ADD in a pod 5 ms. */
 function startPodLookup({ config: { kubeconfig }, pod }: AddRequest, { host }: Node, end: Moment) {
   if (!kubeconfig || !pod) return undefined;
   const podLookup = host.lookUpPod(kubeconfig, pod, { end });
-  // Whoever awaits it hears of a failure; if nobody comes to that, nobody has to.
+  // add() awaits this promise. If add() throws before that, the rejection must not count as unhandled.
   podLookup.catch(() => undefined);
   return podLookup;
 }

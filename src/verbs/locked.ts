@@ -1,5 +1,5 @@
 /**
- * What ADD, CHECK and DEL share: the journal of one attachment, its lock, and what is done when it fails.
+ * The common part of ADD, CHECK and DEL: the journal of one attachment, its lock, and the answers when it fails.
  */
 import { join } from 'node:path';
 import { type AttachmentKey, code, journalName, keyText } from '../attachment.ts';
@@ -44,7 +44,7 @@ export function busy(request: Request): CniError {
   return new CniError(code.tryAgainLater, `another call works on ${keyText(request.key)}: its journal is locked${by}`);
 }
 
-/** The end of a removal. A journal that stays marked is removed by recovery, with nothing to do. */
+/** The end of a removal. If the marked journal stays, recovery finds nothing else to remove and unlinks it. */
 export function unlinkJournal(journal: Journal<Entry>, log: Log): boolean {
   return tolerate(log, () => journal.unlink());
 }

@@ -1,5 +1,5 @@
 /**
- * STATUS: an error names what keeps the node from serving an ADD, and what to do about it.
+ * STATUS: an error names each reason why the node cannot serve an ADD, and what to do about it.
  */
 import { dirname, join } from 'node:path';
 import type { Basics } from '../cni/config/config.ts';
@@ -22,6 +22,6 @@ export function searchedBy(config: Basics): string[] {
   return kubeconfig ? [sharedDir, shortDir, ...kubeletDirectories(config)] : [sharedDir];
 }
 
-/** What is opened to the switch need not be open. */
+/** The kubelet's directories that must be open already: the others get their rights from us. */
 const kubeletDirectories = ({ kubeletRootDir, grantAccess }: Basics): string[] =>
   grantAccess ? [dirname(kubeletRootDir)] : [join(kubeletRootDir, 'pods')];

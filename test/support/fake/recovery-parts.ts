@@ -5,7 +5,7 @@ import type { Entry } from '../../../src/drive/entry.ts';
 import { openJournal } from '../../../src/drive/past.ts';
 import type { Journal } from '../../../src/journal/journal.ts';
 import { asChecked } from '../../../src/plan/result.ts';
-import { recoverOne, tolerant } from '../../../src/recovery/one.ts';
+import { recoverOne, reportUnreadable } from '../../../src/recovery/one.ts';
 import type { Recovered, Task, Visit } from '../../../src/recovery/options.ts';
 import { instance } from '../instance.ts';
 import { FakeHost, type HostFault } from './fake-host.ts';
@@ -60,5 +60,5 @@ export async function recovered(
     ...more,
   };
   const name = `${keyOf(of)}.journal`;
-  return await tolerant(name, () => recoverOne(name, task, visit));
+  return await reportUnreadable(name, () => recoverOne(name, task, visit));
 }
