@@ -1,5 +1,5 @@
 /**
- * The words of a journal: its entries, their versions, and what can be read of a header of whatever version.
+ * The words of a journal: its entries, their versions, and what can be read of a header of any version.
  */
 import type { Trouble } from '../attachment.ts';
 import type { Outcome, Plan, Step, Verb } from '../machines/protocol.ts';

@@ -11,7 +11,7 @@ const pauseAfter = (tries: number): number => {
 };
 
 describe('kind 5: a removal that is owed is due', () => {
-  it('at once after its first try: it may have come at a bad moment', () => {
+  it('at once after its first try, which may have come at a bad moment', () => {
     expect(pauseAfter(0)).toBe(0);
     expect(pauseAfter(1)).toBe(0);
   });
@@ -20,7 +20,7 @@ describe('kind 5: a removal that is owed is due', () => {
     expect([2, 3, 4, 5, 10].map(pauseAfter)).toEqual([1_000, 2_000, 4_000, 8_000, 256_000]);
   });
 
-  it('after five minutes at most, however often it was tried', () => {
+  it('after five minutes at most, after any number of tries', () => {
     expect([11, 12, 100, 2_000].map(pauseAfter)).toEqual([300_000, 300_000, 300_000, 300_000]);
   });
 });

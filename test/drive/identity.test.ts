@@ -52,16 +52,16 @@ describe('kind 2: the id of a data directory whose file "instance" is lost', () 
     expect(readInstance(disk, '/data')).toBe(a);
   });
 
-  it('is never another than the file’s where there is one', async () => {
+  it('is always that of the file where there is one', async () => {
     const disk = diskWith(b, b);
     disk.write(disk.open('/data/instance', 'a+'), new TextEncoder().encode(`${a}\n`));
     expect(await ensureIdentity(disk, '/data', propose, end)).toBe(a);
     expect(await adoptIdentity(disk, '/data', end)).toBe(a);
   });
 
-  it('is told by the journals that can be read, whatever the others are', () => {
+  it('is that of the journals that can be read, and the others do not matter', () => {
     const disk = diskWith(a, b, b);
-    // The second that is opened.
+    // The second one to be opened.
     disk.inject({ call: 'open', nth: 2, how: { error: 'EIO' } });
     expect(new Set(instancesOfJournals(disk, '/data'))).toEqual(new Set([a, b]));
     disk.inject({ call: 'list', nth: 1, how: { error: 'EIO' } });

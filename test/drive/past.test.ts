@@ -1,5 +1,5 @@
 /**
- * What a removal has to look for, by what a journal's records say of each step.
+ * The plan that a removal has to look for, by a journal's records of each step.
  */
 import { describe, expect, it } from 'vitest';
 import { planToUndo } from '../../src/drive/past.ts';
@@ -18,25 +18,25 @@ const withAnnotation: Plan = { ...planWithout(), publication: annotation };
 const undone = (plan: Plan, begun: readonly Step[], refused: readonly Step[] = []): Step[] =>
   plannedOf(planToUndo(plan, begun, refused));
 
-describe('what a removal has to look for', () => {
-  it('is everything that is ours by its name, begun or not: a lost record leaves no leftover', () => {
+describe('the plan of a removal', () => {
+  it('has everything that is ours by its name, begun or not: a lost record leaves no leftover', () => {
     expect(undone(planWithout(), [])).toEqual(steps.filter((step) => step !== 'port'));
   });
 
-  it('is the port once its step began: a user may have named its socket', () => {
+  it('has the port once its step began: a user may have named its socket', () => {
     expect(undone(planWithout(), ['port'])).toEqual(steps);
   });
 
-  it('is the annotation once its step began: looking for one costs other writers a conflict', () => {
+  it('has the annotation once its step began: looking for one costs other writers a conflict', () => {
     expect(undone(withAnnotation, ['port'])).not.toContain('publication');
     expect(undone(withAnnotation, ['port', 'publication'])).toEqual(steps);
   });
 
-  it.each(steps)('is not %s if that was refused and made nothing', (step) => {
+  it.each(steps)('leaves %s out if that was refused and made nothing', (step) => {
     expect(undone(withAnnotation, steps, [step])).toEqual(steps.filter((other) => other !== step));
   });
 
-  it('keeps what is no step of the plan: its key, its switch, its request', () => {
+  it('keeps the members that are not steps: key, switch and request', () => {
     const { key, ovsdb, request } = planWithout();
     expect(planToUndo(planWithout(), [], steps)).toEqual({ key, ovsdb, request });
   });

@@ -1,6 +1,7 @@
 /**
- * Calls through another data directory for what was made through the node's own: an edited configuration, or the three keys of Multus
- * that mean the default. They answer 7 and touch nothing, in whichever window they die or meet the attachment's own calls.
+ * Calls through another data directory for an attachment that was made through the node's own: an edited configuration, or the
+ * three keys of Multus that mean the default. They answer 7 and touch nothing, in any window of their death, and in any window of
+ * the attachment's own calls.
  */
 import { afterAll, describe, expect, it } from 'vitest';
 import { explore, fork } from '../support/fake/crash-points.ts';
@@ -20,7 +21,7 @@ import { faultsOf, lawsBroken, leftOf } from '../support/fake/world-checker.ts';
 
 afterAll(new VirtualTime().install());
 
-/** Of a runtime that knows it. */
+/** The requests of a runtime that knows the attachment. */
 const throughAnother = (one: Attachment) => ({ elsewhere: true, valid: [one] }) as const;
 const refused = { kind: 'error', code: 7 };
 const ok = { kind: 'ok' };
@@ -42,7 +43,7 @@ async function attached(one: Attachment): Promise<FakeNode> {
   return node;
 }
 
-/** Of the other directory: what is there beside its id. */
+/** The files of the other directory, beside its id. */
 function journalsElsewhere({ disk }: FakeNode): string[] {
   const process = disk.spawn();
   if (process.lookup(otherDataDir) === undefined) return [];
@@ -52,7 +53,7 @@ function journalsElsewhere({ disk }: FakeNode): string[] {
 const titleOf = ({ mode, pod }: Attachment): string => `${mode} mode${pod ? ' in an emptyDir' : ''}`;
 
 describe.each(attachmentShapes.map((one) => [titleOf(one), one] as const))(
-  'kind 2: what was made through another data directory (%s)',
+  'kind 2: an attachment made through another data directory (%s)',
   (_, one) => {
     const elsewhere = throughAnother(one);
 
@@ -74,7 +75,7 @@ describe.each(attachmentShapes.map((one) => [titleOf(one), one] as const))(
             expect([how, ...leftOf(one, node)]).toEqual([how]);
             continue;
           }
-          // Whatever it left in its own directory, no later call of it takes that for a reason.
+          // No later call touches the attachment because of files that this one left in its own directory.
           for (const next of ['recover', 'GC', 'DEL'] as const) {
             const again = fork(node);
             await again.call(next, one, elsewhere);
@@ -99,7 +100,7 @@ describe.each(attachmentShapes.map((one) => [titleOf(one), one] as const))(
             const node = own === 'ADD' ? new FakeNode().withNetns(one) : await attached(one);
             const call = await heldAt(place, (watch) => node.call(own, one, { watch }));
             const before = node.world.describe();
-            // Before there is a row nothing says whose the key is.
+            // Before there is a row, nothing says which directory has the key.
             if (node.world.ports.has(portOf(one))) {
               counted.met++;
               expect(await node.call(verb, one, elsewhere)).toMatchObject(refused);

@@ -10,7 +10,7 @@ const one: Attachment = { containerId: podA, ifName: 'net1', mode: 'client', ipa
 const killed = { step: 'port', verb: 'ensure', how: 'crash' } as const;
 const refused = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
 
-describe('recovery with the clock before everything that the journals tell', () => {
+describe('recovery with a clock before every time in the journals', () => {
   it.each([
     ['at rest', async (node: FakeNode) => void (await node.add(one))],
     ['interrupted', async (node: FakeNode) => void (await node.add(one, { host: [killed] }))],
@@ -21,7 +21,7 @@ describe('recovery with the clock before everything that the journals tell', () 
         await node.del(one, { host: [refused] });
       },
     ],
-  ])('releases what was %s in another boot', async (_, leave) => {
+  ])('releases an attachment that was %s in another boot', async (_, leave) => {
     const node = new FakeNode().withNetns(one);
     await leave(node);
     expect(leftOf(one, node)).not.toEqual([]);
@@ -32,7 +32,7 @@ describe('recovery with the clock before everything that the journals tell', () 
   });
 });
 
-it('GC leaves what began after it, though the runtime did not list it', async () => {
+it('GC keeps an attachment that began after it, though the runtime did not list it', async () => {
   const node = new FakeNode().withNetns(one);
   expect(await node.add(one)).toMatchObject({ kind: 'ok' });
   node.now = new Date(node.now.getTime() - 1);

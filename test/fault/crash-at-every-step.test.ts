@@ -71,7 +71,7 @@ describe.each(shapes.map((shape) => [shape.title, shape] as const))(
       if (!add) throw new Error('no ADD was explored');
       const intents = recordsOf(one, add.found.end.disk).filter(({ kind }) => kind === 'intent');
       expect(intents.length).toBeGreaterThan(3);
-      // The sibling has made the bridge already: that step changes nothing.
+      // The sibling has made the bridge already, so that step changes nothing.
       const effectOf = (step: string | undefined) => (step === 'bridge' && shape.sibling ? [] : ['effect']);
       const expected = intents.map(({ step }) => [step, 'intent', ...effectOf(step), 'outcome']);
       expect(intents.map(({ step }) => [step, ...momentsOf(step, one, add)])).toEqual(expected);

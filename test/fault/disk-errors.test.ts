@@ -1,6 +1,6 @@
 /**
- * Every call on the disk fails, one after the other: alone, with all later ones of its kind, with all later ones whatever they
- * are. How many there are is counted in a run without a fault.
+ * Every call on the disk fails, one after the other: alone, with all later calls of its kind, with all later calls. A run without a
+ * fault counts them.
  */
 import { afterAll, describe, expect, it } from 'vitest';
 import { loseAll } from '../support/fake/choices.ts';
@@ -46,7 +46,7 @@ async function failuresOf(error: string, from: FakeNode, verb: Verb): Promise<Fa
   });
 }
 
-/** What is wrong with this answer and what the call left, while the disk is still failing. */
+/** The faults of this answer and of the leftovers of the call, while the disk is still failing. */
 type Judge = (node: FakeNode, answer: Answer, recorder: DurabilityRecorder) => string[];
 
 async function faultsOfAll(error: string, from: FakeNode, verb: Verb, judge: Judge): Promise<string[]> {
@@ -105,7 +105,7 @@ describe.each(errors)('a disk whose calls fail with %s', (error) => {
     },
   );
 
-  it('DEL takes everything away or says what it could not; nothing is left once the disk is well (I4, bug B2, case A24)', async () => {
+  it('DEL takes everything away or names the rest; nothing is left once the disk is well (I4, bug B2, case A24)', async () => {
     const from = await nodeWith(sibling, one);
     const judge: Judge = (node, answer) => [
       ...bug(answer),
@@ -114,16 +114,16 @@ describe.each(errors)('a disk whose calls fail with %s', (error) => {
     expect(await faultsOfAll(error, from, 'DEL', judge)).toEqual([]);
   });
 
-  it('recover of a dead ADD takes it away or says what it could not (I4)', async () => {
+  it('recover of a dead ADD takes it away or names the rest (I4)', async () => {
     const from = await nodeWith(sibling);
     await from.add(one, { host: [{ step: 'publication', verb: 'ensure', how: 'crash' }] });
     expect(await faultsOfAll(error, from, 'recover', (_, answer) => bug(answer))).toEqual([]);
   });
 });
 
-describe('DEL that cannot open the journal', () => {
+describe('a DEL that cannot open the journal', () => {
   it.each(['EIO', 'EMFILE'])(
-    'never acts beside the ADD that holds it: it fails, or what it said comes true (%s, I4, I8)',
+    'never acts beside the ADD that holds it: it fails, or its answer comes true (%s, I4, I8)',
     async (error) => {
       const from = await nodeWith(sibling);
       const moments = await momentsIn((watch) => fork(from).add(one, { watch }));
@@ -179,7 +179,7 @@ describe('a full file system', () => {
     forever: true,
   }));
 
-  it('makes ADD refuse before the first effect, and DEL work as ever (I3, I4)', async () => {
+  it('makes ADD refuse before the first effect, and DEL work as usual (I3, I4)', async () => {
     const node = await nodeWith(one);
     const before = node.world.describe();
     expect(await node.add(sibling, { disk: full })).toMatchObject({ kind: 'error', code: 5 });
@@ -188,7 +188,7 @@ describe('a full file system', () => {
     expect(leftOf(one, node)).toEqual([]);
   });
 
-  it('lets DEL owe durably what the switch keeps, without a byte written (I4)', async () => {
+  it('lets DEL owe durably the parts that the switch keeps, without a byte written (I4)', async () => {
     const node = await nodeWith(one);
     const down = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
     expect(await node.del(one, { disk: full, host: [down] })).toMatchObject({ kind: 'ok' });
@@ -198,7 +198,7 @@ describe('a full file system', () => {
     expect(leftOf(one, after)).toEqual([]);
   });
 
-  it('makes an ADD whose records no longer fit take back what it made, short writes included (I2, I3)', async () => {
+  it('makes an ADD whose records no longer fit roll itself back, short writes included (I2, I3)', async () => {
     const kinds = await diskKindsOf(await nodeWith(), 'ADD', one);
     const writes = kinds.filter((kind) => kind === 'write').length;
     expect(writes).toBeGreaterThan(10);
@@ -219,8 +219,8 @@ describe('a full file system', () => {
   });
 });
 
-describe('recover that cannot read one journal', () => {
-  it('works off the others, and takes that one when it can', async () => {
+describe('a recover that cannot read one journal', () => {
+  it('handles the others, and that one when it can be read', async () => {
     const node = await nodeWith();
     for (const each of [one, sibling])
       await node.add(each, { host: [{ step: 'port', verb: 'ensure', how: 'crash', at: 'after' }] });

@@ -25,7 +25,7 @@ async function nodeWith(...all: readonly Attachment[]): Promise<FakeNode> {
   return node;
 }
 
-describe('ADD of which a step fails', () => {
+describe('an ADD with a step that fails', () => {
   for (const at of ats) {
     it(`takes everything back, answers the step's code and leaves nothing, if it fails ${at} its effect (I3, case A36, bug B4)`, async () => {
       for (const step of steps) {
@@ -65,7 +65,7 @@ describe('ADD of which a step fails', () => {
     }
   });
 
-  it('owes what its rollback can not remove: marked, held, and finished by DEL or recover (I3, case A32)', async () => {
+  it('owes a part that its rollback cannot remove: marked, held, and finished by DEL or recover (I3, case A32)', async () => {
     for (const last of ['DEL', 'recover'] as const) {
       for (const step of steps) {
         const node = await nodeWith(sibling);
@@ -90,8 +90,8 @@ it('an ADD whose namespace was replaced while it worked takes everything back: r
   expect(leftOf(one, node)).toEqual([]);
 });
 
-describe('DEL of which a step fails', () => {
-  it('goes on with the others, succeeds, and owes what is left until DEL or recover has it (I4, case A24, bug B2, bug B7)', async () => {
+describe('a DEL with a step that fails', () => {
+  it('goes on with the others, succeeds, and owes the rest until DEL or recover has removed it (I4, case A24, bug B2, bug B7)', async () => {
     for (const last of ['DEL', 'recover', 'ADD'] as const) {
       for (const step of steps) {
         const node = await nodeWith(sibling, one);
@@ -124,7 +124,7 @@ describe('DEL of which a step fails', () => {
     }
   });
 
-  it('holds the address as long as the port is there, so that nobody else is given it; then gives it back (case A32)', async () => {
+  it('holds the address as long as the port is there, so that no other pod gets it; then gives it back (case A32)', async () => {
     const node = await nodeWith(one);
     const held = [...node.world.addresses].find(([, by]) => by === keyOf(one))?.[0];
     const down: HostFault = { step: 'port', verb: 'remove', how: { code: 11 }, forever: true };
@@ -142,7 +142,7 @@ describe('DEL of which a step fails', () => {
     expect(leftOf(one, node)).toEqual([]);
   });
 
-  it('is worked off by another DEL that has done its own, the one tried least recently first', async () => {
+  it('is retried by another DEL after its own removal, the one tried least recently first', async () => {
     const third: Attachment = { ...stranger, ifName: 'net3' };
     const node = await nodeWith(one, stranger, third);
     const down: HostFault = { step: 'port', verb: 'remove', how: { code: 11 } };
@@ -173,8 +173,8 @@ describe('DEL of which a step fails', () => {
   });
 });
 
-describe('names that somebody else holds', () => {
-  it('refuse ADD with 7 and stay as they are, whether they are seen before the first effect or only by the switch (I6, I7)', async () => {
+describe('names that belong to others', () => {
+  it('make ADD answer 7 and stay as they are, whether they are seen before the first effect or only by the switch (I6, I7)', async () => {
     const named: Attachment = { ...one, socketfile: 'sock0' };
     const rival: Attachment = { ...sibling, socketfile: 'sock0' };
     const node = await nodeWith(rival);

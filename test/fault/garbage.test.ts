@@ -1,4 +1,4 @@
-/** GC of what its runtime has forgotten, while its namespace still lives: whatever dies or fails, it is never put back. */
+/** GC of an attachment that its runtime has forgotten, while its namespace still lives: no death or failure lets it be put back. */
 import { afterAll, expect, it } from 'vitest';
 import { type Attachment, FakeNode, podA, portOf } from '../support/fake/fake-node.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';
@@ -20,10 +20,10 @@ it('I1 that could write nothing and was killed after the port was gone is comple
 });
 
 it.each([1, 2, 3, 4, 5])(
-  'that cannot read something once (%i) goes on with the others, and says what it left',
+  'that cannot read something once (%i) goes on with the others, and names the one that it left',
   async (nth) => {
     const node = new FakeNode().withNetns(one);
-    // Not net2: that one the runtime lists.
+    // Not net2, because the runtime lists it.
     const ifNames = ['net1', 'net3', 'net4'];
     for (const ifName of ifNames) expect(await node.add({ ...one, ifName })).toMatchObject({ kind: 'ok' });
     const unreadable = { call: 'read', nth, how: { error: 'EIO' } } as const;
@@ -39,17 +39,17 @@ it.each([1, 2, 3, 4, 5])(
   },
 );
 
-it('does not read what its runtime lists: one of those that cannot be read is no error of GC', async () => {
+it('does not read journals that its runtime lists: GC does not fail if one of those cannot be read', async () => {
   const listed = { ...one, ifName: 'net2' };
   const node = new FakeNode().withNetns(one);
   for (const of of [one, listed]) expect(await node.add(of)).toMatchObject({ kind: 'ok' });
-  // The instance's id, and the journal of the one that goes: a third read would fail.
+  // The instance's id, and the journal of the removed attachment: a third read would fail.
   const unreadable = { call: 'read', nth: 3, how: { error: 'EIO' }, forever: true } as const;
   expect(await node.call('GC', one, { disk: [unreadable] })).toMatchObject({ kind: 'ok' });
   expect([...node.world.ports.keys()]).toEqual([portOf(listed)]);
 });
 
-it('I7 keeps the address of what it owes: the IPAM program is told of more than the runtime lists', async () => {
+it('I7 keeps the address of an owed attachment: the IPAM program gets a longer list than the runtime’s', async () => {
   const node = new FakeNode().withNetns(one);
   expect(await node.add(one)).toMatchObject({ kind: 'ok' });
   const stuck = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
@@ -59,7 +59,7 @@ it('I7 keeps the address of what it owes: the IPAM program is told of more than 
   expect(leftOf(one, node)).toEqual([]);
 });
 
-it('I7 keeps the address of what the runtime could not list yet, and releases one that nobody knows of', async () => {
+it('I7 keeps the address of an attachment that the runtime could not list yet, and releases an unknown one', async () => {
   const node = new FakeNode().withNetns(one);
   expect(await node.add(one)).toMatchObject({ kind: 'ok' });
   const [own] = [...node.world.addresses];

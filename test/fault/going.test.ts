@@ -1,6 +1,6 @@
 /**
  * Calls for one attachment that meet. Every interleaving is made by hand: one process is held at a moment of an effect, the other
- * comes, the first goes on; the moments are those that a call was seen to come through.
+ * comes, the first goes on. The moments are those that were seen in a run of the call.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -35,13 +35,13 @@ async function attached(...all: readonly Attachment[]): Promise<FakeNode> {
 const ok = { kind: 'ok' };
 const tryAgain = { kind: 'error', code: 11 };
 
-/** Nothing of it is left, no law was broken on the way. */
+/** Expects that nothing of it is left, and that no law was broken on the way. */
 function expectGone(node: FakeNode, ...all: readonly Attachment[]): void {
   expect(all.flatMap((each) => leftOf(each, node))).toEqual([]);
   expect(lawsBroken(node)).toEqual([]);
 }
 
-/** Runs something right before the so-many-th call on the disk. */
+/** Runs something right before the n-th call on the disk. */
 function interrupted(disk: SimulatedDisk, call: number, by: (disk: SimulatedDisk) => void): Disk {
   let calls = 0;
   return watched(disk, () => {
@@ -49,7 +49,7 @@ function interrupted(disk: SimulatedDisk, call: number, by: (disk: SimulatedDisk
   });
 }
 
-/** What a DEL does before it waits for the lock. @returns false if it would have to make the data directory first */
+/** Marks as a DEL does before it waits for the lock. @returns false if it would have to make the data directory first */
 function markedByAnother(each: Attachment, disk: SimulatedDisk): boolean {
   const process = disk.spawn();
   if (process.lookup(dataDir) === undefined) return false;
@@ -109,7 +109,7 @@ describe('DEL while ADD is at work', () => {
     }
   });
 
-  it('what the ADD leaves that dies after a DEL waited in vain is removed by whoever takes the lock next (I4)', async () => {
+  it('if the ADD dies after a DEL waited in vain, the next lock holder removes the leftovers (I4)', async () => {
     for (const place of moments.add.filter(({ at }) => at === 'before')) {
       for (const next of ['recover', 'DEL', 'ADD'] as const) {
         const node = newNode();
@@ -125,7 +125,7 @@ describe('DEL while ADD is at work', () => {
     }
   });
 
-  it('whichever system call of ADD the mark comes before, it is seen or kept, never cleared (I4)', async () => {
+  it('a mark before any system call of ADD is seen or kept, never cleared (I4)', async () => {
     const asked: readonly Attachment[] = [one, { ...one, vlan: 7 }];
     for (const [index, again] of asked.entries()) {
       const from = index === 0 ? newNode() : await attached(one);
@@ -149,7 +149,7 @@ describe('DEL while ADD is at work', () => {
     }
   });
 
-  it('ADD that finds the going mark finishes the removal and answers 11; the next ADD is a fresh one', async () => {
+  it('ADD that finds the going mark finishes the removal and answers 11; the next ADD starts from the beginning', async () => {
     const node = await attached(one);
     await node.del(one, { host: [{ step: 'port', verb: 'remove', how: { code: 11 } }] });
     expect(isGoing(one, node.disk)).toBe(true);
@@ -159,7 +159,7 @@ describe('DEL while ADD is at work', () => {
     expect(faultsOf(one, node, answer)).toEqual([]);
   });
 
-  it('ADD never clears the mark of what it can not finish removing', async () => {
+  it('ADD never clears the mark of a removal that it cannot finish', async () => {
     const node = await attached(one);
     const down = { step: 'port', verb: 'remove', how: { code: 11 }, forever: true } as const;
     await node.del(one, { host: [down] });
@@ -169,7 +169,7 @@ describe('DEL while ADD is at work', () => {
     expectGone(node, one);
   });
 
-  it('ADD that owes what a dead DEL began owes it durably, the name of its journal too', async () => {
+  it('ADD that cannot finish the removal of a dead DEL owes it durably, with the name of its journal', async () => {
     const calls = await diskKindsOf(newNode(), 'DEL', one);
     for (let nth = 1; nth <= calls.length; nth++) {
       const node = newNode();
@@ -183,7 +183,7 @@ describe('DEL while ADD is at work', () => {
 });
 
 describe('ADD while DEL is at work', () => {
-  it('ADD that waited for a DEL answers 11, and the ADD after it is a fresh one', async () => {
+  it('ADD that waited for a DEL answers 11, and the ADD after it starts from the beginning', async () => {
     for (const place of moments.del) {
       const node = await attached(one);
       const del = await heldAt(place, (watch) => node.del(one, { watch }));
@@ -236,7 +236,7 @@ describe('recover while others are at work', () => {
     }
   });
 
-  it('leaves a DEL alone that holds its lock; so does a DEL that pays what others owe (I8)', async () => {
+  it('leaves a DEL alone that holds its lock; so does a DEL that pays the debts of others (I8)', async () => {
     for (const place of moments.del) {
       const node = await attached(one, other);
       const del = await heldAt(place, (watch) => node.del(one, { watch }));

@@ -1,6 +1,6 @@
 /**
- * Journals as each format wrote them, kept for good (test/golden/journals-vN): an upgrade or a downgrade strands no pod. To a new
- * format belongs a new directory here; the old ones stay as they are.
+ * Journals as each format wrote them, kept for ever (test/golden/journals-vN): an upgrade or a downgrade strands no pod. A new
+ * format gets a new directory here; the old ones stay as they are.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -20,7 +20,7 @@ const pod: Attachment = { ...base, mode: 'client', pod: 'app' };
 
 type Made = (node: FakeNode) => Promise<unknown>;
 
-/** How each came about, and what it says. */
+/** The story of each, and its state. */
 const golden: readonly [name: string, one: Attachment, made: Made, state: string, fate: string | undefined][] = [
   ['attached-server', server, (node) => node.add(server), 'attached', 'kept'],
   ['attached-client', client, (node) => node.add(client), 'attached', 'kept'],

@@ -1,4 +1,4 @@
-/** The last record of an ADD, `attached`: what is answered, and what is told of it later, when the disk does not take it. */
+/** The last record of an ADD, `attached`, on a disk that does not take it: the answer, and the later calls. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { loseAll } from '../support/fake/choices.ts';
 import { diskKindsOf } from '../support/fake/crash-points.ts';
@@ -50,7 +50,7 @@ describe('an ADD whose last record the disk does not take', () => {
   });
 });
 
-it('an ADD again answers only what is durable, whoever died before his last fsync (I2)', async () => {
+it('a repeated ADD answers only from durable records, if a process died before its last fsync (I2)', async () => {
   const node = withNetns();
   const disk: Fault[] = [{ ...(await last('fsync')), how: 'crash' }];
   expect(await node.add(one, { disk })).toMatchObject({ kind: 'crashed' });
@@ -59,11 +59,11 @@ it('an ADD again answers only what is durable, whoever died before his last fsyn
   expect(recordsOf(one, node.disk.powerCut(loseAll)).at(-1)).toMatchObject({ kind: 'attached' });
 });
 
-it('I6 a power cut in a rollback before the port was begun: a socket that is a stranger’s, by a name that a user gave, stays', async () => {
+it('I6 a power cut in a rollback before the port was begun: a stranger’s socket with a name that a user gave stays', async () => {
   const of: Attachment = { ...one, socketfile: 'vhost.sock', pod: 'app' };
   const refused = { step: 'bridge', verb: 'ensure', how: { code: 11 } } as const;
   for (const step of ['socketDir', 'address'] as const) {
-    // Of the records that nobody synced any may be lost, the first alone too.
+    // Any record that was not synced may be lost, also the first alone.
     for (let lost = 0; lost < 64; lost++) {
       const node = withNetns(of);
       node.world.files.set(socketOf(of), { kind: 'socket', by: 'admin', text: 'theirs' });

@@ -1,4 +1,4 @@
-/** A journal that is not there, or not what it was: what was made is found by key and marks. */
+/** A journal that is lost or changed: the attachment is found by key and marks. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { encode, type Stamped } from '../../src/journal/record.ts';
 import { bytesOf, rewrite } from '../support/fake/damage.ts';
@@ -21,7 +21,7 @@ async function attached(one: Attachment): Promise<FakeNode> {
   return node;
 }
 
-/** Of another version: its header tells no plan of ours. */
+/** A header of another version, which has no plan of ours. */
 function rewriteInWordsOfThen(one: Attachment, node: FakeNode): void {
   const [header] = recordsOf(one, node.disk);
   const { line } = encode({ ...(header as unknown as Stamped), machine: 9, plan: 'in words of then' } as Stamped, 0);
@@ -55,10 +55,10 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
     expect(leftOf(one, rebooted)).toEqual([]);
   });
 
-  it('leaves nothing whatever a journal was cut to, filled with, or overwritten by (case A25, bug B5)', async () => {
+  it('leaves nothing if a journal was cut, filled or overwritten in any way (case A25, bug B5)', async () => {
     const whole = bytesOf(one, await attached(one));
     const places = Array.from({ length: 60 }, (__, index) => Math.floor((index * whole.length) / 60));
-    // What was fsynced is not lost by itself: a tail is torn in the first record ever, or in the last one.
+    // Fsynced records are not lost by themselves: a tail is torn in the first record ever, or in the last one.
     const lengths = places.filter((at) => at < whole.indexOf(0x0a) || at > whole.lastIndexOf(0x0a, whole.length - 150));
     const damaged = [
       ...lengths.map((length) => [`cut to ${length}`, whole.subarray(0, length)] as const),
@@ -74,7 +74,7 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
         const others = othersThan([one], node);
         rewrite(one, node, bytes);
         const answer = await node.call(verb, one);
-        // Without a whole record ADD believes to be the first: the address store or the switch refuses it then.
+        // Without a whole record an ADD takes itself for the first, and the address store or the switch refuses it.
         const lost = verb === 'ADD' && !holdsARecordOf(whole, bytes);
         if (!lost) expect([how, verb, answer]).toMatchObject([how, verb, { kind: 'ok' }]);
         if (verb === 'ADD' && !lost) expect([how, ...faultsOf(one, node, answer)]).toEqual([how]);
@@ -107,7 +107,7 @@ describe.each(shapes.map((one) => [one.mode, one] as const))('DEL of a port in %
 });
 
 describe('kind 2: a journal that was cut to its first record while its attachment lives', () => {
-  it('is known to be damaged although DEL marks it before it reads it: the annotation goes too', async () => {
+  it('is known to be damaged although DEL marks it before it reads it: the annotation is removed too', async () => {
     const one: Attachment = { ...(shapes[1] as Attachment), pod: 'app', socketfile: 'vhost.sock' };
     const node = new FakeNode().withNetns(one);
     expect(await node.add(one)).toMatchObject({ kind: 'ok' });
@@ -118,7 +118,7 @@ describe('kind 2: a journal that was cut to its first record while its attachmen
   });
 });
 
-describe('kind 1: DEL of what was never attached', () => {
+describe('kind 1: DEL of an attachment that never was', () => {
   it('writes nothing to the pod that it names, nor does the next one when the first was killed', async () => {
     const one: Attachment = { ...(shapes[1] as Attachment), pod: 'app' };
     const node = new FakeNode().withNetns(one);
@@ -131,18 +131,18 @@ describe('kind 1: DEL of what was never attached', () => {
   });
 });
 
-describe('recovery of a journal that does not tell whose address it was', () => {
+describe('recovery of a journal that does not tell its address', () => {
   const [, one] = shapes as [Attachment, Attachment];
   const untold = { note: expect.stringContaining('may still be held') };
 
-  it('says that there may be one: of another version, after a reboot', async () => {
+  it('says that there may be one: another version’s journal, after a reboot', async () => {
     const node = await attached(one);
     rewriteInWordsOfThen(one, node);
     node.world.reboot(false);
     expect(await node.recover()).toMatchObject({ recovered: [{ found: 'rebooted', ...untold }, {}] });
   });
 
-  it('is not left to by a DEL on a full disk: it answers an error, and the next one ends it', async () => {
+  it('is not needed after a DEL on a full disk: the DEL answers an error, and the next one finishes', async () => {
     const node = await attached(one);
     node.disk.spawn().unlink(journalOf(one));
     const full = { call: 'write', nth: 1, how: { error: 'ENOSPC' }, forever: true } as const;
@@ -167,7 +167,7 @@ describe('recovery of a journal that does not tell whose address it was', () => 
   });
 });
 
-describe('an attachment whose journal was damaged and that was attached afresh', () => {
+describe('an attachment that was made again after its journal was damaged', () => {
   it('is as good as any other: recover keeps it, and ADD again answers the recorded result (I5, I7)', async () => {
     const [one] = shapes;
     if (!one) throw new Error('no shape');

@@ -1,6 +1,6 @@
 /**
- * An ADD that waits before its first effect: for the API server, for the switch that is asked who holds a name. Its journal is there
- * before the first wait, so that a DEL finds it; and it is gone when the ADD is refused, or died and was looked for.
+ * An ADD that waits before its first effect, for the API server, or for the switch's answer on the owner of a name. Its journal is
+ * there before the first wait, so that a DEL finds it. It is gone when the ADD is refused, or after a DEL or recover if it died.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Disk } from '../../src/journal/disk.ts';
@@ -30,7 +30,7 @@ const newNode = (): FakeNode => new FakeNode().withNetns(one);
 const questions = ['lookup', 'preflight'] as const;
 const moments = ['before', 'during', 'after'] as const;
 
-/** Of the questions: each has no answer, a bad one, none in time. */
+/** The answers to the questions: none, a bad one, a late one. */
 const refusals: readonly HostFault[] = questions.flatMap((step) =>
   moments.flatMap((at) => [
     { step, verb: 'find', how: { code: 7 }, at } as const,
@@ -52,7 +52,7 @@ function expectGone(node: FakeNode, what: unknown): void {
   expect([what, ...leftOf(one, node), ...lawsBroken(node)]).toEqual([what]);
 }
 
-/** Held there, and come so far that a DEL finds its journal: one that comes earlier comes before the ADD. */
+/** Holds the ADD where a DEL finds its journal: an earlier DEL comes before the ADD. */
 async function heldAdd(node: FakeNode, place: Pick<Instant, 'step' | 'verb' | 'at'>, host: readonly HostFault[] = []) {
   const add = await heldAt(place, (watch) => node.add(one, { watch, host }));
   let turns = 0;
@@ -114,7 +114,7 @@ describe('an ADD that is refused by its pre-flight', () => {
 });
 
 describe('kind 4: a DEL that comes while an ADD waits in its pre-flight, or in any window after it', () => {
-  it('and waits for it answers success, the ADD 11, and nothing is there, whichever of the two ends first', async () => {
+  it('and waits for it answers success, the ADD 11, and nothing is there, in either order of their ends', async () => {
     for (const place of places) {
       for (const waits of [true, false]) {
         counted.met++;
@@ -147,7 +147,7 @@ describe('kind 4: a DEL that comes while an ADD waits in its pre-flight, or in a
           add.open();
           const answers = [await add.answer, await del];
           expect([placeText(place), ...answers]).toMatchObject([placeText(place), { kind: 'error' }, ok]);
-          // The ADD holds the lock, so it sees to what is marked; unless its time was up: then a recovery does.
+          // The ADD holds the lock, so it removes the marked journal. If its time was up, a recovery does.
           if (refusal.how === 'hang') expect(await node.recover()).toMatchObject(ok);
           expectGone(node, [placeText(place), refusal]);
         }
@@ -155,7 +155,7 @@ describe('kind 4: a DEL that comes while an ADD waits in its pre-flight, or in a
     }
   });
 
-  it('which then dies: the DEL answers success, and what is left is taken by whatever comes next', async () => {
+  it('which then dies: the DEL answers success, and the next call takes the leftovers', async () => {
     for (const step of questions) {
       for (const at of moments) {
         for (const next of ['recover', 'DEL', 'ADD'] as const) {
@@ -174,7 +174,7 @@ describe('kind 4: a DEL that comes while an ADD waits in its pre-flight, or in a
     }
   });
 
-  it('and sets its mark between any two system calls of an ADD that is refused, is not left waiting: its mark stays, or it begins anew', async () => {
+  it('and sets its mark between any two system calls of a refused ADD does not wait for ever: its mark stays, or it begins again', async () => {
     const refusal: HostFault = { step: 'preflight', verb: 'find', how: { code: 7 } };
     const from = newNode();
     let calls = 0;
@@ -200,7 +200,7 @@ describe('kind 4: a DEL that comes while an ADD waits in its pre-flight, or in a
   });
 });
 
-/** Runs something right before the so-many-th call on the disk. */
+/** Runs something right before the n-th call on the disk. */
 function interrupted(disk: SimulatedDisk, call: number, by: () => void): Disk {
   let calls = 0;
   return watched(disk, () => {
@@ -208,7 +208,7 @@ function interrupted(disk: SimulatedDisk, call: number, by: () => void): Disk {
   });
 }
 
-/** What a DEL does before it waits for the lock. @returns false if it would have to make the data directory first */
+/** Marks as a DEL does before it waits for the lock. @returns false if it would have to make the data directory first */
 function markedByAnother(disk: SimulatedDisk): boolean {
   const process = disk.spawn();
   if (process.lookup(dataDir) === undefined) return false;

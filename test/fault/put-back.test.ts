@@ -1,6 +1,6 @@
 /**
- * Putting back what the switch has lost of a living attachment, and everything that can refuse it: whatever dies in whichever window,
- * whatever comes between, what lives keeps all that it has, and is whole once the refusal's cause is gone.
+ * Putting back the port that the switch has lost of a living attachment, and everything that can refuse it. After a death in any
+ * window, or with any call between, the living attachment keeps all that it has. It is whole once the refusal's cause is gone.
  */
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Crash, explore, fork } from '../support/fake/crash-points.ts';
@@ -33,7 +33,7 @@ interface Refusal {
   /** The cause, and its end. */
   readonly begin?: (world: FakeWorld, one: Attachment) => void;
   readonly end?: (world: FakeWorld, one: Attachment) => void;
-  /** What happens in the put-back itself. */
+  /** The event in the put-back itself. */
   readonly fate?: (one: Attachment) => Fate;
   /** It is known before anything is written or changed. */
   readonly isForeseen?: true;
@@ -164,7 +164,7 @@ async function lost(one: Attachment, { prepare, begin }: Refusal): Promise<FakeN
   return node;
 }
 
-/** All that it has beside its port is there, and its application's socket. */
+/** Expects all its parts but the port, and its application's socket. */
 function faultsOfLost(one: Attachment, node: FakeNode): string[] {
   const isOfPort = (fault: string) => fault.includes('port') || fault.includes(switchDir);
   const socket = node.world.files.get(socketOf(one));
@@ -291,7 +291,7 @@ for (const one of attachmentShapes) {
               await putBack.answer;
               const answer = await del;
               refusal.end?.(node.world, one);
-              // What its cause held up is owed. Else the put-back has seen the mark.
+              // The removal that the cause held up is owed. Otherwise the put-back has seen the mark.
               if (refusal.end && isGoing(one, node.disk)) await node.recover();
               const where = [placeText(place), waits];
               const left = leftOf(one, node).filter((thing) => !refusal.isSocketKept || !thing.startsWith('socket '));

@@ -1,4 +1,4 @@
-/** ADD for an attachment that is there already (docs/adr/0004): the recorded answer if all is as it was, else removal first. */
+/** ADD for an attachment that exists (docs/adr/0004): the recorded answer if all is as it was, else removal first. */
 
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { steps } from '../../src/machines/protocol.ts';
@@ -90,7 +90,7 @@ describe('a repeated ADD', () => {
   ];
 
   for (const [what, change] of changes) {
-    it(`removes everything first and then starts afresh with ${what} (bug B6)`, async () => {
+    it(`removes everything first and then starts again with ${what} (bug B6)`, async () => {
       const asked = change(node) ?? one;
       const others = othersThan([one], node);
       const { answer, effects } = await again(asked);
@@ -105,7 +105,7 @@ describe('a repeated ADD', () => {
   }
 
   it.each(steps)(
-    'that cannot be judged, for %s cannot be asked for, touches nothing and answers 11 (need N24)',
+    'that cannot be judged, because %s cannot be asked for, touches nothing and answers 11 (need N24)',
     async (step) => {
       const before = node.world.describe();
       for (const how of [{ code: 5 }, { code: 7 }, 'hang'] as const) {
@@ -129,7 +129,7 @@ describe('a repeated ADD', () => {
     expect((await again()).effects).toEqual([...removal, ...making]);
   });
 
-  it('rolls back an ADD whose process died and starts afresh: nothing resumes halfway (case A19, bug B1)', async () => {
+  it('rolls back an ADD whose process died and starts again: nothing resumes halfway (case A19, bug B1)', async () => {
     const two: Attachment = { ...one, ifName: 'net2', deviceInfo: false };
     const moments = await momentsIn((watch) => node.add(two, { watch }));
     await node.del(two);
@@ -145,7 +145,7 @@ describe('a repeated ADD', () => {
     expect(faultsOf(one, node, first)).toEqual([]);
   });
 
-  it('that can not remove what is left answers 11, owes it, and makes nothing (case A32)', async () => {
+  it('that cannot remove the leftovers answers 11, owes them, and makes nothing (case A32)', async () => {
     node.world.reboot(false);
     const down = { step: 'port', verb: 'remove', how: { code: 11 } } as const;
     let made = 0;

@@ -1,6 +1,6 @@
 /**
- * A second crash inside what follows the first. All pairs of windows are more than a commit can wait for: the seed in the title
- * picks which first crashes are followed, each through all windows of its follow-up; CRASH_POINTS=all follows every one.
+ * A second crash inside the follow-up of the first. All pairs of windows would take too long for a commit. The seed in the title
+ * picks the first crashes, and each is followed through all windows of its follow-up; CRASH_POINTS=all picks every one.
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -32,7 +32,7 @@ interface Pair {
   readonly followUp: FollowUp;
 }
 
-/** As many as asked for, by the seed. */
+/** The asked number of crashes, picked by the seed. */
 const picked = <T>(all: readonly T[], count: number): T[] =>
   fc.sample(fc.shuffledSubarray([...all], { minLength: Math.min(count, all.length) }), 1)[0]?.slice(0, count) ?? [];
 

@@ -1,6 +1,6 @@
 /**
- * Deaths and power cuts of an ADD that lets a switch which is not root to its socket: between one grant and the next, between the last
- * and its record. What a dead ADD granted goes with the directory, or is what all pods share; what it had not come to, the next grants.
+ * Deaths and power cuts of an ADD that gives its socket to a switch which is not root: between two grants, and between the last one
+ * and its record. The grants of a dead ADD go with the directory, or all pods share them. The next ADD gives the missing ones.
  */
 import { afterAll, describe, expect, it } from 'vitest';
 import { explore } from '../support/fake/crash-points.ts';
@@ -29,7 +29,7 @@ describe.each([
   ['a directory of ours', base, []],
   ['an emptyDir', { ...base, pod: 'app' }, kubelets],
 ] as const)('a switch that is not root, and %s', (_, one, staying) => {
-  it('in every window of an ADD: the next ADD, DEL and recover do as they always do, and what stays is the kubelet’s (need N2)', async () => {
+  it('in every window of an ADD: the next ADD, DEL and recover work as usual, and only grants on the kubelet’s directories stay (need N2)', async () => {
     const { crashes, windows } = await explore(nodeFor(one, 65_532), 'ADD', one);
     expect(windows).toBeGreaterThan(20);
     for (const crash of crashes) {

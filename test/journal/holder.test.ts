@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url);
 
-describe('who holds a journal', () => {
+describe('the holder of a journal', () => {
   it('is named by its process and its command, for the message of the call that waits in vain', async () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const child = bunChild(holderProgram, [path, '0']);
@@ -21,7 +21,7 @@ describe('who holds a journal', () => {
     expect(findJournalHolder(path)).toBeUndefined();
   });
 
-  it('kind 3: is not a process that has the file open and no lock: one that waits, or that an operation left behind', async () => {
+  it('kind 3: is not a process that has the file open without the lock: one that waits, or one that an operation left behind', async () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const fd = realDisk.open(path, 'a+', 0o600);
     const other = startChild('sh', ['-c', 'echo started; exec cat'], [fd]);
@@ -32,7 +32,7 @@ describe('who holds a journal', () => {
     realDisk.close(fd);
   });
 
-  it('is never the one who asks, and nobody where there is no file', () => {
+  it('is never the process that asks, and is unknown where there is no file', () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const fd = realDisk.open(path, 'a+', 0o600);
     expect(findJournalHolder(path)).toBeUndefined();

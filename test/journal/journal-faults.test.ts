@@ -1,5 +1,5 @@
 /**
- * A journal on a disk that fails: full, broken, short. What was durable stays, what is not is never believed.
+ * A journal on a disk that fails: full, broken, short. Durable records stay, and others are never believed.
  */
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
@@ -77,7 +77,7 @@ describe('an append (JO1)', () => {
   it.each<readonly [what: string, act: (journal: Journal<Word>) => void]>([
     ['the going mark', (journal) => journal.markGoing()],
     ['a restart', (journal) => journal.restart()],
-  ])('is refused after the fsync of %s has failed: what stood unsynced is in doubt', async (_, act) => {
+  ])('is refused after the fsync of %s has failed: unsynced records are in doubt', async (_, act) => {
     const { disk, journal } = await started();
     journal.note({ word: 'note' });
     disk.inject(broken);
@@ -104,7 +104,7 @@ describe('an append (JO1)', () => {
     expect(contentOf(disk, path)).toMatch(/torn$/);
   });
 
-  it('reports a bug as a bug: what is not an errno goes through', async () => {
+  it('reports a bug as a bug: an error without an errno goes through', async () => {
     const { journal } = await started();
     const circular: { word: string; self?: unknown } = { word: 'x' };
     circular.self = circular;
@@ -113,7 +113,7 @@ describe('an append (JO1)', () => {
 });
 
 describe('a note', () => {
-  it('is one write and no fsync: it is for people, and never a precondition', async () => {
+  it('is one write and no fsync: it is for people, and no effect depends on it', async () => {
     const { disk, journal } = await started();
     const before = disk.calls.length;
     journal.note({ word: 'note' });
@@ -165,7 +165,7 @@ describe('the going mark on a failing disk (JO2)', () => {
     expect(openWords(disk.powerCut(loseAll), path).going).toBe(true);
   });
 
-  it('that could not be made durable is an error: nobody may be told that the attachment is going', async () => {
+  it('that could not be made durable is an error: no call may answer that the attachment is going', async () => {
     for (const call of ['chmod', 'fsync'] as const) {
       const { disk, journal } = await started();
       disk.inject({ call, nth: 1, how: { error: 'EIO' } });
@@ -210,7 +210,7 @@ describe('a corrupt file on a failing disk (JO4)', () => {
     },
   );
 
-  it('leaves no descriptor open but the journal, whatever fails', async () => {
+  it('leaves no descriptor open but the journal, at any failure', async () => {
     const { disk } = await corrupted();
     disk.inject(full);
     const journal = await lockedWords(disk, path);
@@ -230,7 +230,7 @@ describe('a corrupt file on a failing disk (JO4)', () => {
   });
 });
 
-describe('a disk that does not say what is there', () => {
+describe('a disk that cannot be asked', () => {
   it.each([
     ['the journal itself', 1],
     ['a copy of a corrupt one', 2],
@@ -241,7 +241,7 @@ describe('a disk that does not say what is there', () => {
     const next = openWords(disk, path);
     const outcome = await next.lock(now() + 1_000).catch((error: unknown) => error);
     expect(outcome === 'held' || outcome instanceof JournalError).toBe(true);
-    // Whether its records are all that happened is not known: a removal goes by key and marks.
+    // Its records may not be all that happened, so a removal goes by key and marks.
     if (outcome === 'held') expect(next.damaged).toBe(true);
     expect(append(next, 'two')).toBe('EIO');
   });

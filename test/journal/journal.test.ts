@@ -24,7 +24,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 const simulated = '/data/a:b:c.journal';
 
-/** Both disks; what a journal does with whole and broken files must not differ. */
+/** Both disks: a journal must treat whole and broken files the same on each. */
 const disks: readonly (readonly [name: string, make: () => { disk: Disk; path: string }])[] = [
   ['real', () => ({ disk: realDisk, path: join(temporaryDirectory(), 'a:b:c.journal') })],
   ['simulated', () => ({ disk: new SimulatedDisk(), path: simulated })],
@@ -47,7 +47,7 @@ function spoil(disk: Disk, path: string, change: (text: string) => string): stri
 }
 
 describe.each(disks)('a journal on the %s disk', (_, make) => {
-  it('gives every record back, numbered and dated, to whoever opens it next', async () => {
+  it('gives every record back, numbered and dated, to the next process that opens it', async () => {
     const { disk, path } = make();
     await written(disk, path, ['one', 'two']);
     const next = await lockedWords(disk, path);
@@ -73,7 +73,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     },
   );
 
-  it('is not made by somebody who only looks for it', () => {
+  it('is not made by a call that only looks for it', () => {
     const { disk, path } = make();
     expect(Journal.open(disk, path, { create: false, clock, tells })).toBeUndefined();
     expect(disk.lookup(path)).toBeUndefined();
@@ -121,7 +121,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     fresh.close();
   });
 
-  it('starts afresh in place: the same inode, empty, numbered from one (JO3)', async () => {
+  it('restarts in place: the same inode, empty, numbered from one (JO3)', async () => {
     const { disk, path } = make();
     await written(disk, path, ['one', 'two']);
     const before = disk.lookup(path)?.ino;
@@ -135,7 +135,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     expect(await wordsFound(disk, path)).toEqual(['again']);
   });
 
-  it('is gone once it is unlinked, with nothing beside it, and unlinking what is gone is no error', async () => {
+  it('is gone once it is unlinked, with nothing beside it, and a second unlink is not an error', async () => {
     const { disk, path } = make();
     const journal = await lockedWords(disk, path);
     journal.append({ word: 'one' });
@@ -145,7 +145,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     expect(disk.lookup(path)).toBeUndefined();
   });
 
-  it('never leaves the copy of a corrupt file behind without the file: a fresh ADD would be told of damage', async () => {
+  it('never leaves the copy of a corrupt file behind without the file: a new ADD would take its journal for damaged', async () => {
     const { disk, path } = make();
     await written(disk, path, ['one', 'two', 'three']);
     spoil(disk, path, (text) => text.replace('two', 'TWO'));
@@ -175,7 +175,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     late.close();
   });
 
-  it('shows the going mark at once to everybody who has it open, and keeps it through everything (JO2)', async () => {
+  it('shows the going mark at once to every process that has it open, and keeps it through everything (JO2)', async () => {
     const { disk, path } = make();
     const holder = await lockedWords(disk, path);
     holder.append({ word: 'one' });
@@ -195,7 +195,7 @@ describe.each(disks)('a journal on the %s disk', (_, make) => {
     next.close();
   });
 
-  it('can be removed whatever the length of its key: every name it gives fits the disk', async () => {
+  it('can be removed with a key of any length: every name it gives fits the disk', async () => {
     const { disk, path } = make();
     for (let length = 30; length < 60; length++) {
       const key = { network: 'n'.repeat(length), containerId: 'c'.repeat(190), ifName: 'net1' };
@@ -253,7 +253,7 @@ describe('a journal file', () => {
     expect(failing).toThrow(expect.objectContaining({ code: 'EMFILE', message: expect.stringContaining(simulated) }));
   });
 
-  it('says by its time when it is due, and losing that is no error', async () => {
+  it('says by its time when it is due, and losing that is not an error', async () => {
     const disk = new SimulatedDisk();
     const journal = await lockedWords(disk, simulated);
     journal.dueAt(new Date(86_400_000));
@@ -264,7 +264,7 @@ describe('a journal file', () => {
 });
 
 describe('a look at a journal', () => {
-  it('shows the records and the mark while somebody holds the lock, and changes nothing: no lock, no repair', async () => {
+  it('shows the records and the mark while another process holds the lock, and changes nothing: no lock, no repair', async () => {
     const disk = new SimulatedDisk();
     const holder = await lockedWords(disk, simulated);
     for (const word of ['one', 'two']) holder.append({ word });
@@ -279,7 +279,7 @@ describe('a look at a journal', () => {
     expect(disk.openFiles).toBe(1);
   });
 
-  it('finds nothing where there is none, and says so when the disk does not give it', async () => {
+  it('finds nothing where there is no file, and fails where the disk cannot be read', async () => {
     const disk = new SimulatedDisk();
     expect(Journal.peek(disk, simulated, tells)).toBeUndefined();
     await written(disk, simulated, ['one']);
@@ -299,7 +299,7 @@ describe('a journal when power fails', () => {
     expect(await wordsFound(disk.powerCut(loseAll), simulated)).toEqual(['one']);
   });
 
-  it('keeps what was staged once the next append returned, and promises nothing of it before (JO1)', async () => {
+  it('keeps a staged record once the next append returned, and promises nothing before (JO1)', async () => {
     const disk = new SimulatedDisk();
     const journal = await lockedWords(disk, simulated);
     journal.fsyncName();
@@ -323,7 +323,7 @@ describe('a journal when power fails', () => {
     expect(await wordsFound(after, simulated)).toEqual(['one', 'two']);
   });
 
-  it('keeps the going mark once it was set, by whomever, and a restart never takes it away (JO2)', async () => {
+  it('keeps the going mark once any process has set it, and a restart never takes it away (JO2)', async () => {
     const disk = new SimulatedDisk();
     const journal = await lockedWords(disk, simulated);
     journal.fsyncName();
@@ -332,7 +332,7 @@ describe('a journal when power fails', () => {
     for (const choose of [loseAll, keepAll]) expect(openWords(disk.powerCut(choose), simulated).going).toBe(true);
   });
 
-  it('does not bring back what a restart emptied nor what a removal unlinked', async () => {
+  it('does not bring back records that a restart emptied nor a file that a removal unlinked', async () => {
     const disk = new SimulatedDisk();
     const journal = await lockedWords(disk, simulated);
     journal.fsyncName();

@@ -122,7 +122,7 @@ describe('the lock among real processes', () => {
 });
 
 describe('the lock at the end of its operation (LO2)', () => {
-  /** An operation that has handed its lock to a program; what that has left behind is there still. */
+  /** An operation that handed its lock to a program, which left a process behind. */
   async function operation(isEnded: boolean): Promise<boolean> {
     const path = journal();
     const operated = Journal.open(realDisk, path, { create: true, clock: () => new Date(0), tells: () => undefined });
@@ -139,7 +139,7 @@ describe('the lock at the end of its operation (LO2)', () => {
     return isFree;
   }
 
-  it('kind 3: is not kept by what a program has left behind that ended by itself', async () => {
+  it('kind 3: is not kept by the processes that a program left behind when it ended by itself', async () => {
     expect(await operation(true)).toBe(true);
   });
 
@@ -148,7 +148,7 @@ describe('the lock at the end of its operation (LO2)', () => {
   });
 });
 
-describe('what was locked is still the journal (LO1)', () => {
+describe('the locked file is still the journal (LO1)', () => {
   const disks: readonly (readonly [string, () => readonly [Disk, string]])[] = [
     ['real', () => [realDisk, journal()]],
     ['simulated', () => [new SimulatedDisk(), '/data/a:b:c.journal']],
@@ -179,7 +179,7 @@ describe('what was locked is still the journal (LO1)', () => {
     },
   );
 
-  it('is never given up by a call of its own: only close ends it (LO2)', async () => {
+  it('is not released by any other call: only close ends it (LO2)', async () => {
     const disk = new SimulatedDisk();
     const fd = disk.open('/data/f', 'a+');
     expect(await lock({ disk, path: '/data/f', fd }, ample())).toBe('held');

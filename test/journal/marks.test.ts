@@ -1,4 +1,4 @@
-/** What a journal's file says beside its records: its mode, its attribute, its being blank. */
+/** The state of a journal's file beside its records: its mode, its attribute, whether it is blank. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
@@ -64,7 +64,7 @@ describe('kind 4: the mark of a journal', () => {
     ['of which nothing is told', ['one'], true],
     ['that is empty', [], true],
   ] as const)(
-    'of an earlier release, 0700, counts unless the records speak against it: one %s',
+    'of an earlier release, 0700, counts unless the records contradict it: one %s',
     async (_, words, going) => {
       const disk = withMode(0o700, ...words);
       expect((await lockedWords(disk, simulated)).going).toBe(going);
@@ -100,7 +100,7 @@ describe('kind 2: a journal that was at rest', () => {
   };
 
   it.each(disks)(
-    'is damaged wherever it was cut off, though no byte of what is left says so (%s disk)',
+    'is damaged wherever it was cut off, though no byte of the rest says so (%s disk)',
     async (_, make) => {
       for (const [where, cut] of Object.entries(cuts)) {
         const { disk, path } = make();
@@ -112,7 +112,7 @@ describe('kind 2: a journal that was at rest', () => {
     },
   );
 
-  it('is no more damaged once it was begun anew, or when a removal of it was begun', async () => {
+  it('is no longer damaged once it was restarted, or when a removal of it was begun', async () => {
     const disk = new SimulatedDisk();
     await atRest(disk, simulated);
     const journal = await lockedWords(disk, simulated);
@@ -128,7 +128,7 @@ describe('kind 2: a journal that was at rest', () => {
 });
 
 describe('records that are taken back', () => {
-  it.each(disks)('are gone, and what is appended then continues what is left (%s disk)', async (_, make) => {
+  it.each(disks)('are gone, and the next append continues the rest (%s disk)', async (_, make) => {
     const { disk, path } = make();
     await written(disk, path, ['one', 'two', 'three']);
     const journal = await lockedWords(disk, path);

@@ -28,7 +28,7 @@ const read = (...parts: readonly string[]): Decoded<Word> => decode<Word>(bytesO
 const wordsIn = ({ records }: Decoded<Word>): string[] => records.map(({ word }) => word);
 
 describe('the checksum', () => {
-  it('is the CRC-32 that everybody computes', () => {
+  it('is the common CRC-32', () => {
     expect(crc32(bytesOf('123456789'))).toBe(0xcbf43926);
     expect(crc32(new Uint8Array())).toBe(0);
   });
@@ -137,11 +137,11 @@ describe('a line whose checksum is right', () => {
     ['has a number that is none', '{"seq":"1","at":"now"'],
     ['has no date', '{"seq":1'],
     ['is empty', ''],
-  ])('is no record and no error if it %s (RE3)', (_, text) => {
+  ])('is neither a record nor an error if it %s (RE3)', (_, text) => {
     expect(read(sealed(text))).toEqual({ records: [], ends: [], tail: 'torn' });
   });
 
-  it('is a record by nothing but that', () => {
+  it('is a record by its checksum alone', () => {
     expect(read(sealed('{"seq":1,"at":"now"')).records).toEqual([{ seq: 1, at: 'now' }]);
   });
 });
@@ -154,7 +154,10 @@ describe('whole records out of their place (RE2)', () => {
     ['the first is missing', [second, third]],
     ['two have changed places', [first, third, second]],
     ['one stands twice', [first, second, second]],
-    ['one was written by somebody who had not read the one before', [first, lineOf({ seq: 2, at, word: 'alien' }, 0)]],
+    [
+      'one was written by a process that had not read the one before',
+      [first, lineOf({ seq: 2, at, word: 'alien' }, 0)],
+    ],
     ['one has skipped a number', [first, lineOf({ seq: 3, at, word: 'skip' }, read(first).ends[0]?.chain ?? 0)]],
   ])('are corruption when %s', (_, file) => {
     expect(read(...file).tail).toBe('corrupt');

@@ -45,12 +45,12 @@ const refused = async (promise: Promise<unknown>): Promise<string> => {
 };
 
 describe('the instance id', () => {
-  it('is not there before somebody has needed it, with or without the directory', () => {
+  it('is not there before a call has needed it, with or without the directory', () => {
     expect(readInstance(new SimulatedDisk(['/var']), dataDir)).toBeUndefined();
     expect(readInstance(new SimulatedDisk([dataDir]), dataDir)).toBeUndefined();
   });
 
-  it('is created with its directory and is the same for ever', async () => {
+  it('is created with its directory and stays the same for ever', async () => {
     const disk = new SimulatedDisk(['/var']);
     expect(await ensure(disk)).toBe(id);
     const before = disk.calls.length;
@@ -60,13 +60,13 @@ describe('the instance id', () => {
     expect(disk.openFiles).toBe(0);
   });
 
-  it('survives a power cut from the moment anybody was told it, its directories with it (ST1)', async () => {
+  it('survives a power cut from the moment a call got it, its directories with it (ST1)', async () => {
     const disk = new SimulatedDisk(['/var']);
     await ensure(disk);
     expect(readInstance(disk.powerCut(loseAll), dataDir)).toBe(id);
   });
 
-  it('that another call wrote and did not live to sync is durable before it is told again (ST1)', async () => {
+  it('that another call wrote and did not live to sync is durable before the next call gets it (ST1)', async () => {
     const disk = new SimulatedDisk([dataDir]);
     disk.inject({ call: 'fsync', nth: 1, how: 'crash' });
     await expect(ensure(disk)).rejects.toThrow();
@@ -75,7 +75,7 @@ describe('the instance id', () => {
     expect(readInstance(next.powerCut(loseAll), dataDir)).toBe(told);
   });
 
-  it('in a directory that another call made and did not live to sync is durable all the same (ST1)', async () => {
+  it('in a directory that another call made and did not live to sync is durable too (ST1)', async () => {
     const disk = new SimulatedDisk(['/var']);
     disk.inject({ call: 'fsyncDirectory', nth: 1, how: 'crash' });
     await expect(ensure(disk)).rejects.toThrow();
@@ -91,7 +91,7 @@ describe('the instance id', () => {
     ['an id without the newline that ends it', '0123456789abcdef'],
     ['more digits than an id has', '0123456789abcdef0\n'],
     ['a word', 'userspace\n'],
-  ])('is made anew where a crash left %s: nobody was told that', async (_, torn) => {
+  ])('is made again where a crash left %s: no call got that one', async (_, torn) => {
     const disk = withInstance(torn);
     expect(readInstance(disk, dataDir)).toBeUndefined();
     expect(await ensure(disk, () => 'fedcba9876543210')).toBe('fedcba9876543210');
@@ -144,7 +144,7 @@ describe('the instance id', () => {
   );
 });
 
-describe('the list of what is due', () => {
+describe('the list of journals that are due', () => {
   const names = ['a:b:c.journal', 'd:e:f.journal', 'g:h:i.journal'];
   const noon = new Date('2025-01-17T12:00:00.000Z');
   const seconds = (count: number): Date => new Date(noon.getTime() + count * 1000);
@@ -170,7 +170,7 @@ describe('the list of what is due', () => {
     expect(listDue(disk, dataDir, journalSuffix, noon)).toEqual(['a:b:c.journal', 'g:h:i.journal']);
   });
 
-  it('kind 5: leaves out what is due later, but not what a clock that was wrong put off for ever', () => {
+  it('kind 5: leaves out a journal that is due later, but not one that a wrong clock put off for ever', () => {
     const disk = marked();
     openWords(disk, `${dataDir}/a:b:c.journal`).dueAt(seconds(60));
     expect(listDue(disk, dataDir, journalSuffix, noon)).toEqual(['g:h:i.journal']);
@@ -178,7 +178,7 @@ describe('the list of what is due', () => {
     expect(listDue(disk, dataDir, journalSuffix, noon)).toContain('a:b:c.journal');
   });
 
-  it('leaves out a journal that went away while it was made, and does not open one', () => {
+  it('leaves out a journal that goes away while the list is made, and opens none', () => {
     const disk = marked();
     const before = disk.openFiles;
     const list: Disk['list'] = (directory) => [...disk.list(directory), 'gone:x:y.journal'];
@@ -192,7 +192,7 @@ describe('the list of what is due', () => {
     expect(disk.openFiles).toBe(before);
   });
 
-  it('that cannot be made is an error: nobody may think that nothing is owed', () => {
+  it('that cannot be made is an error: no call may take it for an empty one', () => {
     for (const call of ['list', 'lookup'] as const) {
       const disk = marked();
       disk.inject({ call, nth: 1, how: { error: 'EIO' } });
@@ -204,7 +204,7 @@ describe('the list of what is due', () => {
 describe('the data directory', () => {
   const program = new URL('../support/real/instance-maker.ts', import.meta.url);
 
-  it('is given one id however many processes need it first at once (ST1, I8)', async () => {
+  it('gets one id even if many processes need it first at once (ST1, I8)', async () => {
     const directory = join(temporaryDirectory(), 'lib', 'cni', 'userspace');
     const makers = Array.from({ length: 6 }, () => bunChild(program, [directory]));
     const told = await Promise.all(makers.map((maker) => maker.line()));
@@ -217,7 +217,7 @@ describe('the data directory', () => {
     const directory = join(temporaryDirectory(), 'cni', 'userspace');
     await ensureInstance(realDisk, directory, () => id, ample());
     expect(statSync(directory).mode & 0o777).toBe(0o700);
-    // What others have their directories in.
+    // Others have their directories in it too.
     expect(statSync(dirname(directory)).mode & 0o777).toBe(0o755);
     expect(statSync(join(directory, 'instance')).mode & 0o077).toBe(0);
   });
@@ -241,7 +241,7 @@ describe('the data directory', () => {
     expect(refusal(() => listJournals(disk, dataDir, journalSuffix))).toBe('EIO');
   });
 
-  it('that is already there keeps the mode its owner gave it', async () => {
+  it('that exists keeps the mode its owner gave it', async () => {
     const directory = temporaryDirectory();
     chmodSync(directory, 0o750);
     await ensureInstance(realDisk, directory, () => id, ample());

@@ -32,7 +32,7 @@ const upTo = (step: Step): AttachmentEvent[] => [
 ];
 
 describe('ADD', () => {
-  it('asks for nothing before it is told what to attach', () => {
+  it('asks for nothing before it gets its plan', () => {
     expect(add().pending).toBeUndefined();
     expect(add().snapshot.can(abandon)).toBe(false);
   });
@@ -55,7 +55,7 @@ describe('ADD', () => {
   );
 
   it.each(steps)(
-    'that is refused its %s takes away what was begun, and fails with that reason (MA2, MA3, I3)',
+    'rolls back the steps that it began when %s fails, and reports that failure (MA2, MA3, I3)',
     (step) => {
       const reason = { code: 100, message: `no ${step}` };
       const giving = add(...upTo(step), { type: `${step}.refused`, trouble: reason });
@@ -69,7 +69,7 @@ describe('ADD', () => {
   );
 
   it.each(steps)(
-    "that is abandoned before it announces its %s does not take that away: it may be somebody else's (MA3)",
+    "that is abandoned before it announces its %s does not take that away: it may be another attachment's (MA3)",
     (step) => {
       const { pending } = add(...upTo(step).slice(0, -1), abandon);
       expect(plannedOf(pending?.plan ?? planWithout())).toEqual(steps.slice(0, steps.indexOf(step)));
@@ -84,7 +84,7 @@ describe('ADD', () => {
     },
   );
 
-  it('that is ready may still be told to take everything back', () => {
+  it('that is ready can still be abandoned, and then takes everything back', () => {
     const giving = add(begin(), ...allMade(), abandon);
     expect(giving.pending?.plan).toEqual(planWithout());
     const end = removedFrom(machines.add, giving);
@@ -107,7 +107,7 @@ describe('ADD', () => {
     for (const event of [begin(), abandon, removed('address'), owed('port')]) expect(snapshot.can(event)).toBe(false);
   });
 
-  it('whose removal cannot finish fails all the same and says what is owed', () => {
+  it('whose removal cannot finish fails too, and says what is owed', () => {
     const end = removedFrom(machines.add, add(begin(), ...allMade(), abandon), ['port']);
     expect(end.snapshot.value).toBe('failed');
     expect(contextOf(end.snapshot).owed).toEqual([{ step: 'port', trouble }]);
@@ -124,7 +124,7 @@ describe('an ADD whose bridge goes away before its port is made', () => {
     expect(pending).toMatchObject({ verb: 'ensure', step: 'port' });
   });
 
-  it('gives up the fourth time, for the reason it was last told, and takes the bridge away with the rest', () => {
+  it('gives up the fourth time, with the last reason, and takes the bridge away with the rest', () => {
     const giving = hear(machines.add, times(3), displaced);
     expect(giving.pending).toMatchObject({ verb: 'remove', step: 'publication' });
     expect(contextOf(giving.snapshot).failure).toEqual(trouble);
@@ -137,7 +137,7 @@ describe('an ADD whose bridge goes away before its port is made', () => {
     expect(events.reduce((state, event) => hear(machines.add, state, event), port).snapshot.value).toBe('ready');
   });
 
-  it('gives up at once, and makes none, if the bridge was others’ to make (need N5)', () => {
+  it('gives up at once, and makes none, if others make the bridge (need N5)', () => {
     const plan = planWithout('bridge');
     const before = steps.slice(0, steps.indexOf('bridge')).flatMap(made);
     const state = add(begin(plan), ...before, { type: 'port.begun' }, displaced);

@@ -15,7 +15,7 @@ import {
 } from '../support/fake/machine-events.ts';
 
 describe('DEL', () => {
-  it('asks for nothing before it is told what to remove', () => {
+  it('asks for nothing before it gets its plan', () => {
     expect(folded(machines.del, []).pending).toBeUndefined();
   });
 
@@ -39,12 +39,12 @@ describe('DEL', () => {
     expect(end.snapshot.value).toBe('removed');
   });
 
-  it('knows what the journal knew, and nothing when there was none', () => {
+  it('knows the facts of the journal, and none when there was no journal', () => {
     expect(folded(machines.del, [begin(planWithout(), factsOf)]).pending?.facts).toEqual(factsOf);
     expect(folded(machines.del, [begin()]).pending?.facts).toEqual({});
   });
 
-  it('cannot be abandoned: what was begun as a removal stays one', () => {
+  it('cannot be abandoned: a removal that was begun stays one', () => {
     for (const events of [[], [begin()], [begin(), owed('deviceInfo')], [begin(), removed('deviceInfo')]]) {
       expect(folded(machines.del, events).snapshot.can(abandon)).toBe(false);
     }

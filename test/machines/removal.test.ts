@@ -1,5 +1,5 @@
 /**
- * The removal is one and the same in a failed ADD and in a DEL: every case here is asked of both.
+ * The removal is the same in a failed ADD and in a DEL: every case here runs with both.
  */
 import { describe, expect, it } from 'vitest';
 import { type Plan, type Step, steps } from '../../src/machines/protocol.ts';
@@ -27,7 +27,7 @@ const removals = {
 const reversed = steps.toReversed();
 
 describe.each(Object.entries(removals))('the removal of %s', (_, { machine, start }) => {
-  /** What is asked for when these steps cannot be taken away. */
+  /** The requests when these steps cannot be taken away. */
   const removal = (failing: readonly Step[] = [], plan = planWithout()): { words: Step[]; end: Folded } => {
     const end = removedFrom(machine, folded(machine, start(plan)), failing);
     return { words: end.asked.filter(({ verb }) => verb === 'remove').map(({ step }) => step), end };
@@ -42,7 +42,7 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
     expect(removal([], planWithout('address', 'deviceInfo')).words).toEqual(reversed.slice(1, -1));
   });
 
-  it('looks for everything else whatever is planned: marks on the switch do not need a plan', () => {
+  it('looks for everything else with any plan: marks on the switch do not need one', () => {
     const words = removal([], planWithout('address', 'deviceInfo')).words;
     expect(words).toEqual(expect.arrayContaining(['publication', 'port', 'bridge', 'socketDir']));
   });
@@ -62,13 +62,13 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
     expect(contextOf(end.snapshot).owed).toEqual([{ step: 'port', trouble }]);
   });
 
-  it('tells the step of the address what the port said of its end: when ovs-vswitchd has let go of it (case A32)', () => {
+  it('hands the end of the port to the step of the address: when ovs-vswitchd has released it (case A32)', () => {
     const facts = { goneAt: 7 };
     const gone = removedFrom(machine, folded(machine, start(planWithout())), [], { port: facts });
     expect(gone.asked.at(-1)).toMatchObject({ step: 'address', verb: 'remove', facts: { port: facts } });
   });
 
-  it('never asks for the address before the port is gone, whatever else fails (case A32)', () => {
+  it('never asks for the address before the port is gone, even if other steps fail (case A32)', () => {
     for (let failing = 0; failing < 2 ** steps.length; failing++) {
       const failed = steps.filter((__, bit) => failing & (1 << bit));
       const { words } = removal(failed);
@@ -85,7 +85,7 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
     expect(end.snapshot.status).toBe('done');
   });
 
-  it('is told the plan and the facts with every request, so that it needs no memory', () => {
+  it('carries the plan and the facts in every request, so that an effect needs no memory', () => {
     const { end } = removal();
     for (const request of end.asked.filter(({ verb }) => verb === 'remove')) {
       expect(plannedOf(request.plan)).toEqual(steps);

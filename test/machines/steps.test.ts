@@ -16,8 +16,8 @@ import {
   trouble,
 } from '../support/fake/machine-events.ts';
 
-describe('what a machine asks for', () => {
-  it('is returned as data; the implementation of the action throws if anybody runs it', () => {
+describe('a request of a machine', () => {
+  it('is returned as data; the implementation of the action throws if it is run', () => {
     const [idle] = initialTransition(addMachine);
     const [, actions] = transition(addMachine, idle, begin());
     expect(actions.map(({ type }) => type)).toEqual(['request']);
@@ -26,7 +26,7 @@ describe('what a machine asks for', () => {
     );
   });
 
-  it('is told of the plan and of the facts learnt until then, and of nothing else', () => {
+  it('carries the plan and the facts learnt so far, and nothing else', () => {
     const plan = planWithout();
     const { pending } = folded(machines.add, [begin(plan), ...made('address')]);
     expect(pending).toEqual({ step: 'socketDir', verb: 'ensure', plan, facts: { address: factsOf.address } });
@@ -45,8 +45,8 @@ describe('what a machine asks for', () => {
   });
 });
 
-describe('what was begun (MA3)', () => {
-  it('is a step whose intent was recorded, once, in the order of the intents', () => {
+describe('a step that was begun (MA3)', () => {
+  it('is one whose intent was recorded; it is listed once, in the order of the intents', () => {
     const events = [begin(), ...made('address'), ...made('socketDir'), ...made('bridge')];
     const again: typeof events = [{ type: 'port.begun' }, { type: 'port.displaced', trouble }, ...made('bridge')];
     expect(contextOf(folded(machines.add, [...events, ...again]).snapshot).begun).toEqual([
@@ -57,7 +57,7 @@ describe('what was begun (MA3)', () => {
     ]);
   });
 
-  it('is all that is left of a plan, beside whose it is, how to reach the switch and the call that made it', () => {
+  it('is all that is left of a plan, beside its key, its switch and the call that made it', () => {
     const plan = planWithout();
     expect(Object.keys(begunPlan({ plan, begun: [], refused: [] })).sort()).toEqual(['key', 'ovsdb', 'request']);
     for (const step of steps) {
@@ -82,7 +82,7 @@ describe('what was begun (MA3)', () => {
   });
 });
 
-describe('what a machine hears of an outcome', () => {
+describe('the event that tells a machine of an outcome', () => {
   const outcomes: Outcome[] = [{ kind: 'ok' }, { kind: 'failed', trouble }, { kind: 'displaced', trouble }];
   const words = { ensure: ['ensured', 'refused', 'displaced'], remove: ['removed', 'owed', 'owed'] } as const;
 

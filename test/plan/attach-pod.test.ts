@@ -23,7 +23,7 @@ const planIn = (place: PodPlace, changes: Json = {}) =>
 const emptyDirPath = `/var/lib/kubelet/pods/${uid}/volumes/kubernetes.io~empty-dir/shared-dir`;
 
 describe('the plan of an ADD in a pod', () => {
-  it('puts the socket right into a hostPath, which is the pod’s and nobody here removes, wherever it lies (bug B18)', () => {
+  it('puts the socket right into a hostPath, which is the pod’s and is never removed here, at any place (bug B18)', () => {
     for (const path of ['/var/lib/app', '/var/lib/vhost_sockets/mine', '/host/empty-dir/of/mine']) {
       const { socketDir, port } = planIn({ ...hostPath, volume: { kind: 'hostPath', path } });
       expect(socketDir).toMatchObject({ base: path });
@@ -54,7 +54,7 @@ describe('the plan of an ADD in a pod', () => {
     expect([server.port?.link, server.socketDir?.link]).toEqual([undefined, undefined]);
   });
 
-  it('says what may not be opened to a switch that is not root only where that is forbidden (need N2)', () => {
+  it('says that a switch which is not root gets no access only where that is forbidden (need N2)', () => {
     expect(planIn(emptyDir).socketDir).not.toHaveProperty('grantAccess');
     expect(planIn(emptyDir, { grantAccess: false }).socketDir?.grantAccess).toBe(false);
   });
@@ -72,7 +72,7 @@ describe('the plan of an ADD in a pod', () => {
     }
   });
 
-  it('tells device info what the container sees, and nothing where nobody asked (case A29)', () => {
+  it('gives device info the path that the container sees, and plans none where none was asked for (case A29)', () => {
     const CNIDeviceInfoFile = '/var/run/k8s.cni.cncf.io/devinfo/cni/x';
     expect(planIn(emptyDir, { runtimeConfig: { CNIDeviceInfoFile } }).deviceInfo).toEqual({
       path: CNIDeviceInfoFile,
@@ -82,7 +82,7 @@ describe('the plan of an ADD in a pod', () => {
     expect(planIn(emptyDir)).not.toHaveProperty('deviceInfo');
   });
 
-  it('is plain JSON data that equals itself: a repeated ADD is known by it', () => {
+  it('is plain JSON data that equals itself: a repeated ADD is recognized by it', () => {
     expect(JSON.parse(JSON.stringify(planIn(emptyDir)))).toEqual(planIn(emptyDir));
   });
 });
@@ -91,7 +91,7 @@ describe('the plan of a DEL without a journal', () => {
   const del = (config: Json, changes = {}) =>
     removalPlan(parseDel(environment({ ...env, ...changes }), textOf(config)));
 
-  it('looks for the annotation where kubeconfig and pod are told, and for the symlink in any case', () => {
+  it('looks for the annotation where kubeconfig and pod are given, and always for the symlink', () => {
     const plan = del(network({ kubeconfig }));
     expect(plan.publication).toMatchObject({ kubeconfig, pod });
     expect(plan.socketDir?.link).toBe(`/var/lib/vhost_sockets/${linkName(plan.key)}`);

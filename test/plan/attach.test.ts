@@ -11,13 +11,13 @@ const own = '/pods/0123456789ab';
 
 const planned = (changes: Json = {}, env = {}) => planOf(added({ sharedDir: '/pods', ...changes }, env));
 
-/** The predecessor marshals with four spaces; so does whoever compares bytes. */
+/** The predecessor marshals with four spaces, so a comparison of bytes does too. */
 const publishedText = (changes: Json = {}): string => JSON.stringify(planned(changes).publication?.data, null, 4);
 
 const fileOf = (publication: Plan['publication']): FilePlan | undefined =>
   publication && 'file' in publication ? publication : undefined;
 
-describe('an ADD that is asked again', () => {
+describe('a repeated ADD', () => {
   const text =
     '{"cniVersion":"1.0.0","name":"net","host":{"engine":"ovs-dpdk","iftype":"vhostuser"},"a":[1,{"b":2,"c":3}]}';
   const args = 'IgnoreUnknown=1;K8S_POD_NAME=a;K8S_POD_NAME=b;K8S_POD_NAMESPACE=c';
@@ -57,7 +57,7 @@ describe('an ADD that is asked again', () => {
 describe('an OVN port', () => {
   const lsp = { args: { cni: { OvnPort: 'lsp' } } };
 
-  it('is a part of the port, whichever way it is said; args.cni before CNI_ARGS, in any case (need N5)', () => {
+  it('is a part of the port, given in either way; args.cni comes before CNI_ARGS, in any case (need N5)', () => {
     expect(planned(lsp).port?.ovnPort).toBe('lsp');
     expect(planned({ args: { cni: { ovnport: 'lsp' } } }).port?.ovnPort).toBe('lsp');
     expect(planned({}, { CNI_ARGS: 'OvnPort=env' }).port?.ovnPort).toBe('env');
@@ -65,7 +65,7 @@ describe('an OVN port', () => {
     expect(planned({ args: { cni: { OvnPort: '' } } }, { CNI_ARGS: 'OvnPort=' }).port).not.toHaveProperty('ovnPort');
   });
 
-  it('is on br-int where no bridge is named, which is not made: the plan has no such step (need N5)', () => {
+  it('is on br-int where no bridge is named; that bridge is not made: the plan has no such step (need N5)', () => {
     expect(planned(lsp)).toMatchObject({ port: { bridge: 'br-int' } });
     expect(planned(lsp)).not.toHaveProperty('bridge');
     expect(planned({ ...lsp, ...host({ bridge: { bridgeName: 'br-int' } }) })).not.toHaveProperty('bridge');
@@ -121,7 +121,7 @@ describe('the plan of an ADD', () => {
     expect(new Set(names).size).toBe(6);
   });
 
-  it('leaves out the steps that nobody asked for', () => {
+  it('leaves out the steps that were not asked for', () => {
     expect(Object.keys(planned())).not.toContain('address');
     expect(Object.keys(planned())).not.toContain('deviceInfo');
   });
@@ -174,7 +174,7 @@ describe('the plan of an ADD', () => {
 });
 
 describe('the published data', () => {
-  it('is byte for byte the predecessor’s: containerId first, memif, vhost and bridge always there', () => {
+  it('is byte for byte the predecessor’s: containerId first, and always memif, vhost and bridge', () => {
     expect(publishedText(host({ vhost: { mode: 'client' } }))).toBe(`{
     "containerId": "0123456789abcdef",
     "ifName": "net1",
@@ -192,7 +192,7 @@ describe('the published data', () => {
 }`);
   });
 
-  it('has the keys of a full container half in the predecessor’s order, whatever the order they came in', () => {
+  it('has the keys of a full container half in the predecessor’s order, from any order in the request', () => {
     const container = {
       bridge: { bridgeName: 'br-in', vlanId: 3 },
       vhost: { socketfile: 'ignored', group: 'qemu', mode: 'client' },

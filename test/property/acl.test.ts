@@ -13,12 +13,12 @@ import {
 import { withSeed } from '../support/seed.ts';
 
 const rights = fc.nat(7);
-/** Few, so that they meet. */
+/** Few ids, so that they meet. */
 const id = fc.integer({ min: 1, max: 4 });
 const owned = fc.record({ uid: id, gid: id, mode: fc.nat(0o777) });
 const credentials = fc.record({ uid: id, groups: fc.uniqueArray(id, { minLength: 1, maxLength: 3 }) });
 
-/** Of a mode, and of some users that were let in on top of it, each of which narrows or widens the mask. */
+/** Lists of a mode, with some users added to it, each of which narrows or widens the mask. */
 const lists: fc.Arbitrary<AccessList> = fc
   .record({ mode: fc.nat(0o777), users: fc.array(fc.tuple(id, rights), { maxLength: 3 }), mask: fc.option(rights) })
   .map(({ mode, users, mask }) => {
@@ -27,12 +27,12 @@ const lists: fc.Arbitrary<AccessList> = fc
   });
 
 describe(withSeed('a POSIX ACL'), () => {
-  it('with one user more takes nothing from another, gives nothing to another, and that user just what was said (need N2)', () => {
+  it('with one more user changes nothing for others, and gives that user exactly the rights asked for (need N2)', () => {
     fc.assert(
-      fc.property(lists, owned, credentials, id, rights, (list, inode, who, uid, wanted) => {
+      fc.property(lists, owned, credentials, id, rights, (list, inode, credential, uid, wanted) => {
         const after = withUser(list, uid, wanted);
-        if (who.uid !== uid) expect(rightsIn(who, inode, after)).toBe(rightsIn(who, inode, list));
-        else if (who.uid !== inode.uid) expect(rightsIn(who, inode, after)).toBe(wanted);
+        if (credential.uid !== uid) expect(rightsIn(credential, inode, after)).toBe(rightsIn(credential, inode, list));
+        else if (credential.uid !== inode.uid) expect(rightsIn(credential, inode, after)).toBe(wanted);
       }),
     );
   });
@@ -51,15 +51,15 @@ describe(withSeed('a POSIX ACL'), () => {
 
   it.each([
     ['its owner', { uid: 1, groups: [2] }, 0o700, true],
-    ['its owner, whom the group’s rights do not help', { uid: 1, groups: [2] }, 0o070, false],
+    ['its owner, whose group’s rights do not help', { uid: 1, groups: [2] }, 0o070, false],
     ['a member of its group', { uid: 9, groups: [7, 2] }, 0o010, true],
-    ['a member of its group, whom everybody’s rights do not help', { uid: 9, groups: [2] }, 0o701, false],
-    ['everybody', { uid: 9, groups: [7] }, 0o701, true],
-  ])('that a mode says lets %s through, or not (need N2)', (_, who, mode, isLetThrough) => {
-    expect(hasRights(who, { uid: 1, gid: 2, mode }, listOfMode(mode), 1)).toBe(isLetThrough);
+    ['a member of its group, whose rights as others do not help', { uid: 9, groups: [2] }, 0o701, false],
+    ['others', { uid: 9, groups: [7] }, 0o701, true],
+  ])('of a mode lets %s through, or not (need N2)', (_, credential, mode, isLetThrough) => {
+    expect(hasRights(credential, { uid: 1, gid: 2, mode }, listOfMode(mode), 1)).toBe(isLetThrough);
   });
 
-  it('of what is made in an open directory by default is one user’s more (need N2)', () => {
+  it('by default has one more user in a directory that was opened (need N2)', () => {
     const list = withUser(openList, 9, 7);
     for (const uid of [1, 9, 12]) expect(rightsIn({ uid, groups: [3] }, { uid: 1, gid: 2, mode: 0o777 }, list)).toBe(7);
   });

@@ -1,6 +1,6 @@
 /**
- * Calls of one attachment in a row, each with its lock: some looked the pod up long before they had it, some die with a write sent,
- * which the API server takes calls later. What the last call said is so, and a late write changes nothing of it.
+ * Calls of one attachment in a row, each with its lock. Some looked the pod up long before they had it. Some die with a write sent,
+ * which the API server applies some calls later. The last call's answer is true, and a late write changes nothing of it.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 const runs = 300;
 const key = { network: 'net', containerId: '0123456789abcdef', ifName: 'net1' };
-/** One that dies asks nothing a second time when its request, which nobody answers, is over: dead as it is. */
+/** A dead call does not repeat its request, which gets no answer, when its time is over. */
 const patience = (dies = 0) => ({ end: soon(20_000), until: soon(dies > 0 ? 0 : 20_000) });
 const never = async () => false;
 
@@ -30,7 +30,7 @@ interface Step {
   readonly late: number;
   /** An admission refuses the write of an ADD. */
   readonly refused: boolean;
-  /** Somebody else writes something of his own before it. */
+  /** Another writer changes the pod before it. */
   readonly others: boolean;
 }
 
@@ -88,7 +88,7 @@ class Story {
       await this.#expectWhatWasSaid();
       await this.#call(step, turn);
     }
-    // A runtime comes back until it is done.
+    // A runtime repeats its call until it succeeds.
     await this.#live({ verb: 'DEL' }, all.length);
     await this.#expectWhatWasSaid();
     await this.#land(Number.POSITIVE_INFINITY);
@@ -117,7 +117,7 @@ class Story {
   async #call(step: Step, turn: number): Promise<void> {
     const held = step.dies > 0 ? this.#server.hold(step.dies - 1) : undefined;
     const life = this.#live(step, turn).then(() => 'lived');
-    // One that is dead hears nothing any more, until the test is over.
+    // A dead call gets no answers until the test is over.
     life.catch(() => undefined);
     const end = held ? Promise.race([life, held.received.then(() => 'died')]) : life;
     const how = await end.finally(() => {
@@ -129,7 +129,7 @@ class Story {
     this.#sent.push({ held, due: turn + 1 + step.late });
   }
 
-  /** As a call goes under its lock (verbs/add.ts): what is there already goes first. */
+  /** A call under its lock (verbs/add.ts): it first removes an attachment that exists. */
   async #live({ verb, dies = 0, refused = false }: Pick<Step, 'verb'> & Partial<Step>, index: number): Promise<void> {
     const api = await this.#client(index);
     const journal = this.#journal;
@@ -148,7 +148,7 @@ class Story {
       return;
     }
     this.refusals++;
-    // As the machine hears it: what made nothing is not begun, and what is on its way is learnt.
+    // As for the machine: a step that made nothing is not begun, and a write on its way is a fact.
     const learnt = outcome.kind === 'failed' ? outcome : undefined;
     journal.settled = learnt?.facts !== undefined;
     journal.going = true;
@@ -173,7 +173,7 @@ describe(withSeed('calls of one attachment, one after the other'), () => {
   });
   afterAll(() => server?.stop());
 
-  it('leave what the last one said, whatever they had seen before and whatever a dead one had sent (bug B34)', async () => {
+  it('leave the pod as the last one said, with any earlier look at the pod and any write of a dead call (bug B34)', async () => {
     if (!server) throw new Error('the stand-in is not running');
     const api = server;
     const kubeconfig = writeKubeconfig(temporaryDirectory(), api, { token: tokenOf('plugin') });

@@ -78,7 +78,7 @@ describe(withSeed('the names of any key'), () => {
     );
   });
 
-  it('are the same however often they are computed, and from the key alone (AT1)', () => {
+  it('are always the same, and follow from the key alone (AT1)', () => {
     fc.assert(
       fc.property(keys, (key) => {
         const copy = JSON.parse(JSON.stringify(key)) as AttachmentKey;

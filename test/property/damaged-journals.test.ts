@@ -1,6 +1,6 @@
 /**
- * Journals that were damaged, and modes that were changed, while their attachments live: nothing dies, nothing restarts. What a record
- * does not say any more is no reason to take a living pod's network.
+ * Journals that were damaged, and modes that were changed, while their attachments live: nothing dies, nothing restarts. A lost
+ * record is not a reason to remove a living pod's network.
  */
 
 import fc from 'fast-check';
@@ -47,7 +47,7 @@ async function attached(one: Attachment, restored = false): Promise<Scene> {
   return { node, one, answer };
 }
 
-/** It lives: all that was made is there, and its application's socket. */
+/** Expects all that was made, and its application's socket. */
 function expectAlive({ node, one, answer }: Scene, what: unknown): void {
   expect([what, ...faultsOf(one, node, answer), ...lawsBroken(node)]).toEqual([what]);
   expect([what, node.world.files.get(socketOf(one))?.by]).toEqual([what, keyOf(one)]);
@@ -60,7 +60,7 @@ async function expectGoneByDel({ node, one }: Scene, what: unknown): Promise<voi
   expect(othersThan([one], node)).toBe(others);
 }
 
-/** What a node does by itself, and what others are called for. */
+/** The calls that a node makes by itself, and those for other attachments. */
 type Deed = 'recover' | 'recover --dry-run' | 'GC of another' | 'DEL of another' | 'ADD of another';
 
 const deeds = fc.array(
@@ -130,7 +130,7 @@ describe(withSeed('kind 2: a journal that was damaged behind its first record wh
 });
 
 describe(withSeed('kind 4: any mode that a chmod of the whole data directory can leave'), () => {
-  it('removes nothing that lives, whatever recovers or is removed beside it', async () => {
+  it('removes nothing that lives, with any recovery or removal beside it', async () => {
     const property = fc.asyncProperty(fc.constantFrom(...shapes), modes, deeds, async (shape, mode, all) => {
       counted.modes++;
       const scene = await attached(shape);
@@ -166,7 +166,7 @@ describe(withSeed('kind 4: any mode that a chmod of the whole data directory can
     await fc.assert(property, { numRuns: runsOf(50) });
   });
 
-  it('but the mark itself, which stays whatever is called, and is paid by the next DEL, if its switch lets it', async () => {
+  it('but the mark itself, which every call keeps, and which the next DEL pays if its switch allows it', async () => {
     const down = { step: 'port', verb: 'remove', how: { code: 11 }, forever: true } as const;
     const calls = fc.array(fc.constantFrom('recover', 'DEL', 'ADD', 'GC' as const), { minLength: 1, maxLength: 4 });
     const property = fc.asyncProperty(fc.constantFrom(...shapes), calls, async (shape, all) => {

@@ -1,5 +1,5 @@
 /**
- * The simulated disk is worth what it shares with the real one: any sequence of calls has the same answers on both.
+ * The simulated disk behaves as the real one: any sequence of calls has the same answers on both.
  */
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -42,7 +42,7 @@ const onFile = <T>(
 
 const open = fc.tuple(path, fc.constantFrom('r', 'r+', 'a+', 'ax'), mode).map(([below, flags, permissions]) =>
   named(`open ${below} ${flags} ${permissions}`, (disk, directory, files) => {
-    // Opening a directory for reading works and is nothing the journal does.
+    // Opening a directory for reading works, but the journal never does it.
     if (below === 'd') return 'left out';
     files.push(disk.open(join(directory, below), flags, permissions));
     return 'opened';
@@ -87,7 +87,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 1, arbitrary: onPath('fsyncDirectory', path, (disk, name) => disk.fsyncDirectory(name)) },
 );
 
-/** Which of the descriptors a name leads to: inode numbers differ from disk to disk, what they tell apart does not. */
+/** The descriptors that a name leads to. Inode numbers differ from disk to disk, so they are only compared with each other. */
 function namesAsFiles(disk: Disk, directory: string, files: readonly number[]): unknown {
   const inodes = files.map((fd) => disk.stat(fd).ino);
   return ['a', 'b', 'd/a'].map((name) => {
@@ -116,7 +116,7 @@ describe(withSeed('the simulated disk on any sequence of calls'), () => {
     );
   });
 
-  it('loses nothing by a process death and everything that is possible by a power cut, of which keeping all is one', () => {
+  it('loses nothing by a process death, and any possible part by a power cut, also no part', () => {
     fc.assert(
       fc.property(fc.array(acts, { maxLength: 30, size: 'max' }), (sequence) => {
         const disk = new SimulatedDisk();

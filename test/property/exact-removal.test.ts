@@ -1,6 +1,6 @@
 /**
- * Two sandboxes of one pod, one after the other, with one fixed socket in a directory that is the pod's and not ours: whatever becomes
- * of the removal of the first, and whenever it is tried again, the second keeps its socket and its port.
+ * Two sandboxes of one pod, one after the other, with one fixed socket in a directory that is the pod's and not ours. With any end
+ * of the first one's removal, and any time of a retry, the second keeps its socket and its port.
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -56,7 +56,7 @@ class Scene {
     return scene;
   }
 
-  /** In the switch's client mode it is the application that makes the socket, over whatever lies there. */
+  /** In the switch's client mode the application makes the socket, over anything at its path. */
   #listen(one: Attachment): void {
     const socket = { kind: 'socket', by: keyOf(one), text: 'app' } as const;
     if (one.mode === 'client') this.node.world.files.set(socketOf(one), socket);
@@ -81,9 +81,9 @@ class Scene {
     const { next } = this.cast;
     expect([event, this.node.world.files.get(socketOf(next))?.by]).toEqual([event, keyOf(next)]);
     const isOfLostPort = (fault: string) => isLost && this.#row === undefined && fault.includes('port');
-    // Of the old one, which is owed: both are in the annotations of one pod.
+    // The old one's, which is owed: both are in the annotations of one pod.
     const isOfOld = (fault: string) => fault.startsWith('extra: annotation removing-');
-    // Made by a put-back that came to no end: the next one moves it.
+    // Made by a put-back that was interrupted: the next one moves it.
     const isAhead = (fault: string) => fault.startsWith(`extra: socket ${switchDir}/`);
     const isKnown = (fault: string) => isOfLostPort(fault) || isOfOld(fault) || isAhead(fault);
     const faults = faultsOf(next, this.node).filter((fault) => !isKnown(fault));
@@ -117,7 +117,7 @@ class Scene {
     }
   }
 
-  /** What is no attachment's: nothing names its socket. It comes when the removal of the old port is recorded. */
+  /** A socket of no attachment: nothing names it. It comes when the removal of the old port is recorded. */
   #strangerListens(): void {
     const { old } = this.cast;
     const { world, disk } = this.node;
@@ -167,7 +167,7 @@ class Scene {
     if (leftOf(old, this.node).length > 0) counted.owed++;
   }
 
-  /** Its own removal takes it, in whichever order the two go. */
+  /** Its own removal takes it, in either order of the two removals. */
   async end(oldFirst: boolean): Promise<void> {
     const { node, cast } = this;
     const { old, next, other } = cast;
@@ -192,7 +192,7 @@ const hostFault: fc.Arbitrary<HostFault> = fc.record({
   forever: fc.boolean(),
 });
 
-/** Of a full disk no step that was done is recorded. */
+/** On a full disk no completed step is recorded. */
 const full = { call: 'write', nth: 1, how: { error: 'ENOSPC' }, forever: true } as const;
 
 const fates: fc.Arbitrary<Fate> = fc.record({
@@ -227,7 +227,7 @@ describe(withSeed('kind 1: a removal that fails and is tried again at any moment
       fc.boolean(),
       async (mode, ipam, strangerFirst, fate, later, oldFirst) => {
         const scene = await Scene.of(mode, ipam);
-        // A runtime makes the next sandbox when it has asked for the removal of the old one.
+        // A runtime makes the next sandbox after it has asked for the removal of the old one.
         const first: Event[] = [{ kind: 'DEL old', fate }, { kind: 'lose old' }];
         const then: Event = { kind: strangerFirst ? 'a stranger listens' : 'ADD next' };
         for (const event of [...first, then, ...later]) await scene.run(event);

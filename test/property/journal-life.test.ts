@@ -1,5 +1,5 @@
 /**
- * The journal's life on a disk that loses what was not fsynced: any sequence of what calls do to it, any fault, any death.
+ * The journal's life on a disk that loses all data not fsynced: any sequence of its calls, any fault, any death.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -24,28 +24,28 @@ interface Act {
 /** How a process ends: killed, or with the power. */
 type End = 'death' | Choose;
 
-/** What may be found, and what must. */
+/** The words that may be found, and those that must. */
 class Model {
-  /** Every word that was tried, in order, since the last restart: what is found is a beginning of it. */
+  /** Every word that was tried, in order, since the last restart: the words found are a beginning of these. */
   #tried: string[] = [];
-  /** So many of them are there for the next process. */
+  /** How many of them are there for the next process. */
   #written = 0;
-  /** So many of them survive a power cut. */
+  /** How many of them survive a power cut. */
   #durable = 0;
-  /** A restart came to no end: the file may be empty. */
+  /** A restart was interrupted, so the file may be empty. */
   #restarting = false;
-  /** What a death in the middle of a restart emptied: until the next fsync a power cut may bring it back. */
+  /** Words that a restart emptied before its death: until the next fsync a power cut may bring them back. */
   #ghost: string[] = [];
   /**
-   * An fsync has failed: bytes that read well are not on the disk, and whoever opens the file later cannot know. Only a restart,
-   * with which every ADD that finds something begins, makes the next append certain.
+   * An fsync has failed: bytes that read well are not on the disk, and a process that opens the file later cannot know. Only a
+   * restart makes the next append certain, and every ADD that finds something begins with one.
    */
   #doubt = false;
   #mark: 'no' | 'maybe' | 'set' = 'no';
   #nameDurable = false;
   #words = 0;
 
-  /** Does it to the journal and remembers what that promised. */
+  /** Makes one call on the journal and records its promise. */
   act({ deed, fault }: Act, disk: SimulatedDisk, journal: Journal<Word>): void {
     if (fault?.call === 'fsync') this.#doubt = true;
     const word = `word ${++this.#words}`;
@@ -62,7 +62,7 @@ class Model {
     if (deed === 'restart') this.#startAgain();
     if (marks) {
       this.#mark = 'set';
-      // Looking is a call like any other: it may be the one that this process does not live to see.
+      // A look is a call like any other: the process may die in it.
       let seen = true;
       succeeds(() => {
         seen = journal.going;
@@ -72,7 +72,7 @@ class Model {
     if (deed === 'fsyncName') this.#nameDurable = true;
   }
 
-  /** Holds what the next process finds against what was promised (I2, JO1, JO2), and goes on from there. */
+  /** Compares the next process's findings with the promises (I2, JO1, JO2), and goes on from there. */
   found(end: End, journal: Journal<Word>): void {
     const words = wordsOf(journal);
     const emptied = this.#restarting && words.length === 0;
@@ -205,7 +205,7 @@ describe(withSeed('a journal through any lives'), () => {
   });
 });
 
-/** What one ADD that is rolled back and begun again does to its journal. */
+/** The calls of one ADD that is rolled back and begun again on its journal. */
 async function oneLife(disk: SimulatedDisk, model: Model): Promise<void> {
   const journal = await lockedWords(disk, path);
   for (const deed of ['fsyncName', 'append', 'append', 'note', 'note', 'note', 'restart', 'append'] as const) {
@@ -229,7 +229,7 @@ async function untilDeath(life: Promise<void>): Promise<boolean> {
 }
 
 describe('a journal killed before every one of its system calls', () => {
-  it('is found as it was promised, whatever a power cut leaves, and takes the next record', async () => {
+  it('is found as it was promised after any power cut, and takes the next record', async () => {
     let points = 0;
     let cuts = 0;
     for (let died = true; died; points++) {
@@ -261,7 +261,7 @@ describe('a journal killed before every one of its system calls', () => {
     console.log(`journal: ${points} crash points, ${cuts} deaths and power cuts`);
   });
 
-  it('is repaired by whoever comes after a death in the middle of a repair (JO4)', async () => {
+  it('is repaired by the next process after a death in the middle of a repair (JO4)', async () => {
     for (const damage of ['torn', 'corrupt'] as const) {
       for (let point = 1, died = true; died; point++) {
         const disk = new SimulatedDisk();

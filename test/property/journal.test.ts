@@ -1,5 +1,5 @@
 /**
- * The journal's bytes under every damage, and its life on a disk that loses what was not fsynced.
+ * The journal's bytes under every damage, and its life on a disk that loses all data not fsynced.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -12,7 +12,7 @@ type Anything = Stamped & { readonly [name: string]: unknown };
 /** A journal writes `seq` and `at` first; a member that is a number would go before them, and none of ours is. */
 const members = fc.string().filter((name) => !/^(\d+|seq|at)$/.test(name));
 
-/** What a record may carry: any JSON, any text in it, also members named like our own. */
+/** The content of a record: any JSON, any text in it, also members named like our own. */
 const payloads = fc.array(
   fc.dictionary(fc.oneof(members, fc.constantFrom('crc', 'chain', 'kind')), fc.jsonValue(), { maxKeys: 4 }),
   { maxLength: 8 },
@@ -46,7 +46,7 @@ function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** What is decoded is a beginning of what was written, and the bytes it takes are those of that beginning. */
+/** Expects the decoded records to be a beginning of the written ones, with exactly their bytes. */
 function expectPrefix({ records, ends }: File, decoded: Decoded<Anything>): void {
   const count = decoded.records.length;
   expect(JSON.stringify(decoded.records)).toBe(JSON.stringify(records.slice(0, count)));
@@ -55,7 +55,9 @@ function expectPrefix({ records, ends }: File, decoded: Decoded<Anything>): void
 
 const goodBytesOf = ({ ends }: Decoded<Anything>): number => ends.at(-1)?.bytes ?? 0;
 
-/** The line that ends there is whole by its own checksum and says that it belongs elsewhere: its chain was hit, and is one still. */
+/**
+ * The line that ends there is whole by its own checksum and says that it belongs elsewhere: its chain was hit, and is one still.
+ */
 function isMisplaced(bytes: Uint8Array, at: number, end: number): boolean {
   const chain = { start: end - 11, end: end - 3 };
   return at >= chain.start && at < chain.end && /[0-9a-f]/.test(String.fromCharCode(bytes[at] ?? 0));
@@ -80,7 +82,7 @@ const garbage = fc.oneof(
 );
 
 describe(withSeed('the codec'), () => {
-  it('gives back every record of any JSON, and accounts for every byte (RE1)', () => {
+  it('gives every record of any JSON back, and accounts for every byte (RE1)', () => {
     fc.assert(
       fc.property(files, (file) => {
         const decoded = decode<Anything>(file.bytes);
@@ -117,7 +119,7 @@ describe(withSeed('the codec'), () => {
           const hit = file.ends.filter((end) => end <= at).length;
           expect(decoded.records).toHaveLength(hit);
           const isLast = hit === file.records.length - 1;
-          // Its newline alone is missing, and what stands there could go on; or there is not one whole record.
+          // Only its newline is missing, so the record could go on; or there is not one whole record.
           const isCut = at === (file.ends[hit] ?? 0) - 1 && (bytes[at] ?? 0) >= 0x20;
           const isFirst = hit === 0 && !isMisplaced(bytes, at, file.ends[hit] ?? 0);
           expect(decoded.tail).toBe(isLast && (isCut || isFirst) ? 'torn' : 'corrupt');
@@ -166,7 +168,7 @@ describe(withSeed('the codec'), () => {
     );
   });
 
-  it('never throws and never invents, whatever it is given (RE3)', () => {
+  it('never throws and never invents a record, with any input (RE3)', () => {
     fc.assert(
       fc.property(
         fc.array(

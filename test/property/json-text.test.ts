@@ -1,4 +1,4 @@
-/** Arrays of JSON as anybody may have written them: each element's own text is found, whatever is in it and around it. */
+/** Arrays of JSON from any writer: each element's own text is found, with anything in it and around it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { elementsOf, isSameValue } from '../../src/json-text.ts';
@@ -27,7 +27,7 @@ describe(withSeed('an array of JSON'), () => {
     fc.assert(property, { numRuns: 1000 });
   });
 
-  it('means the same written anew, in another order of its members, and nothing else', () => {
+  it('means the same when it is written in another order of its members, and nothing else does', () => {
     const turned = (value: unknown): unknown => {
       if (value === null || typeof value !== 'object') return value;
       if (Array.isArray(value)) return value.map(turned);

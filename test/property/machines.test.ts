@@ -83,7 +83,7 @@ describe('the machines as graphs', () => {
     expect(visited).toEqual(new Set(graphOf(machine).map(({ state }) => whatDecides(state))));
   });
 
-  it.each(all)('%s: what it waits for is what it stands at', (_, machine) => {
+  it.each(all)('%s: it waits for the step of its state', (_, machine) => {
     everySimpleWalk(machine, ({ end: { snapshot, pending } }) => {
       if (!pending) return;
       const { state, removing } = standing(snapshot);
@@ -122,7 +122,7 @@ describe('the machines as graphs', () => {
     expect(states.map(whatDecides).filter((state) => !reachesEnd.has(state))).toEqual([]);
   });
 
-  it.each(all)('%s: a removal that only fails ends all the same, within one request per step', (_, machine) => {
+  it.each(all)('%s: a removal that only fails ends too, within one request per step', (_, machine) => {
     everySimpleWalk(machine, ({ end }) => {
       if (end.pending?.verb !== 'remove') return;
       const failed = removedFrom(machine, end, steps);

@@ -1,4 +1,4 @@
-/** Whatever a runtime sends, parsing answers with a request or with a CNI error, and with nothing else. */
+/** For any input of a runtime, parsing gives a request or a CNI error, and nothing else. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keyText } from '../../src/attachment.ts';
@@ -96,7 +96,7 @@ const stdin = fc.oneof(
   { weight: 6, arbitrary: nearlyGood },
   { weight: 2, arbitrary: fc.json() },
   { weight: 1, arbitrary: fc.string({ unit: 'binary' }) },
-  // Cut anywhere: what a runtime that died while writing leaves.
+  // Cut anywhere, as a runtime that died while writing leaves it.
   { weight: 1, arbitrary: fc.tuple(nearlyGood, fc.nat()).map(([text, cut]) => text.slice(0, cut % (text.length + 1))) },
 );
 
@@ -177,7 +177,7 @@ describe(withSeed('parsing of any input'), () => {
     );
   });
 
-  it('gives names without separators and paths without detours, whatever was asked for (bug B28)', () => {
+  it('gives names without separators and paths without detours, for any request (bug B28)', () => {
     const sides = fc.record(
       { bridge: fc.record({ bridgeName: word }), vhost: fc.record({ socketfile: word }) },
       { requiredKeys: [] },
@@ -198,7 +198,7 @@ describe(withSeed('parsing of any input'), () => {
 });
 
 describe(withSeed('results of any shape'), () => {
-  it('are read or are none, and what was read is written so that it reads back the same', () => {
+  it('are read or are not results, and a result that was read is written so that it reads back the same', () => {
     const member = fc.oneof(
       tree,
       fc.array(

@@ -1,4 +1,4 @@
-/** The instance id at every point where a call can die, and whatever a power cut then leaves (ST1). */
+/** The instance id at every point where a call can die, and after any power cut (ST1). */
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/deadlines.ts';
 import { ensureInstance, readInstance } from '../../src/journal/store.ts';
@@ -7,7 +7,7 @@ import { ProcessKilled, SimulatedDisk } from '../support/fake/simulated-disk.ts'
 
 const dataDir = '/var/cni/userspace';
 
-/** What a call answers; undefined if it died. */
+/** The answer of a call; undefined if it died. */
 async function told(disk: SimulatedDisk, id: string): Promise<string | undefined> {
   try {
     return await ensureInstance(disk, dataDir, () => id.repeat(16), now() + 1_000);
@@ -31,7 +31,7 @@ async function diedAt(call: number, disk: SimulatedDisk, id: string): Promise<Si
 }
 
 describe('the instance id after a death at every system call', () => {
-  it('that somebody was told is the one that every later call is told, whatever power cuts leave', async () => {
+  it('that a call got is the one that every later call gets, after any power cut', async () => {
     let points = 0;
     let cuts = 0;
     for (let first = 1; ; first++) {
@@ -50,7 +50,7 @@ describe('the instance id after a death at every system call', () => {
     console.log(`instance id: ${points} crash points, ${cuts} power cuts`);
   });
 
-  it('that somebody was told outlives the death of every later call on its way, and a power cut after that', async () => {
+  it('that a call got outlives the death of every later call on its way, and a power cut after that', async () => {
     const states: SimulatedDisk[] = [];
     for (let first = 1; ; first++) {
       const disk = await diedAt(first, new SimulatedDisk(['/var']), 'a');

@@ -27,21 +27,21 @@ async function judged(node: FakeNode, changes: Partial<Witness> = {}) {
   }
 }
 
-/** Only so many records are left. */
+/** Keeps only the first records. */
 function cutTo(node: FakeNode, count: number): void {
   const bytes = bytesOf(one, node);
   const ends = [...bytes.keys()].filter((at) => bytes[at] === 0x0a);
   rewrite(one, node, bytes.subarray(0, (ends[count - 1] ?? -1) + 1));
 }
 
-/** Without the attribute of what was at rest. */
+/** Takes away the attribute of an attachment at rest. */
 async function begun(): Promise<FakeNode> {
   const node = new FakeNode().withNetns(one);
   await node.add(one, { host: [{ step: 'port', verb: 'ensure', how: 'crash' }] });
   return node;
 }
 
-/** As a backup brings it back: a file of its own. */
+/** Restores the journal as a backup does, in another file. */
 async function copied(): Promise<FakeNode> {
   const node = await begun();
   const bytes = bytesOf(one, node);
@@ -80,18 +80,18 @@ describe('an attachment is judged', () => {
       },
       { bootId: () => 'boot-2' },
     ],
-    ['interrupted', 'its ADD came to no end', begun],
-    ['damaged', 'its ADD came to no end in another file, and a pod may live by the answer since', copied],
+    ['interrupted', 'its ADD was interrupted', begun],
+    ['damaged', 'its ADD was interrupted in another file, and a living pod may have a later answer', copied],
     [
       'interrupted',
-      'its ADD came to no end in another file, and its namespace is gone',
+      'its ADD was interrupted in another file, and its namespace is gone',
       copied,
       { judgeNetns: () => 'gone' },
     ],
     ['going', 'it bears the mark', owed],
     [
       'going',
-      'its records tell of a removal, whatever the mode was changed to',
+      'its records tell of a removal, with any later mode',
       async () => {
         const node = await owed();
         chmod(one, node, 0o755);
@@ -141,12 +141,12 @@ describe('an attachment is judged', () => {
     expect(await judged(await make(), changes)).toMatchObject({ found });
   });
 
-  it('"attached" where the switch cannot be asked: what was not seen to be lost is not put back', async () => {
+  it('"attached" where the switch cannot be asked: a port that was not seen to be lost is not put back', async () => {
     const isPortLost = () => Promise.reject(new Error('no answer'));
     expect(await judged(await attachedNode(), { isPortLost })).toMatchObject({ found: 'attached', isUnasked: true });
   });
 
-  it('by the id that its header tells, and by the row that its records tell', async () => {
+  it('by the id in its header, and by the row in its records', async () => {
     const asked: unknown[] = [];
     await judged(await attachedNode(), {
       isPortLost: async ({ facts }, { instance: by }) => {
@@ -169,7 +169,7 @@ describe('the key of a journal', () => {
     journal.close();
   });
 
-  it('is none where neither tells it', () => {
+  it('is unknown where neither tells it', () => {
     expect(keyOf('0123456789abcdef::c0ffee:net1.journal', { records: [] })).toBeUndefined();
   });
 });

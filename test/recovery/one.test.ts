@@ -31,7 +31,7 @@ const hostOf = ({ world }: FakeNode, changes: Partial<RecoveryHost>): RecoveryHo
   ...changes,
 });
 
-describe('what recovery says of an attachment that it keeps', () => {
+describe('the report on an attachment that recovery keeps', () => {
   it('is "attached", and no more', async () => {
     expect(await recovered(await attachedNode())).toEqual({
       key: 'net-a:c0ffee00c0ffee00:net1',
@@ -66,21 +66,21 @@ describe('what recovery says of an attachment that it keeps', () => {
     expect(await recovered(node, undefined, { host })).toMatchObject({ found: 'unjudged', result: 'kept', note });
   });
 
-  it('is "damaged" for what cannot be read', async () => {
+  it('is "damaged" for a journal that cannot be read', async () => {
     const node = await attachedNode();
     rewrite(one, node, new TextEncoder().encode('not a journal\n'));
     expect(await recovered(node)).toMatchObject({ found: 'damaged', result: 'kept' });
   });
 });
 
-describe('what the switch has lost', () => {
+describe('a port that the switch has lost', () => {
   const lost = async () => {
     const node = await attachedNode();
     node.world.loseSwitch();
     return node;
   };
 
-  it('waits until all else is done', async () => {
+  it('waits until everything else is done', async () => {
     const node = await lost();
     const answer = await recovered(node, forRecovery({ putBack: 'later' }));
     expect(answer).toMatchObject({ found: 'lost', result: 'kept' });
@@ -118,7 +118,7 @@ describe('what the switch has lost', () => {
   });
 });
 
-describe('what is to go', () => {
+describe('an attachment that is to be removed', () => {
   it.each([
     ['interrupted', interruptedNode],
     ['going', owedNode],
@@ -177,7 +177,7 @@ describe('what is to go', () => {
     }
   });
 
-  it('is owed where neither its journal nor its name tells whose it is', async () => {
+  it('is owed where neither its journal nor its name tells its key', async () => {
     const node = await owedNode();
     const process = node.disk.spawn();
     const name = '0123456789abcdef::cccccccccccc:net1.journal';
@@ -223,20 +223,20 @@ describe('a purpose', () => {
   const since = (ms: number) =>
     ({ why: 'gc', calledAt: new Date(clock().getTime() + ms).toISOString(), planOf }) as const;
 
-  it('"debt" leaves all but what is going', async () => {
+  it('"debt" leaves everything but removals that were begun', async () => {
     expect(await recovered(await attachedNode(), { why: 'debt' })).toBeUndefined();
     expect(await recovered(await interruptedNode(), { why: 'debt' })).toBeUndefined();
     expect(await recovered(await owedNode(), { why: 'debt' })).toMatchObject({ found: 'going', result: 'removed' });
   });
 
-  it('"stale" removes what was at rest when GC was called, and keeps what came later', async () => {
+  it('"stale" removes an attachment that was at rest when GC was called, and keeps a later one', async () => {
     const node = await attachedNode();
     expect(await recovered(node, since(-1))).toMatchObject({ found: 'attached', result: 'kept' });
     expect(await recovered(node, since(1))).toMatchObject({ found: 'stale', result: 'removed' });
     expect(leftOf(one, node)).toEqual([]);
   });
 
-  it('"orphan" leaves what was begun since its port was seen', async () => {
+  it('"orphan" leaves an attachment that was begun since its port was seen', async () => {
     const node = await attachedNode();
     const key = { network: 'net-a', containerId: one.containerId, ifName: 'net1' };
     expect(await recovered(node, { why: 'orphan', key })).toBeUndefined();
@@ -245,7 +245,7 @@ describe('a purpose', () => {
 });
 
 describe('a journal', () => {
-  it('that another process holds is held, with what holds it; as "going", it is a debt (need N15)', async () => {
+  it('that another process holds is "held", and that process is named; as "going", it is a debt (need N15)', async () => {
     const holder = { pid: 7, command: 'userspace', since: '2025-01-17T11:59:00.000Z' };
     for (const [make, found] of [
       [attachedNode, 'held'],
@@ -269,11 +269,11 @@ describe('a journal', () => {
     }
   });
 
-  it('that went away is nothing to speak of', async () => {
+  it('that went away is not reported', async () => {
     expect(await recovered(new FakeNode())).toBeUndefined();
   });
 
-  it('that cannot be opened is owed, and no reason to leave the others', async () => {
+  it('that cannot be opened is owed, and the others still get their turn', async () => {
     const node = await attachedNode();
     const disk = node.disk.spawn();
     disk.inject({ call: 'open', nth: 1, how: { error: 'EIO' } });

@@ -1,6 +1,6 @@
 /**
  * The disk refuses: a system call of the executable fails with EIO or ENOSPC, once at its n-th call and from there on for ever,
- * for every n. Whatever was answered has to be true, and with a well disk nothing may be left.
+ * for every n. Each answer has to be true, and with a well disk nothing may be left.
  */
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -12,15 +12,15 @@ import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { expectNothingLeft } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
 
-/** Of each verb when it is sampled: of the main thread's calls, and of those of all threads and children. */
+/** The sample of each verb: from the main thread's calls, and from those of all threads and children. */
 const sampled = 60;
 const sampledOfAll = 12;
 
 /** The journal, the lock and the log are the main thread's. */
 const calls = ['fsync', 'write', 'rename', 'unlink', 'mkdir', 'fchmod', 'ftruncate'];
 /**
- * What threads and children (an IPAM program) call beside these. Not openat: without it nothing is even loaded. Not unlinkat, by
- * which host-local alone deletes: where it cannot, it answers success, and nobody else can know.
+ * The other calls of threads and children (an IPAM program). Not openat, because without it nothing is even loaded. Not unlinkat,
+ * which only host-local uses: if it fails, host-local answers success, and no other process can know.
  */
 const callsOfAll = [...calls, 'pwrite64', 'rmdir', 'mkdirat', 'renameat', 'renameat2'];
 const errors = ['EIO', 'ENOSPC'];
@@ -123,18 +123,18 @@ onRealSwitch(
         const answer = await pod.add('net1', changes(), { under: under(fault) });
         const { success } = told('ADD', answer, fault);
         if (success) expect((await node().world()).ports).toHaveLength(1);
-        // Of an ADD that failed the runtime may know nothing: recovery alone has to do.
+        // The runtime may not know of a failed ADD, so recovery alone has to do the removal.
         if (success || dieOf.next() < 0.5 || (await recover()) > 0) await del(pod);
         await nothingLeft(pod);
       }));
 
-    test('I4 I5 under a DEL: what it answered is true, and the next leaves nothing', () =>
+    test('I4 I5 under a DEL: its answer is true, and the next leaves nothing', () =>
       through('DEL', async (fault) => {
         const pod = await node().pod();
         expect(await pod.add('net1', changes())).toMatchObject({ exitCode: 0 });
         const answer = await pod.del('net1', changes(), { under: under(fault) });
         const { success } = told('DEL', answer, fault);
-        // A runtime that heard success never comes again, unless it was told what stays.
+        // A runtime that got success never calls again, unless the answer named the rest.
         const stays = success && (await recover()) > 0;
         if (stays) expect(answer.stderr).toMatch(/the journal of .* stays/);
         if (stays || !success) await del(pod);

@@ -1,6 +1,6 @@
 /**
- * Real file systems that are really full or really read-only: an ADD is refused before it touches anything, a DEL works all the
- * same and says what it could not do; and with room again nothing is left.
+ * Real file systems that are really full or really read-only. An ADD is refused before it touches anything; a DEL still works, and
+ * says what it could not do. With room again nothing is left.
  */
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { withSeed } from '../../support/seed.ts';
 const ioFailure = 5;
 
 const fileSystems: readonly FileSystem[] = ['ext4', 'xfs', 'tmpfs'];
-/** What lies on that disk: the data directory alone, or all that we write. */
+/** The content of that disk: the data directory alone, or all files that we write. */
 const layouts = [
   { layout: 'the data directory', shared: false },
   { layout: 'the data and the shared directory', shared: true },
@@ -83,7 +83,7 @@ onRealSwitch(
         });
       });
 
-      test('I4 that got full takes away what was attached before, and again when asked again', async () => {
+      test('I4 that got full: DEL takes away an earlier attachment, and succeeds when repeated', async () => {
         const pod = await attached();
         await disk.fill();
         expect(await pod.del()).toMatchObject(success);
@@ -92,7 +92,7 @@ onRealSwitch(
         await nothingLeft();
       });
 
-      test('I4 that got full under an interrupted ADD takes back all of it', async () => {
+      test('I4 that got full under an interrupted ADD: all of it is taken back', async () => {
         await (await attached()).del();
         const counted = await node.pod();
         const { calls } = await tracedCni(0, 'ADD', counted.call());
@@ -105,7 +105,7 @@ onRealSwitch(
         await nothingLeft();
       });
 
-      test('I4 that is full remembers what it owes: the switch was away', async () => {
+      test('I4 that is full: a DEL without its switch remembers the debt', async () => {
         const pod = await attached();
         await disk.fill();
         const socket = join(node.theSwitch.rundir, 'db.sock');
@@ -118,7 +118,7 @@ onRealSwitch(
         await nothingLeft();
       });
 
-      test('I4 that became read-only: DEL takes away what it can, and is no success while the journal stays as it was', async () => {
+      test('I4 that became read-only: DEL takes away all it can, and fails while the journal stays as it was', async () => {
         const pod = await attached();
         await disk.makeReadOnly();
         for (const _ of ['the first', 'the runtime comes again']) {

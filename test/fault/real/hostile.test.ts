@@ -17,7 +17,7 @@ import { emptyWorld, expectNothingLeft, tree } from '../../support/real/world.ts
 import { withSeed } from '../../support/seed.ts';
 
 const modes: readonly Mode[] = ['client', 'server'];
-/** Of the busy planter, in each mode. */
+/** Rounds of the busy planter, in each mode. */
 const busyMs = complete ? 60_000 : 12_000;
 
 const deadlines = { addMs: 12_000, rollbackMs: 4_000, delMs: 8_000, directoryMs: 2_000, switchMs: 3_000 };
@@ -25,10 +25,10 @@ const deadlines = { addMs: 12_000, rollbackMs: 4_000, delMs: 8_000, directoryMs:
 const graceMs = 5_000;
 const internalError = 999;
 
-/** A group is chowned and chmodded to: what a link at the wrong place would do to the canary. */
+/** The group of chown and chmod, which would change the canary through a link at the wrong place. */
 const changes: Changes = { deadlines, host: { vhost: { group: '4242' } } };
 
-/** What is planted at, relative to the shared directory. */
+/** The paths to plant at, relative to the shared directory. */
 interface Names {
   readonly sandbox: string;
   readonly inside: readonly string[];
@@ -63,7 +63,7 @@ function snapshot(path: string): unknown {
   return { ...entry, content: content.map((name) => snapshot(join(path, name))) };
 }
 
-/** What is planted as a link to it: a FIFO, and a socket that somebody listens on. */
+/** The targets of planted links: a FIFO, and a socket with a listening process. */
 async function makeStock(directory: string): Promise<Server> {
   mkdirSync(directory);
   await execa('mkfifo', [join(directory, 'fifo')]);
@@ -129,7 +129,7 @@ onRealSwitch(withSeed('a hostile pod'), (theSwitch) => {
         tally.cases++;
         tally.faults++;
         await tally.clean(nothingElseLeft);
-        // Beside what was planted, and the directory it lies in, nothing is there.
+        // Nothing is there but the planted things and their directory.
         const files = (await tree(node().sharedDir)).map((name) => join(node().sharedDir, name).replace(/\/$/, ''));
         const foreign = files.filter((name) => name !== sandbox && !`${name}/`.startsWith(`${path}/`));
         await tally.clean(async () => expect(foreign, `${kind} at "${place}"`).toEqual([]));

@@ -7,7 +7,7 @@ import type { Mode } from '../../support/real/node.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { withSeed } from '../../support/seed.ts';
 
-/** Of each verb, half of them in each mode. */
+/** Kills of each verb, half of them in each mode. */
 const killsInAll = 200;
 const modes: readonly Mode[] = ['client', 'server'];
 const kills = killsInAll / modes.length;

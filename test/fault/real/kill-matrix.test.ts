@@ -1,5 +1,5 @@
 /**
- * Every verb of the real executable, killed at every system call that changes something: in both modes, with and without IPAM, and
+ * Every verb of the real executable, killed at every system call that changes something, in both modes, with and without IPAM. Also
  * for a pod that an API server knows (the stand-in, which shares its cases with the real one).
  */
 import { afterAll, beforeAll, describe } from 'vitest';

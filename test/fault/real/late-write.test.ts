@@ -1,6 +1,6 @@
 /**
- * The annotation's write of an ADD that was killed after it had sent it: the API server (the stand-in) holds it back until the
- * follow-up has answered, and applies it then, if it still may. Nothing may come of it.
+ * The annotation's write of an ADD that was killed after sending it. The API server (the stand-in) holds the write back until the
+ * follow-up has answered, and then applies it if it still may. It must have no effect.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -13,14 +13,14 @@ import { withSeed } from '../../support/seed.ts';
 import { StandInApi } from '../../support/stand-in/stand-in-api.ts';
 
 const rounds = 5;
-/** The write is guarded by a resourceVersion that is not the pod's any more. */
+/** The write carries a resourceVersion that is no longer the pod's. */
 const conflict = 409;
 
 const count = complete ? 100 : 16;
 const keys = 6;
 const workers = 24;
 const stormMs = 700;
-/** Of a write, at most. */
+/** The longest delay of a write. */
 const lateMs = 150;
 
 onRealSwitch(withSeed('late writes'), (theSwitch) => {

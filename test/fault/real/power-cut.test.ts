@@ -1,11 +1,11 @@
 /**
- * The power fails: the executable dies at a system call that changes something, and the real file system with it, which keeps what
- * was fsynced and nothing else. Power returns, the file system replays its log, `recover` runs. Nothing may be left but what was
- * answered as attached, and of that nothing after its DEL.
+ * The power fails: the executable dies at a system call that changes something, and the real file system with it, which keeps only
+ * fsynced data. Power returns, the file system replays its log, `recover` runs. Only attachments that were answered as attached may
+ * be left, and nothing of them after their DEL.
  *
- * In client mode the data directory, the shared directory and the device information lie on that disk; the switch and the addresses
- * are remembered in full, which is the worst for whoever forgot them. In server mode the switch makes the socket, and it does not
- * cross file systems: there the data directory lies on that disk alone.
+ * In client mode the data directory, the shared directory and the device information are on that disk. The switch and the addresses
+ * survive in full, which is the worst case for a journal that forgot them. In server mode the switch makes the socket, and it does
+ * not cross file systems, so only the data directory is on that disk.
  */
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ import { onRealSwitch } from '../../support/real/suite.ts';
 import { expectNothingLeft, tree } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
 
-/** Beside every fsync, of each row of the table when it is sampled. */
+/** The sample of each row of the table, beside every fsync. */
 const sampled = 6;
 
 const rows: readonly { fileSystem: FileSystem; mode: Mode }[] = [
@@ -106,7 +106,7 @@ onRealSwitch(
           const { killed, answer } = await cutAt('ADD', nth, pod);
           const kept = await recover();
           if (!killed) {
-            // Whoever was told so is attached, power cut or not.
+            // An attachment that was answered is attached, power cut or not.
             expect({ exitCode: answer.exitCode, kept }).toEqual({ exitCode: 0, kept: 1 });
           }
           if (kept > 0) await del(pod);
@@ -121,7 +121,7 @@ onRealSwitch(
 
       test('ST1 I4 at any call of the first ADD on an empty disk', () => cutAdds(true));
 
-      test('I4 at any call of a DEL: what was told to be gone is gone or owed', async () => {
+      test('I4 at any call of a DEL: an attachment answered as removed is gone or owed', async () => {
         const calls = await callsOf('DEL', false);
         const points = pointsOf(calls);
         for (const nth of points) {

@@ -17,7 +17,7 @@ const crowd = 100;
 const keys = 20;
 const workers = 50;
 const stormMs = 1_000;
-/** In each mode. */
+/** The number of storms in each mode. */
 const count = complete ? 60 : 12;
 const pauses = complete ? 100 : 25;
 
@@ -56,7 +56,7 @@ onRealSwitch(withSeed('the storm'), (theSwitch) => {
       await storms(count, { targetsFor, salt: `storm ${mode}`, workers, ms: stormMs, tally }, async (pods) => {
         const { exitCode, json } = await node().recover();
         expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0 } });
-        // What is at rest stays until its DEL; nothing else may.
+        // Only an attachment at rest stays until its DEL.
         const rest = await node().world();
         expect(rest.ports.length).toBeLessThanOrEqual(rest.journals.length);
         expect(rest.addresses).toHaveLength(rest.journals.length);
@@ -97,7 +97,7 @@ onRealSwitch(withSeed('the storm'), (theSwitch) => {
         }
         paused++;
         tally.faults++;
-        // It had looked for the last time before it was paused: it does nothing more, and what it had done the DEL took or owes.
+        // It had looked for the last time before the pause, so it does nothing more. The DEL took or owes its work.
         if (exitCode === 0) {
           late++;
           const { json } = await node().recover();
