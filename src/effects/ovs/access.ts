@@ -1,6 +1,6 @@
 /**
- * Whether the switch may come to the sockets that it connects to. Of a switch that is root, which most are, this file is all that is
- * read in: the rest is switch-access.ts.
+ * Whether the switch may reach the sockets that it connects to. Most switches are root. For those this file alone is loaded, and
+ * not switch-access.ts.
  */
 import type { Trouble } from '../../attachment.ts';
 import { type Moment, within } from '../../deadlines.ts';
@@ -13,7 +13,7 @@ import { findVswitchd } from './vswitchd.ts';
 
 type Acts = typeof import('./switch-access.ts');
 
-/** A silent database is waited for where its answer is needed. Here it only tells where the process may be found. */
+/** Short, because the database only tells here where to find the process. The steps that need its answer wait longer. */
 const askedMs = 1_000;
 
 const nothing: Outcome = { kind: 'ok' };
@@ -21,7 +21,7 @@ const nothing: Outcome = { kind: 'ok' };
 export class Access {
   readonly #ovs: Switch;
   readonly #warn: (message: string) => void;
-  /** By the database of the switch: asked once by a host. */
+  /** The pid of each database's ovs-vswitchd: one host looks once. */
   readonly #pids = new Map<string, number | undefined>();
   readonly #users = new Map<string, Promise<SwitchUser | 'unlimited'>>();
 
@@ -30,13 +30,13 @@ export class Access {
     this.#warn = warn;
   }
 
-  /** ovs-vswitchd by its pid file beside the database's socket, which is the run directory of most switches. */
+  /** Looks for the pid file beside the database's socket, because most switches have their run directory there. */
   pidBeside(ovsdb: string): number | undefined {
     if (!this.#pids.has(ovsdb)) this.#pids.set(ovsdb, findVswitchd(runDirectory(ovsdb))?.pid);
     return this.#pids.get(ovsdb);
   }
 
-  /** Of an ADD, before anything is touched. */
+  /** For an ADD, before it touches anything. */
   async troubles(plan: Plan, end: Moment): Promise<Trouble[]> {
     return await this.#with(plan, end, [], (acts, sought, user) => acts.accessTroubles(sought, user, end, this.#warn));
   }
@@ -52,12 +52,12 @@ export class Access {
     });
   }
 
-  /** Whether `open` would open something. */
+  /** Whether `open` would change something. */
   async isLost(plan: Plan, end: Moment): Promise<boolean> {
     return await this.#with(plan, end, false, (acts, sought, user) => acts.isToBeOpened(sought, user, end));
   }
 
-  /** In server mode the switch makes the socket in a directory of its own, and comes to no other. */
+  /** In server mode the switch makes the socket in its own directory and needs no other. */
   async #with<T>(
     plan: Plan,
     end: Moment,
@@ -72,7 +72,7 @@ export class Access {
       : await action(await import('./switch-access.ts'), { socketDir, port }, user);
   }
 
-  /** What cannot be known holds nothing up. */
+  /** A user that cannot be found out does not stop the call. */
   async #userOf(plan: Plan, end: Moment): Promise<SwitchUser | 'unlimited'> {
     const { ovsdb } = plan;
     const pid = this.pidBeside(ovsdb) ?? (await this.#pidElsewhere(plan, end));

@@ -1,5 +1,5 @@
 /**
- * Waiting until ovs-vswitchd has applied a change. It answers no transaction: it writes columns.
+ * Waiting until ovs-vswitchd has applied a change. It does not answer transactions, it writes columns.
  */
 import { code } from '../../attachment.ts';
 import { type Moment, remainingMs } from '../../deadlines.ts';
@@ -10,7 +10,7 @@ import { runDirectory, selectSwitch } from './root-row.ts';
 import type { BoundSwitch } from './switch.ts';
 import { describeDaemon } from './vswitchd.ts';
 
-/** Until ovs-vswitchd has taken an interface; the transaction fails (`isGuardFailure`) if it has not in that time. */
+/** Waits for ovs-vswitchd to take an interface. If it does not in that time, the transaction fails (`isGuardFailure`). */
 export const untilApplied = (id: string, timeoutMs: number): Operation => ({
   op: 'wait',
   table: 'Interface',
@@ -22,8 +22,8 @@ export const untilApplied = (id: string, timeoutMs: number): Operation => ({
 });
 
 /**
- * Waits until ovs-vswitchd has come to a next_cfg: a port that was deleted by then forwards no packet any more, and its address and
- * its name may be another's (case A32).
+ * Waits until ovs-vswitchd has reached a next_cfg. A port that was deleted before it then forwards no packets, so another
+ * attachment may have its address and name (case A32).
  */
 export async function waitUntilReleased(ovs: BoundSwitch, goneAt: number): Promise<{ readonly kind: 'ok' } | Failed> {
   let seen: Row | undefined;
@@ -38,7 +38,7 @@ export async function waitUntilReleased(ovs: BoundSwitch, goneAt: number): Promi
       ovs.whole.noteDaemon(ovs, new Error(askedBefore(message)));
       return failed(code.tryAgainLater, message);
     }
-    // A database that has not come that far is another one: it never had the port.
+    // A lower next_cfg belongs to another database, which never had the port.
     if (Number(root.cur_cfg) >= goneAt || Number(root.next_cfg) < goneAt) return { kind: 'ok' };
     const known = ovs.whole.daemonOf(ovs);
     if (known instanceof Error) return failed(code.tryAgainLater, known.message);
@@ -47,7 +47,7 @@ export async function waitUntilReleased(ovs: BoundSwitch, goneAt: number): Promi
   }
 }
 
-/** The words for an ovs-vswitchd that does not apply what it is told. */
+/** The message about an ovs-vswitchd that does not apply its changes. */
 const behind = (ovsdb: string, root: Row | undefined): string =>
   `ovs-vswitchd has applied ${root?.cur_cfg} of ${root?.next_cfg} changes, and no more in time: ${describeDaemon(runDirectory(ovsdb, root))}`;
 

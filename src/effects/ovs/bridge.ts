@@ -1,6 +1,7 @@
 /**
- * The bridge of an attachment. Several attachments share one: the first makes it, the last takes it away, an administrator's is
- * never touched (I6). Each is one guarded transaction, so that no ADD and DEL can meet in the middle (bug B20, bug B21, bug B42).
+ * The bridge of an attachment. Several attachments share one: the first makes it, and the last removes it. A bridge of an
+ * administrator is never touched (I6). Making and removing are one guarded transaction each, because an ADD and a DEL could
+ * otherwise interleave (bug B20, bug B21, bug B42).
  */
 
 import { code, owner } from '../../attachment.ts';
@@ -41,12 +42,12 @@ export async function ensureBridge(ovs: AttachmentSwitch, { name }: BridgePlan):
   }
 }
 
-/** Made by this plugin, through whichever data directory: if it is lost, any attachment on it makes it again. */
+/** Whether this plugin made the bridge, through any data directory. If it is lost, any attachment on it makes it again. */
 const isOwners = ({ external_ids }: Row): boolean => (readMap(external_ids) as Marks).owner === owner;
 
 /**
- * By its marks: those of this data directory, by its id or its path. One whose marks another tool has cleared is ours by the _uuid that
- * the journal has; one that bears another owner's is not.
+ * Whether the bridge's marks name this data directory, by id or by path. If another tool has cleared them, the _uuid in the journal
+ * decides. A bridge with another owner's mark is not ours.
  */
 function isOurs({ _uuid, external_ids }: Row, known: Facts['bridge'], call: Call): boolean {
   const marks: Marks = readMap(external_ids);
@@ -54,7 +55,7 @@ function isOurs({ _uuid, external_ids }: Row, known: Facts['bridge'], call: Call
   return marks.owner === owner && isOwn(marks, call);
 }
 
-/** A bridge needs a local port of its own; fail_mode standalone makes it a learning switch at once (bug B43). */
+/** A bridge needs a local port. fail_mode standalone makes it a learning switch at once (bug B43). */
 const creation = (name: string, call: Call) => [
   unless('Bridge', [byName(name)], []),
   { op: 'insert', table: 'Interface', row: { name, type: 'internal' }, 'uuid-name': 'interface' },
@@ -79,7 +80,7 @@ const creation = (name: string, call: Call) => [
   },
 ];
 
-/** @param known what the journal has of it */
+/** @param known the journal's facts about the bridge */
 export async function removeBridge(
   ovs: AttachmentSwitch,
   { name }: BridgePlan,
@@ -93,7 +94,8 @@ export async function removeBridge(
 }
 
 /**
- * Those of ours that no port uses: one that kept a port of another owner's when our last one went, or whose data directory lost its id.
+ * Removes our bridges that no port uses. A bridge is left over if another owner's port was on it when our last port went, or if its
+ * data directory lost its id.
  * @returns their names
  */
 export async function removeIdleBridges(
@@ -113,7 +115,7 @@ export async function removeIdleBridges(
   return gone;
 }
 
-/** Of no attachment: a recovery takes such bridges away with the fence of none. */
+/** The key of no attachment: a recovery removes idle bridges under this fence. */
 const nothing = { key: { network: '', containerId: '', ifName: '' }, request: { stdin: '', env: {} } };
 
 async function look(ovs: AttachmentSwitch, where: readonly unknown[]): Promise<readonly Row[]> {
@@ -122,10 +124,10 @@ async function look(ovs: AttachmentSwitch, where: readonly unknown[]): Promise<r
   return bridges?.rows ?? [];
 }
 
-/** At most its local port, which the removal proves to be that. */
+/** At most one port. The removal's guard proves that it is the local port. */
 const isEmpty = ({ ports }: Row): boolean => readUuids(ports).length <= 1;
 
-/** @returns whether it went: a sibling may have come, or another DEL been faster */
+/** @returns false if another attachment used the bridge meanwhile, or another DEL removed it first */
 async function removeIfEmpty(ovs: AttachmentSwitch, bridge: Row): Promise<boolean> {
   if (!isEmpty(bridge)) return false;
   const { name, ports, external_ids } = bridge;

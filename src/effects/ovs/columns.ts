@@ -1,6 +1,6 @@
 /**
- * The columns of tables Port and Interface (ovs-vswitchd.conf.db(5)) that a plan says something of: one table, by which ADD writes them,
- * and CHECK and a repeated ADD select and compare them.
+ * The columns of tables Port and Interface (ovs-vswitchd.conf.db(5)) that a plan sets. From this one list ADD writes them, and
+ * CHECK and a repeated ADD select and compare them.
  */
 import { join } from 'node:path';
 import type { PortPlan } from '../../machines/protocol.ts';
@@ -12,12 +12,12 @@ export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhost
 /** The key that ovn-controller looks for in external_ids of table Interface (ovn-controller(8)). */
 const ovnPortId = 'iface-id';
 
-/** No datapath knows it: ovs-vswitchd keeps nothing under the name of such an interface. */
+/** A type that no datapath knows: ovs-vswitchd keeps nothing under the name of such an interface. */
 export const emptyType = 'none';
 
 type Table = 'Port' | 'Interface';
 
-/** One thing that a plan says of a port, and where a row has it. */
+/** One property of a port in the plan, and its place in a row. */
 interface Column {
   readonly table: Table;
   readonly column: string;
@@ -32,7 +32,7 @@ interface Column {
 
 type Planned<T> = (port: PortPlan) => T | undefined;
 
-/** @param unset the value of a column that no plan speaks of */
+/** @param unset the column's value when the plan does not set it */
 function scalar(table: Table, column: string, planned: Planned<string | number>, unset?: number): Column {
   return {
     table,
@@ -71,10 +71,10 @@ const vlanColumns: { readonly [Key in keyof PortPlan['vlan']]-?: Column } = {
   mode: scalar('Port', 'vlan_mode', ({ vlan }) => vlan.mode),
 };
 
-/** The parts of a plan that no column has by itself: names, places, marks, and who may use the socket. */
+/** The parts of a plan without a column of their own: names, places, marks, and the socket's group. */
 type NoColumn = 'bridge' | 'name' | 'directory' | 'file' | 'link' | 'group' | 'marks' | 'socketStays';
 
-/** A key of PortPlan without an entry here does not compile. In the order in which CHECK tells differences. */
+/** A key of PortPlan without an entry here does not compile. CHECK tells differences in this order. */
 const columns: { readonly [Key in Exclude<keyof PortPlan, NoColumn>]-?: readonly Column[] } = {
   mode: [
     scalar('Interface', 'type', ({ mode }) => interfaceType[mode]),
@@ -104,7 +104,7 @@ function ofOvn(column: Column): Column {
   return { ...column, seen: (row, port) => port.ovnPort && column.seen(row, port) };
 }
 
-/** What ADD inserts into a table, beside names, references and marks. */
+/** The columns that ADD inserts into a table, beside names, references and marks. */
 export const plannedRow = (table: Table, port: PortPlan): Row =>
   Object.fromEntries(
     allColumns
@@ -113,25 +113,25 @@ export const plannedRow = (table: Table, port: PortPlan): Row =>
       .filter(([, value]) => value !== undefined && value !== ''),
   );
 
-/** What CHECK has to select of a table. */
+/** The columns that CHECK selects from a table. */
 export const plannedColumns = (table: Table): string[] => [
   ...new Set(allColumns.filter((column) => column.table === table).map(({ column }) => column)),
 ];
 
-/** @param rows as selected by `plannedColumns`. @returns what differs from the plan, in words */
+/** @param rows as selected by `plannedColumns`. @returns the differences from the plan, in words */
 export const columnDifferences = (port: PortPlan, rows: Readonly<Record<Table, Row>>): string[] =>
   allColumns.flatMap(({ table, name, planned, seen }) => differenceOf(name, planned(port), seen(rows[table], port)));
 
 export const differenceOf = (name: string, planned: unknown, seen: unknown): string[] =>
   planned === seen ? [] : [`${name} is "${seen ?? ''}" instead of "${planned ?? ''}"`];
 
-/** Whether anything bears the port's name, and of which type it is. */
+/** Selects the type of the interface that has the port's name, if there is one. */
 export const typeOf = ({ name }: Pick<PortPlan, 'name'>): Operation =>
   select('Interface', [['name', '==', name]], ['type']);
 
 export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => join(port.directory, port.file);
 
-/** By which path the switch connects. */
+/** The path by which the switch connects. */
 export function switchPathOf(port: Pick<PortPlan, 'directory' | 'file' | 'link'>): string {
   return join(port.link ?? port.directory, port.file);
 }

@@ -1,6 +1,6 @@
 /**
- * Whether ovs-vswitchd is at work. That it was there once, its database says for ever (dpdk_initialized, ofport): that it is there is
- * proved by what it applies.
+ * Whether ovs-vswitchd is at work. Columns such as dpdk_initialized and ofport outlive the process, so only a change that it
+ * applies proves that it runs.
  */
 import { code, type Trouble } from '../../attachment.ts';
 import { waitUntilReleased } from './applied.ts';
@@ -10,9 +10,10 @@ import type { BoundSwitch } from './switch.ts';
 import { describeDaemon, findVswitchd } from './vswitchd.ts';
 
 /**
- * Asks it to apply a next_cfg, as ovs-vsctl does with each change, unless there is one already that it has not come to.
+ * Asks ovs-vswitchd to apply a next_cfg, as ovs-vsctl does with each change. If it has not applied the current one, that one is
+ * enough.
  * @param state the row of table Open_vSwitch
- * @returns code 11 where it does not
+ * @returns code 11 if it does not apply it
  */
 export async function daemonTrouble(ovs: BoundSwitch, state: Row | undefined): Promise<Trouble | undefined> {
   const known = ovs.whole.daemonOf(ovs);
@@ -25,7 +26,7 @@ export async function daemonTrouble(ovs: BoundSwitch, state: Row | undefined): P
   return undefined;
 }
 
-/** A process that is there and not stopped is at work, however long a change takes it; of what is not seen, the database decides. */
+/** A visible process that is not stopped is at work, however long a change takes. For an invisible one the database decides. */
 export async function workTrouble(ovs: BoundSwitch, state: Row | undefined): Promise<Trouble | undefined> {
   const rundir = runDirectory(ovs.ovsdb, state);
   const seen = findVswitchd(rundir);
@@ -38,7 +39,7 @@ async function raised(ovs: BoundSwitch): Promise<Row | undefined> {
   return root?.rows?.[0];
 }
 
-/** Of a switch that takes the rows of vhost-user ports, and opens none. @returns undefined where it has DPDK */
+/** A switch without DPDK takes the rows of vhost-user ports but opens none. @returns undefined if it has DPDK */
 export const describeNoDpdk = (ovsdb: string, root: Row | undefined): string | undefined =>
   root?.dpdk_initialized === true
     ? undefined

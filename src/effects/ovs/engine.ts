@@ -33,9 +33,9 @@ import { AttachmentSwitch, BoundSwitch, Switch } from './switch.ts';
 interface EngineOptions {
   readonly deadlines: Deadlines;
   readonly away?: Away;
-  /** Where the caller says that the database is. */
+  /** The database's address, as the caller gives it. */
   readonly elsewhere?: string | undefined;
-  /** Is told what cannot be known, and need not. */
+  /** Receives warnings about facts that cannot be found out and are not needed. */
   readonly warn?: ((message: string) => void) | undefined;
 }
 
@@ -78,11 +78,11 @@ export function openVswitch({ deadlines, away, elsewhere, warn }: EngineOptions)
   };
 }
 
-/** The steps bridge and port. A step that the plan does not have is done. */
+/** The steps bridge and port. A step that is not in the plan is done. */
 async function perform(ovs: AttachmentSwitch, request: EngineRequest): Promise<Outcome> {
   const { plan, facts } = request;
   if (request.step === 'bridge') return plan.bridge ? await performBridge(ovs, plan.bridge, request) : ok;
-  // Marks say which port is to be removed: no plan is needed.
+  // The marks tell which port to remove, so no plan is needed.
   if (request.verb === 'remove') {
     return await removePort(ovs, facts, plan.predecessor && (await removePredecessors(ovs, plan.predecessor)));
   }

@@ -1,5 +1,6 @@
 /**
- * Which of many attachments' ports a switch has: one transaction for all of them, and no fence. For people: nothing is decided on it.
+ * Which of many attachments' ports a switch has, in one transaction and without a fence. It is for people: no decision depends on
+ * it.
  */
 
 import { keyText } from '../../attachment.ts';

@@ -1,9 +1,10 @@
 /**
- * Whether the switch honours the MTU that a port asks for. It answers no error to one that it cannot have, nor does it say what it can.
+ * Whether the switch honours the MTU that a port asks for. For an MTU that it cannot have it reports no error, nor the MTU that it
+ * can have.
  *
- * Column `mtu` of a vhost-user port is 0 until an application has connected: only then it is the size that is used. Before that, that
- * it was refused is said in ovs-vswitchd's log alone, at once and with the port's name. Neither an absent value nor a silent log is
- * taken for a refusal.
+ * Column `mtu` of a vhost-user port is 0 until an application has connected; from then on it is the size in use. Before that, only
+ * ovs-vswitchd's log tells of a refusal, at once and with the port's name. Neither an absent value nor a silent log is taken for a
+ * refusal.
  */
 
 import { open } from 'node:fs/promises';
@@ -18,7 +19,7 @@ import { runDirectory, selectSwitch } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
 import { findVswitchd, logOf } from './vswitchd.ts';
 
-/** What a port has for which nothing else is asked, or whose request was refused (ovs-vswitchd.conf.db(5), mtu_request). */
+/** The MTU of a port that asks for none, or whose request was refused (ovs-vswitchd.conf.db(5), mtu_request). */
 const defaultMtu = 1500;
 
 /** Makes a port, and fails with code 7 if its MTU is not what was asked for. */
@@ -47,9 +48,9 @@ export async function honouringMtu(
   });
 }
 
-/** It is written asynchronously, but before what follows it there: a few milliseconds. */
+/** The log is written asynchronously, a few milliseconds later, but in order. */
 const logMs = 50;
-/** Of what others log meanwhile, no more is looked through. */
+/** Other ports log too: no more of the log than this is searched. */
 const logBytesMax = 4 * 1024 * 1024;
 
 async function refusalIn(file: string, from: number, name: string, end: Moment): Promise<string | undefined> {
@@ -63,14 +64,14 @@ async function refusalIn(file: string, from: number, name: string, end: Moment):
   }
 }
 
-/** In the words of the DPDK ports (netdev-dpdk.c), and of all kinds of ports (netdev.c). */
+/** The log lines of DPDK ports (netdev-dpdk.c) and of all kinds of ports (netdev.c). */
 const isRefusal = (line: string, name: string): boolean =>
   line.includes(`|${name}: unsupported MTU `) || line.includes(`failed to set MTU for network device ${name}:`);
 
 const sizeOf = (file: string, end: Moment): Promise<number | undefined> =>
   reading(file, end, async (handle) => (await handle.stat()).size);
 
-/** One that is shorter by now was begun anew. */
+/** A log that is shorter than before was started over, and is read from its start. */
 const textFrom = async (file: string, from: number, end: Moment): Promise<string> =>
   (await reading(file, end, async (handle) => {
     const { size } = await handle.stat();
@@ -79,7 +80,7 @@ const textFrom = async (file: string, from: number, end: Moment): Promise<string
     return new TextDecoder().decode(buffer.subarray(0, bytesRead));
   })) ?? '';
 
-/** @returns undefined where it cannot be read, or is no file */
+/** @returns undefined if it cannot be read or is not a file */
 async function reading<T>(
   file: string,
   end: Moment,

@@ -1,6 +1,6 @@
 /**
- * Why ovs-vswitchd did not take a port: it answers no transaction, so what it says is gathered from the columns that it writes, and
- * from its process. Read only when that has happened.
+ * Why ovs-vswitchd did not take a port. It does not answer transactions, so the reason is gathered from its columns and its
+ * process. This file is loaded only in that case.
  */
 import { EngineFailure } from '../engine.ts';
 import { describeNoDpdk } from './daemon.ts';
@@ -9,7 +9,7 @@ import { runDirectory, selectSwitch } from './root-row.ts';
 import type { BoundSwitch } from './switch.ts';
 import { describeDaemon } from './vswitchd.ts';
 
-/** @returns what the switch says of the port's bridge and of itself, and where to look */
+/** @returns the switch's words about the port's bridge and about itself, and where to look */
 export async function whyNotTaken(ovs: BoundSwitch, bridge: string): Promise<string> {
   const asked = [
     select('Bridge', [['name', '==', bridge]], ['datapath_id', 'datapath_type', 'status']),
@@ -17,7 +17,7 @@ export async function whyNotTaken(ovs: BoundSwitch, bridge: string): Promise<str
     selectSwitch,
   ];
   const answers = await ovs.read(asked).catch((error) => {
-    // What is said then is what the process tells.
+    // Then the process alone is described.
     if (!(error instanceof EngineFailure)) throw error;
     return [];
   });
@@ -30,7 +30,7 @@ export async function whyNotTaken(ovs: BoundSwitch, bridge: string): Promise<str
   return said.join('; ');
 }
 
-/** ovs-vswitchd writes a bridge's datapath_id when it has made it. */
+/** ovs-vswitchd writes a bridge's datapath_id once it has made the bridge. */
 function bridgeWords(name: string, row: Row): string[] {
   const status = Object.entries(readMap(row.status)).map(([key, value]) => `status ${key} is "${value}"`);
   const isMade = readSet(row.datapath_id).length > 0;

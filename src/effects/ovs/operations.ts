@@ -1,10 +1,10 @@
 /**
- * The notation of OVSDB (RFC 7047 section 5): values, rows, operations, and the failure of a transaction. Builds and reads them; sends
- * nothing.
+ * The notation of OVSDB (RFC 7047 section 5): values, rows, operations, and the failure of a transaction. It builds and reads them,
+ * and sends nothing.
  */
 import { EngineFailure } from '../engine.ts';
 
-/** RFC 7047 5.1 <value> and 5.2 <operation>, as far as we build them. */
+/** RFC 7047 5.1 <value> and 5.2 <operation>, as much of them as this plugin builds. */
 export type Operation = { readonly op: string; readonly [member: string]: unknown };
 export type Row = { readonly [column: string]: unknown };
 
@@ -45,7 +45,7 @@ export const select = (table: string, where: readonly unknown[], columns: readon
   columns,
 });
 
-/** Fails the transaction at once unless the rows are just these (RFC 7047 5.2.6). */
+/** Fails the transaction at once unless the rows are exactly these (RFC 7047 5.2.6). */
 export const unless = (table: string, where: readonly unknown[], rows: readonly Row[]): Operation => ({
   op: 'wait',
   table,

@@ -1,6 +1,6 @@
 /**
- * Which rows of table Port are an attachment's: by its marks; by the _uuid that its journal has; and, where another tool has cleared
- * the marks, by its name together with its socket. What none of these settles is said, and is not taken for absence.
+ * Which rows of table Port are an attachment's: by its marks, or by the _uuid in its journal. If another tool has cleared the
+ * marks, its name and its socket together decide. A port that none of these settles is reported, and is not taken for absent.
  */
 
 import { type AttachmentKey, code, keyText, type Trouble } from '../../attachment.ts';
@@ -22,12 +22,12 @@ import type { AttachmentSwitch } from './switch.ts';
 
 export interface OwnPort {
   readonly id: string;
-  /** _uuid of its Interface. */
+  /** The _uuid of its Interface. */
   readonly device: string;
   readonly name: string;
-  /** Its external_ids: none where another tool has cleared them. */
+  /** Its external_ids; empty if another tool has cleared them. */
   readonly marks: Marks;
-  /** The same as the database writes them: a row that has others by then is looked at again. */
+  /** The same in the database's notation: if the row has others when it is deleted, it is looked at again. */
   readonly external: unknown;
 }
 
@@ -37,15 +37,15 @@ export interface Sighting {
   readonly own: readonly OwnPort[];
   /** The marks of ports of this key that were made through another data directory. */
   readonly elsewhere: readonly Marks[];
-  /** Of a port that may be ours or not. */
+  /** The trouble about a port that may or may not be ours. */
   readonly unsettled: Trouble | undefined;
 }
 
-/** By what an attachment's port is known: its key, and where there was one the port that was planned and the row that was recorded. */
+/** The means to find an attachment's port: its key, the planned port if there was one, and the recorded row if there was one. */
 export interface SoughtPort {
   readonly key: AttachmentKey;
   readonly port?: PortPlan | undefined;
-  /** _uuid of its row. */
+  /** The _uuid of its row. */
   readonly recorded?: string | undefined;
 }
 
@@ -57,22 +57,24 @@ export const soughtPort = ({ key, port }: Plan, facts: Facts): SoughtPort => ({
 
 /** Rows that may be an attachment's. */
 interface Candidates {
-  /** Of table Port: those that bear our mark and the attachment's key; the one that its journal recorded; the one of its name. */
+  /**
+   * Rows of table Port: those with our mark and the attachment's key, the one that its journal recorded, and the one of its name.
+   */
   readonly byKey: readonly Row[];
   readonly byId: Row | undefined;
   readonly byName: Row | undefined;
-  /** Of table Interface, of the port's name. */
+  /** The row of table Interface with the port's name. */
   readonly device: Row | undefined;
 }
 
-/** Under the fence: what a dead call had sent has landed by then, or never will. */
+/** Looks under the fence, because a transaction of a dead call has then either landed or never will. */
 export async function seekOwn(ovs: AttachmentSwitch, sought: SoughtPort): Promise<Sighting> {
   const [root, marks, ...more] = await ovs.fenced(questions(sought));
   const found = ownAmong(sought, { byKey: marks?.rows ?? [], ...answersOf(sought, more) }, ovs.call);
   return { ...found, root: root?.rows?.[0] };
 }
 
-/** Whose these rows are. */
+/** Sorts the rows by owner. */
 export function ownAmong(
   sought: SoughtPort,
   { byKey, byId, byName, device }: Candidates,
@@ -80,7 +82,7 @@ export function ownAmong(
 ): Omit<Sighting, 'root'> {
   const elsewhere = byKey.map(marksOf).filter((found) => !isOwn(found, call));
   const byMarks = byKey.filter((row) => isOwn(marksOf(row), call));
-  // An administrator keeps it by marking it.
+  // An administrator can keep the port by marking it.
   const recorded = byId && isFree(marksOf(byId)) ? [byId] : [];
   const named = byName && marksOf(byName).owner === undefined && !byId ? byName : undefined;
   const settled = named && isSettled(sought, device, call);
@@ -93,7 +95,9 @@ export function ownAmong(
   };
 }
 
-/** Whether marks do not say that it is another's. Of a recorded row the key can only be one that was lost or spoilt. */
+/**
+ * Whether no mark names another owner. The key does not count, because a recorded row is ours and another tool can have changed it.
+ */
 const isFree = (marks: Marks): boolean => marks.owner === undefined || isOurs(marks);
 
 export const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
@@ -116,8 +120,8 @@ function answersOf({ port, recorded }: SoughtPort, answers: readonly OperationRe
 }
 
 /**
- * A port without any mark that bears the name of ours. In client mode its socket tells; in server mode the switch names none, so that
- * only a recorded _uuid could, and one that is recorded is another row's.
+ * Judges a port without marks that has our port's name. In client mode its socket path decides. In server mode the row has no
+ * socket path, so only a recorded _uuid could decide, and a recorded one belongs to another row.
  */
 function isSettled({ port, recorded }: SoughtPort, device: Row | undefined, call: Pick<Call, 'isAnothersSocket'>) {
   if (!port) return 'anothers';

@@ -1,6 +1,7 @@
 /**
- * Whose port bears a name, or keeps a socket. What is published of an attachment tells the name of its port, which is the name of its
- * socket's file: a switch has one port of a name, so while it stands its attachment lives, and what was published of it is its own.
+ * Which attachment holds a port name or a socket. A published file names its attachment's port, which is also the name of the
+ * socket's file. A switch has one port of each name. So while that port exists, its attachment lives and the published file is its
+ * own.
  */
 
 import { code, keyText, owner, type Trouble } from '../../attachment.ts';
@@ -33,7 +34,7 @@ export function selectHolders({ key }: Pick<Plan, 'key'>, port: PortPlan): Opera
   ];
 }
 
-/** Names and sockets that somebody else holds (bug B28): code 7 naming the holder. */
+/** Names and sockets that another attachment or tool holds (bug B28): code 7 naming the holder. */
 export function heldTroubles(
   { plan, call }: AttachmentSwitch,
   port: PortPlan,

@@ -1,6 +1,7 @@
 /**
- * Taking an attachment's port away: found as own-ports.ts finds it, removed by its row's _uuid; a socket file goes only if this key's
- * journal or row named it, and no other row and no journal of a living attachment does (bug B13, bug B14, case A22, case A40).
+ * Removing an attachment's port: own-ports.ts finds it, and it is deleted by its row's _uuid. A socket file is removed only if this
+ * key's journal or row names it. It stays if another row or a living attachment's journal names it too (bug B13, bug B14, case A22,
+ * case A40).
  */
 
 import type { Stats } from 'node:fs';
@@ -18,14 +19,14 @@ import { raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts
 import { isNamed, removeSocket, selectNamers, statSocket } from './socket.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
-/** A port whose marks change between the look and the deletion, each time: another tool is at it. */
+/** If a port's marks change between each look and deletion, another tool is changing them. */
 const roundsMax = 3;
 
-/** @param before what to wait for already: a port of the predecessor's */
+/** @param before the next_cfg to wait for already, because a port of the predecessor's was removed */
 export async function removePort(ovs: AttachmentSwitch, facts: Facts, before?: number): Promise<Outcome> {
   const { plan } = ovs;
   if (isGonePort(facts.port)) return await removeAgain(ovs, facts.port);
-  // There was a port: what is not there was deleted, perhaps a moment ago.
+  // With a plan there may have been a port: if it is missing, it may have been deleted a moment ago.
   let isKnown = plan.port !== undefined;
   const remove = async (): Promise<Outcome> => {
     const seen = await seekOwn(ovs, soughtPort(plan, facts));
@@ -45,8 +46,8 @@ export async function removePort(ovs: AttachmentSwitch, facts: Facts, before?: n
 }
 
 /**
- * An earlier try of this removal has done it. What bears the name or the socket by now is another's; a row with our own marks is ours
- * all the same: a database that was restored brings it back.
+ * An earlier try has removed the port. A row that now has only its name or its socket is another's. A row with our marks is still
+ * ours, because a restored database can bring it back.
  */
 async function removeAgain(ovs: AttachmentSwitch, gone: { readonly goneAt: number }): Promise<Outcome> {
   return await ovs.patiently(async () => {
@@ -58,8 +59,8 @@ async function removeAgain(ovs: AttachmentSwitch, gone: { readonly goneAt: numbe
 }
 
 /**
- * Sockets before rows: while our row stands, no other can have the socket's name.
- * @returns what to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port
+ * Sockets go before rows, because no other port can take the socket's name while our row exists.
+ * @returns the next_cfg to wait for before the port's address may be another's; undefined if ovs-vswitchd never had the port
  */
 async function removeOwn(ovs: AttachmentSwitch, { own, root }: Sighting): Promise<number | undefined> {
   const { sockets, applied } = await examine(ovs, own);
@@ -75,12 +76,12 @@ async function removeOwn(ovs: AttachmentSwitch, { own, root }: Sighting): Promis
   return goneAt;
 }
 
-/** A dead ADD's port that ovs-vswitchd has seen takes it some milliseconds; one that it does not take in this time, it does not run. */
+/** ovs-vswitchd takes a dead ADD's port in some milliseconds. If it does not in this time, it is not running. */
 const applyingMs = 500;
 
 /**
- * Whether ovs-vswitchd is at it just now: deleted in the middle, the port and its socket would be there for a moment after we had
- * said that they are not.
+ * Whether ovs-vswitchd is applying the port just now. If it were deleted meanwhile, the port and its socket could exist for a
+ * moment after we reported them gone.
  */
 async function isBeingApplied(ovs: AttachmentSwitch, device: string): Promise<boolean> {
   try {
@@ -108,7 +109,9 @@ function pathsOf(plan: Plan, own: readonly OwnPort[]): Paths[] {
   return [...paths.values()];
 }
 
-/** Of the ports: which of them ovs-vswitchd has. Of the sockets: those that may go; without a row of ours only what lies there already. */
+/**
+ * Finds the ports that ovs-vswitchd has, and the sockets that may be removed: without a row of ours, only files that exist already.
+ */
 async function examine(ovs: AttachmentSwitch, own: readonly OwnPort[]) {
   const candidates: { readonly paths: Paths; readonly seenSocket: Stats | undefined }[] = [];
   for (const paths of pathsOf(ovs.plan, own)) {
@@ -136,9 +139,9 @@ class Changed extends Error {
 }
 
 /**
- * By _uuid, which no other row ever has, and as it was looked at (case A40). ovs-vswitchd may have seen even a port that it said nothing of:
- * the next port of this name has to know that there was one.
- * @returns next_cfg: when ovs-vswitchd has come to it, it has let go of the port.
+ * Deletes by _uuid, which no other row ever has, and only if the row is as it was seen (case A40). It raises next_cfg because
+ * ovs-vswitchd may have seen even a port that it reported nothing about. The next port of this name has to wait for that.
+ * @returns next_cfg: when ovs-vswitchd has reached it, it has let go of the port.
  * @throws Changed
  */
 export async function deletePort(
@@ -167,13 +170,13 @@ export async function deletePort(
   return Number(results.at(-1)?.rows?.[0]?.next_cfg);
 }
 
-/** What a put-back made and could not finish, and nothing beside that row: the socket is the application's, the rest a living pod's. */
+/** Removes the row of an unfinished put-back and nothing else: the socket is the application's, and the rest is a living pod's. */
 export async function withdrawPort(ovs: AttachmentSwitch, { port }: Facts): Promise<Outcome> {
   if (isMadePort(port)) await deletePort(ovs, { id: port.uuid });
   return ok;
 }
 
-/** In the switch's own directory: left there only by an ADD that ended before it moved it, or by a switch that died. */
+/** Removes a socket from the switch's directory: an ADD that ended before it moved the socket, or a dead switch, left it there. */
 async function unlinkSocket(path: string, end: Moment): Promise<void> {
   await inTime(unlink(path), end, `"${path}"`).catch((error) => {
     if (codeOf(error) !== 'ENOENT') throw error;

@@ -1,5 +1,5 @@
 /**
- * Looking at ports without changing anything: is ours as it was planned, who holds a name, what do marks tell.
+ * Looking at ports without changing anything: is our port as planned, is it lost, and which ports does the switch have?
  */
 
 import { lstat } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { seekOwn, soughtPort } from './own-ports.ts';
 import { switchSocketDirectory } from './root-row.ts';
 import type { AttachmentSwitch, BoundSwitch } from './switch.ts';
 
-/** A link that is down is no drift: the application may not have come yet (case A3). */
+/** A link that is down is not drift, because the application may not have connected yet (case A3). */
 export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Facts): Promise<Outcome> {
   const { own, root } = await seekOwn(ovs, soughtPort(ovs.plan, facts));
   const [found] = own;
@@ -36,7 +36,7 @@ export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Fac
     ...(port.mode === 'server' ? await socketDrift(port, switchSocketDirectory(ovs.ovsdb, root), ovs.end) : []),
   ];
   if (drift.length > 0) return failed(code.drift, `port "${port.name}": ${drift.join(', ')}`);
-  // What the database says of it a dead daemon has left there.
+  // A dead daemon leaves its columns in the database, so the process is looked at too.
   const trouble = await workTrouble(ovs.until(within(ovs.end, workMs)), root);
   return trouble ? { kind: 'failed', trouble, unjudged: true } : ok;
 }
@@ -45,8 +45,8 @@ export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Fac
 const workMs = 5_000;
 
 /**
- * Whether the switch lost the port (its database was wiped), or the socket that it made (it restarted). What only differs from what
- * was asked is somebody's wish.
+ * Whether the switch lost the port (its database was wiped), or the socket that it made (it restarted). A port that only differs
+ * from its plan is not lost, because an administrator may have changed it.
  */
 export async function isPortLost(ovs: AttachmentSwitch, port: PortPlan, facts: Facts): Promise<boolean> {
   const { own, root } = await seekOwn(ovs, soughtPort(ovs.plan, facts));
@@ -58,7 +58,7 @@ export async function isPortLost(ovs: AttachmentSwitch, port: PortPlan, facts: F
   return (await socketDrift(port, switchSocketDirectory(ovs.ovsdb, root), ovs.end)).length > 0;
 }
 
-/** Every port of this plugin on a switch, whichever data directory it belongs to. */
+/** Lists every port of this plugin on a switch, whichever data directory it belongs to. */
 export async function listPorts(ovs: BoundSwitch): Promise<KnownPort[]> {
   const [ports] = await ovs.read([select('Port', [withMarks({ owner })], ['name', 'external_ids'])]);
   return (ports?.rows ?? []).map((row) => {
@@ -69,7 +69,7 @@ export async function listPorts(ovs: BoundSwitch): Promise<KnownPort[]> {
   });
 }
 
-/** What ovs-vswitchd says of an interface that it has not. */
+/** The words of ovs-vswitchd about an interface that it did not take. */
 function refusalsOf(row: Row): string[] {
   const [trouble] = readSet(row.error);
   return [
@@ -78,7 +78,7 @@ function refusalsOf(row: Row): string[] {
   ];
 }
 
-/** A switch that restarted has made the socket again, where it makes them: what lies in the pod's directory is nobody's then. */
+/** A restarted switch makes the socket again in its own directory. The file in the pod's directory then leads nowhere. */
 async function socketDrift(port: PortPlan, switchDirectory: string, end: Moment): Promise<string[]> {
   const again = join(switchDirectory, port.name);
   const made = await inTime(() => lstat(again), end, `"${again}"`).catch((error) => {

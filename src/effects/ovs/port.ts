@@ -1,7 +1,7 @@
 /**
- * The vhost-user port of an attachment: making it. (Taking it away: port-removal.ts; looking at it: port-view.ts.)
+ * Making the vhost-user port of an attachment. (Removing it: port-removal.ts; looking at it: port-view.ts.)
  *
- * Owns: the rows Port and Interface with their marks, and the socket's way into the shared directory in server mode.
+ * Owns: the rows Port and Interface with their marks, and moving the socket into the shared directory in server mode.
  */
 
 import { chmod, chown, lstat } from 'node:fs/promises';
@@ -36,7 +36,7 @@ import { deletePort } from './port-removal.ts';
 import { isBehind, raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
-/** The marks that let a removal do without a journal. */
+/** The marks from which a removal works without a journal. */
 const marksOf = ({ plan, call }: AttachmentSwitch, port: PortPlan) => ({
   ...port.marks,
   ...keyMarks({ plan, call }),
@@ -50,7 +50,7 @@ const marksOf = ({ plan, call }: AttachmentSwitch, port: PortPlan) => ({
   socket: socketOf(port),
 });
 
-/** A port as it was asked for: one that the switch takes with another MTU is a failed one. */
+/** Makes the port as planned. If the switch gives it another MTU, the step fails. */
 export async function ensurePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome> {
   const make = () => makePort(ovs, port);
   if (!port.mtu) return await make();
@@ -87,14 +87,14 @@ async function makePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome>
 }
 
 /**
- * A port that the switch's database lost is inserted again; a socket that a switch made again after its restart is moved again. A pod
- * that lives on an MTU that its switch never had (CHECK tells it) has it back as it was.
+ * Inserts a port again that the database lost, and moves a socket again that a restarted switch made again. The MTU is not proved,
+ * because the pod has lived with the one that the switch gives (CHECK reports it).
  */
 export async function restorePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome> {
   const asked = [select('Port', [withMarks(keyMarks(ovs))], ['_uuid']), typeOf(port), selectSwitch];
   const [ports, devices, root] = await ovs.read(asked);
   const row = ports?.rows?.[0];
-  // Kept for a put-back that came to no end.
+  // An earlier put-back that did not finish has left the name empty.
   const isEmpty = devices?.rows?.[0]?.type === emptyType;
   if (row && isEmpty) await deletePort(ovs, { id: readUuid(row._uuid) });
   if (!row || isEmpty) return await makePort(ovs, port);
@@ -103,7 +103,7 @@ export async function restorePort(ovs: AttachmentSwitch, port: PortPlan): Promis
   return ok;
 }
 
-/** Two guards, because the switch itself accepts two ports on one socket; then the rows, then the bridge. */
+/** Two guards come first, because the switch itself accepts two ports on one socket. The rows and the bridge follow. */
 function insertion(ovs: AttachmentSwitch, port: PortPlan): Operation[] {
   const socket = socketOf(port);
   return [
@@ -141,9 +141,9 @@ const insertInterface = (row: Row): Operation => ({
 const interfaceOf = (port: PortPlan): Row => ({ name: port.name, ...plannedRow('Interface', port) });
 
 /**
- * ovs-vswitchd knows an interface by its name, and takes at once whatever it has not seen yet. Where it is behind, a port of this
- * name that was deleted would live on in ours, with its socket. So the name is kept, and empty, until it has come that far.
- * @param row _uuid of the Port
+ * ovs-vswitchd knows an interface by its name, and applies all changes that it has not seen at once. If it is behind, a deleted
+ * port of this name would live on in ours, with its socket. So the name stays empty until ovs-vswitchd has applied the deletion.
+ * @param row the Port's _uuid
  */
 async function replaceOnceReleased(ovs: AttachmentSwitch, port: PortPlan, row: string): Promise<Inserted | Failed> {
   const exchange = (device: Row): Operation[] => [
@@ -164,7 +164,7 @@ async function replaceOnceReleased(ovs: AttachmentSwitch, port: PortPlan, row: s
   return failed(code.tryAgainLater, `port "${port.name}" went away`);
 }
 
-/** The row of table Interface that was inserted, by its _uuid. */
+/** The _uuid of the inserted row of table Interface. */
 interface Inserted {
   readonly kind: 'inserted';
   readonly id: string;
@@ -177,7 +177,7 @@ const insertedAs = (device: OperationResult | undefined): Inserted => ({
 
 async function refusal(ovs: AttachmentSwitch, port: PortPlan, error: unknown): Promise<Outcome> {
   if (!(error instanceof TransactionError)) throw error;
-  // The transaction as a whole was refused: nothing was made.
+  // The whole transaction was refused, so nothing was made.
   const refused = (trouble: Trouble): Outcome => ({ kind: 'failed', trouble, made: 'nothing' });
   const message = `socket "${socketOf(port)}" belongs to another port`;
   if (isGuardFailure(error)) return refused({ code: code.invalidConfig, message });
@@ -189,11 +189,11 @@ async function refusal(ovs: AttachmentSwitch, port: PortPlan, error: unknown): P
 interface Applied {
   readonly kind: 'applied';
   readonly ofport: number;
-  /** Where the switch makes the sockets of server mode. */
+  /** The directory where the switch makes the sockets of server mode. */
   readonly directory: string;
 }
 
-/** Until ovs-vswitchd has taken the interface: it answers in the columns ofport and error, never in the transaction. */
+/** Waits until ovs-vswitchd has taken the interface. It answers in the columns ofport and error, never in the transaction. */
 async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): Promise<Applied | Failed> {
   const where = [['_uuid', '==', uuid(id)]];
   // The server's own timeout ends before ours: its answer says which of the two is stuck.
@@ -219,7 +219,7 @@ async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): P
   }
 }
 
-/** Verified at its new place: an ADD that answers success has a socket the pod can see (bug B9). */
+/** Verifies the socket at its new place, because the pod must see it once the ADD answers success (bug B9). */
 async function moveSocket(port: PortPlan, from: string, end: Moment): Promise<void> {
   const directory = await Directory.open(port.directory, end);
   try {

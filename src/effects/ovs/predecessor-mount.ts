@@ -1,10 +1,10 @@
 /**
- * The predecessor's bind mount. The path of an emptyDir is too long for a socket: it bound the pod's directory to
- * `/var/lib/vhost_sockets/UID` and named sockets below that, one place for all interfaces of all sandboxes of a pod. Where `sharedDir`
- * lies below that base, it bound the sandbox's directory to itself. After a reboot the mount is gone and its directory there.
+ * The predecessor's bind mount. The path of an emptyDir is too long for a socket, so the predecessor bound the pod's directory to
+ * `/var/lib/vhost_sockets/UID`. The sockets below it are those of all interfaces of all sandboxes of a pod. If `sharedDir` is below
+ * that base, it bound the sandbox's directory to itself. After a reboot the mount is gone, and its directory is still there.
  *
- * The row says where it is. Without a row the pod's uid does, or else the list of mounts; which of them it is, is then settled by what
- * lies there, or it is owed.
+ * The row tells where the mount is. Without a row, the pod's uid tells it, or else the list of mounts. If several mounts are
+ * possible, the files in them decide, or else the removal stays owed.
  */
 
 import { lstat, readdir, realpath } from 'node:fs/promises';
@@ -16,15 +16,15 @@ import { codeOf, inTime, Mismatch } from '../outcome.ts';
 import { type OperationResult, type Row, readMap, readUuid, select, withMarks } from './operations.ts';
 import type { OldPort, Remains } from './predecessor-state.ts';
 
-/** A pod's, or a static pod's (a hash). */
+/** The uid of a pod, or the hash of a static pod. */
 const uidPattern = /^([0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})$/i;
 
-/** The server behind a file system is gone for good: nothing lies there that anything could reach. */
+/** Whether the server behind a file system is gone for good, so that no process can reach a file there. */
 export const isDead = (error: unknown): boolean => ['ENOTCONN', 'ESTALE'].includes(codeOf(error));
 
 const isAbsent = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(error)) || isDead(error);
 
-/** Where the predecessor may have bound the directory of this attachment's socket to, whether or not it is mounted now. */
+/** Finds the points where the predecessor may have bound this attachment's socket directory, whether or not it is mounted now. */
 export async function findPoints(remains: Remains, found: OldPort | undefined): Promise<string[]> {
   const { old, state } = remains;
   const told = found?.socket ? [dirname(found.socket)] : state.boundTo;
@@ -33,7 +33,7 @@ export async function findPoints(remains: Remains, found: OldPort | undefined): 
   return [...new Set(points.filter((point) => point !== undefined))];
 }
 
-/** As the list of mounts spells it; the last component is a mounted file system, and is not asked. */
+/** The path as the list of mounts spells it. The last component is not resolved, because it is a mounted file system. */
 async function resolved({ near }: Remains, path: string): Promise<string | undefined> {
   const whole = join(path, '.');
   const above = await inTime(realpath(dirname(whole)), near(), `"${dirname(whole)}"`).catch((error) => {
@@ -52,8 +52,8 @@ function pointsOfPod(remains: Remains, uid: string): string[] {
 }
 
 /**
- * Neither a row nor the call says where. A mount that no other attachment uses, and whose pod is gone with its volume, is nobody's:
- * it goes with this one.
+ * Neither a row nor the call tells the point. If no other attachment uses a mount, and its pod's volume is gone, it can be removed
+ * with this attachment.
  */
 async function findUnnamed(remains: Remains): Promise<string[]> {
   const { old, state, others } = remains;
@@ -63,7 +63,7 @@ async function findUnnamed(remains: Remains): Promise<string[]> {
       uidPattern.test(basename(mount.point)) &&
       (podOfRoot(mount) === basename(mount.point) || bases.has(dirname(mount.point))),
   );
-  // In a directory of the sandbox's own: then it is in no pod's volume.
+  // If the sandbox has a directory of its own, the socket was not in a pod's volume.
   if (bound.length === 0 || (await isAnyThere(remains, old.directories.slice(1)))) return [];
   const users = await usersOf(remains);
   const free: string[] = [];
@@ -90,7 +90,7 @@ async function isAnyThere({ near }: Remains, paths: readonly string[]): Promise<
   return (await Promise.all(looked)).some((stats) => stats !== undefined);
 }
 
-/** Below a point and, where the predecessor forgot the slash, beside it. */
+/** Lists the files below a point, and those beside it, because the predecessor forgot the slash in some paths. */
 async function filesAt({ near }: Remains, point: string): Promise<Set<string>> {
   const list = (path: string) =>
     inTime(readdir(path), near(), `"${path}"`).catch((error) => {
@@ -113,7 +113,7 @@ const isBelow =
   ({ path }: User): boolean =>
     path.startsWith(`${point}/`);
 
-/** Every path that a row of the switch names. */
+/** Selects every socket path that a row of the switch names. */
 async function usersOf({ ovs }: Remains): Promise<User[]> {
   const asked = [
     select('Interface', [], ['_uuid', 'name', 'options']),
@@ -132,7 +132,7 @@ async function usersOf({ ovs }: Remains): Promise<User[]> {
   ];
 }
 
-/** Unmounts what the predecessor mounted there, and removes the directory that it made for it, once nothing else needs them. */
+/** Unmounts the predecessor's mount and removes the directory made for it, unless another attachment needs them. */
 export async function removeMount(remains: Remains, point: string, found: OldPort | undefined): Promise<void> {
   const { ovs, old, near } = remains;
   const [mounts, bases] = [allMounts(), basesOf(remains)];
@@ -151,8 +151,8 @@ export async function removeMount(remains: Remains, point: string, found: OldPor
 }
 
 /**
- * Another attachment of the predecessor's needs it still, and takes it away in its turn.
- * @throws Mismatch if what needs it will not
+ * Whether another attachment of the predecessor's still needs the mount. Its own removal then takes the mount away.
+ * @throws Mismatch if a port needs it that is not the predecessor's
  */
 async function isOthersToo(remains: Remains, point: string, found: OldPort | undefined): Promise<boolean> {
   const { state, others } = remains;

@@ -1,6 +1,6 @@
 /**
- * The predecessor's state files, `local-<first 12 of the container id>-<interface>.json`: written last by its ADD and without care
- * (cut short by a power cut, or empty), deleted first by its DEL. Its engines share the directory and the names.
+ * The predecessor's state files, `local-<first 12 of the container id>-<interface>.json`. Its ADD writes the file last and without
+ * fsync, so a power cut can leave it short or empty. Its DEL deletes the file first. Its engines share the directory and the names.
  */
 
 import {
@@ -25,22 +25,22 @@ import type { AttachmentSwitch } from './switch.ts';
 export interface SavedState {
   /** First 12 characters of the container id. */
   readonly sandbox: string;
-  /** Names that its port can have: one, unless the file cannot be read as what it was. */
+  /** Possible names of its port: one, or several if the file is damaged. */
   readonly names: readonly string[];
-  /** The file says the name; else it is what the predecessor would have chosen. */
+  /** The file tells the name. Otherwise it is the name that the predecessor would have chosen. */
   readonly isTold: boolean;
-  /** When the port had been made. */
+  /** The file's time, which is just after the port was made. */
   readonly writtenMs: number;
-  /** The directory of its socket, as a removal learned it before the row went. */
+  /** The directory of its socket, saved by a removal before it deleted the row. */
   readonly boundTo?: readonly string[];
 }
 
-/** As the predecessor writes it. */
+/** The predecessor's mode. */
 const modeState = 0o644;
 
-/** Its rows. */
+/** The predecessor's rows. */
 export interface OldPort {
-  /** _uuids of its Port and its Interface. */
+  /** The _uuids of its Port and its Interface. */
   readonly id: string;
   readonly device: string;
   readonly name: string;
@@ -52,7 +52,7 @@ export interface Remains {
   readonly ovs: AttachmentSwitch;
   readonly old: PredecessorPlan;
   readonly state: SavedState;
-  /** Of every other attachment that the predecessor made. */
+  /** The states of all other attachments that the predecessor made. */
   readonly others: readonly SavedState[];
   /** The moment until which one touch of a pod's directory may take from now. */
   near(): Moment;
@@ -60,7 +60,7 @@ export interface Remains {
 
 const filePattern = /^local-(.{12})-(.+)\.json$/s;
 
-/** @returns undefined if there is none. @throws Mismatch where it is no file, or another engine's */
+/** @returns undefined if there is none. @throws Mismatch if it is not a file, or another engine's */
 export function readState(path: string, plan: Plan): SavedState | undefined {
   const state = readOne(path, 'ours');
   if (!state || state.isTold) return state;
@@ -68,7 +68,7 @@ export function readState(path: string, plan: Plan): SavedState | undefined {
   return { ...state, names: [...names] };
 }
 
-/** Of every other attachment that the predecessor made. */
+/** Reads the states of all other attachments that the predecessor made. */
 export function otherStates(path: string): SavedState[] {
   const directory = dirname(path);
   const files = readdirSync(directory).filter((file) => filePattern.test(file) && file !== basename(path));
@@ -82,12 +82,12 @@ function readOne(path: string, whose: 'ours' | 'anothers'): SavedState | undefin
   try {
     const stats = lstatSync(path);
     writtenMs = stats.mtimeMs;
-    // A FIFO or a device at its name would hold up the call.
+    // Only a file is read, because a FIFO or a device at its name would block the call.
     if (stats.isFile()) text = readFileSync(path, 'utf8');
     else if (whose === 'ours') throw new Mismatch(`"${path}" is no file: remove it by hand`);
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
-    // A file that cannot be read again says as little as one that was cut short.
+    // An unreadable file tells as little as one that was cut short.
     if (!codeOf(error)) throw error;
   }
   const saved = objectIn(text);
@@ -101,8 +101,8 @@ function readOne(path: string, whose: 'ours' | 'anothers'): SavedState | undefin
 }
 
 /**
- * The predecessor reads it as before: it knows no other member than its own. Not through the pool of threads, all of which may be stuck
- * in a pod's directory by now.
+ * The predecessor can still read the file, because it ignores members that it does not know. The write is synchronous, because all
+ * threads of the pool may be stuck in a pod's directory.
  */
 export function saveState(path: string, state: SavedState, { name: vhostname, socket = '' }: OldPort): void {
   const saved = { vhostname, vhostmac: '', ifmac: '', boundTo: [dirname(socket)] };
@@ -134,7 +134,7 @@ function objectIn(text: string): { readonly [key: string]: unknown } {
   }
 }
 
-/** `host.vhost.socketfile`: the predecessor named the port by it. */
+/** `host.vhost.socketfile`: the predecessor named the port after it. */
 function socketfileIn(stdin: string): string[] {
   const host = objectIn(stdin).host as { vhost?: { socketfile?: unknown } } | null | undefined;
   const name = host?.vhost?.socketfile;

@@ -1,10 +1,10 @@
 /**
- * What intel/userspace-cni-network-plugin or its fork left of an attachment: a port without marks of ours, a socket, perhaps a bind
- * mount (predecessor-mount.ts), and the state file that says it was its own. Without that file nothing here is touched (I6).
+ * The remains of an attachment of intel/userspace-cni-network-plugin or its fork: a port without our marks, a socket, perhaps a
+ * bind mount (predecessor-mount.ts), and the state file that proves they are its own. Without that file nothing is touched (I6).
  *
  * Invariants
- *  PR1 The state file goes last, and only once all that it spoke of is proved gone: what cannot be settled is owed.
- *  PR2 What another attachment, another tool or an administrator may hold under the same name stays.
+ *  PR1 The state file is removed last, once all that it names is proved gone. If that cannot be proved, the removal stays owed.
+ *  PR2 A thing of the same name that another attachment, another tool or an administrator may hold stays.
  */
 
 import { closeSync, lstatSync, openSync } from 'node:fs';
@@ -31,7 +31,7 @@ import { selectSwitch } from './root-row.ts';
 import { isNamed, removeSocket, selectNamers, statSocket } from './socket.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
-/** What cannot be looked for may be there. */
+/** If the state file cannot be looked for, it may exist. */
 export function isPredecessors({ stateFile }: PredecessorPlan): boolean {
   try {
     return lstatSync(stateFile, { throwIfNoEntry: false }) !== undefined;
@@ -40,12 +40,12 @@ export function isPredecessors({ stateFile }: PredecessorPlan): boolean {
   }
 }
 
-/** @returns what to wait for before its address may be another's, as of a port of ours */
+/** @returns the next_cfg to wait for before its address may be another's, as for a port of ours */
 export async function removePredecessors(ovs: AttachmentSwitch, old: PredecessorPlan): Promise<number> {
   const near = () => within(ovs.end, ovs.whole.deadlines.directoryMs);
   return await alone(dirname(old.stateFile), ovs.end, async () => {
     const state = readState(old.stateFile, ovs.plan);
-    // It went last: the port is gone, perhaps a moment ago.
+    // The state file goes last, so the port is gone, perhaps since a moment ago.
     if (!state) return await nextCfgOf(ovs);
     const others = otherStates(old.stateFile);
     return await removeAll({ ovs, old, state, others, near });
@@ -53,8 +53,8 @@ export async function removePredecessors(ovs: AttachmentSwitch, old: Predecessor
 }
 
 /**
- * Of two interfaces of one pod each would leave the mount to the other, as long as it sees the other's state file: one after the
- * other. The predecessor itself takes no lock.
+ * Removals run one after the other, because two interfaces of one pod would each see the other's state file and leave the mount to
+ * it. The predecessor itself takes no lock.
  */
 async function alone<T>(directory: string, end: Moment, action: () => Promise<T>): Promise<T> {
   let fd: number | undefined;
@@ -78,12 +78,14 @@ async function nextCfgOf(ovs: AttachmentSwitch): Promise<number> {
   return Number(root?.rows?.[0]?.next_cfg);
 }
 
-/** Socket, mount, port, state file. The port goes although its directory cannot be reached: a pod that is gone must not forward. */
+/**
+ * Order: socket, mount, port, state file. The port goes even if its directory is out of reach, because a dead pod must not forward.
+ */
 async function removeAll(remains: Remains): Promise<number> {
   const { ovs, old, state } = remains;
   const { found, nextCfg } = await ovs.patiently(() => lookUp(remains));
   const troubles: unknown[] = [];
-  // One that is stuck keeps a thread of few: the next touch would only wait as long again.
+  // A stuck file system keeps one of few threads, and the next touch would only wait as long again.
   const isStuck = () => troubles.some((trouble) => trouble instanceof DirectoryTimeout);
   const attempt = async (action: () => Promise<void>) =>
     isStuck() ? undefined : await action().catch((error) => void troubles.push(error));
@@ -93,7 +95,7 @@ async function removeAll(remains: Remains): Promise<number> {
   });
   await attempt(() => removeOldSockets(remains, found, points));
   for (const point of points) await attempt(() => removeMount(remains, point, found));
-  // The row is all that tells where the mount is, and a call that dies after it went must not have to guess.
+  // Only the row tells where the mount is. If this call dies after deleting it, the next call must not have to guess.
   if (found?.socket) saveState(old.stateFile, state, found);
   const goneAt = found && (await ovs.patiently(() => deletePort(ovs, { id: found.id })));
   if (!found && !state.isTold) await attempt(() => proveNone(remains));
@@ -106,7 +108,7 @@ async function removeAll(remains: Remains): Promise<number> {
 
 const isVhost = (device: Row): boolean => Object.values<unknown>(interfaceType).includes(device.type);
 
-/** The fork marks the Interface, with the same owner as ours on the Port, and these two beside it. */
+/** The fork marks the Interface: with the owner that we write on the Port, and with these two. */
 const forkMarks = ({ key }: Plan) => ({ 'container-id': key.containerId, interface: key.ifName });
 
 async function lookUp(remains: Remains): Promise<{ found?: OldPort; nextCfg: number }> {
@@ -134,24 +136,24 @@ async function lookUp(remains: Remains): Promise<{ found?: OldPort; nextCfg: num
 }
 
 /**
- * Names are unique on a switch, whatever the bridge: what bears this one and is not its port proves that its port is gone.
- * @throws Mismatch where only the name speaks for it, and the bridge against it
+ * Names are unique on a switch, whatever the bridge. If another port has this name, the predecessor's port is gone.
+ * @throws Mismatch if only the name speaks for it, and the bridge speaks against it
  */
 async function isIts({ ovs, state, others }: Remains, port: Row, device: Row): Promise<boolean> {
   const { plan, call } = ovs;
   const name = String(device.name);
   if (!isVhost(device) || port.name !== name || readUuids(port.interfaces).length !== 1) return false;
   const marks = readMap(device.external_ids);
-  // With marks it is another's: ours and other tools' are on the Port, the fork's on the Interface.
+  // A mark on the Port is ours or another tool's; the fork marks the Interface.
   if (readMap(port.external_ids).owner !== undefined) return false;
   if (marks.owner !== undefined) {
     const [id, interfaceName] = [marks['container-id'], marks.interface];
     return marks.owner === owner && id === plan.key.containerId && interfaceName === plan.key.ifName;
   }
-  // Ours without its marks: the journal of a living attachment names the socket.
+  // A port of ours that lost its marks: the journal of a living attachment names the socket.
   const socket = readMap(device.options)['vhost-server-path'];
   if (socket && call.isAnothersSocket?.(socket)) return false;
-  // Two files with one name: the first port was lost, the later attachment has made it again.
+  // If two files have one name, the first port was lost and the later attachment has made it again.
   if (others.some((other) => other.isTold && other.names.includes(name) && isLater(other, state))) return false;
   if (name === portName(plan.key) || !plan.bridge) return true;
   const [bridges] = await ovs.read([select('Bridge', [['ports', 'includes', port._uuid]], ['name'])]);
@@ -162,11 +164,11 @@ async function isIts({ ovs, state, others }: Remains, port: Row, device: Row): P
   );
 }
 
-/** Files that a backup gave one time must not leave the port to each other. */
+/** A backup can give two files the same time. Then the sandbox decides, or each would leave the port to the other. */
 const isLater = (one: SavedState, other: SavedState): boolean =>
   one.writtenMs > other.writtenMs || (one.writtenMs === other.writtenMs && one.sandbox > other.sandbox);
 
-/** Its name is a guess, and nothing bears it: only if every vhost-user port is known to be another's, it is gone. */
+/** The name is a guess that no port has. The port is proved gone only if every vhost-user port is known to be another's. */
 async function proveNone({ ovs, old, others }: Remains): Promise<void> {
   const columns = ['name', 'external_ids'];
   const asked = Object.values(interfaceType).map((type) => select('Interface', [['type', '==', type]], columns));
@@ -186,7 +188,7 @@ async function proveNone({ ovs, old, others }: Remains): Promise<void> {
 
 const isFileName = (name: string): boolean => !name.includes('/') && name !== '.' && name !== '..';
 
-/** Where no row says its path, it may lie wherever the predecessor put sockets. */
+/** If no row tells the path, the socket may be in any directory where the predecessor put sockets. */
 async function removeOldSockets(
   remains: Remains,
   found: OldPort | undefined,
@@ -197,13 +199,13 @@ async function removeOldSockets(
   const shared = new Set(others.flatMap(({ names }) => names));
   for (const name of state.names.filter((one) => isFileName(one) && !shared.has(one))) {
     const places = [...old.directories, ...points].map((directory) => join(directory, name));
-    // It forgot the slash where it moved a socket of server mode.
+    // The predecessor forgot the slash when it moved a socket of server mode.
     for (const socket of [...places, ...points.map((point) => `${point}${name}`)])
       await removeOldSocket(remains, socket, found);
   }
 }
 
-/** By its name it may be that of a pod that came later, and has a port of ours. */
+/** The socket stays if a row or a journal names it, because it may belong to a later pod with a port of ours. */
 async function removeOldSocket({ ovs, near }: Remains, socket: string, found: OldPort | undefined) {
   const lying = await statSocket(socket, near()).catch((error) => {
     if (!isDead(error)) throw error;

@@ -1,5 +1,5 @@
 /**
- * What of a switch forbids an ADD, known before anything is touched.
+ * The part of the pre-flight that looks at the switch. Nothing is touched.
  */
 
 import { lstat } from 'node:fs/promises';
@@ -19,7 +19,9 @@ import type { AttachmentSwitch } from './switch.ts';
 
 const bad = (message: string): Trouble[] => [{ code: code.invalidConfig, message }];
 
-/** sun_path holds 107 bytes, and DPDK cuts a longer one in silence (case A5, bug B31). A server's socket is made elsewhere and moved. */
+/**
+ * sun_path holds 107 bytes, and DPDK silently cuts a longer path (case A5, bug B31). A server's socket is made elsewhere and moved.
+ */
 export function pathTroubles(port: PortPlan): Trouble[] {
   const path = port.mode === 'client' ? switchPathOf(port) : '';
   const bytes = bytesOf(path);
@@ -31,8 +33,8 @@ export function pathTroubles(port: PortPlan): Trouble[] {
 }
 
 /**
- * A switch in a pod of its own has another file system: where ovs-vswitchd can be found, its view of the directory is compared
- * with ours. It would try for ever and say nothing (case A2).
+ * A switch in its own pod has another file system. If ovs-vswitchd can be found, its view of the directory is compared with ours,
+ * because a switch that cannot find the socket tries for ever and reports nothing (case A2).
  */
 export async function viewTroubles(pid: number | undefined, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
   if (pid === undefined) return [];
@@ -50,7 +52,7 @@ async function viewOf(directory: string, pid: number, end: Moment): Promise<Trou
     path = await nearest(directory, end);
     here = await identity(path, end);
   } catch {
-    // That is said of the directory already.
+    // Another look at the directory reports this already.
     return [];
   }
   const there = `/proc/${pid}/root${path}`;
@@ -81,7 +83,7 @@ export async function stateTroubles(ovs: AttachmentSwitch, soon: () => Moment): 
       ...(plan.bridge || bridges?.rows?.length ? [] : bad(notMade(bridge))),
       ...bridgeTroubles(bridge, bridges?.rows?.[0]),
       ...(port ? heldTroubles(ovs, port, holders) : []),
-      // Where sockets lie is not known without a directory.
+      // Without a directory the socket's place is not known.
       ...(plan.socketDir && port?.mode === 'server'
         ? await serverTroubles(port, switchSocketDirectory(plan.ovsdb, root?.rows?.[0]), soon(), isOurs)
         : []),
@@ -110,7 +112,7 @@ async function serverTroubles(
 ): Promise<Trouble[]> {
   const from = join(directory, port.name);
   if (Buffer.byteLength(from) > socketPathBytesMax) return bad(`socket path "${from}" of the switch is too long`);
-  // Of our own port it may be: a switch that restarted made it again.
+  // It may be our own port's, because a restarted switch makes it again.
   if ((await present(() => lstat(from), from, end)) && !(await isOurs())) {
     return bad(`"${from}" exists already: the switch could not create a socket of that name`);
   }

@@ -1,5 +1,5 @@
 /**
- * STATUS, the part of the switch: is it there, has it DPDK, is ovs-vswitchd at work, may it search its way to the sockets.
+ * The switch's part of STATUS: is it there, has it DPDK, is ovs-vswitchd at work, and may it search the way to the sockets?
  */
 
 import { code, type Trouble } from '../../attachment.ts';
@@ -39,7 +39,7 @@ export async function switchReadiness(asked: SearchingSwitch, end: Moment, deadl
   }
 }
 
-/** Of a switch that others find at work: which of the directories are closed to it. */
+/** Looks for directories that are closed to a switch that is known to be at work. */
 export async function closedWays(asked: SearchingSwitch, end: Moment, deadlines: Deadlines): Promise<Trouble[]> {
   const ovs = new Switch(deadlines);
   try {
@@ -54,7 +54,7 @@ export async function closedWays(asked: SearchingSwitch, end: Moment, deadlines:
   }
 }
 
-/** That the switch would not come to the sockets of what is attached, it says nowhere itself. */
+/** Looks at the way because the switch itself reports nowhere that it cannot reach a socket. */
 async function wayTroubles(
   { searched, ovsdb }: SearchingSwitch,
   root: Row | undefined,

@@ -1,5 +1,5 @@
 /**
- * What the marks of a port tell of its attachment, where no journal does.
+ * Rebuilding an attachment's plan from the marks of its port, if it has no journal.
  */
 
 import { basename, dirname } from 'node:path';
@@ -32,7 +32,7 @@ function planOfMarks(plan: Plan, marks: Marks): Partial<Plan> {
   };
 }
 
-/** Ours by its name, or one that the pod or its kubelet named and nobody here removes. */
+/** A directory with our name is ours. Any other was named by the pod or its kubelet, and is not removed. */
 function recallDirectory({ key, socketDir }: Plan, directory: string, mark: string | undefined): SocketDirPlan {
   const link = mark ?? socketDir?.link;
   const rest = { hold: holdFileName(key), ...(link && { link }) };
@@ -50,7 +50,7 @@ function recallPublication({ key, publication }: Plan, directory: string, marks:
   return { directory, file: configDataName(key), data: {} };
 }
 
-/** Whether a port of ours says that this sandbox began after a moment (netns.ts), and its namespace lives. */
+/** Whether a port of ours tells that this sandbox began after a moment (netns.ts) and its namespace lives. */
 export async function isLaterSandbox(ovs: AttachmentSwitch, containerId: string, moment: string): Promise<boolean> {
   const key = keyText({ ...ovs.plan.key, containerId });
   const [ports] = await ovs.read([select('Port', [withMarks({ owner, key })], ['external_ids'])]);

@@ -1,6 +1,6 @@
 /**
- * Whether a port that the switch has lost can be put back just now. Asked before anything is written or changed: a put-back that cannot
- * succeed would leave a record at each try, and one that comes before ovs-vswitchd does would be taken back under a living pod.
+ * Whether a port that the switch has lost can be put back just now. This is asked before anything is written or changed, because
+ * each put-back that fails leaves a record. One that runs before ovs-vswitchd does would be taken back under a living pod.
  */
 
 import { code, type Trouble } from '../../attachment.ts';
@@ -14,7 +14,7 @@ import { bridgeTroubles } from './preflight.ts';
 import { selectSwitch } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
-/** Long enough for a daemon that loads flows; one that does not answer by then would not take the port in time either. */
+/** Long enough for a daemon that loads flows. A slower daemon would not take the port in time either. */
 const provenMs = 5_000;
 
 const later = (message: string): Trouble => ({ code: code.tryAgainLater, message });

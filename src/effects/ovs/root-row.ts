@@ -1,6 +1,6 @@
 /**
- * The one row of table Open_vSwitch (ovs-vswitchd.conf.db(5)): which database it is, where both daemons run, and how far ovs-vswitchd
- * has come.
+ * The one row of table Open_vSwitch (ovs-vswitchd.conf.db(5)). It tells which database it is, the run directory of both daemons,
+ * and the last change that ovs-vswitchd has applied.
  */
 import { dirname, join } from 'node:path';
 import { type Operation, type Row, readMap, select } from './operations.ts';
@@ -11,7 +11,7 @@ export const selectSwitch = select(
   ['_uuid', 'external_ids', 'other_config', 'dpdk_initialized', 'next_cfg', 'cur_cfg'],
 );
 
-/** Asks to be told when everything up to here is applied: ovs-vswitchd then sets cur_cfg to it (ovs-vswitchd.conf.db(5)). */
+/** Asks ovs-vswitchd to set cur_cfg to this number once it has applied all changes so far (ovs-vswitchd.conf.db(5)). */
 export const raiseNextCfg: Operation = {
   op: 'mutate',
   table: 'Open_vSwitch',
@@ -19,17 +19,17 @@ export const raiseNextCfg: Operation = {
   mutations: [['next_cfg', '+=', 1]],
 };
 
-/** ovs-vswitchd has not applied yet what it was asked for. */
+/** Whether ovs-vswitchd has yet to apply changes. */
 export const isBehind = (root: Row | undefined): boolean => Number(root?.cur_cfg) < Number(root?.next_cfg);
 
-/** Of both daemons, as the database tells it, else where the database's socket is. */
+/** The run directory of both daemons: from the database, else the directory of the database's socket. */
 export const runDirectory = (ovsdb: string, root?: Row): string =>
   readMap(root?.external_ids).rundir ?? dirname(socketPathOf(ovsdb));
 
-/** Where server-mode sockets are created: rundir plus vhost-sock-dir, else beside the database's socket. */
+/** The directory where server-mode sockets are created: rundir plus vhost-sock-dir, else beside the database's socket. */
 export function switchSocketDirectory(ovsdb: string, root: Row | undefined): string {
   return join(runDirectory(ovsdb, root), readMap(root?.other_config)['vhost-sock-dir'] ?? '');
 }
 
-/** Of the database. */
+/** The path of the database's socket. */
 export const socketPathOf = (ovsdb: string): string => ovsdb.replace(/^unix:/, '');

@@ -1,11 +1,11 @@
 /**
- * An OVSDB session: JSON-RPC 1.0 over a unix socket (RFC 7047), as much of it as one call of ours needs.
+ * An OVSDB session: JSON-RPC 1.0 over a unix socket (RFC 7047), as much of it as one call needs.
  *
- * Owns: framing, replies, the fence. Does not own: what a transaction means (bridge.ts, port.ts).
+ * Owns: framing, replies, the fence. Does not own: the meaning of a transaction (bridge.ts, port.ts).
  *
  * Invariants
- *  OV1 Every transaction of `fenced` begins with `assert` of the attachment's lock: what a killed process had sent cannot
- *     land after its successor holds the lock. The lock is never stolen.
+ *  OV1 Every transaction of `fenced` begins with `assert` of the attachment's lock. So a transaction that a killed process had sent
+ *     cannot land after its successor holds the lock. The lock is never stolen.
  *  OV2 Every wait ends at its moment, or with the connection.
  */
 import { messageOf } from '../../attachment.ts';
@@ -14,7 +14,7 @@ import { type Connection, connectUnix } from '../../os/native.ts';
 import { EngineFailure } from '../engine.ts';
 import { type Operation, type OperationResult, TransactionError } from './operations.ts';
 
-/** The switch could not be asked, or did not answer: nothing is known of what became of the last transaction. */
+/** The switch could not be asked, or did not answer. The fate of the last transaction is unknown. */
 export class Unreachable extends EngineFailure {
   override readonly name = 'Unreachable';
   constructor(
@@ -31,7 +31,7 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** One reply may hold this much; ours are a few kilobytes. */
+/** The largest reply that is read; usual ones have a few kilobytes. */
 const messageBytesMax = 16 * 1024 * 1024;
 
 export class Session {
@@ -99,8 +99,8 @@ export class Session {
   }
 
   /**
-   * A transaction under the fence (OV1). The request for the lock travels ahead of it on the same connection, so
-   * that the usual case, where nobody holds it, costs no round trip.
+   * A transaction under the fence (OV1). The request for the lock travels ahead of it on the same connection. So the usual case, in
+   * which the lock is free, costs no round trip.
    */
   async fenced(fence: string, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
     this.#request(fence, end);
@@ -111,7 +111,7 @@ export class Session {
       } catch (error) {
         if (!(error instanceof TransactionError)) throw error;
         if (error.operation !== 0) throw new TransactionError(error.error, error.operation - 1, error.details);
-        // The grant may have crossed our transaction once; twice means that somebody stole it.
+        // The grant may have crossed our transaction once. Twice means that another client stole the lock.
         if (this.#lock?.owned && lost++ > 0)
           throw new Unreachable(`the lock of this attachment at ${this.#address} was stolen`);
         await this.#owned(end);
@@ -119,7 +119,7 @@ export class Session {
     }
   }
 
-  /** The fence that it has, or waits for: one for its life. */
+  /** The fence that the session holds or waits for. A session has one fence for its life. */
   get fence(): string | undefined {
     return this.#lock?.name;
   }
@@ -208,7 +208,7 @@ function unreachable(address: string, error: unknown): Unreachable {
   const errno = error instanceof Error && 'code' in error ? error.code : '';
   const refused = errno === 'ECONNREFUSED' || errno === 'ENOENT';
   const said = messageOf(error);
-  // What a failed connect says itself has no errno in it.
+  // The message of a failed connect has no errno in it.
   const why = errno === 'ENOENT' ? 'there is no such socket' : errno === 'EACCES' ? 'EACCES: permission denied' : said;
   const what = `cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`;
   return new Unreachable(what, refused ? 'refused' : why === noAnswer ? 'silent' : undefined);
@@ -227,7 +227,7 @@ class Framer {
     this.#emit = emit;
   }
 
-  /** @throws on what is no sequence of JSON objects. */
+  /** @throws if the stream is not a sequence of JSON objects. */
   feed(chunk: Uint8Array): void {
     this.#text += this.#decoder.decode(chunk, { stream: true });
     for (; this.#scanned < this.#text.length; this.#scanned++) {
@@ -238,7 +238,7 @@ class Framer {
     if (this.#text.length > messageBytesMax) throw new Error(`a message of over ${messageBytesMax} bytes`);
   }
 
-  /** A backslash and what it escapes are one. */
+  /** A backslash is skipped with the character that it escapes. */
   #inside(character: string): void {
     if (character === '\\') this.#scanned++;
     else if (character === '"') this.#inString = false;

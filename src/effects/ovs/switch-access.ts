@@ -1,9 +1,10 @@
 /**
- * The switch's way to a socket that it connects to, where ovs-vswitchd is not root: each directory on it has to let that user search
- * it, and the socket be written (path_resolution(7), unix(7)). It would try for ever and say nothing else.
+ * The switch's way to a socket that it connects to, if ovs-vswitchd is not root. Its user must be able to search each directory on
+ * the way, and to write to the socket (path_resolution(7), unix(7)). Otherwise the switch tries for ever and reports nothing.
  *
- * Owns: what is closed on that way, whose it is, and opening what is ours to open: our own directory, and the kubelet's, which are
- * root's. Entries on the pod's directories go with the pod; those on the two that all pods share stay (docs/kubernetes.md).
+ * Owns: finding the closed places on that way and their owners, and opening the directories that are ours to open. Those are the
+ * attachment's own and the kubelet's, which are root's. ACL entries on the pod's directories go with the pod. Entries on the two
+ * directories that all pods share stay (docs/kubernetes.md).
  */
 import { constants, type Stats } from 'node:fs';
 import { lstat, readlink, stat } from 'node:fs/promises';
@@ -41,11 +42,11 @@ export interface Sought {
 interface Closed {
   readonly path: string;
   readonly stats: Stats;
-  /** `unknown`: nothing can be said of it from here, nor done about it. */
+  /** `unknown`: it can neither be judged nor opened from here. */
   readonly whose: 'attachment' | 'kubelet' | 'other' | 'unknown';
 }
 
-/** As many as the kernel follows (path_resolution(7)). */
+/** The kernel's limit (path_resolution(7)). */
 const symlinksMax = 40;
 
 interface Place {
@@ -54,8 +55,8 @@ interface Place {
 }
 
 /**
- * The directories that a process has to search to come into `path`, that one included, none of them by a symlink.
- * @returns as far as there are any. @throws DirectoryTimeout
+ * Lists the directories that a process has to search to reach `path`, with `path` itself and with symlinks resolved.
+ * @returns the existing part of the way. @throws DirectoryTimeout
  */
 async function wayTo(path: string, end: Moment): Promise<{ places: Place[]; isWhole: boolean }> {
   const found = new Map<string, Place>();
@@ -72,7 +73,7 @@ async function wayTo(path: string, end: Moment): Promise<{ places: Place[]; isWh
       rest.unshift(...target.split('/').filter(Boolean));
       if (target.startsWith('/')) here = '/';
     } else if (stats?.isDirectory()) {
-      // To be found last, the last one has to come last.
+      // A directory that is visited twice moves to the end, because the last entry must be the last directory.
       found.delete(next);
       found.set(next, { path: next, stats });
       here = next;
@@ -99,8 +100,8 @@ interface View {
 }
 
 /**
- * Whether the user may search it, in the switch's own view of the file system.
- * @returns `unknown` where that cannot be had; `elsewhere` if it may not, and what it sees there is none of ours
+ * Judges whether the user may search a place, in the switch's own view of the file system.
+ * @returns `unknown` if that view cannot be had; `elsewhere` if it may not, and sees a directory there that is not ours
  */
 async function judge({ path, stats }: Place, { user, isRemote }: View, end: Moment) {
   let seen = { path, stats };
@@ -110,7 +111,7 @@ async function judge({ path, stats }: Place, { user, isRemote }: View, end: Mome
     if (!other) return 'unknown';
     if (other.dev !== stats.dev || other.ino !== stats.ino) seen = { path: there, stats: other };
   }
-  // What another machine or process serves has rights of its own, and its lists are not to be waited for.
+  // A file system of another machine or process has its own rights, and reading its lists could block.
   if (isRemote(path)) return hasRights(user, stats, listOfMode(stats.mode), search) ? 'open' : 'unknown';
   if (hasRights(user, seen.stats, listAt(seen.path, seen.stats), search)) return 'open';
   return seen.path === path ? 'closed' : 'elsewhere';
@@ -119,7 +120,7 @@ async function judge({ path, stats }: Place, { user, isRemote }: View, end: Mome
 /** <kubeletRootDir>/pods/<uid>/volumes/<plugin>/<volume> */
 const kubeletRootOf = (base: string): string => join(base, '../../../../..');
 
-/** All that is closed on the way, from the root of the file system on. */
+/** Finds all closed places on the way, beginning at the root of the file system. */
 async function closedOn({ socketDir, port }: Sought, user: SwitchUser, end: Moment): Promise<Closed[]> {
   const way = await wayTo(port.directory, end);
   const before = port.link === undefined ? [] : (await wayTo(dirname(port.link), end)).places;
@@ -140,20 +141,20 @@ async function closedOn({ socketDir, port }: Sought, user: SwitchUser, end: Mome
   return socket ? [...closed, { ...socket, whose: whose(last) }] : closed;
 }
 
-/** The application's, if it has made one already. */
+/** Finds the application's socket if it exists already and is closed. */
 async function closedSocket(path: string, { user, isRemote }: View, end: Moment): Promise<Place | undefined> {
   const stats = await present(() => lstat(path), path, end);
   if (!stats?.isSocket() || isRemote(path)) return undefined;
   return hasRights(user, stats, listAt(path, stats), write) ? undefined : { path, stats };
 }
 
-/** A group that is not there is a trouble of its own. */
+/** A group that does not exist is reported elsewhere. */
 const isGroups = (plan: SocketDirPlan, user: SwitchUser): boolean =>
   plan.group !== undefined && groupTroubles(plan).length === 0 && user.groups.includes(groupId(plan.group));
 
 /**
- * What keeps the switch from a socket that an ADD is about to answer for, and is not ours to open. Nothing is touched.
- * @param warn is told what cannot be known
+ * Finds the places that would keep the switch from an ADD's socket and that are not ours to open. Nothing is touched.
+ * @param warn receives a message about places that cannot be judged
  */
 export async function accessTroubles(
   sought: Sought,
@@ -168,7 +169,7 @@ export async function accessTroubles(
   if (unknown) warn(`whether the switch's user ${user.name} may search "${unknown.path}" cannot be known from here`);
   const troubles = closed
     .filter(({ whose, stats }) => !stats.isSocket() && (whose === 'other' || (isForbidden && whose !== 'unknown')))
-    // It will be let in with the group.
+    // The step socketDir will let the switch in through its group.
     .filter(({ path }) => !(isGroups(socketDir, user) && basename(path) === basename(port.directory)))
     .map((one) => troubleOf(one, user, socketDir));
   const isMissing = (await present(() => lstat(port.directory), port.directory, end)) === undefined;
@@ -200,7 +201,7 @@ function troubleOf({ path, stats, whose }: Closed, user: SwitchUser, { grantAcce
   return bad(`${found}, which has to search it: run setfacl -m u:${user.uid}:x '${path}'${key}`);
 }
 
-/** STATUS: whether the switch could search its way down to a directory of the configuration's, if that is there. */
+/** STATUS: whether the switch could search the way to a directory of the configuration, if that exists. */
 export async function searchTroubles(directory: string, user: SwitchUser, end: Moment): Promise<Trouble[]> {
   const sought = {
     socketDir: { base: directory, hold: '' },
@@ -210,7 +211,7 @@ export async function searchTroubles(directory: string, user: SwitchUser, end: M
   return closed.filter(({ whose }) => whose === 'other').map((one) => troubleOf(one, user, sought.socketDir));
 }
 
-/** CHECK: what is closed by now. */
+/** CHECK: the first place that is closed. */
 export async function accessDrift(sought: Sought, user: SwitchUser, end: Moment): Promise<Trouble | undefined> {
   const one = (await closedOn(sought, user, end)).find(({ whose }) => whose !== 'unknown');
   return one && { ...troubleOf(one, user, sought.socketDir), code: code.drift };
@@ -224,14 +225,14 @@ export async function isToBeOpened(sought: Sought, user: SwitchUser, end: Moment
 
 const isOurs = ({ whose }: Closed): boolean => whose === 'attachment' || whose === 'kubelet';
 
-/** Opens what is ours to open, and lets the switch's user connect to what is made in the last directory. */
+/** Opens the places that are ours to open. The switch's user may then connect to sockets that are made in the last directory. */
 export async function openWay(sought: Sought, user: SwitchUser, end: Moment): Promise<Outcome> {
   const { socketDir, port } = sought;
   const isForbidden = socketDir.grantAccess === false;
   const granted: Grant[] = [];
   for (const one of await closedOn(sought, user, end)) {
     if (one.whose === 'unknown') continue;
-    // A socket that is another's to open was there before: CHECK tells of it.
+    // A socket that is not ours to open existed before: CHECK reports it.
     if (one.stats.isSocket() && (isForbidden || !isOurs(one))) continue;
     const isOpened = !isForbidden && isOurs(one) && (await open(one, user, end));
     if (!isOpened) return { kind: 'failed', trouble: troubleOf(one, user, socketDir) };
@@ -244,12 +245,12 @@ export async function openWay(sought: Sought, user: SwitchUser, end: Moment): Pr
   return granted.length === 0 ? { kind: 'ok' } : { kind: 'ok', facts: { uid: user.uid, granted } };
 }
 
-/** @returns whether it is open by now */
+/** @returns whether it is open now */
 async function open({ path, stats, whose }: Closed, user: SwitchUser, end: Moment): Promise<boolean> {
   const isSocket = stats.isSocket();
   const directory = await Directory.open(isSocket ? dirname(path) : path, end);
   try {
-    // A group that the configuration let in stays.
+    // The directory keeps a group that the configuration let in.
     const isGroupFree = whose === 'attachment' && !isSocket && (stats.mode & constants.S_IWGRP) === 0;
     if (isGroupFree) await directory.giveToGroup(user.groups[0] ?? 0);
     const name = isSocket ? basename(path) : '.';
@@ -266,8 +267,8 @@ async function open({ path, stats, whose }: Closed, user: SwitchUser, end: Momen
 }
 
 /**
- * By default, what is made in here is the switch's user's too: a socket that is made with umask 0002 is then one that it may connect
- * to. (With umask 0022 the kernel takes that back: see docs/kubernetes.md.) A file system that keeps no lists is no fault.
+ * Gives the switch's user all rights in the directory's default list, so that it may connect to a socket made with umask 0002.
+ * (With umask 0022 the kernel takes that back: see docs/kubernetes.md.) A file system without lists is not a fault.
  * @returns whether something was changed
  */
 async function openLast(path: string, user: SwitchUser, end: Moment): Promise<boolean> {

@@ -1,6 +1,6 @@
 /**
- * As whom ovs-vswitchd acts: distributions run it as root, or as a user of its own (`openvswitch:hugetlbfs`) that has to be let to the
- * sockets it connects to.
+ * The user of ovs-vswitchd. Distributions run it as root, or as a user of its own (`openvswitch:hugetlbfs`) that needs rights to
+ * reach its sockets.
  */
 import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -9,19 +9,19 @@ import type { ProcessIds } from '../files/acl.ts';
 import { inTime } from '../outcome.ts';
 
 export interface SwitchUser extends ProcessIds {
-  /** What people call it: "openvswitch (uid 993)". */
+  /** The name in messages: "openvswitch (uid 993)". */
   readonly name: string;
-  /** The process, where it could be found: its own view of the file system is /proc/PID/root. */
+  /** The process, if it could be found: /proc/PID/root is its view of the file system. */
   readonly pid?: number;
 }
 
-/** capabilities(7): file permissions mean nothing to it. */
+/** A process with this capability ignores file permissions (capabilities(7)). */
 const CAP_DAC_OVERRIDE = 1n;
 
 /**
  * @param pid of ovs-vswitchd, if it could be found
- * @param database path of its socket: where the process cannot be found, it is taken to be of the same user, of no other groups
- * @returns `unlimited` for root, and where no permission holds it back; undefined where nothing can be known
+ * @param database path of the database's socket: without a pid, its owner and group are taken for those of ovs-vswitchd
+ * @returns `unlimited` for root, or if no permission stops the process; undefined if nothing can be known
  */
 export async function switchUser(
   pid: number | undefined,
@@ -35,7 +35,7 @@ export async function switchUser(
   return owner && userOf(owner.uid, [owner.gid]);
 }
 
-/** By proc_pid_status(5): the last of four ids is the one that file systems go by. @returns undefined if it has ended */
+/** File systems use the last of the four ids in proc_pid_status(5). @returns undefined if the process has ended */
 function ofProcess(pid: number): SwitchUser | 'unlimited' | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -53,7 +53,7 @@ function ofProcess(pid: number): SwitchUser | 'unlimited' | undefined {
 
 const userOf = (uid: number, groups: readonly number[]): SwitchUser => ({ uid, groups, name: nameOf(uid) });
 
-/** Of the host's /etc/passwd. */
+/** Looks the uid up in the host's /etc/passwd. */
 function nameOf(uid: number): string {
   try {
     const line = readFileSync('/etc/passwd', 'utf8')

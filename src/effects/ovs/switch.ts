@@ -1,7 +1,7 @@
 /**
- * The switch as one call sees it: one session per database, opened when first needed, opened again when it broke.
+ * The switch as one call sees it: one session per database, opened when first needed, and opened again after it broke.
  *
- * Owns: connecting, trying again, and what is asked of the switch as a whole. Does not own: bridges, ports.
+ * Owns: connecting, retries, and questions about the switch as a whole. Does not own: bridges, ports.
  */
 import { fenceName, keyText, owner } from '../../attachment.ts';
 import { type Deadlines, type Moment, now, sleep, within } from '../../deadlines.ts';
@@ -11,15 +11,15 @@ import { type Operation, type OperationResult, type Row, readUuid, select, withM
 import { runDirectory, selectSwitch } from './root-row.ts';
 import { Session, Unreachable } from './session.ts';
 
-/** A restart of the database takes about a second: look again this often. */
+/** The pause between two tries, while a restart of the database takes about a second. */
 const reconnectPauseMs = 50;
 
-/** Which database, and which attachment's rows are asked for. */
+/** The database, and the attachment whose rows are asked for. */
 type Asked = Pick<Plan, 'ovsdb'> & Partial<Pick<Plan, 'key' | 'database'>>;
 
 export class Switch {
   readonly deadlines: Deadlines;
-  /** Where the caller says that the database is. */
+  /** The database's address, as the caller gives it. */
   readonly #elsewhere: string | undefined;
   readonly #away: Away;
   readonly #sessions = new Map<string, Session>();
@@ -27,31 +27,31 @@ export class Switch {
   /** The database that was asked last. */
   #asked = '';
 
-  /** @param elsewhere where the caller says that the database is */
+  /** @param elsewhere the database's address, as the caller gives it */
   constructor(deadlines: Deadlines, away = new Away(), elsewhere?: string) {
     this.deadlines = deadlines;
     this.#away = away;
     this.#elsewhere = elsewhere;
   }
 
-  /** Reads, under the fence already or not minding what lands later. @throws Unreachable, TransactionError */
+  /** Reads without the fence: a transaction of a dead call may land later. @throws Unreachable, TransactionError */
   async read(asked: Asked, operations: readonly Operation[], end: Moment): Promise<readonly OperationResult[]> {
     return await this.#asking(asked, end, (session) => session.transact(operations, end));
   }
 
   /**
-   * Whatever changes something, and the look that decides what to change: what a dead call had sent has landed by then, or never
-   * will. @throws Unreachable, TransactionError
+   * For every change, and for the look that decides on a change. Under the fence, a transaction of a dead call has either landed or
+   * never will. @throws Unreachable, TransactionError
    */
   async fenced(plan: Plan, operations: readonly Operation[], call: Call): Promise<readonly OperationResult[]> {
     const fence = fenceName(plan.key, call.instance);
     const known = this.#sessions.get(plan.ovsdb);
-    // What was found is another instance's than was asked for: a data directory that lost its id. A session has one fence.
+    // A data directory that lost its id can lead to another instance's fence, and a session has only one.
     if (known?.fence !== undefined && known.fence !== fence) known.close();
     return await this.#asking(plan, call.end, (session) => session.fenced(fence, operations, call.end));
   }
 
-  /** Whether ovs-vswitchd was seen to apply a change, or not: asked once by a host, which lives as long as a call or a recovery. */
+  /** Whether ovs-vswitchd was seen to apply a change. A host, which lives as long as a call or a recovery, asks once. */
   daemonOf = ({ ovsdb }: Asked): 'alive' | Error | undefined =>
     this.#away.findError(`ovs-vswitchd of ${ovsdb}`) ?? (this.#alive.has(ovsdb) ? 'alive' : undefined);
 
@@ -60,7 +60,7 @@ export class Switch {
     else this.#away.note(`ovs-vswitchd of ${ovsdb}`, seen);
   }
 
-  /** What told each database when it was looked at (Plan.database). */
+  /** The id of each database that was looked at (Plan.database). */
   readonly #databases = new Map<string, string>();
   databaseAt = (ovsdb: string): string | undefined => this.#databases.get(ovsdb);
   readonly #rundirs = new Map<string, string>();
@@ -70,7 +70,7 @@ export class Switch {
     this.#rundirs.set(ovsdb, runDirectory(ovsdb, root));
   }
 
-  /** A removal is tried again while the database is away for a moment. */
+  /** Tries a removal again while the database is away for a moment. */
   async patiently<T>(action: () => Promise<T>, end: Moment): Promise<T> {
     const patience = within(end, this.deadlines.reconnectMs);
     for (;;) {
@@ -119,7 +119,7 @@ export class Switch {
     return session;
   }
 
-  /** Where the plan says there may be another by now, which lacks what the caller's has. */
+  /** Another database may now be at the plan's address. If the caller's address leads to the right one, that one is used. */
   async #orMoved(asked: Asked, opened: Session, end: Moment): Promise<Session> {
     const [place, { database }] = [this.#elsewhere, asked];
     if (place === undefined || place === asked.ovsdb || database === undefined) return opened;
@@ -131,8 +131,8 @@ export class Switch {
   }
 
   /**
-   * A database that is not where the plan says may be where the caller says: the same one, not another switch's, which would prove
-   * nothing by what it lacks. @throws what opening it at its own place threw
+   * A database that is not at the plan's address may be at the caller's. It must be the same one, because a row that is missing
+   * from another switch's database proves nothing. @throws the error of opening it at the plan's address
    */
   async #openMoved(asked: Asked, error: unknown, end: Moment): Promise<Session> {
     const place = this.#elsewhere;
@@ -150,7 +150,7 @@ export class Switch {
   }
 }
 
-/** A switch as it is asked until one moment. */
+/** A switch, bound to the moment at which its answers must have come. */
 export class BoundSwitch {
   readonly whole: Switch;
   readonly asked: Asked;
@@ -172,7 +172,7 @@ export class BoundSwitch {
   }
 }
 
-/** A switch as one call on one attachment asks it. */
+/** A switch, bound to one call on one attachment. */
 export class AttachmentSwitch extends BoundSwitch {
   readonly plan: Plan;
   readonly call: Call;
@@ -203,7 +203,7 @@ export class AttachmentSwitch extends BoundSwitch {
   }
 }
 
-/** @returns undefined where it does not say: its next question is answered, or fails, for all to see */
+/** @returns undefined if it does not answer: the next question then fails with a message */
 const rootOf = async (session: Session, end: Moment): Promise<string | undefined> =>
   await session.transact([selectSwitch], end).then(
     ([root]) => readUuid(root?.rows?.[0]?._uuid),

@@ -1,35 +1,35 @@
 /**
- * The process of the switch, as its pid file and /proc tell. Where it has a pid namespace of its own, or none of its files is seen
- * from here, nothing can be said: that is no proof that it is not there.
+ * The process of the switch, found by its pid file and /proc. It may have its own pid namespace, or files that are invisible from
+ * here. So a process that is not found may still run.
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Vswitchd {
   readonly pid: number;
-  /** By a signal or a debugger (proc_pid_stat(5), state T or t): it applies nothing until it is continued. */
+  /** Stopped by a signal or a debugger (proc_pid_stat(5), state T or t): it applies nothing until it is continued. */
   readonly isStopped: boolean;
 }
 
-/** In the run directory, by the name of the program: of RHEL and most others; of Debian's openvswitch-switch-dpdk, started by itself. */
+/** Named after the program. The second name is that of Debian's openvswitch-switch-dpdk, if it is started by itself. */
 const pidFiles = ['ovs-vswitchd.pid', 'ovs-vswitchd-dpdk.pid'];
 
-/** @returns undefined where no pid file there names a process that is called so and lives */
+/** @returns undefined if no pid file there names a living process of that name */
 export function findVswitchd(rundir: string): Vswitchd | undefined {
   for (const file of pidFiles) {
     try {
       const pid = Number(textOf(join(rundir, file)));
-      // "pid (name) state …": a name may hold anything, this one does not.
+      // "pid (name) state …": a name may hold any character, but this one does not.
       const [, name, state = ''] = /\((.*)\) (.)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
       if (name?.startsWith('ovs-vswitchd') && !'ZX'.includes(state)) return { pid, isStopped: 'Tt'.includes(state) };
     } catch {
-      // The next one.
+      // Then the next file is tried.
     }
   }
   return undefined;
 }
 
-/** The run directory of a switch that is not root is that user's, and a FIFO there would never be read to its end. */
+/** Reads files only: the run directory may be an unprivileged user's, and a FIFO in it would never end. */
 function textOf(path: string): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -39,10 +39,10 @@ function textOf(path: string): string {
   }
 }
 
-/** O_ACCMODE | O_APPEND, and what of them a log is opened with (open(2); the flags are octal in proc_pid_fdinfo(5)). */
+/** O_ACCMODE | O_APPEND, and those of them that a log is opened with (open(2); the flags are octal in proc_pid_fdinfo(5)). */
 const [howOpened, asLog] = [0o2003, 0o2001];
 
-/** @returns where it can be read through /proc, whatever mounts that process has, and what that process calls it */
+/** @returns a path through /proc that works whatever mounts that process has, and the process's own path of its log */
 export function logOf(pid: number): { readonly through: string; readonly path: string } | undefined {
   try {
     for (const fd of readdirSync(`/proc/${pid}/fd`)) {
@@ -53,12 +53,12 @@ export function logOf(pid: number): { readonly through: string; readonly path: s
       if (isLog && path.startsWith('/') && !path.startsWith('/dev/')) return { through, path };
     }
   } catch {
-    // Another user's, or gone meanwhile.
+    // The process is another user's, or has ended.
   }
   return undefined;
 }
 
-/** What is seen of it, for a person who waits for it in vain: with the remedy. */
+/** Describes the process and a remedy, for a person whose change it does not apply. */
 export function describeDaemon(rundir: string): string {
   const daemon = findVswitchd(rundir);
   if (!daemon) return `no pid file in "${rundir}" names a process of that name: is it running?`;
