@@ -1,6 +1,6 @@
 /**
- * How asking an IPAM plugin ended, and what its words mean: its result, its error object, and the few sentences by which plugins say
- * whether an address is held. The specification has no code for those.
+ * The end of a call of an IPAM plugin and the meaning of its words: its result, its error object, and the few sentences that tell
+ * whether it holds an address. The specification has no code for those.
  */
 import { type Addresses, code, type Trouble } from '../../attachment.ts';
 import { parseResult } from '../../cni/result.ts';
@@ -10,38 +10,39 @@ import { notFoundMessage } from '../program.ts';
 
 interface Ended {
   readonly stdout: string;
-  /** null: by a signal, or it never ran. */
+  /** null: a signal ended it, or it never ran. */
   readonly exitCode: number | null;
 }
 
-/** The plugin did not do what it was asked for. Its end tells what a refused ADD has made (madeBy). */
+/** The plugin did not do its work. The way it ended tells what a failed ADD has made (madeBy). */
 export interface Refusal extends Ended {
   /**
-   * never ran: it could not be started, or was not asked again. overran: it was killed at its deadline. cut off: a signal ended it, or
-   * a program of its own. refused: it ended by itself, and says why.
+   * never ran: it could not be started, or was not asked again. overran: it was killed at its deadline. cut off: a signal ended it
+   * or a program that it started. refused: it ended by itself and tells why.
    */
   readonly kind: 'never ran' | 'overran' | 'cut off' | 'refused';
   readonly trouble: Trouble;
-  /** Its error object's, else those on stderr. */
+  /** The message of its error object, else its stderr. */
   readonly words: string;
 }
 
 export type IpamAnswer = (Ended & { readonly kind: 'done' }) | Refusal;
 
-/** By what plugins say, and have no code for. */
+/** Sentences of plugins for which there is no code. */
 const phrases = {
-  /** Of an address that they do not hold: on a DEL, which the specification wants to succeed (case A13), and on a CHECK. */
+  /** The plugin holds no such address: on a DEL, which the specification wants to succeed (case A13), and on a CHECK. */
   notHeld: [
     /did not find reserved ip/i,
     /failed to find address added by container/i,
     /(address|allocation|lease|reservation)(?: \S+){0,4} (?:was |is )?not found/i,
     /^no (address|allocation|lease|reservation) (found|for)\b/i,
   ],
-  /** Of a CHECK that a program does not have; what it gave is taken as it is. */
+  /** The program has no CHECK, so the address that it gave is taken as it is. */
   noCheck: [/unknown CNI_COMMAND/i, /not implemented/i],
   /**
-   * host-local, on an ADD (allocator.go, Get) of an id that holds an address already, and of an address that an id holds, its own perhaps.
-   * It has given nothing then, and its DEL goes by the id: it would release what that id holds, a living attachment's address.
+   * host-local (allocator.go, Get), on an ADD if the id already holds an address, or if an id, perhaps this one, holds the wanted
+   * address. It has then given nothing. A DEL must not follow, because it goes by the id and would release a living attachment's
+   * address.
    */
   heldAlready: [/duplicate allocation is not allowed/i, /requested ip address \S+ is not available/i],
 } as const;
@@ -49,7 +50,7 @@ const phrases = {
 export const isSaid = (phrase: keyof typeof phrases, { words }: Refusal): boolean =>
   phrases[phrase].some((pattern) => pattern.test(words));
 
-/** A shell's word for a program of its own that a signal ended: what that had done by then is not known. */
+/** A shell's exit status if a signal ended the program that it ran. It is not known what that program had done. */
 const signalledStatusMin = 129;
 
 /** @param what the plugin and its command, as the trouble names them */
@@ -72,7 +73,7 @@ export function readAnswer(what: string, plan: AddressPlan, finished: Finished):
   return { ...ended, kind: isCutOff ? 'cut off' : 'refused', trouble, words };
 }
 
-/** One that did not answer a moment ago. */
+/** The refusal of a plugin that did not answer a moment ago. */
 export const notAskedAgain = (what: string, silence: string): Refusal => ({
   stdout: '',
   exitCode: null,
@@ -92,7 +93,9 @@ function overrunTrouble(what: string, { isStuck }: Finished): Trouble {
   return { code: code.tryAgainLater, message: `${what}: no answer in time${end}` };
 }
 
-/** What an ADD that failed has made, as far as its end tells. Of one that was killed nothing is known: its removal is owed until it is done. */
+/**
+ * Tells what a failed ADD has made, by the way it ended. After a kill nothing is known, so the removal is owed until it succeeds.
+ */
 export function madeBy(refusal: Refusal): { readonly made?: 'nothing' | 'doubtful' } {
   if (refusal.kind === 'never ran') return { made: 'nothing' };
   if (refusal.kind !== 'refused') return {};
@@ -103,7 +106,7 @@ export function madeBy(refusal: Refusal): { readonly made?: 'nothing' | 'doubtfu
 function readError(stdout: string): { code: number; message: string; details?: string } | undefined {
   try {
     const { code: number, msg, details } = JSON.parse(stdout);
-    // 3 would tell the runtime that no DEL is needed: that is ours to say, never a delegate's.
+    // Code 3 would tell the runtime that no DEL is needed. Only this plugin may decide that, not its delegate.
     if (typeof number !== 'number' || typeof msg !== 'string') return undefined;
     return {
       code: number === 3 ? code.internal : number,
@@ -115,7 +118,7 @@ function readError(stdout: string): { code: number; message: string; details?: s
   }
 }
 
-/** @returns undefined if there is no address in it */
+/** @returns undefined if the result holds no address */
 export function readAddresses(stdout: string): Addresses | undefined {
   try {
     const result = parseResult(JSON.parse(stdout));
@@ -127,7 +130,7 @@ export function readAddresses(stdout: string): Addresses | undefined {
   }
 }
 
-/** @returns what a VERSION lists; nothing if that cannot be read */
+/** @returns the versions that a VERSION lists; none if the list is unreadable */
 export function readVersions({ exitCode, stdout }: IpamAnswer): readonly unknown[] {
   try {
     const { supportedVersions } = JSON.parse(stdout);

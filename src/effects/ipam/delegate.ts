@@ -1,5 +1,5 @@
 /**
- * An IPAM plugin as one call asks it (CNI SPEC section 4): same environment, same standard input, and a deadline.
+ * Running an IPAM plugin for one call (CNI SPEC section 4): with the same environment, the same standard input, and a deadline.
  */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -10,23 +10,23 @@ import { type Finished, run } from '../../os/subprocess.ts';
 import { type Away, askedBefore } from '../away.ts';
 import { type IpamAnswer, notAskedAgain, readAnswer } from './answer.ts';
 
-/** What an IPAM program is asked with. */
+/** The input of an IPAM program's run. */
 export interface IpamCall {
   readonly plan: AddressPlan;
   readonly text: CallText;
   readonly call: Call;
   readonly deadlines: Deadlines;
-  /** The attachment; absent where a whole network is meant. */
+  /** The attachment; absent if a whole network is meant. */
   readonly key?: AttachmentKey;
-  /** Directories where to look too, if the plan's have the program no more. */
+  /** More directories to look in, if the plan's no longer have the program. */
   readonly elsewhere?: readonly string[];
-  /** What did not answer in time a moment ago is not asked again. */
+  /** Programs that did not answer in time a moment ago: they are not asked again. */
   readonly away?: Away;
 }
 
 type Command = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION';
 
-/** The plugin is being replaced on disk: the kernel refuses to run a file that is open for writing (libcni tries again too). */
+/** While the plugin is replaced on disk, the kernel refuses to run the file that is open for writing (libcni tries again too). */
 const busyTriesMax = 5;
 const busyPauseMs = 200;
 
@@ -41,26 +41,26 @@ const neverStarted: Finished = {
 
 const interpreterMissing = 'the interpreter that its first line names is missing (ENOENT)';
 
-/** The IPAM plugin of a plan, where it was found, bound to what it is asked with. */
+/** A plan's IPAM plugin: its file and its input. */
 export class Delegate {
   readonly #asked: IpamCall;
   readonly #file: string | undefined;
 
-  /** @param file undefined: it is nowhere */
+  /** @param file undefined: it was not found */
   constructor(asked: IpamCall, file: string | undefined) {
     this.#asked = asked;
     this.#file = file;
   }
 
-  /** The same plugin, told something else on its standard input. */
+  /** The same plugin with another standard input. */
   withStdin(stdin: string): Delegate {
     return this.#withText({ stdin });
   }
 
   /**
-   * A DEL goes by container and interface. The address that its ADD was to ask for is read all the same, and one that the program cannot
-   * read ("IP=a,b" of two families, for host-local) fails that DEL for ever.
-   * @returns the same plugin, not told of an address; undefined where it is told of none anyway
+   * A DEL goes by container and interface, but the program still reads the wanted address. If it cannot read it ("IP=a,b" of two
+   * families, for host-local), that DEL fails for ever.
+   * @returns the same plugin without the wanted address; undefined if the call names none
    */
   withoutIp(): Delegate | undefined {
     const { env } = this.#asked.text;
@@ -74,7 +74,7 @@ export class Delegate {
     return new Delegate({ ...this.#asked, text: { ...this.#asked.text, ...text } }, this.#file);
   }
 
-  /** @param gate a lock that the program has to keep, beside the attachment's */
+  /** @param gate a lock that the program has to hold, beside the attachment's */
   async ask(command: Command, gate?: number): Promise<IpamAnswer> {
     const { plan, away } = this.#asked;
     const what = `IPAM plugin "${plan.program}" ${command}`;
@@ -115,7 +115,7 @@ export class Delegate {
   }
 }
 
-/** Of a program that moved: what it calls itself in turn moved with it. */
+/** If a program has moved, the programs that it runs itself have moved with it. */
 function extendPath({ path }: AddressPlan, file: string, { env }: CallText): { CNI_PATH?: string } {
   const directory = dirname(file);
   return path.includes(directory) ? {} : { CNI_PATH: [directory, env.CNI_PATH].filter(Boolean).join(':') };

@@ -1,10 +1,10 @@
 /**
- * The gate between ADDs that ask an IPAM program for an address, which pass together, and a GC that hands its list to one, which
- * passes alone: a list that is older than an ADD would give the address of a living pod away. There is one for each network and IPAM
- * program: a program that hangs keeps no other network waiting.
+ * The gate before an IPAM program. ADDs that ask for an address pass together. A GC that hands over its list passes alone, because
+ * a list that is older than an ADD would release a living pod's address. Each network and program has its own gate, so that a
+ * hanging program keeps no other network waiting.
  *
- * It is a kernel lock on one byte of the data directory's `instance` file, which the network and the program tell, and it ends as the
- * attachment's does (journal/lock.ts, LO2, LO4). Its holder waits for nothing but the program.
+ * The gate is a kernel lock on one byte of the data directory's `instance` file. The network and the program determine the byte.
+ * The lock ends as the attachment's does (journal/lock.ts, LO2, LO4). Its holder waits for nothing but the program.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,23 +17,23 @@ import { type Failed, failed } from '../outcome.ts';
 export interface Passage {
   readonly dataDir: string;
   readonly network: string;
-  /** Name of the IPAM program. */
+  /** The IPAM program's name. */
   readonly program: string;
   readonly how: 'together' | 'alone';
   readonly end: Moment;
 }
 
-/** It is there once a call has been told its instance id. */
+/** The file exists once a call has read its instance id. */
 const fileName = 'instance';
 
 /**
- * @param action is handed the descriptor that a program has to keep
- * @returns the action's outcome; code 11 if the others were at work until the end
+ * @param action receives the descriptor that the program has to hold
+ * @returns the action's outcome; code 11 if other holders did not leave the gate in time
  */
 export async function throughGate<T>(passage: Passage, action: (fd: number) => Promise<T>): Promise<T | Failed> {
   const { dataDir, how, end } = passage;
   const path = join(dataDir, fileName);
-  // A lock that shares needs no more than to read.
+  // A shared lock needs only read access.
   const fd = openSync(path, how === 'together' ? constants.O_RDONLY : constants.O_RDWR);
   const at = lockByteOf(passage);
   const lockOf = (): Lock => ({ path, ...fstatSync(fd, { bigint: true }), at });
@@ -50,7 +50,7 @@ export async function throughGate<T>(passage: Passage, action: (fd: number) => P
   }
 }
 
-/** Two that share a byte by chance (one in four thousand million) wait for each other, and no more. */
+/** If two gates share a byte by chance (one in four thousand million), they only wait for each other. */
 const lockByteOf = ({ network, program }: Passage): number => crc32(new TextEncoder().encode(`${network}\0${program}`));
 
 function describeHolder({ network, program, how }: Passage, lock: Lock): string {

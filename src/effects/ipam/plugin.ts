@@ -1,8 +1,8 @@
 /**
- * The delegated IPAM plugin (CNI SPEC section 4): its error is passed on as it is.
+ * The delegated IPAM plugin (CNI SPEC section 4). Its error is passed on as it is.
  *
- * A delegated ADD is the one effect that can not be repeated: host-local refuses a second one. Nothing here tries: an ADD that was
- * interrupted is taken back by DEL, which every IPAM plugin must be able to repeat.
+ * A delegated ADD is the one effect that cannot be repeated, because host-local refuses a second one. So an interrupted ADD is
+ * undone by DEL, which every IPAM plugin must be able to repeat.
  */
 import { type AttachmentKey, code, keyText, type Trouble } from '../../attachment.ts';
 import { versionIn } from '../../cni/result.ts';
@@ -17,13 +17,13 @@ import { type Passage, throughGate } from './gate.ts';
 
 type AttachmentCall = IpamCall & { readonly key: AttachmentKey };
 
-/** The program of an address that exists. */
+/** Finds the program of an address that was given. */
 const findDelegate = (asked: IpamCall): { readonly file: string | undefined; readonly delegate: Delegate } => {
   const file = findProgram(asked.plan, asked.elsewhere);
   return { file, delegate: new Delegate(asked, file) };
 };
 
-/** Without a data directory there is no gate. */
+/** Asks through the gate, which only a data directory has. */
 async function askThroughGate(
   { plan, call }: IpamCall,
   passage: Pick<Passage, 'network' | 'how' | 'end'>,
@@ -48,11 +48,11 @@ export async function ensureAddress(asked: AttachmentCall): Promise<Outcome> {
   return { kind: 'failed', trouble: { code: code.invalidConfig, message, details: answer.stdout.slice(0, 500) } };
 }
 
-/** What is known of an address that is to be released. */
+/** The knowledge about an address that is to be released. */
 export interface Release {
-  /** It was given: the program answered its ADD. */
+  /** The program answered the ADD with an address. */
   readonly isGiven: boolean;
-  /** The program refused its ADD: it is asked once more, as the specification wants it, and whatever it answers is no debt. */
+  /** The program refused the ADD. It is asked for a DEL once, as the specification wants it, and a failure leaves no debt. */
   readonly isDoubtful: boolean;
 }
 
@@ -60,7 +60,7 @@ export async function removeAddress(asked: AttachmentCall, { isGiven, isDoubtful
   const { plan, key } = asked;
   const { file, delegate } = findDelegate(asked);
   if (file !== undefined && isOurselves(file)) return { kind: 'ok', warning: ourselvesMessage(plan) };
-  // Its ADD may be at work still, in a session of its own and without any of our descriptors: it would allocate after the DEL.
+  // The ADD's program may still run in its own session, without our descriptors. It would allocate an address after the DEL.
   if (!isGiven && !isDoubtful) await endOrphans(keyText(key));
   const trouble = await release(delegate);
   if (!trouble) return ok;
@@ -70,33 +70,35 @@ export async function removeAddress(asked: AttachmentCall, { isGiven, isDoubtful
   return { kind: 'ok', warning: `${trouble.message}; its ADD was refused too, so that it is taken to hold no address` };
 }
 
-/** @returns undefined once the address is held no more */
+/** @returns undefined if the address is no longer held */
 async function release(delegate: Delegate): Promise<Trouble | undefined> {
   const answer = await delegate.ask('DEL');
   return answer.kind === 'done' || isSaid('notHeld', answer) ? undefined : answer.trouble;
 }
 
-/** Only a program that says that the address is not there has judged: its store may be broken, and the address in use. */
+/**
+ * Only a program that reports the address missing has judged. After another error the address may be in use and the store broken.
+ */
 export async function checkAddress(asked: IpamCall): Promise<Outcome> {
   const answer = await findDelegate(asked).delegate.ask('CHECK');
   if (answer.kind === 'done' || answer.trouble.code === code.incompatibleVersion) return ok;
   const { trouble } = answer;
-  // Words of a program that was killed are no judgement.
+  // The words of a killed program are not a judgement.
   if (answer.kind === 'overran') return { kind: 'failed', trouble, unjudged: true };
   if (isSaid('noCheck', answer)) return ok;
   return { kind: 'failed', trouble, ...(!isSaid('notHeld', answer) && { unjudged: true }) };
 }
 
-/** The version that GC and STATUS came with. */
+/** The CNI version that introduced GC and STATUS. */
 const upkeepVersion = '1.1.0';
 
 async function askVersions(delegate: Delegate, stdin: string): Promise<readonly unknown[]> {
   const answer = await delegate.ask('VERSION');
-  // One that cannot be run is no old one: what it is asked next says so.
+  // A program that cannot be run is not an old one. The next question to it reports that.
   return answer.kind === 'never ran' ? [upkeepVersion, versionIn(stdin)] : readVersions(answer);
 }
 
-/** As an ADD would find the program, and with the version that its ADD would have. @param asked for a network of any version */
+/** Finds the program as an ADD would, and checks the version that its ADD would have. @param asked for a network of any version */
 export async function addressStatus(asked: IpamCall): Promise<Trouble[]> {
   const { plan, text } = asked;
   const program = ownProgram(plan);
@@ -116,7 +118,7 @@ export async function addressStatus(asked: IpamCall): Promise<Trouble[]> {
   return [answer.kind === 'never ran' ? { ...answer.trouble, code: code.notAvailable } : answer.trouble];
 }
 
-/** Hands a GC on (CNI SPEC: MUST). @param rewriteStdin what it is told of a stdin, asked for when no ADD is under way */
+/** Passes a GC on (CNI SPEC: MUST). @param rewriteStdin makes the program's stdin, and runs while no ADD is under way */
 export async function collectAddresses(
   asked: IpamCall & { readonly network: string },
   rewriteStdin: (stdin: string) => string,

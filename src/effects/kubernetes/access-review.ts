@@ -1,10 +1,10 @@
 /**
- * Which rights an account has, asked of the API server itself (SelfSubjectAccessReview, authorization.k8s.io/v1): the question stores
+ * Asking the API server which rights an account has (SelfSubjectAccessReview, authorization.k8s.io/v1). The question stores
  * nothing, and every account may ask it.
  */
 import { type Answer, objectOf, parse } from './api-answer.ts';
 
-/** What suffices (api-server.ts, KU2), by its words for people. */
+/** The sufficient rights (api-server.ts, KU2), by their names for people. */
 export const rights = {
   'get pods': { verb: 'get', resource: 'pods' },
   'patch pods/status': { verb: 'patch', resource: 'pods', subresource: 'status' },
@@ -22,7 +22,7 @@ export const reviewOf = (right: (typeof rights)[keyof typeof rights], namespace:
     spec: { resourceAttributes: { ...right, ...(namespace && { namespace }) } },
   });
 
-/** @returns undefined if the answer is no review */
+/** @returns undefined if the answer is not a review */
 export function isAllowed({ body }: Answer): boolean | undefined {
   const review = objectOf(parse(body));
   const { allowed } = objectOf(review.status);

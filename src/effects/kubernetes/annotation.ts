@@ -1,8 +1,8 @@
 /**
- * What the application reads to find its interface, as annotations of its pod (contract C2.3, contract C2.4): an array with one entry for
- * each interface, and the directory in which containers see the sockets. Byte for byte as the predecessor's readers take them.
+ * The pod's annotations by which the application finds its interface (contract C2.3, contract C2.4): an array with one entry for
+ * each interface, and the directory in which containers see the sockets. The bytes are those that the predecessor's readers take.
  *
- * Other writers' annotations and entries stay as they are; an unreadable array is nobody's we know, and is not touched.
+ * Other writers' annotations and entries stay as they are. An unreadable array is not touched, because its writer is unknown.
  */
 import { type Addresses, type AttachmentKey, bytesOf, code, keyHash, type Trouble } from '../../attachment.ts';
 import { type Element, elementsOf, isSameValue } from '../../json-text.ts';
@@ -17,7 +17,7 @@ import { type Decision, type Sight, writeAnnotations } from './pod-write.ts';
 const dataName = 'userspace/configuration-data';
 const directoryName = 'userspace/mapped-dir';
 
-/** Written and taken away by a removal that cannot know whether a write of its dead predecessor is still to come. */
+/** A removal writes this annotation and removes it again, because a write of a dead call may still be on its way. */
 const fenceName = (key: AttachmentKey): string => `userspace/removing-${keyHash(key)}`;
 
 interface Entry extends Element {
@@ -25,7 +25,7 @@ interface Entry extends Element {
   readonly ifName: unknown;
 }
 
-/** Whose annotation, of which pod, and how long the API server may be asked for it. */
+/** The attachment and the pod of an annotation, and how long the API server may be asked. */
 export interface Scene {
   readonly api: Kubernetes;
   readonly key: AttachmentKey;
@@ -36,7 +36,7 @@ export interface Scene {
 /** Whether another sandbox of the same pod, by its container id, began after ours and lives. */
 export type IsLater = (containerId: string) => Promise<boolean>;
 
-/** What a failure has made, its answers say: one that was refused by an answer has nothing on its way (pod-write.ts, Sent). */
+/** The answers tell what a failed try has made: if an answer refused it, no write is on its way (pod-write.ts, Sent). */
 export async function ensureAnnotation(
   scene: Scene,
   addresses: Addresses | undefined,
@@ -88,10 +88,10 @@ async function decideEntry({ key, plan }: Scene, own: string, { pod, isLater }: 
   });
 }
 
-/** Pod gone, or another by that name: done. @throws ApiError */
+/** If the pod is gone, or another has its name, the removal is done. @throws ApiError */
 export async function removeAnnotation(scene: Scene, facts: Facts['publication']): Promise<Outcome> {
   const { api, key, plan, patience } = scene;
-  // Seen before the lock, it would not show what has come since, nor make stale what a predecessor sent who died since.
+  // A pod seen before the lock would lack later writes, and a write upon it would not make a dead call's write stale.
   api.forget(plan.pod);
   const decide = (sight: Sight): Decision => decideRemoval(scene, facts, sight);
   const written = await writeAnnotations(api, { ref: plan.pod, patience, decide });
@@ -105,7 +105,7 @@ export async function removeAnnotation(scene: Scene, facts: Facts['publication']
 function decideRemoval({ key, plan }: Scene, facts: Facts['publication'], { pod, firstVersion }: Sight): Decision {
   if (!pod || !isMeant(plan.pod, pod)) return { kind: 'leave' };
   const removal = decideToWrite(pod, removeOwnEntry(pod, key, plan));
-  // With the next resourceVersion a write that was on its way is either seen or refused: it is guarded by an older one.
+  // A late write is guarded by an older resourceVersion. So after a new one it is either seen or refused.
   const isSettled = facts?.settled || pod.metadata.resourceVersion !== firstVersion;
   if (removal.kind === 'write' || isSettled) return removal;
   return { kind: 'write', pod, annotations: { [fenceName(key)]: 'true' } };
@@ -113,12 +113,12 @@ function decideRemoval({ key, plan }: Scene, facts: Facts['publication'], { pod,
 
 const isFence = (key: AttachmentKey, annotations: Annotations): boolean => annotations[fenceName(key)] === 'true';
 
-/** Whether an answer that refuses the fence would refuse the late write as well, which both are guarded by one resourceVersion. */
+/** Whether the API server would refuse the late write for the same reason as the fence. One resourceVersion guards both. */
 function isRefusedToo({ why }: ApiError, pod: Pod, { key, plan }: Pick<Scene, 'key' | 'plan'>): boolean {
-  // An account that may not write has nothing on its way that will be taken.
+  // If the account may not write, the API server will refuse the late write too.
   if (why === 'forbidden') return true;
   if (why !== 'too long') return false;
-  // The write adds an entry, which is longer than the fence, unless it takes something away in exchange.
+  // The late write adds an entry, which is longer than the fence, unless it also removes something.
   const isReplaced = readEntries(pod)?.some(({ ifName }) => ifName === key.ifName) ?? false;
   return !isReplaced && bytesOf(pod.metadata.annotations?.[directoryName] ?? '') <= bytesOf(plan.mappedDir);
 }
@@ -141,15 +141,15 @@ export async function findAnnotation(
   return failed(code.drift, `annotation "${directoryName}" of pod ${podName(plan.pod)} is not "${plan.mappedDir}"`);
 }
 
-/** With the last entry go both annotations. */
+/** With the last entry both annotations are removed. */
 function removeOwnEntry(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Annotations {
   const entries = readEntries(pod);
   const isOwn = ({ containerId, ifName }: Entry) => containerId === key.containerId && ifName === key.ifName;
   const others = entries?.filter((entry) => !isOwn(entry));
   const fence = { [fenceName(key)]: null };
-  // What an admission dropped of our write is gone; the rest of that write is ours.
+  // An admission may have dropped a part of our write; the rest of it is ours.
   const isOursAlone = plan.mappedDir !== '' && pod.metadata.annotations?.[directoryName] === plan.mappedDir;
-  // Data that cannot be read may be another's and is left; the directory is of no use without it.
+  // Unreadable data may be another writer's and stays. The directory is useless without it.
   if (others === undefined) return { ...fence, ...(isOursAlone && { [directoryName]: null }) };
   const both = { [dataName]: null, [directoryName]: null };
   if (entries?.length === 0) return { ...fence, ...(isOursAlone && both) };
@@ -158,7 +158,7 @@ function removeOwnEntry(pod: Pod, key: AttachmentKey, plan: AnnotationPlan): Ann
   return { ...fence, [dataName]: formatArray(others) };
 }
 
-/** Only what is not so already is written. */
+/** Only differing annotations are written. */
 function decideToWrite(pod: Pod, wanted: Annotations): Decision {
   const there = pod.metadata.annotations;
   const differing = Object.entries(wanted).filter(([name, value]) => (there?.[name] ?? null) !== value);
@@ -166,7 +166,7 @@ function decideToWrite(pod: Pod, wanted: Annotations): Decision {
   return { kind: 'write', pod, annotations: Object.fromEntries(differing) };
 }
 
-/** @returns undefined if the annotation is no array of objects. */
+/** @returns undefined if the annotation is not an array of objects. */
 function readEntries({ metadata }: Pod): readonly Entry[] | undefined {
   const text = metadata.annotations?.[dataName];
   if (!text) return [];
@@ -180,7 +180,7 @@ function readIds(entry: { readonly containerId?: unknown; readonly ifName?: unkn
   return { containerId, ifName };
 }
 
-/** Others' entries byte for byte as they were. */
+/** Keeps other writers' entries byte for byte. */
 const formatArray = (entries: readonly Pick<Element, 'text'>[]): string =>
   `[${entries.map(({ text }) => text).join(',')}]`;
 

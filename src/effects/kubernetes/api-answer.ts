@@ -1,6 +1,7 @@
 /**
- * What an answer of the API server means. A number alone proves nothing: a proxy, a wrong path and an admission webhook answer with any
- * of them. What counts is the Status object that the API server itself makes (API conventions, "Response Status Kind").
+ * The meaning of an answer of the API server. A status number alone proves nothing, because a proxy, a wrong path or an admission
+ * webhook can answer with any of them. The Status object that the API server itself makes decides (API conventions, "Response
+ * Status Kind").
  */
 import type { PodRef } from '../../attachment.ts';
 
@@ -20,13 +21,13 @@ interface Cause {
 interface Refusal {
   readonly reason: string;
   readonly message: string;
-  /** Of what: `pods` where the storage speaks, `Pod` where the validation does; none of an admission. */
+  /** The refused kind: `pods` from the storage, `Pod` from the validation, empty from an admission. */
   readonly kind: string;
   readonly name: string;
   readonly causes: readonly Cause[];
 }
 
-/** @returns undefined if the answer is no Status: something on the way to the API server gave it. */
+/** @returns undefined if the answer is not a Status: then something on the way to the API server gave it. */
 export function refusalOf({ body }: Answer): Refusal | undefined {
   const parsed = objectOf(parse(body));
   if (parsed.kind !== 'Status' || parsed.status !== 'Failure') return undefined;
@@ -45,7 +46,9 @@ export function refusalOf({ body }: Answer): Refusal | undefined {
   };
 }
 
-/** The answer is this very pod, read or written: a login page and a cache answer 200 as well. */
+/**
+ * Whether the answer is this very pod, read or written. The status is not enough, because a login page and a cache answer 200 too.
+ */
 export function isPod({ status, body }: Answer, { namespace, name }: PodRef): boolean {
   if (status < 200 || status > 299) return false;
   const pod = objectOf(parse(body));
@@ -56,34 +59,34 @@ export function isPod({ status, body }: Answer, { namespace, name }: PodRef): bo
 }
 
 /**
- * Whether an answer that asks to come again says too that nothing was done: too many requests are turned away unread, and an admission
- * webhook, which may answer with any number, speaks before anything is stored. Of any other 5xx nothing is known.
+ * Whether an answer that asks to try again also proves that nothing was done. Too many requests are turned away unread. An
+ * admission webhook may answer with any number, but it speaks before anything is stored. After any other 5xx nothing is known.
  */
 export function isUndone(answer: Answer): boolean {
   return isTurnedAway(answer) || /(failed calling|admission) webhook "/.test(refusalOf(answer)?.message ?? '');
 }
 
-/** By the API server's filter of too many requests, which knows no Status and says it in plain text, or by what it has behind that. */
+/** Whether the API server turned the request away: its first filter answers in plain text, the parts behind it with a Status. */
 export const isTurnedAway = (answer: Answer): boolean =>
   answer.status === 429 &&
   (refusalOf(answer)?.reason === 'TooManyRequests' ||
     answer.body.startsWith('Too many requests, please try again later'));
 
-/** The API server is there, and could not serve this request: other requests are worth a try. */
+/** Whether the API server runs and could not serve this request alone: other requests are worth a try. */
 export const isAtWork = (answer: Answer): boolean =>
   isUndone(answer) || (answer.status === 500 && refusalOf(answer) !== undefined);
 
-/** The API server does not know whose credentials they are. */
+/** Whether the API server does not accept the credentials. */
 export const isUnauthorized = (answer: Answer): boolean =>
   answer.status === 401 && refusalOf(answer)?.reason === 'Unauthorized';
 
-/** There is no pod of that name: said by the API server's own storage, of this very pod. */
+/** Whether the API server's own storage tells that this very pod does not exist. */
 export function isNoPod(answer: Answer, { name }: PodRef): boolean {
   const refusal = answer.status === 404 ? refusalOf(answer) : undefined;
   return refusal?.reason === 'NotFound' && refusal.kind === 'pods' && refusal.name === name;
 }
 
-/** The pod is not any more what was read: gone, written by another client, or another one of that name. */
+/** Whether the pod is no longer as it was read: gone, written by another client, or replaced by one of the same name. */
 export function isOvertaken(answer: Answer, ref: PodRef): boolean {
   if (isNoPod(answer, ref)) return true;
   const refusal = refusalOf(answer);
@@ -92,13 +95,13 @@ export function isOvertaken(answer: Answer, ref: PodRef): boolean {
   return answer.status === 422 && isOfUid && refusal?.reason === 'Invalid' && refusal.kind === 'Pod';
 }
 
-/** The account has not the right, whichever authorizer says so: an admission's 403 says something of this write alone. */
+/** Whether an authorizer denies the right. An admission's 403 does not count, because it concerns this write alone. */
 export function lacksRight(answer: Answer, verb: string, resource: string): boolean {
   const refusal = answer.status === 403 ? refusalOf(answer) : undefined;
   return refusal?.reason === 'Forbidden' && refusal.message.includes(` cannot ${verb} resource "${resource}" `);
 }
 
-/** All annotations together have more than 256 KiB (validation of ObjectMeta). */
+/** Whether all annotations together have more than 256 KiB (validation of ObjectMeta). */
 export function isTooLong(answer: Answer): boolean {
   const refusal = answer.status === 422 ? refusalOf(answer) : undefined;
   if (refusal?.reason !== 'Invalid' || refusal.kind !== 'Pod') return false;

@@ -1,7 +1,7 @@
 /**
- * away: it cannot be reached, or turns every request away. silent: no answer came in the time there was. unauthorized: the credentials
- * are not accepted (401). forbidden: the account may not write (403). too long: the annotations together would be over the API server's
- * limit. conflict: others' writes came before each of ours.
+ * away: it cannot be reached, or turns every request away. silent: no answer came in time. unauthorized: the credentials are not
+ * accepted (401). forbidden: the account may not write (403). too long: the annotations together would be over the API server's
+ * limit. conflict: other clients' writes came before each of ours.
  */
 type Why = 'away' | 'silent' | 'unauthorized' | 'forbidden' | 'too long' | 'conflict';
 
@@ -18,13 +18,13 @@ export class ApiError extends Error {
   }
 }
 
-/** What is wrong with credentials, fit to be told. */
+/** A fault of credentials, with a message that holds no secret. */
 export class CredentialError extends Error {
   override readonly name = 'CredentialError';
 
   constructor(
     message: string,
-    /** silent: their program had not ended in time. */
+    /** silent: their program did not end in time. */
     readonly why?: 'silent',
   ) {
     super(message);

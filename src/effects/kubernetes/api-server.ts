@@ -1,11 +1,11 @@
 /**
  * The API server, as far as we need it: one pod read, its annotations patched. Every request has a deadline, every wait an end.
  *
- * Owns: requests, their repetition, what an answer means. Does not own: the repetition of a write (pod-write.ts), what the annotations
- * say (annotation.ts).
+ * Owns: requests and their repetition. Does not own: the repetition of a write (pod-write.ts), the content of the annotations
+ * (annotation.ts).
  *
  * Invariants
- *  KU1 A write is guarded by the uid and the resourceVersion of what was read: it changes that or nothing.
+ *  KU1 A write is guarded by the uid and the resourceVersion of the pod that was read: it changes that pod or nothing.
  *  KU2 Rights that suffice: `get` of pods, `patch` of pods/status.
  *  KU3 Every loop ends by a count of each of its causes, and pauses between two turns.
  *  KU4 A write that was refused by an answer is told from one whose answer never came (pod-write.ts, Sent).
@@ -33,7 +33,7 @@ import { ApiError } from './api-error.ts';
 import type { CredentialCache } from './exec-credential.ts';
 import { type Endpoint, readKubeconfig } from './kubeconfig.ts';
 
-/** As much of a v1 Pod as anything here looks at. */
+/** The parts of a v1 Pod that are used. */
 export interface Pod {
   readonly metadata: {
     readonly uid: string;
@@ -60,53 +60,56 @@ interface VolumeMount {
   readonly subPathExpr?: string;
 }
 
-/** How long something may take, and until when it may be begun again. */
+/** How long a question may take, and until when it may be asked again. */
 export interface Patience {
   readonly end: Moment;
   readonly until: Moment;
-  /** The same against the writes of others. Absent: `apiRetryMs`, for a server that refuses for a conflict is there. */
+  /**
+   * Until when a write may be tried again after conflicts. Absent: `apiRetryMs`, because a server that reports a conflict is
+   * running.
+   */
   readonly againstOthers?: Moment;
 }
 
-/** Of one request, and of one write in conflict with others' writes. */
+/** For one request, and for one write in conflict with other clients' writes. */
 const triesMax = 40;
 const pauseMs = 20;
 const pauseMsMax = 500;
 
-/** etcd takes no object over 1.5 MiB. */
+/** Enough, because etcd takes no object over 1.5 MiB. */
 const bodyBytesMax = 4 * 1024 * 1024;
 
 const mediaTypes = { PATCH: 'application/merge-patch+json', POST: 'application/json' } as const;
 
-/** null takes an annotation away (RFC 7386). */
+/** null removes an annotation (RFC 7386). */
 export type Annotations = { readonly [key: string]: string | null };
 
 interface Patch {
   readonly ref: PodRef;
-  /** As it was seen when the write was decided. */
+  /** The pod upon which the write was decided. */
   readonly pod: Pod;
   readonly annotations: Annotations;
   readonly heard: NonNullable<Question['heard']>;
 }
 
-/** overtaken: the pod is not any more what the write was decided upon, so that nothing was written. */
+/** overtaken: the pod has changed since the write was decided, so nothing was written. */
 export type Patched =
   | { readonly kind: 'taken'; readonly pod: Pod }
   | { readonly kind: 'overtaken'; readonly trouble: ApiError };
 
-/** One request; of a write, with what hears its fate. */
+/** One request. */
 interface Question {
   readonly method: 'GET' | keyof typeof mediaTypes;
   readonly path: string;
   readonly body?: string;
-  /** Of a write. @param answer undefined: nothing is known of it */
+  /** Receives the fate of a write. @param answer undefined: the fate is unknown */
   readonly heard?: (answer: Answer | undefined) => void;
 }
 
 export interface Opening {
   readonly deadlines: Deadlines;
   readonly end: Moment;
-  /** What programs have given: a program runs once for all that need it. */
+  /** Credentials that programs have given: each program runs once for all requests that need it. */
   readonly credentials: CredentialCache;
 }
 
@@ -114,7 +117,7 @@ export class Kubernetes {
   readonly #endpoint: Endpoint;
   readonly #kubeconfig: string;
   readonly #deadlines: Deadlines;
-  /** What the last answer said of a pod: good enough to write upon, since a stale one is refused (KU1); not to leave it at that. */
+  /** Each pod as the last answer showed it. That suffices for a write, since a stale one is refused (KU1), but not to end with. */
   readonly #seen = new Map<string, Pod>();
 
   private constructor(endpoint: Endpoint, kubeconfig: string, deadlines: Deadlines) {
@@ -136,7 +139,7 @@ export class Kubernetes {
   }
 
   /**
-   * Which of its rights the account lacks.
+   * Asks which of the sufficient rights the account lacks.
    * @param namespace undefined: in all of them
    * @returns such as `patch pods/status`. @throws ApiError
    */
@@ -155,22 +158,22 @@ export class Kubernetes {
     return missing;
   }
 
-  /** The next write reads first. */
+  /** Makes the next write read the pod first. */
   forget(ref: PodRef): void {
     this.#seen.delete(pathTo(ref));
   }
 
-  /** Whether an earlier question has shown it. */
+  /** Whether an earlier answer has shown the pod. */
   hasSeen(ref: PodRef): boolean {
     return this.#seen.has(pathTo(ref));
   }
 
-  /** As the last answer showed it, else as it is now. @returns undefined if there is no such pod. @throws ApiError */
+  /** The pod as the last answer showed it, else as it is now. @returns undefined if there is no such pod. @throws ApiError */
   async lastSeen(ref: PodRef, patience: Patience): Promise<Pod | undefined> {
     return this.#seen.get(pathTo(ref)) ?? (await this.pod(ref, patience));
   }
 
-  /** One write, guarded by the uid and the resourceVersion of what it was decided upon (KU1). @throws ApiError */
+  /** Sends one write, guarded by the uid and the resourceVersion of the pod it was decided upon (KU1). @throws ApiError */
   async patch({ ref, pod, annotations, heard }: Patch, patience: Patience): Promise<Patched> {
     const { uid, resourceVersion } = pod.metadata;
     const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
@@ -180,7 +183,7 @@ export class Kubernetes {
     return { kind: 'overtaken', trouble: this.error(code.tryAgainLater, what, 'conflict') };
   }
 
-  /** Until when a write is begun again that others' writes overtook. */
+  /** Until when a write is tried again that other clients' writes overtook. */
   overtakenUntil({ end, againstOthers = within(end, this.#deadlines.apiRetryMs) }: Patience): Moment {
     return againstOthers;
   }
@@ -204,7 +207,7 @@ export class Kubernetes {
     return pod;
   }
 
-  /** Tells a refusal of the API server itself from one of something before it. */
+  /** Tells a refusal of the API server itself from one of a proxy before it. */
   #describeRefusal(answer: Answer, verb: string, ref: PodRef): string {
     const { status } = answer;
     if (status >= 200 && status <= 299) return `answered ${status} with something that is no pod ${podName(ref)}`;
@@ -214,7 +217,7 @@ export class Kubernetes {
       : `${said} (no API server says it like this: is it the server that the file means?)`;
   }
 
-  /** Until an answer that says something of the pod: others mean that the server is busy or away. */
+  /** Asks until an answer concerns the pod. Other answers mean that the server is busy or away. */
   async #request(question: Question, patience: Patience): Promise<Answer> {
     const { heard } = question;
     for (let attempt = 1; ; attempt++) {
@@ -246,14 +249,14 @@ export class Kubernetes {
   }
 }
 
-/** How often something was tried, and how long until it may be tried again. */
+/** The number of tries so far, the shortest pause, and the moment after which there is no further try. */
 interface Tries {
   readonly tries: number;
   readonly leastMs?: number;
   readonly until: Moment;
 }
 
-/** @throws the trouble if there is no time for another try, or there were enough. */
+/** @throws the trouble if no time or no try is left. */
 export async function pauseBeforeTry(trouble: ApiError, { tries, leastMs = 0, until }: Tries): Promise<void> {
   const most = Math.min(pauseMs * 2 ** (tries - 1), pauseMsMax);
   const pause = Math.max(leastMs, most * (0.5 + Math.random() / 2));
@@ -271,7 +274,7 @@ async function send(
   { method, path, body }: Question,
   end: Moment,
 ): Promise<Answer> {
-  // A server behind a proxy may have a path of its own.
+  // The server's URL may have a path, for instance behind a proxy.
   const url = new URL(path, `${server.origin}${server.pathname.replace(/\/*$/, '/')}`);
   const given = { Accept: 'application/json', 'User-Agent': 'userspace-cni', ...headers };
   const abort = new AbortController();
@@ -308,7 +311,7 @@ async function readBody(response: Response): Promise<string> {
   return text + decoder.decode();
 }
 
-/** Bun's texts are for who wrote the program. */
+/** Texts for operators, because Bun's own are for programmers. */
 const reasons: { readonly [code: string]: string } = {
   ECONNREFUSED: 'nobody listens there',
   ECONNRESET: 'it closed the connection',
@@ -322,6 +325,6 @@ const describeTransportError = (error: unknown): string => {
   return number ? `cannot be reached: ${number}: ${reasons[number] ?? message}` : message;
 };
 
-/** TLS says that it is somebody else, or that we are nobody: no time makes that better. */
+/** Whether TLS rejects the server's certificate or ours: waiting does not help. */
 const isDistrust = (error: unknown): boolean =>
   /CERT|SELF_SIGNED|VERIFY|ERR_TLS|ERR_SSL|FailedToOpenSocket/.test(codeOf(error));

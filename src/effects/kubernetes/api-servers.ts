@@ -1,6 +1,6 @@
 /**
- * The API servers that kubeconfigs name, reached when they are first needed. Everything that speaks to one, and the packages behind
- * it, is loaded from here and by no call that has no kubeconfig.
+ * The API servers that kubeconfigs name, reached when they are first needed. The modules that speak to one, and their packages, are
+ * loaded from here. So a call without a kubeconfig does not load them.
  */
 import { code, type PodRef } from '../../attachment.ts';
 import { type Deadlines, type Moment, within } from '../../deadlines.ts';
@@ -16,7 +16,7 @@ const rightsRetryMs = 1_000;
 interface ApiServersOptions {
   readonly deadlines: Deadlines;
   readonly away: Away;
-  /** The caller's, for what a journal's own does not reach any more. */
+  /** The caller's kubeconfig, used if the journal's no longer reaches the server. */
   readonly kubeconfig?: string | undefined;
 }
 
@@ -45,16 +45,16 @@ export class ApiServers {
     }
   }
 
-  /** Which of its rights in a namespace, or in all, an account lacks, such as `patch pods/status`. @throws ApiError */
+  /** Asks which rights, such as `patch pods/status`, an account lacks in a namespace or in all of them. @throws ApiError */
   async missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]> {
-    // For a person who waits: asked once more at most.
+    // At most one retry, because a person is waiting.
     const patience = this.#patience(end, rightsRetryMs);
     return await this.#ask(kubeconfig, end, (api) => api.missingRights(namespace, patience));
   }
 
   /**
-   * The publication's three verbs, where it is an annotation. A kubeconfig moves, and its account loses its rights, between an ADD and
-   * the removal: what the journal's does not reach is looked for by the caller's, and one that proves that the pod is gone is enough.
+   * The publication's three verbs, if it is an annotation. Between an ADD and the removal a kubeconfig may move, or its account may
+   * lose its rights. So if the journal's kubeconfig fails, the caller's is tried. One proof that the pod is gone is enough.
    */
   async annotate(question: AnnotationQuestion): Promise<Outcome> {
     const { annotation, request, call } = question;
@@ -104,9 +104,9 @@ export class ApiServers {
     try {
       return await this.#away.ask(kubeconfig, asking, judgeSilence);
     } catch (error) {
-      // A credential that is not accepted any more is asked for anew by the next question.
+      // If a credential is no longer accepted, the next question asks for a new one.
       if (error instanceof ApiError && error.why === 'unauthorized') this.#credentials.clear();
-      // A server that refuses every write so is fought with once: what comes after it has a single try.
+      // If conflicts exhausted one write's tries, each later write to this server has a single try.
       if (error instanceof ApiError && error.why === 'conflict') this.#away.note(contentionKey(kubeconfig), error);
       throw error;
     }
@@ -125,7 +125,7 @@ export class ApiServers {
 
 const contentionKey = (kubeconfig: string): string => `writes by ${kubeconfig}`;
 
-/** One question of an annotation. */
+/** One request for an annotation. */
 interface AnnotationQuestion {
   readonly annotation: AnnotationPlan;
   readonly request: Request;
@@ -133,7 +133,7 @@ interface AnnotationQuestion {
   readonly isLater: IsLater;
 }
 
-/** A kubeconfig that cannot be used has written nothing. */
+/** With an unusable kubeconfig nothing was written. */
 const unwritten = ({ verb }: Request) => verb === 'ensure' && ({ made: 'nothing', facts: { settled: true } } as const);
 
 function judgeSilence(error: unknown) {

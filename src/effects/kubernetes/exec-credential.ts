@@ -1,8 +1,8 @@
 /**
- * Credentials that a program gives (`users[].user.exec` of a kubeconfig): the protocol of client.authentication.k8s.io, as client-go
- * speaks it to a program that has no terminal. The program is run with the limits of every other one (subprocess.ts).
+ * Credentials that a program gives (`users[].user.exec` of a kubeconfig): the protocol of client.authentication.k8s.io, as
+ * client-go speaks it to a program that has no terminal. The program runs with the limits of every other program (subprocess.ts).
  *
- * Invariant: I12 of what the kubeconfig gives the program and of what the program says, nothing ends up in an error.
+ * Invariant: I12 an error holds nothing of the program's input from the kubeconfig and nothing of its output.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -12,7 +12,7 @@ import { run } from '../../os/subprocess.ts';
 import { isProgram } from '../program.ts';
 import { CredentialError } from './api-error.ts';
 
-/** PEM, as the program says it. */
+/** A token, or a certificate and key in PEM, as the program printed them. */
 export interface Credential {
   readonly token?: string;
   readonly cert?: string;
@@ -20,19 +20,19 @@ export interface Credential {
 }
 
 interface CachedCredential extends Credential {
-  /** Milliseconds since the epoch: what the program calls its end. */
+  /** The expiry that the program gave, in milliseconds since the epoch. */
   readonly until: number;
 }
 
-/** What programs have given, by kubeconfig and program. */
+/** The credentials that programs have given, by kubeconfig and program. */
 export type CredentialCache = Map<string, CachedCredential>;
 
-/** A credential that ends sooner is asked for anew: the request that bears it takes its time. */
+/** A credential that expires sooner is asked for again, because the request that carries it takes time. */
 const marginMs = 60_000;
 
-/** What a kubeconfig says of a program and of the cluster that it is for; unchecked. */
+/** A kubeconfig's unchecked entries about a program and its cluster. */
 export interface ExecSource {
-  /** The kubeconfig's. */
+  /** The kubeconfig's path. */
   readonly path: string;
   readonly exec: unknown;
   readonly cluster: unknown;
@@ -47,7 +47,7 @@ interface Exec {
 }
 
 const group = 'client.authentication.k8s.io';
-/** The first one is not client-go's any more; files that say it worked here before. */
+/** client-go no longer takes the first one. It stays, because kubeconfigs with it worked in earlier releases. */
 const versions: readonly unknown[] = [`${group}/v1alpha1`, `${group}/v1beta1`, `${group}/v1`];
 
 /** @throws CredentialError */
@@ -59,7 +59,7 @@ export async function askCredential(source: ExecSource, end: Moment, cache: Cred
   const exec = parseExec(source.exec);
   const own = environment();
   const file = findCommand(exec.command, source.path, own.PATH ?? '');
-  // A program that is this plugin by mistake must find no call in its environment.
+  // The program could be this plugin by mistake, so it must not find a CNI call in its environment.
   const inherited = Object.entries(own).filter(([variable]) => !variable.startsWith('CNI_'));
   const env = { ...Object.fromEntries(inherited), ...exec.env, KUBERNETES_EXEC_INFO: formatInfo(exec, source) };
   const { exitCode, signal, spawnError, timedOut, stdout } = await run({
@@ -67,7 +67,7 @@ export async function askCredential(source: ExecSource, end: Moment, cache: Cred
     args: exec.args,
     env,
     stdin: '',
-    // It changes nothing that a lock guards.
+    // The program changes nothing that a lock guards.
     locks: [],
     end,
     purpose: `credentials of "${source.path}"`,
@@ -107,7 +107,7 @@ function parseExec(value: unknown): Exec {
   };
 }
 
-/** A path is the kubeconfig's, as client-go resolves it; a bare name is looked for in PATH. */
+/** Resolves a path against the kubeconfig's directory, as client-go does, and looks a bare name up in PATH. */
 function findCommand(command: string, kubeconfig: string, path: string): string {
   if (command.includes('/')) return resolve(dirname(kubeconfig), command);
   const directories = path.split(':').filter((directory) => directory.startsWith('/'));
@@ -116,7 +116,7 @@ function findCommand(command: string, kubeconfig: string, path: string): string 
   throw new CredentialError(`their program "${command}" is not in PATH (${path}): name it by its path`);
 }
 
-/** KUBERNETES_EXEC_INFO: what the program may know of whom it is asked for. */
+/** KUBERNETES_EXEC_INFO: the program's information about the cluster. */
 function formatInfo({ apiVersion, provideClusterInfo }: Exec, { path, cluster }: ExecSource): string {
   const spec = {
     ...(provideClusterInfo && { cluster: describeCluster(membersOf(cluster), path) }),
@@ -147,7 +147,7 @@ function readAuthority(file: string): string {
   }
 }
 
-/** The ExecCredential that a program printed. */
+/** Reads the ExecCredential that a program printed. */
 function readCredential(stdout: string, apiVersion: string, program: string): CachedCredential {
   const wrong = (why: string) => new CredentialError(`${program} ${why}`);
   let said: unknown;

@@ -1,7 +1,7 @@
 /**
- * A kubeconfig file -> how to reach its current cluster as its current user. The usual file is read here; @kubernetes/client-node
- * knows every kind of credentials, costs 20 ms, and is loaded for the rest alone: whatever is unusual, broken or missing is its
- * business, and what it says of it ours. It starts no program: it would neither bound what a program says nor kill it.
+ * Reading a kubeconfig file: how to reach its current cluster as its current user. Usual files are read here. Unusual, broken or
+ * missing ones are left to @kubernetes/client-node. It knows every kind of credentials and costs 20 ms, so it is loaded for those
+ * alone. The error messages are ours. It starts no program, because it would neither bound the program's output nor kill it.
  *
  * Invariant: I12 nothing of the file's content ends up in an error, since half of it is secret.
  */
@@ -26,7 +26,7 @@ export interface Endpoint {
 }
 
 /**
- * @param end for a program that gives credentials @param cache what programs have given before
+ * @param end for a program that gives credentials @param cache credentials that programs gave before
  * @throws ApiError 7 naming the file and what it lacks.
  */
 export async function readKubeconfig(path: string, end: Moment, cache: CredentialCache = new Map()): Promise<Endpoint> {
@@ -37,7 +37,7 @@ export async function readKubeconfig(path: string, end: Moment, cache: Credentia
 const kubeconfigError = (path: string, why: string, reason?: ApiError['why']): ApiError =>
   new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`, reason);
 
-/** A FIFO without a writer, or a device without an end, must not hold a call. */
+/** Reads a regular file only, because a FIFO without a writer or a device without an end would block the call. */
 function readRegularFile(path: string, encoding: 'utf8' | 'latin1'): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -71,21 +71,21 @@ const userKeys = [
 const keys = [...clusterKeys, ...userKeys, 'current-context', 'contexts', 'clusters', 'users'];
 const keyPattern = new RegExp(`(?<![\\w-])(${keys.join('|')})["']?\\s*:`, 'g');
 
-/** Tags, anchors and merges, which parsers read differently; a key said twice, of which this one's parser takes the last. */
+/** Tags, anchors and merges are unusual, because parsers read them differently. So is a repeated key: our parser takes the last. */
 function isUnusual(text: string): boolean {
   const said = [...text.matchAll(keyPattern)].map(([, key]) => key);
   return /(^|[\s,[{])(!|&|\*|<<)/m.test(text) || new Set(said).size < said.length;
 }
 
 /**
- * Installers put brackets around every host, as only an IPv6 address needs them (RFC 3986, 3.2.2), and Go's URLs take them around
- * anything: around an IPv4 address or a name they mean nothing.
+ * Some installers put brackets around every host, though only an IPv6 address needs them (RFC 3986, 3.2.2). Go's URLs accept them
+ * around anything. Around an IPv4 address or a name they mean nothing.
  */
 const stripBrackets = (url: string): string => url.replace(/^([\w+.-]+:\/\/(?:[^/?#@]*@)?)\[([^\]:/?#@]*)\]/, '$1$2');
 
 type Texts = { readonly [key: string]: string | undefined };
 
-/** @returns undefined if there is anything in it that is not usual, or amiss. */
+/** @returns undefined if the file holds anything unusual or wrong. */
 export function readUsualFile(text: string, path: string): Endpoint | undefined {
   try {
     if (isUnusual(text)) return undefined;
@@ -140,7 +140,7 @@ const readToken = (file: string, path: string): string => readRegularFile(resolv
 
 // ---- any file
 
-/** A kubeconfig's own text, and where it lies. */
+/** A kubeconfig's text and path. */
 interface File {
   readonly text: string;
   readonly path: string;
@@ -164,7 +164,7 @@ export async function readAnyFile(file: File, end: Moment, cache: CredentialCach
   if (!cluster) throw refused(`has no cluster for its current context "${config.getCurrentContext() ?? ''}"`);
   if (!user) throw refused(`has no user for its current context "${config.getCurrentContext() ?? ''}"`);
   const server = stripBrackets(cluster.server);
-  // A URL may hold a password: none is told.
+  // A URL may hold a password, so no message quotes one.
   if (!URL.canParse(server)) throw refused('has a server that is no URL');
   const { proxyUrl } = cluster;
   if (proxyUrl && !/^https?:/.test(proxyUrl))
@@ -181,7 +181,7 @@ export async function readAnyFile(file: File, end: Moment, cache: CredentialCach
   const bearer = token ?? given.token;
   const authorization = bearer ? `Bearer ${bearer}` : auth && `Basic ${Buffer.from(auth).toString('base64')}`;
   const tls = { ...tlsOf(options, { isVerified: cluster.skipTLSVerify !== true }), ...certificateOf(given) };
-  // Without one every public authority would be trusted.
+  // With an empty authority every public one would be trusted.
   if ((cluster.caFile || cluster.caData) && !tls.ca?.trim()) throw refused('names an authority that is empty');
   return {
     server: new URL(server),
@@ -191,20 +191,20 @@ export async function readAnyFile(file: File, end: Moment, cache: CredentialCach
   };
 }
 
-/** Until when a program may give credentials, and what programs have given before. */
+/** Until when a program may give credentials, and the credentials that programs gave before. */
 interface ProgramLimits {
   readonly end: Moment;
   readonly cache: CredentialCache;
 }
 
-/** How the current user is known to the current cluster. @throws what is wrong with it */
+/** Finds the current user's credentials for the current cluster. @throws an error that names their fault */
 async function findCredentials(file: File, config: KubeConfig, { end, cache }: ProgramLimits) {
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
   if (!cluster || !user) throw new CredentialError('there are none');
   const { exec, ...quiet } = user;
   refuseProvider(user.authProvider);
   const token = tokenOfFile(file, user.name);
-  // Credentials that are said come first, as in client-go.
+  // Credentials in the file take precedence over a program, as in client-go.
   const isSaid = token || user.token || user.username;
   const source = { path: file.path, exec, cluster: rawCluster(file, cluster.name) };
   const given = exec && !isSaid ? await askProgram(source, end, cache) : {};
@@ -219,7 +219,7 @@ async function askProgram(source: ExecSource, end: Moment, cache: CredentialCach
   return await askCredential(source, end, cache);
 }
 
-/** A provider other than those starts whatever program it is told, through a shell and without an end. */
+/** Any other provider would run a configured program through a shell and without a deadline. */
 function refuseProvider(provider: { readonly name?: string; readonly config?: object } | null | undefined): void {
   if (harmlessProviders.includes(provider?.name) && !(provider?.config && 'exec' in provider.config)) return;
   throw new CredentialError('an "auth-provider" that starts a program is not run: say it as "exec"');
@@ -227,7 +227,7 @@ function refuseProvider(provider: { readonly name?: string; readonly config?: ob
 
 const certificateOf = ({ cert, key }: Credential): Pick<Tls, 'cert' | 'key'> => (cert && key ? { cert, key } : {});
 
-/** The environment (NODE_TLS_REJECT_UNAUTHORIZED) has no say: only the kubeconfig has. */
+/** The kubeconfig alone decides; the environment (NODE_TLS_REJECT_UNAUTHORIZED) is ignored. */
 function tlsOf(options: RequestOptions, { isVerified }: { readonly isVerified: boolean }): Tls {
   const [ca, cert, key] = [options.ca, options.cert, options.key].map((pem) => (pem ? String(pem) : undefined));
   const { servername } = options;
@@ -240,20 +240,20 @@ function tlsOf(options: RequestOptions, { isVerified }: { readonly isVerified: b
   };
 }
 
-/** `tokenFile` as client-go has it (clientcmd/api/v1, AuthInfo), before a token: client-node does not know the key. */
+/** Reads `tokenFile`, which client-node does not know. As in client-go it precedes a token (clientcmd/api/v1, AuthInfo). */
 function tokenOfFile({ text, path }: File, userName: string): string | undefined {
   const { users } = parseYaml(text) as { users?: readonly { name?: string; user?: { tokenFile?: string } }[] };
   const file = users?.find(({ name }) => name === userName)?.user?.tokenFile;
   return file === undefined ? undefined : readToken(file, path);
 }
 
-/** As it is written: client-node does not know all of its keys. */
+/** The cluster's entry as written, because client-node does not know all of its keys. */
 function rawCluster({ text }: File, clusterName: string): unknown {
   const { clusters } = parseYaml(text) as Kubeconfig;
   return clusters?.find(({ name }) => name === clusterName)?.cluster;
 }
 
-/** An errno, or the kind of error: messages of parsers and of credential programs quote what they were given. */
+/** Tells only an errno or the kind of error, because messages of parsers and of credential programs quote their input. */
 function describeSafely(error: unknown): string {
   const path = error instanceof Error && 'path' in error ? ` "${error.path}"` : '';
   if (codeOf(error)) return `${codeOf(error)}${path}`;

@@ -1,6 +1,6 @@
 /**
- * Writing annotations of a pod: what to write is decided upon the pod as it was seen, and the write changes that pod or nothing (KU1).
- * After each write, and after each that others' writes overtook, it is decided again, until a decision is to leave the pod as it is.
+ * Writing annotations of a pod. Each write is decided upon the pod as it was seen, and it changes that pod or nothing (KU1). After
+ * each write, taken or overtaken, the decision is repeated, until it is to leave the pod as it is.
  */
 import { code, type PodRef, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
@@ -8,14 +8,14 @@ import { type Answer, isOvertaken, isPod, isTurnedAway, refusalOf } from './api-
 import { ApiError } from './api-error.ts';
 import { type Annotations, type Kubernetes, type Patience, type Pod, pauseBeforeTry, podName } from './api-server.ts';
 
-/** What became of the writes of one attempt. */
+/** The fate of the writes of one attempt. */
 export class Sent {
-  /** One was taken, or may have been: what there is of it has to be removed. */
+  /** A write was taken, or may have been, so it has to be removed. */
   wasTaken = false;
-  /** The resourceVersion that guards a write whose answer never came: as long as the pod has it, that write may still be taken. */
+  /** The resourceVersion that guards a write without an answer: while the pod has it, that write may still be taken. */
   open: string | undefined;
 
-  /** @param answer undefined: none came, or one that does not say what became of the write */
+  /** @param answer undefined: none came, or one that does not tell the fate of the write */
   note(resourceVersion: string, answer: Answer | undefined, ref: PodRef): void {
     if (answer === undefined) {
       this.wasTaken = true;
@@ -27,19 +27,19 @@ export class Sent {
       // No pod gets a resourceVersion back.
       this.open = undefined;
     } else if (!refusalOf(answer) && !isTurnedAway(answer)) {
-      // Something on the way answered: perhaps it kept back not the write, but the answer to it.
+      // A proxy on the way answered. It may have let the write through and held back only the answer.
       this.wasTaken = true;
     }
   }
 }
 
-/** How often a write is tried that is taken and then is not what was sent. */
+/** The number of tries for a write that is taken but altered. */
 const alterationsMax = 3;
 
-/** A removal needs two: one that makes late writes stale, and one that takes that away again. */
+/** A removal needs two: one makes late writes stale, and one removes that annotation again. */
 const writesMax = 8;
 
-/** What is decided upon. */
+/** The basis of a decision. */
 export interface Sight {
   /** undefined: there is no such pod. */
   readonly pod: Pod | undefined;
@@ -55,20 +55,22 @@ interface Write {
 
 interface Leave {
   readonly kind: 'leave';
-  /** Why what was wanted cannot be written; absent: the pod is as it is wanted. */
+  /** The reason why the wanted annotations cannot be written. Absent: the pod has them. */
   readonly trouble?: Trouble;
 }
 
 export type Decision = Write | Leave;
 
-/** What is written to which pod. */
+/** A write to decide and send: its pod, its patience and its decision. */
 interface Order {
   readonly ref: PodRef;
   readonly patience: Patience;
   readonly decide: (sight: Sight) => Promise<Decision> | Decision;
 }
 
-/** left: the last decision was to leave the pod as it is. failed: the API server, or the time, did not let it come to that. */
+/**
+ * left: the last decision was to leave the pod as it is. failed: an error of the API server, or the end of the time, came first.
+ */
 export type Written = { readonly sent: Sent } & (
   | { readonly kind: 'left'; readonly trouble: Trouble | undefined }
   | { readonly kind: 'failed'; readonly error: ApiError; readonly decision: Decision | undefined }
@@ -89,11 +91,11 @@ export async function writeAnnotations(api: Kubernetes, order: Order): Promise<W
 
 class Writing {
   readonly sent = new Sent();
-  /** The last one. */
+  /** The last decision. */
   decision: Decision | undefined;
   readonly #api: Kubernetes;
   readonly #order: Order;
-  /** Until when it is tried again against the writes of others. */
+  /** Until when a write is tried again after conflicts. */
   readonly #until: Moment;
   readonly #tries = { conflicts: 0, alterations: 0, writes: 0 };
   /** Annotations that the last write did not leave as it wrote them. */
@@ -109,7 +111,7 @@ class Writing {
   async untilLeft(): Promise<Leave> {
     const { ref, patience, decide } = this.#order;
     const api = this.#api;
-    // A pod that was seen by an earlier question suffices to write upon, since a stale write is refused. It does not suffice to leave it.
+    // A pod that an earlier question saw suffices for a write, since a stale write is refused, but not for the decision to leave it.
     let isCurrent = !api.hasSeen(ref);
     let firstVersion: string | undefined;
     for (;;) {
@@ -151,7 +153,7 @@ class Writing {
   }
 }
 
-/** What the API server made of a write that it took: an admission may have had another opinion. */
+/** The annotations that differ from the taken write, because an admission changed them. */
 function alteredNames(written: Annotations, { metadata }: Pod): string[] {
   return Object.keys(written).filter((name) => (metadata.annotations?.[name] ?? null) !== written[name]);
 }

@@ -1,22 +1,25 @@
 /**
- * The pod of an ADD, asked of the API server once: its volume "shared-dir" and where containers see it. A read; what it says goes
- * into the plan, and with the plan into the journal, so that no later step or removal has to ask again.
+ * Looking the pod of an ADD up: its volume "shared-dir" and the path where containers see it. The API server is asked once. The
+ * answer goes into the plan, and with it into the journal, so no later step or removal has to ask again.
  */
 
 import { code, type PodRef, sharedVolume } from '../../attachment.ts';
 import type { PodLookup, PodPlace } from '../../machines/protocol.ts';
 import { type Kubernetes, type Patience, type Pod, podName } from './api-server.ts';
 
-/** The kubelet's mark on the API server's image of a static pod: the uid that the kubelet itself knows it by. */
+/** The kubelet's mark on the API server's copy of a static pod: the uid by which the kubelet knows the pod. */
 const mirrorMark = 'kubernetes.io/config.mirror';
 
-/** The author of any pod may write that annotation, and the uid becomes a part of paths: only what the kubelet could have written is one. */
+/**
+ * The author of any pod may write that annotation, and the uid becomes a part of paths. So only a value that the kubelet could have
+ * written is taken.
+ */
 function readMirroredUid({ metadata }: Pod): string | undefined {
   const text = metadata.annotations?.[mirrorMark];
   return text !== undefined && /^[0-9a-f][0-9a-f-]{0,63}$/i.test(text) ? text : undefined;
 }
 
-/** Whether the API server's pod is the one that the runtime means: a name can be another pod's by now (bug B19). */
+/** Whether the API server's pod is the one that the runtime means, because another pod may have its name (bug B19). */
 export function isMeant({ uid }: PodRef, pod: Pod): boolean {
   return uid === undefined || uid === pod.metadata.uid || uid === readMirroredUid(pod);
 }
