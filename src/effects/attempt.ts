@@ -1,5 +1,5 @@
 /**
- * An attempt that failed after it had made something, known by its own answer: what is to be undone of it is just that.
+ * An attempt that failed after it had made something. It tells what it made, and exactly that is to be undone.
  */
 import { messageOf } from '../attachment.ts';
 import type { Facts } from '../machines/protocol.ts';
@@ -14,7 +14,7 @@ export class FailedAttempt extends Error {
   }
 }
 
-/** @throws FailedAttempt for whatever `action` throws */
+/** @throws FailedAttempt for any error of `action` */
 export async function attempting<T>(facts: FailedAttempt['facts'], action: () => Promise<T>): Promise<T> {
   try {
     return await action();

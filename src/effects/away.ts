@@ -1,13 +1,13 @@
 /**
- * What did not answer is not asked again by the same host, where that is wanted: a recovery has a thousand attachments that need one
- * server, and would wait for its silence a thousand times.
+ * Servers and programs that did not answer, so that a host need not ask them again. A recovery may have a thousand attachments that
+ * need one server, and would wait for its silence a thousand times.
  */
 import { now } from '../deadlines.ts';
 
-/** A server that had less time than this may have had too little: its silence is not remembered. */
+/** If a server had less time than this, its silence is not remembered, because the time may have been too short. */
 const fairMs = 1_000;
 
-/** What a failure says of the place that was asked: nothing (undefined), or that it is away or was silent. */
+/** A failure's meaning for the place that was asked: none (undefined), away, or silent. */
 type Verdict = { readonly error: Error; readonly isSilence: boolean } | undefined;
 
 export class Away {
@@ -19,8 +19,8 @@ export class Away {
   }
 
   /**
-   * @param verdict of what `action` throws: with the error of every later question
-   * @throws what `action` throws; at once what is known
+   * @param verdict judges an error of `action`, and gives the error for every later question
+   * @throws the error of `action`; at once the known one
    */
   async ask<T>(place: string, action: () => Promise<T>, verdict: (error: unknown) => Verdict): Promise<T> {
     const known = this.#errors.get(place);
@@ -43,7 +43,7 @@ export class Away {
     if (this.#remembers) this.#errors.set(place, error);
   }
 
-  /** Whether it was thrown instead of asking. */
+  /** Whether the error was thrown without a question. */
   isKnown(error: unknown): boolean {
     return [...this.#errors.values()].some((one) => one === error);
   }
@@ -56,5 +56,5 @@ export class Away {
   }
 }
 
-/** What is said of a place that was not asked again. */
+/** The message for a place that was not asked again. */
 export const askedBefore = (message: string): string => `${message} (asked a moment ago)`;

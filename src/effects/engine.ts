@@ -1,8 +1,9 @@
 /**
- * The face of a switch: all that the rest of the program asks of it, in words that belong to no one switch. Open vSwitch answers in
- * ovs/engine.ts; the tests have a second one in memory, and one suite of cases for both.
+ * The interface of a switch: all questions and changes that the rest of the program needs, without words of any one switch. Open
+ * vSwitch implements it in ovs/engine.ts. The tests have a second one in memory, and one suite of cases for both.
  *
- * Every question throws EngineFailure where the switch cannot be asked or refuses, and a bug otherwise; host.ts makes outcomes of both.
+ * Every question throws EngineFailure if the switch cannot be asked or refuses. Any other error is a bug. host.ts makes outcomes of
+ * both.
  */
 import { code, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
@@ -19,9 +20,9 @@ import type {
 } from '../machines/protocol.ts';
 import type { FindHolder } from './files/holder.ts';
 
-/** The switch could not be asked, or refuses: nothing is known of the world, or nothing was changed. */
+/** The switch could not be asked, so nothing is known of the world; or it refused, and nothing was changed. */
 export class EngineFailure extends Error {
-  /** @param told the message where it is no answer to a question, but the reason of a step that failed */
+  /** @param told the message as the reason of a failed step, if it differs */
   constructor(
     message: string,
     readonly told = message,
@@ -34,18 +35,18 @@ export class EngineFailure extends Error {
   }
 }
 
-/** An attachment as its journal tells of it. */
+/** An attachment as its journal describes it. */
 export type Recorded = Pick<Request, 'plan' | 'facts'>;
 
-/** An attachment that people ask for, through the data directory that it was made through. */
+/** An attachment in a list for people, with the data directory that it was made through. */
 export interface LivePort extends Recorded {
   readonly call: Pick<Call, 'instance' | 'dataDir'>;
 }
 
-/** What the switch says of an attachment that no journal tells of. */
+/** The switch's answer about an attachment without a journal. */
 export type RecalledPort =
   | { readonly kind: 'none' }
-  /** Ours; and what its marks say of the rest of the attachment. */
+  /** The port is ours; its marks tell the rest of the attachment. */
   | { readonly kind: 'own'; readonly instance: string; readonly plan: Partial<Plan> }
   /** It was made through another data directory. */
   | { readonly kind: 'elsewhere'; readonly trouble: Trouble };
@@ -59,15 +60,15 @@ export interface OtherSandbox {
   readonly moment: string;
 }
 
-/** The questions of an ADD's pre-flight. Each returns all troubles that it finds; nothing is changed. */
+/** The questions of an ADD's pre-flight. Each returns all troubles that it finds, and changes nothing. */
 export interface EnginePreflight {
   /** Sockets whose paths this switch could not use. */
   pathTroubles(plan: Plan): Trouble[];
-  /** Directories that this switch sees otherwise than we do. @param soon the end of a look that begins now */
+  /** Directories that this switch sees differently from us. @param soon the end of a look that begins now */
   viewTroubles(plan: Plan, soon: () => Moment): Promise<Trouble[]>;
-  /** Bridges, ports and sockets as they are now, and whose they are. */
+  /** Bridges, ports and sockets that are in the way, by their state or their owner. */
   stateTroubles(plan: Plan, call: Call, soon: () => Moment): Promise<Trouble[]>;
-  /** Places on the switch's way to the socket that are closed to it, and not ours to open. */
+  /** Places on the switch's way to the socket that are closed to it and not ours to open. */
   wayTroubles(plan: Plan, end: Moment): Promise<Trouble[]>;
 }
 
@@ -75,7 +76,7 @@ export interface EnginePreflight {
 interface SocketWay {
   open(plan: Plan, end: Moment): Promise<Outcome>;
   find(plan: Plan, end: Moment): Promise<Outcome>;
-  /** Whether `open` would open something. */
+  /** Whether `open` would change something. */
   isLost(plan: Plan, end: Moment): Promise<boolean>;
 }
 
@@ -83,10 +84,10 @@ export interface Engine {
   readonly preflight: EnginePreflight;
   readonly way: SocketWay;
   perform(request: EngineRequest, call: Call): Promise<Outcome>;
-  /** Waits until the switch forwards nothing any more for a port that was removed: only then its address may be another's. */
+  /** Waits until the switch no longer forwards for a removed port. Only then may another attachment have its address. */
   released(plan: Plan, port: Facts['port'], end: Moment): Promise<Outcome>;
   recall(known: Plan, call: Call): Promise<RecalledPort>;
-  /** Whether the plugin's predecessor left an attachment on this switch. What cannot be looked for may be there. */
+  /** Whether the plugin's predecessor left an attachment on this switch; true if that cannot be found out. */
   isPredecessors(old: PredecessorPlan): boolean;
   /** Whether the switch lost a port, or the socket that it made. A port that only differs from its plan is not lost. */
   isPortLost(recorded: Recorded, call: Call): Promise<boolean>;
@@ -94,15 +95,15 @@ export interface Engine {
   restoreTrouble(recorded: Recorded, call: Call): Promise<Trouble | undefined>;
   /** Every port of this plugin, whichever data directory it belongs to. */
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
-  /** Which ports there are, in order; one question, and no fence: for people. */
+  /** Which ports exist, in order. It is one question without a fence, for people. */
   portsThere(database: Database, ports: readonly LivePort[], end: Moment): Promise<readonly boolean[]>;
   /** Removes bridges of ours that no port uses. @returns their names */
   removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
-  /** Who else has a port of a name: asked by the files that name one. */
+  /** Finds another holder of a port name, for the published files that name a port. */
   otherHolder(plan: Plan, call: Call): FindHolder;
-  /** Whether a port of ours says that the other sandbox began after the moment, and its namespace lives. */
+  /** Whether a port of ours tells that the other sandbox began after the moment and its namespace lives. */
   isLaterSandbox(plan: Plan, other: OtherSandbox, call: Call): Promise<boolean>;
-  /** What tells the database that a pre-flight looked at from others (Plan.database). */
+  /** The id of the database that a pre-flight looked at (Plan.database). */
   databaseAt(ovsdb: string): string | undefined;
   close(): void;
 }

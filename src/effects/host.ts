@@ -31,18 +31,18 @@ import { type Means, perform } from './perform.ts';
 import { preflight } from './preflight.ts';
 import { findProgram } from './program.ts';
 
-/** A node, as the handlers of the verbs are handed it. */
+/** The effects and questions that the handlers of the verbs use. */
 export interface Host {
   readonly perform: Perform;
-  /** What a plan has to know of its pod, asked once. */
+  /** Looks up the pod's part of a plan, once. */
   lookUpPod(kubeconfig: string, ref: PodRef, call: Pick<Call, 'end'>): Promise<PodLookup>;
-  /** Everything that forbids this plan, known without an effect. */
+  /** Finds everything that forbids this plan, without an effect. */
   preflight(plan: Plan, dataDir: string, call: Call): Promise<Trouble[]>;
-  /** Why the data directory takes no journal. */
+  /** The reasons why the data directory takes no journal. */
   roomTroubles(dataDir: string): Trouble[];
-  /** What there is to remove of an attachment that no journal tells of: what is known of it, corrected by the world. */
+  /** Rebuilds the plan of an attachment without a journal: the known plan, corrected by the world. */
   recall(known: Plan, call: Call): Promise<Recalled>;
-  /** Hands a GC on to an IPAM program that knows it, with what it is to be told when no ADD is under way. */
+  /** Passes a GC on to an IPAM program that knows GC. `toldOf` makes its stdin while no ADD is under way. */
   collectAddresses(
     plan: AddressPlan & { readonly network: string },
     text: CallText,
@@ -51,37 +51,37 @@ export interface Host {
   ): Promise<Trouble[]>;
   readNetns(path: string): Netns | undefined;
   judgeNetns(netns: Netns): 'alive' | 'gone' | 'unknown';
-  /** Whether the switch lost a port, or its socket. @throws where it cannot be asked */
+  /** Whether the switch lost a port, or its socket. @throws if it cannot be asked */
   isPortLost(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<boolean>;
-  /** Why a port that the switch lost cannot be put back just now; nothing is changed by the question. */
+  /** Why a port that the switch lost cannot be put back just now. Changes nothing but next_cfg. */
   restoreTrouble(sought: Pick<Request, 'plan' | 'facts'>, call: Call): Promise<Trouble | undefined>;
-  /** Every port of this plugin on a switch. @throws where it cannot be asked */
+  /** Every port of this plugin on a switch. @throws if it cannot be asked */
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
-  /** Bridges of ours that no port uses go. @returns their names. @throws where the switch cannot be asked */
+  /** Removes bridges of ours that no port uses. @returns their names. @throws if the switch cannot be asked */
   removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
-  /** Which ports a switch has, asked in one transaction and without a fence: for people. @throws where it cannot be asked */
+  /** Which ports a switch has, in one transaction without a fence, for people. @throws if it cannot be asked */
   portsThere(database: Database, ports: readonly LivePort[], end: Moment): Promise<readonly boolean[]>;
-  /** Which rights a kubeconfig's account lacks in a namespace (undefined: in all), in words. @throws ApiError */
+  /** The rights that a kubeconfig's account lacks in a namespace (undefined: in all), in words. @throws ApiError */
   missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
-  /** What tells the database that a pre-flight looked at (Plan.database). */
+  /** The id of the database that a pre-flight looked at (Plan.database). */
   databaseAt(ovsdb: string): string | undefined;
-  /** What could not be reached is asked again from now on. @returns whether there was anything */
+  /** Forgets which servers and programs did not answer, so that they are asked again. @returns whether there were any */
   forgetAway(): boolean;
-  /** Of this boot: which of two sandboxes is the later one. */
+  /** A moment of this boot, which tells the later of two sandboxes. */
   moment(): string;
   close(): void;
 }
 
 interface HostOptions {
-  /** What did not answer once is not asked again, until `forgetAway`. */
+  /** A server or program that did not answer is not asked again, until `forgetAway`. */
   readonly remembersAway?: boolean;
-  /** Of what cannot be known, and need not. */
+  /** Receives warnings about facts that cannot be found out and are not needed. */
   readonly warn?: (message: string) => void;
 }
 
-/** @param elsewhere where to look too, when the place that a plan names has a thing no more */
+/** @param elsewhere other places to look in, if the plan's place no longer has a thing */
 export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, options: HostOptions = {}): Host {
   const away = new Away({ remembers: options.remembersAway === true });
   const engine = openVswitch({ deadlines, away, elsewhere: elsewhere.ovsdb, warn: options.warn });
@@ -102,7 +102,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
       const { socketDir } = recorded.plan;
       if (!socketDir) return false;
       const end = within(call.end, deadlines.directoryMs);
-      // The switch's way to the socket, when the application has made that anew.
+      // The switch may also lack its way to a socket that the application has made again.
       return !(await hasLink(socketDir, end)) || (await engine.way.isLost(recorded.plan, end));
     },
     restoreTrouble: engine.restoreTrouble,
@@ -122,7 +122,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
   };
 }
 
-/** No address was given by a program that is not there. */
+/** If the IPAM program does not exist, it has given no address, so the plan has none. */
 async function recall({ engine, elsewhere }: Means, known: Plan, call: Call): Promise<Recalled> {
   const { address, predecessor, ...rest } = known;
   const program = address && findProgram(address, elsewhere.path);

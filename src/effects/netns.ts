@@ -1,5 +1,5 @@
 /**
- * Network namespaces and boots: is the sandbox that a journal speaks of still the one that is there?
+ * Network namespaces and boots: does the sandbox of a journal still exist?
  */
 import { closeSync, constants, existsSync, lstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
@@ -7,7 +7,7 @@ import { code, type Trouble } from '../attachment.ts';
 import { sinceBootMs } from '../os/native.ts';
 import { codeOf } from './outcome.ts';
 
-/** What tells one netns from another as far as anything does: numbers are reused, so equality alone proves nothing. */
+/** The identity of a netns, as far as there is one: numbers are reused, so equality alone proves nothing. */
 export interface Netns {
   readonly path: string;
   /** dev:inode of the netns file and of its directory. */
@@ -20,7 +20,7 @@ const { O_DIRECTORY, O_RDONLY } = constants;
 /** nsfs (magic.h). */
 const NSFS_MAGIC = 0x6e736673;
 
-/** nsfs holds every kind of namespace; a runtime that mixes them up most likely names one of its own. */
+/** nsfs holds every kind of namespace. A runtime that mixes them up most likely names one of its own. */
 const otherKinds = ['mnt', 'uts', 'ipc', 'pid', 'user', 'cgroup'] as const;
 
 const identity = (path: string): string => {
@@ -40,9 +40,9 @@ export function readNetns(path: string): Netns | undefined {
 }
 
 /**
- * Whether the namespace of a journal of this boot still is there. Gone is what is missing from that same directory, or replaced by
- * another namespace. A plain file, a path below /proc or a link that may lead there, another directory at its place: seen from here,
- * nothing can be said.
+ * Judges whether the namespace of a journal of this boot still exists. It is gone if it is missing from the same directory, or
+ * replaced by another namespace. It is unknown for a plain file, a path below /proc, a link that may lead there, or another
+ * directory.
  */
 export function judgeNetns({ path, file, directory }: Netns): 'alive' | 'gone' | 'unknown' {
   if (path.startsWith('/proc/')) return 'unknown';
@@ -52,11 +52,11 @@ export function judgeNetns({ path, file, directory }: Netns): 'alive' | 'gone' |
   } catch {
     return 'unknown';
   }
-  // In the very directory that was compared, whatever lies at its place by then.
+  // The name is looked up in the very directory that was compared, because another may take its place.
   const inside = `/proc/self/fd/${fd}/${basename(path)}`;
   try {
     if (identity(`/proc/self/fd/${fd}/.`) !== directory) return 'unknown';
-    // One that leads below /proc leads to nothing, or to another, where another pid namespace is looked at.
+    // A link below /proc leads to nothing, or to another namespace, if this process has another pid namespace.
     const missing = lstatSync(inside).isSymbolicLink() ? 'unknown' : 'gone';
     if (!existsSync(inside)) return missing;
     if (Number(statfsSync(inside).type) !== NSFS_MAGIC) return 'unknown';
@@ -80,20 +80,20 @@ export function netnsTroubles(path: string, env: { readonly [name: string]: stri
 }
 
 /**
- * Boot id and milliseconds since: of two moments of one boot the later one compares greater, whatever becomes of the clock on the wall.
+ * Boot id and milliseconds since the boot. Within a boot a later moment compares greater, even if the wall clock is set.
  */
 export const momentOfBoot = (): string => `${bootId()} ${String(Math.floor(sinceBootMs())).padStart(12, '0')}`;
 
-/** Whether one moment is of the same boot as another, and later. */
+/** Whether one moment is of the same boot as another and later. */
 export function isLater(one: string, other: string): boolean {
   const [boot] = other.split(' ');
   return one.startsWith(`${boot} `) && one > other;
 }
 
-/** boot_id of proc(5): another one means that every sandbox of a journal is gone. */
+/** boot_id of proc(5). If it differs from a journal's, the journal's sandbox is gone. */
 export function bootId(): string {
   const id = readFileSync(bootIdFile, 'utf8').trim();
-  // An empty one would be another boot than any journal's.
+  // An empty id would differ from every journal's, and every sandbox would look gone.
   if (!/^[0-9a-f-]{36}$/.test(id)) throw new Error(`"${bootIdFile}" tells no boot: is /proc mounted whole?`);
   return id;
 }

@@ -1,5 +1,5 @@
 /**
- * The answers of an effect, the errors that become one, and the deadline of one call of the file system.
+ * The answers of an effect, the errors that become answers, and the deadline of one file-system call.
  */
 import { code, messageOf, type Trouble } from '../attachment.ts';
 import { type Moment, remainingMs } from '../deadlines.ts';
@@ -20,12 +20,12 @@ export class DirectoryTimeout extends Error {
   override readonly name = 'DirectoryTimeout';
 }
 
-/** The world is not as an effect has to leave it, and no system call said so. */
+/** The world is not as an effect has to leave it, though no system call failed. */
 export class Mismatch extends Error {
   override readonly name = 'Mismatch';
 }
 
-/** Around the error of an effect that had made nothing yet: there is nothing to take back. */
+/** Wraps the error of an effect that had made nothing, so that nothing has to be undone. */
 export class NothingMade extends Error {
   override readonly name = 'NothingMade';
   readonly why: unknown;
@@ -38,7 +38,7 @@ export class NothingMade extends Error {
   }
 }
 
-/** For what only looks, or leaves nothing when it fails. @throws NothingMade */
+/** For a call that only looks, or leaves nothing when it fails. @throws NothingMade */
 export async function markNothingMade<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
@@ -50,7 +50,7 @@ export async function markNothingMade<T>(call: Promise<T>): Promise<T> {
 export const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
-/** Of an error that no trade knows better. */
+/** The trouble of an error that has none of its own. */
 export function troubleOf(error: unknown): Trouble {
   const message = messageOf(error);
   if (error instanceof DirectoryTimeout) return { code: code.tryAgainLater, message };
@@ -59,14 +59,14 @@ export function troubleOf(error: unknown): Trouble {
 }
 
 /**
- * Where an answer is owed. The call cannot be ended, and it keeps a thread: what lies there too is not asked meanwhile, else a few of
- * them would keep every thread, and the healthy file systems would seem dead too.
+ * The places that owe an answer. A stuck call cannot be ended and keeps a thread. So other paths there are not asked meanwhile.
+ * Otherwise a few calls would keep all threads, and healthy file systems would seem dead too.
  */
 const silent = new Set<string>();
 
 /**
- * Races a file-system call against its moment: a thread may stay stuck, the call does not (DI3).
- * @param call not even begun where an earlier one has no answer yet; a promise is raced in any case
+ * Races a file-system call against its moment: its thread may stay stuck, but the caller does not (DI3).
+ * @param call a function is not called while an earlier call there has no answer; a promise is raced in any case
  * @param what the path, in quotation marks
  */
 export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Moment, what: string): Promise<T> {

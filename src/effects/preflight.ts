@@ -1,5 +1,5 @@
 /**
- * Everything about the world that can be known before an ADD touches it, all faults at once (I11). Reads only.
+ * Finding all faults of the world that can be known before an ADD touches it, all at once (I11). Reads only.
  */
 
 import { dirname } from 'node:path';
@@ -12,7 +12,7 @@ import { expectMakable, expectWritable, onlySilence, usable } from './files/look
 import { roomTroubles } from './files/room.ts';
 import { programTroubles } from './program.ts';
 
-/** What an ADD is about to use. */
+/** The plan and data directory that an ADD is about to use. */
 interface Intended {
   readonly plan: Plan;
   readonly dataDir: string;
@@ -25,19 +25,19 @@ export async function preflight(
   deadlines: Deadlines,
 ): Promise<Trouble[]> {
   const soon = () => within(call.end, deadlines.directoryMs);
-  // Asked first: the rest is looked at while it answers.
+  // The switch is asked first, because the rest can be looked at while it answers.
   const [ofSwitch, ofPlaces] = await Promise.all([
     engine.preflight.stateTroubles(plan, call, soon),
     placeTroubles(engine.preflight, { plan, dataDir }, soon),
   ]);
-  // A switch that cannot be asked is not waited for once more.
+  // If the switch did not answer, it is not waited for a second time.
   const isAsked = engine.databaseAt(plan.ovsdb) !== undefined;
   const ofWay = isAsked ? await engine.preflight.wayTroubles(plan, soon()).catch(onlySilence) : [];
   return [...ofPlaces, ...ofSwitch, ...ofWay];
 }
 
 /**
- * One look after the other: a dead file system keeps a thread for each look at it that has begun.
+ * The looks follow each other, because a dead file system keeps a thread for each look that has begun.
  * @param soon the end of a look that begins now
  */
 async function placeTroubles(

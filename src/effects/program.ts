@@ -1,6 +1,6 @@
 /**
- * Where an IPAM program is. An ADD takes it from its own CNI_PATH. What an ADD was given is asked of it later, when an upgrade of the
- * distribution may have moved it: then it is looked for where the caller has programs, and where distributions have them.
+ * Finding an IPAM program. An ADD takes it from its own CNI_PATH. A later call asks the same program about its address, but an
+ * upgrade of the distribution may have moved it. So that call also looks in the caller's directories and in those of distributions.
  *
  * All of these are root's own directories, so a synchronous look is safe.
  */
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
 import type { AddressPlan } from '../machines/protocol.ts';
 
-/** Where distributions install CNI plugins. */
+/** The directories where distributions install CNI plugins. */
 export const usualDirectories: readonly string[] = [
   '/opt/cni/bin', // upstream: kubeadm, containerd, most clouds
   '/usr/lib/cni', // Debian, Ubuntu, Arch, SUSE
@@ -29,11 +29,11 @@ export const usualDirectories: readonly string[] = [
 export const programIn = ({ program, path }: AddressPlan): string | undefined =>
   path.map((directory) => join(directory, program)).find(isProgram);
 
-/** Where the program of an address that exists is: an upgrade may have moved it. @param elsewhere the caller's directories */
+/** Finds the program of a given address, which an upgrade may have moved. @param elsewhere the caller's directories */
 export const findProgram = ({ program, path }: AddressPlan, elsewhere: readonly string[] = []): string | undefined =>
   programIn({ program, path: [...path, ...elsewhere, ...usualDirectories] });
 
-/** A regular file that this process may execute. */
+/** Whether this is a regular file that this process may execute. */
 export function isProgram(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
@@ -43,7 +43,7 @@ export function isProgram(file: string): boolean {
   }
 }
 
-/** The program of an ADD, which takes it where its own CNI_PATH has it, and nowhere else. */
+/** Finds the program of an ADD, in its own CNI_PATH alone. */
 export function ownProgram(plan: AddressPlan): { readonly kind: 'found'; readonly file: string } | Unusable {
   const file = programIn(plan);
   if (file === undefined) return unusable(notFoundMessage(plan));
@@ -79,7 +79,7 @@ export function notFoundMessage(plan: AddressPlan): string {
 export const ourselvesMessage = ({ program }: AddressPlan): string =>
   `"ipam.type" "${program}" is this plugin itself, which gives no addresses: name an IPAM plugin there`;
 
-/** What bears the name of a program that is not found, and why it is none. @returns undefined if there is nothing of that name */
+/** Describes a file of the program's name that cannot be run. @returns undefined if there is nothing of that name */
 function unfitIn({ program, path }: AddressPlan): string | undefined {
   for (const file of path.map((directory) => join(directory, program))) {
     const stats = statsOf(file);
@@ -99,7 +99,7 @@ function statsOf(file: string): Stats | undefined {
 
 const modeOf = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
-/** By inode: a link of any kind to this executable is it too. A copy refuses to be asked (cni/command.ts). */
+/** Compares inodes, so that any link to this executable is found. A copy refuses the call itself (cni/command.ts). */
 export function isOurselves(file: string): boolean {
   try {
     const [own, other] = ['/proc/self/exe', file].map((path) => statSync(path, { bigint: true }));

@@ -1,6 +1,6 @@
 /**
- * STATUS: whether an ADD could be served (CNI SPEC 1.1.0). Takes no lock, and ends within its second whatever hangs. Changes
- * nothing, but that it raises next_cfg where no process of the switch is seen from here.
+ * STATUS: whether an ADD could be served (CNI SPEC 1.1.0). It takes no lock, and ends within its second whatever hangs. It changes
+ * nothing, except that it raises next_cfg if it can see no process of the switch.
  */
 import { code, type Trouble } from '../attachment.ts';
 import type { Deadlines } from '../deadlines.ts';
@@ -11,7 +11,7 @@ import { type SearchingSwitch, switchReadiness } from './ovs/readiness.ts';
 export { closedWays } from './ovs/readiness.ts';
 
 export interface Readiness extends SearchingSwitch {
-  /** Absent: it is not looked at. */
+  /** Absent: the data directory is not looked at. */
   readonly dataDir?: string;
   readonly address?: AddressPlan;
   readonly text: CallText;

@@ -1,15 +1,15 @@
 /**
- * Which files another machine or a process answers for, by the table of mounts (proc_pid_mountinfo(5)). No file is asked.
+ * Which files are served by another machine or a process, by the table of mounts (proc_pid_mountinfo(5)). No file is touched.
  */
 import { readFileSync } from 'node:fs';
 
-/** Or the same; by the text of the paths. */
+/** Whether a path is below `top` or equal to it, by the text of the paths. */
 export const isBelow = (path: string, top: string): boolean => path === top || path.startsWith(`${top}/`);
 
-/** Types of file systems behind which there is a process or another machine, so that all of one can fall silent. */
+/** Types of file systems that a process or another machine serves, so that a whole one can fall silent. */
 const remote = /^(fuse|nfs|cifs|smb|ceph|9p|afs|lustre|virtiofs|autofs)/;
 
-/** By the text of the path, for what it leads to is not to be asked. The first of two at one place is the hidden one. */
+/** Goes by the text of the path, because the file must not be touched. The first of two mounts at one point is hidden. */
 export function remoteMountOf(path: string, mounts = readMounts()): string | undefined {
   const above = mounts.filter(({ point }) => isBelow(path, point));
   const last = above.reduceRight((longest, mount) => (mount.point.length > longest.point.length ? mount : longest), {
@@ -19,7 +19,7 @@ export function remoteMountOf(path: string, mounts = readMounts()): string | und
   return remote.test(last.type) ? last.point : undefined;
 }
 
-/** @returns whether a process or another machine answers for what is at a path, not this kernel alone; as things are now */
+/** @returns whether a process or another machine serves a path, by the mounts of this moment */
 export function remoteFiles(): (path: string) => boolean {
   const mounts = readMounts();
   return (path) => remoteMountOf(path, mounts) !== undefined;
@@ -32,7 +32,7 @@ interface Mount {
   readonly type: string;
 }
 
-/** Of proc_pid_mountinfo(5): the fifth field, white space and backslashes in octal, and the one behind the dash. */
+/** Reads two fields of proc_pid_mountinfo(5): the fifth, with white space and backslashes in octal, and the one behind the dash. */
 function readMount(line: string): Mount {
   const [own = '', rest = ''] = line.split(' - ');
   const unescaped = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));

@@ -6,7 +6,7 @@ export const search = 1;
 export const write = 2;
 export const all = 7;
 
-/** Of the kernel's bytes: a version, then entries of 16 bits tag, 16 bits rights, 32 bits id, in the order of the tags. */
+/** The kernel's bytes: a version, then entries of 16 bits tag, 16 bits rights, 32 bits id, in the order of the tags. */
 const version = 2;
 const headBytes = 4;
 const entryBytes = 8;
@@ -21,13 +21,13 @@ interface Entry {
 
 export type AccessList = readonly Entry[];
 
-/** What a process acts as (credentials(7)): fsuid, fsgid and supplementary groups. */
+/** The ids of a process (credentials(7)): fsuid, fsgid and supplementary groups. */
 export interface ProcessIds {
   readonly uid: number;
   readonly groups: readonly number[];
 }
 
-/** Of an inode. */
+/** An inode's owner, group and mode. */
 interface Owned {
   readonly uid: number;
   readonly gid: number;
@@ -36,14 +36,14 @@ interface Owned {
 
 const entry = (tag: number, rights: number, id = noId): Entry => ({ tag, rights, id });
 
-/** An inode without an ACL has the one that its mode says. */
+/** The list of an inode without an ACL, made from its mode. */
 export const listOfMode = (mode: number): AccessList => [
   entry(tags.owner, (mode >> 6) & all),
   entry(tags.owningGroup, (mode >> 3) & all),
   entry(tags.other, mode & all),
 ];
 
-/** @returns undefined for bytes that are no list */
+/** @returns undefined for bytes that are not a list */
 export function readList(bytes: Uint8Array): AccessList | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < headBytes || view.getUint32(0, true) !== version) return undefined;
@@ -84,13 +84,13 @@ export function hasRights({ uid, groups }: ProcessIds, owned: Owned, list: Acces
   return has(rightsOf(list, tags.other) ?? 0);
 }
 
-/** Which of the three rights a process has. */
+/** The rights, of the three, that a process has. */
 export const rightsIn = (ids: ProcessIds, owned: Owned, list: AccessList): number =>
   [search, write, 4].filter((right) => hasRights(ids, owned, list, right)).reduce((one, other) => one | other, 0);
 
 /**
- * With these rights, and no others, for one user more: an entry of its own is all that counts for it. What the mask held back from the
- * others it goes on to hold back: where it has to be widened, their entries are narrowed by it first.
+ * Adds an entry for one user, with exactly these rights, because only that entry counts for it. The other entries must not gain
+ * rights. So if the mask has to be widened, they are narrowed by the old mask first.
  */
 export function withUser(list: AccessList, uid: number, rights: number): AccessList {
   const owning = rightsOf(list, tags.owningGroup) ?? 0;
@@ -105,5 +105,5 @@ export function withUser(list: AccessList, uid: number, rights: number): AccessL
   return added.toSorted((one, other) => one.tag - other.tag || one.id - other.id);
 }
 
-/** The list that takes nothing from what is made in a directory: for withUser, as a directory's default. */
+/** A directory's default list that takes no rights from new files, to begin with in withUser. */
 export const openList: AccessList = listOfMode(0o777);

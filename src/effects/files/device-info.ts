@@ -1,11 +1,11 @@
 /**
  * The device information file that Multus asks for (Device Information Specification 1.1.0), in a directory that is root's alone.
  *
- * write-file-atomic writes it; what that leaves to its caller is done here: the size is looked at, the directory is fsynced, and
- * the temporary file of a killed call is found again.
+ * write-file-atomic writes it. This module does the rest: it checks the size, fsyncs the directory, and finds the temporary file of
+ * a killed call again.
  *
- * Its name is the caller's, so another attachment can have been given the same. The socket that it tells of says whose it is
- * (holder.ts): one of an attachment that lives is neither replaced nor removed, what a dead one left is replaced.
+ * The caller chooses the name, so another attachment may have the same. The socket in the file tells its owner (holder.ts). A
+ * living attachment's file is neither replaced nor removed; a dead one's is replaced.
  */
 
 import { lstat, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
@@ -36,10 +36,10 @@ export async function ensureDeviceInfo(plan: DeviceInfoPlan, findHolder: FindHol
   return ok;
 }
 
-/** @returns why what is there must not be replaced */
+/** @returns why the existing file must not be replaced */
 async function findRefusal({ path, socket }: DeviceInfoPlan, findHolder: FindHolder, end: Moment) {
   const there = parseContents(await readFileText(path, end));
-  // A port of that name is ours by now: the file is what an earlier sandbox left.
+  // We now hold the port of that name, so an earlier sandbox left the file.
   if (there.socket !== undefined && basename(there.socket) === basename(socket)) return undefined;
   const whose =
     there.type === undefined || there.type === type
@@ -55,7 +55,7 @@ interface Contents {
   readonly socket?: string;
 }
 
-/** What is no JSON tells nothing: no reader could use it. */
+/** Text that is not JSON is taken for empty, because no reader could use it. */
 function parseContents(text: string | undefined): Contents {
   try {
     const parsed = JSON.parse(text ?? '{}');
@@ -69,7 +69,7 @@ function parseContents(text: string | undefined): Contents {
   }
 }
 
-/** Anything but a file at its name tells nothing, and may not end. */
+/** Reads only a file, because anything else at its name tells nothing and may never end. */
 const readFileText = (path: string, end: Moment): Promise<string | undefined> =>
   inTime(async () => ((await lstat(path)).isFile() ? await readFile(path, 'utf8') : undefined), end, `"${path}"`).catch(
     (error) => {
@@ -78,7 +78,7 @@ const readFileText = (path: string, end: Moment): Promise<string | undefined> =>
     },
   );
 
-/** Of which attachment it is, and how that is judged. */
+/** The attachment that a file should belong to, and the means to judge that. */
 interface Owner {
   readonly key: AttachmentKey;
   readonly findHolder: FindHolder;
@@ -99,30 +99,30 @@ export async function removeDeviceInfo(plan: DeviceInfoPlan, owner: Owner): Prom
   return ok;
 }
 
-/** A write that was cut off. */
+/** Whether the text is from a write of ours that was cut off. */
 const isBeginning = (plan: DeviceInfoPlan, text: string): boolean =>
   text.length < formatContents(plan).length && formatContents(plan).startsWith(text);
 
-/** A name that follows from the key is no other's; one that the configuration gave can be a later attachment's by now. */
+/** A port name that follows from the key is only ours. One from the configuration may now be a later attachment's. */
 async function isOurs(text: string, plan: DeviceInfoPlan, { key, findHolder }: Owner): Promise<boolean> {
   const { socket } = parseContents(text);
   if (socket === undefined) return false;
   const name = basename(socket);
-  // Without a journal only the file's name is known, and by one of an older version not even that.
+  // Without a journal only the socket's file name is known. From an older version's journal not even that is known.
   const own = plan.socket || portName(key);
   const isSame = own.includes('/') ? socket === own : name === own;
   if (!isSame || name === portName(key)) return isSame;
   return (await findHolder(name)) === undefined;
 }
 
-/** Anything but a file at its name is not ours. */
+/** Removes only a file, because anything else at its name is not ours. */
 async function removeFile(path: string): Promise<void> {
   if ((await lstat(path)).isFile()) await unlink(path);
 }
 
 /**
- * write-file-atomic's `NAME.NUMBER`. A finished file of another interface can bear such a name too ("net1" and "net1.100"): what it
- * says tells.
+ * Finds write-file-atomic's `NAME.NUMBER`. A finished file of another interface may have such a name too ("net1" and "net1.100"),
+ * so the content decides.
  */
 async function findTemporaries(path: string, end: Moment): Promise<string[]> {
   const directory = dirname(path);

@@ -1,14 +1,14 @@
 /**
- * A directory that a pod can write to, and is therefore hostile: it may hold symlinks, FIFOs and directories at our names, and
- * be swapped while we work (bug B30).
+ * A directory that a pod can write to. It is hostile: it may hold symlinks, FIFOs and directories at our names, and the pod may
+ * swap it while we work (bug B30).
  *
  * Invariants
  *  DI1 The directory is opened once, its last component is never followed, and everything happens below that descriptor.
- *  DI2 What is of the wrong type at a name of ours is not ours: it is neither used nor removed.
+ *  DI2 A thing of the wrong type at a name of ours is not ours: it is neither used nor removed.
  *  DI3 No call here outlasts its moment, whatever the file system does.
  *
- * DI3 holds for every path that a user, a pod or the switch named. Synchronous on purpose, because root and the kernel alone answer
- * for them: the data directory with its journals and locks, the programs of CNI_PATH, /proc, /etc/group, and network namespaces.
+ * DI3 holds for every path that a user, a pod or the switch named. Other paths are root's and the kernel's, and are touched
+ * synchronously: the data directory with its journals and locks, the programs of CNI_PATH, /proc, /etc/group, network namespaces.
  */
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises';
@@ -18,22 +18,22 @@ import { codeOf, inTime } from '../outcome.ts';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
-/** Closing has nothing to wait for: what was written was waited for before. */
+/** Closing needs little time, because all writes were waited for before. */
 const closeMs = 100;
 
-/** errno codes that mean: somebody else's, not ours to touch. */
+/** errno codes that mean: missing, or not ours to touch. */
 const foreign = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EISDIR', 'ENXIO']);
 
 /** The file type that a name of ours must have. */
 type Kind = 'file' | 'socket';
 
-/** An inode's number alone is given to the next file. */
+/** Compares the time of birth too, because a freed inode number goes to the next file. */
 const isSame = (one: Stats, other: Stats): boolean => one.ino === other.ino && one.birthtimeMs === other.birthtimeMs;
 
 const isOf = (kind: Kind, stats: Stats): boolean => (kind === 'file' ? stats.isFile() : stats.isSocket());
 
 interface WholeFile {
-  /** The name under which it is written, as much ours as its own. */
+  /** The name under which it is written first; it is ours too. */
   readonly temporary: string;
   readonly bytes: Uint8Array;
   readonly mode: number;
@@ -50,7 +50,7 @@ export class Directory {
     this.#end = end;
   }
 
-  /** @throws errno exceptions; ELOOP or ENOTDIR if the last component is no directory. */
+  /** @throws errno exceptions; ELOOP or ENOTDIR if the last component is not a directory. */
   static async open(path: string, end: Moment): Promise<Directory> {
     const above = await inTime(() => realpath(dirname(path)), end, `"${path}"`);
     const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
@@ -58,7 +58,7 @@ export class Directory {
     return new Directory(path, await inTime(opened, end, `"${path}"`), end);
   }
 
-  /** @returns undefined if there is none, or something else at its place. */
+  /** @returns undefined if there is none, or something else is at its place. */
   static async find(path: string, end: Moment): Promise<Directory | undefined> {
     return await Directory.open(path, end).catch((error) => {
       if (foreign.has(codeOf(error))) return undefined;
@@ -66,7 +66,7 @@ export class Directory {
     });
   }
 
-  /** The path of a name in this very directory, wherever it is by now. */
+  /** The path of a name in this very directory, even if the directory was moved. */
   at(name: string): string {
     return `/proc/self/fd/${this.#handle.fd}/${name}`;
   }
@@ -85,7 +85,7 @@ export class Directory {
     try {
       if (bytes) await this.#inTime(() => file.writeFile(bytes));
     } finally {
-      // Some file systems say only here that the disk is full.
+      // Some file systems report a full disk only here.
       await this.#inTime(file.close());
     }
   }
@@ -112,7 +112,7 @@ export class Directory {
     }
   }
 
-  /** Removes what bears our name and is of our kind (DI2). @param seen and nothing that was made there since */
+  /** Removes a name of ours if its kind is right (DI2). @param seen only this file, not one that was made there since */
   async remove(name: string, kind: Kind, seen?: Stats): Promise<void> {
     const stats = await this.stat(name);
     if (!stats || !isOf(kind, stats) || (seen && !isSame(stats, seen))) return;
@@ -127,8 +127,8 @@ export class Directory {
   }
 
   /**
-   * Lets a group create and open sockets here, unless everybody may; nobody loses a right.
-   * @returns the gid of another group that may do so already: a directory has only one
+   * Lets a group create and open sockets here, unless every user may. No user loses a right.
+   * @returns the gid of another group that may do so already, because a directory has only one group
    */
   async admitGroup(gid: number): Promise<number | undefined> {
     const { uid, gid: before, mode } = await this.#inTime(() => this.#handle.stat());
@@ -170,7 +170,7 @@ export async function makeDirectory(path: string, mode: number, end: Moment): Pr
   }
 }
 
-/** rmdir of a name that is ours: somebody's content in it, or something else at its place, is done. */
+/** rmdir of a name that is ours. Content in it, or something else at its place, is not an error. */
 export async function removeEmpty(path: string, end: Moment): Promise<void> {
   await inTime(() => rmdir(path), end, `"${path}"`).catch((error) => {
     if (!foreign.has(codeOf(error)) && !['ENOTEMPTY', 'EEXIST'].includes(codeOf(error))) throw error;

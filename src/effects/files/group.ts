@@ -7,7 +7,7 @@ import { code, messageOf, type Trouble } from '../../attachment.ts';
 import type { SocketDirPlan } from '../../machines/protocol.ts';
 import { Mismatch } from '../outcome.ts';
 
-/** Of the host's /etc/group; a number is taken as it is. @throws if there is no such group. */
+/** Looks a group up in the host's /etc/group; a number is taken as it is. @throws if there is no such group. */
 export function groupId(group: string): number {
   if (/^\d+$/.test(group)) return Number(group);
   for (const line of readFileSync('/etc/group', 'utf8').split('\n')) {

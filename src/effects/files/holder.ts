@@ -1,6 +1,6 @@
 /**
- * The question whose a published file is. Its text tells the name of a port, and the engine knows whether such a port stands.
+ * The question to which attachment a published file belongs. Its text names a port, and the engine knows whether that port exists.
  */
 
-/** @returns the port's holder in words; undefined if there is none, or it is this attachment */
+/** @returns the port's holder in words; undefined if there is none, or if it is this attachment */
 export type FindHolder = (port: string) => Promise<string | undefined>;

@@ -1,5 +1,5 @@
 /**
- * Looking at paths that a user, a pod or the kubelet named: what is there, and whether it can be used. Each look has its moment.
+ * Looking at paths that a user, a pod or the kubelet named: do they exist, and can they be used? Each look has its moment.
  */
 
 import { constants } from 'node:fs';
@@ -9,7 +9,7 @@ import { code, messageOf, type Trouble } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import { codeOf, DirectoryTimeout, inTime } from '../outcome.ts';
 
-/** The directory that will be made is judged by the nearest one above it that exists. @throws DirectoryTimeout */
+/** Finds the nearest existing directory, by which a directory that will be made is judged. @throws DirectoryTimeout */
 export async function nearest(path: string, end: Moment): Promise<string> {
   if (path === '/') return path;
   const isThere = await inTime(() => stat(path), end, `"${path}"`).then(
@@ -22,7 +22,7 @@ export async function nearest(path: string, end: Moment): Promise<string> {
   return isThere ? path : await nearest(dirname(path), end);
 }
 
-/** @throws errno exceptions, DirectoryTimeout, an Error if it is no directory */
+/** @throws errno exceptions, DirectoryTimeout, an Error if it is not a directory */
 export async function expectWritable(directory: string, end: Moment): Promise<void> {
   const stats = await inTime(() => stat(directory), end, `"${directory}"`);
   if (!stats.isDirectory()) throw new Error(`"${directory}" is no directory`);
@@ -32,7 +32,7 @@ export async function expectWritable(directory: string, end: Moment): Promise<vo
 export const expectMakable = (path: string) => async (end: Moment) =>
   await expectWritable(await nearest(path, end), end);
 
-/** @param expected throws why it is not */
+/** @param expected throws if the path cannot be used */
 export async function usable(name: string, path: string, expected: (end: Moment) => Promise<void>, end: Moment) {
   try {
     await expected(end);
@@ -45,7 +45,7 @@ export async function usable(name: string, path: string, expected: (end: Moment)
   }
 }
 
-/** What the disk refuses is its fault; what is missing or no directory is the configuration's. */
+/** A refusal of the disk is an I/O fault. A path that is missing or not a directory is the configuration's fault. */
 function faultOf(error: unknown): number {
   if (error instanceof DirectoryTimeout) return code.tryAgainLater;
   return codeOf(error) && codeOf(error) !== 'ENOENT' ? code.io : code.invalidConfig;
@@ -76,7 +76,9 @@ export async function present<T>(look: () => Promise<T>, path: string, end: Mome
   });
 }
 
-/** @returns undefined where something is no directory: that is said of "sharedDir" already, as its silence is. */
+/**
+ * @returns undefined if a part of the path is not a directory: the look at "sharedDir" reports that already, and its silence too.
+ */
 export async function device(path: string, end: Moment): Promise<number | undefined> {
   const there = await nearest(path, end);
   return (await present(() => stat(there), there, end))?.dev;

@@ -1,8 +1,8 @@
 /**
- * What is mounted where (proc_pid_mountinfo(5)), in this process's mount namespace and in the host's, and taking a mount away.
+ * The mounts (proc_pid_mountinfo(5)) of this process's mount namespace and of the host's, and unmounting.
  *
  * Invariants
- *  MO1 Nothing here asks a mounted file system: umount2 does not either, so one that is stuck holds up no call.
+ *  MO1 Nothing here asks a mounted file system. Neither does umount2, so a stuck one blocks no call.
  *  MO2 A mount is gone when neither namespace has it.
  */
 import { readFileSync } from 'node:fs';
@@ -16,17 +16,17 @@ export interface Mount {
   readonly parent: string;
   /** `major:minor` of the file system. */
   readonly device: string;
-  /** The directory of that file system which is seen at `point`; of a bind mount the directory that was bound. */
+  /** The directory of that file system that is seen at `point`. For a bind mount it is the bound directory. */
   readonly root: string;
   readonly point: string;
-  /** The directory that was bound was removed since. */
+  /** The bound directory has been removed. */
   readonly isOrphan: boolean;
 }
 
-/** How the kernel says that a mount's root is no longer in its file system. */
+/** The kernel's suffix for a mount's root that is no longer in its file system. */
 const removed = '//deleted';
 
-/** More mounts on one point than any program of ours or of the predecessor's stacks there. */
+/** More mounts than this plugin or the predecessor ever stacks on one point. */
 const stackedMax = 8;
 
 function parseMounts(text: string): Mount[] {
@@ -45,15 +45,16 @@ const unescaped = (field: string): string =>
 const readMounts = (process: 'self' | '1'): Mount[] => parseMounts(readFileSync(`/proc/${process}/mountinfo`, 'utf8'));
 
 /**
- * Both namespaces': the daemon of Multus "thick" runs plugins in its container's, where a mount of the host is a copy.
- * @throws errno exceptions: what cannot be read proves nothing
+ * The mounts of both namespaces. The daemon of Multus "thick" runs plugins in its container's namespace, which has copies of the
+ * host's mounts.
+ * @throws errno exceptions, because an unreadable table proves nothing
  */
 export const allMounts = (): Mount[] => [...readMounts('self'), ...readMounts('1')];
 
-/** Takes away every mount on a point. @throws Mismatch if one stays */
+/** Unmounts every mount on a point. @throws Mismatch if one stays */
 export function unmountAll(point: string): void {
   for (let round = 0; readMounts('self').some((mount) => mount.point === point); round++) {
-    // Never MNT_DETACH: a mount in use would leave mountinfo and still be held, and the next look would take it for gone.
+    // Never MNT_DETACH, because a mount in use would leave mountinfo while it is held. The next look would take it for gone.
     if (round >= stackedMax || !unmount(point))
       throw new Mismatch(`"${point}" cannot be unmounted: a process uses it ("fuser -vm ${point}" names it): end that`);
   }
@@ -63,17 +64,17 @@ export function unmountAll(point: string): void {
     );
 }
 
-/** A directory bound to itself: what is seen there with and without the mount is the same. */
+/** Whether a directory is bound to itself, so that the same is seen with and without the mount. */
 export function isOnItself(mount: Mount, mounts: readonly Mount[]): boolean {
   const below = mounts.find(({ id, device }) => id === mount.parent && device === mount.device);
   return below !== undefined && join(below.root, relative(below.point, mount.point)) === mount.root;
 }
 
-/** A part of a file system, or one that is mounted elsewhere too. */
+/** Whether the mount is a part of a file system, or its file system is mounted elsewhere too. */
 export const isBind = (mount: Mount, mounts: readonly Mount[]): boolean =>
   mount.root !== '/' || mounts.some(({ device, point }) => device === mount.device && point !== mount.point);
 
-/** `/var/lib/kubelet/pods/UID/volumes/kubernetes.io~empty-dir/NAME`: the uid, of what was bound from there. */
+/** The UID of a mount bound from `/var/lib/kubelet/pods/UID/volumes/kubernetes.io~empty-dir/NAME`. */
 export function podOfRoot({ root }: Mount): string | undefined {
   const [, uid] = /\/pods\/([^/]+)\/volumes\/kubernetes\.io~empty-dir\/[^/]+$/.exec(root) ?? [];
   return uid;

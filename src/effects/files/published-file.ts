@@ -1,6 +1,6 @@
 /**
- * What the application reads to find its interface: the predecessor's configuration data, here as a file beside the socket
- * (contract C2.3). Written whole or not at all; a stale one of the same interface is replaced.
+ * The file beside the socket by which the application finds its interface: the predecessor's configuration data (contract C2.3). It
+ * is written whole or not at all. A stale file of the same interface is replaced.
  */
 import { type Addresses, type AttachmentKey, code, keyHash } from '../../attachment.ts';
 import { formatResult } from '../../cni/result.ts';
@@ -15,7 +15,7 @@ const publishedVersion = '0.4.0';
 
 const temporaryName = (key: AttachmentKey): string => `.${keyHash(key)}.tmp`;
 
-/** What is said of one interface, whether in a file or in an annotation, its keys in the predecessor's order. */
+/** The data of one interface, for a file or an annotation. The keys are in the predecessor's order. */
 export function completeData(data: FilePlan['data'], addresses: Addresses | undefined): FilePlan['data'] {
   return { ...data, ipResult: formatResult({ interfaces: [], ips: [], routes: [], ...addresses }, publishedVersion) };
 }
@@ -23,7 +23,7 @@ export function completeData(data: FilePlan['data'], addresses: Addresses | unde
 const formatContents = ({ data }: FilePlan, addresses: Addresses | undefined): string =>
   `${JSON.stringify(completeData(data, addresses), null, 4)}\n`;
 
-/** Of which attachment, what its address is known to be, and how it is written. */
+/** The attachment, its addresses, and the means to write its file. */
 interface Publisher {
   readonly key: AttachmentKey;
   readonly addresses: Addresses | undefined;
@@ -45,7 +45,7 @@ export async function ensurePublication(plan: FilePlan, publisher: Publisher): P
   }
 }
 
-/** @returns why what is there must not be replaced: it is of another attachment, and the port that it names stands */
+/** @returns why the existing file must not be replaced: it is another attachment's, and the port that it names exists */
 async function findRefusal(directory: Directory, plan: FilePlan, { key, findHolder }: Publisher) {
   const data = parsePublished(await directory.read(plan.file));
   const port = isOfAnother(key, data) ? data.config?.vhost?.socketfile : undefined;
@@ -68,7 +68,7 @@ export async function removePublication(plan: FilePlan, key: AttachmentKey, end:
   }
 }
 
-/** What a file says that a pod may have written: anything. */
+/** The members of a file that a pod may have written, so each may hold anything. */
 interface Published {
   readonly containerId?: unknown;
   readonly name?: unknown;
@@ -84,7 +84,10 @@ function parsePublished(text: string | undefined): Published {
   }
 }
 
-/** The file's name has 12 characters of the container id, its text the whole: two ids can begin alike (bug B27). */
+/**
+ * The file's name has 12 characters of the container id, its text has all. Both are needed, because two ids can begin alike (bug
+ * B27).
+ */
 const isOfAnother = ({ containerId, network }: AttachmentKey, parsed: Published): boolean =>
   (parsed.containerId ?? containerId) !== containerId || (parsed.name ?? network) !== network;
 

@@ -1,14 +1,14 @@
 /**
- * Whether the data directory, be it there or to be made, can be written, and has room. Reads only.
+ * Whether the data directory, existing or to be made, can be written and has room. Reads only.
  */
 import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { code, messageOf, type Trouble } from '../../attachment.ts';
 
-/** A journal takes about 8 KiB; a file system this full will fail somebody soon. */
+/** A journal takes about 8 KiB. A file system this full will soon fail other calls. */
 const roomBytesMin = 256n * 1024n;
 
-/** Of the data directory, which is root's own: synchronous as the journal in it is. */
+/** Synchronous, as the journal is, because the data directory is root's own. */
 export function roomTroubles(dataDir: string): Trouble[] {
   try {
     const directory = findExisting(dataDir);
@@ -27,7 +27,7 @@ export function roomTroubles(dataDir: string): Trouble[] {
   }
 }
 
-/** A symlink that leads nowhere is there too: nothing can be made at its place. */
+/** A symlink that leads nowhere exists too, because nothing can be made at its place. */
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /** Whether it is a symlink to nothing. */

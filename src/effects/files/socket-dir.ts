@@ -1,9 +1,9 @@
 /**
- * The directory in which the attachment's socket lies, and the hold file that keeps it there while we need it.
+ * The directory of the attachment's socket, and the hold file that keeps it while we need it.
  *
- * Nothing is ever mounted. A directory that the user or the pod named is created when missing, one of the kubelet's is not, and
- * neither is ever removed; one below it is ours by name, shared by all interfaces of one sandbox, and goes with the last of them.
- * Where a path is too long for a socket, the switch comes in by a symlink, one for each attachment.
+ * Nothing is ever mounted. A directory that the user or the pod named is created when missing; a kubelet's directory is not.
+ * Neither is ever removed. A directory below it is ours by name. All interfaces of one sandbox share it, and the last one's removal
+ * removes it. If a path is too long for a socket, the switch comes in by a symlink, one for each attachment.
  */
 import { mkdir, readlink, symlink, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -14,17 +14,17 @@ import { codeOf, failed, inTime, markNothingMade, NothingMade, ok } from '../out
 import { Directory, makeDirectory, removeEmpty } from './directory.ts';
 import { groupId } from './group.ts';
 
-/** The predecessor's: root and the group, nobody else. */
+/** The predecessor's mode: for root and the group alone. */
 const modePrivate = 0o750;
 const modeBase = 0o755;
 const modeHold = 0o600;
 
-/** A sibling's DEL may remove the directory between our mkdir and our hold file; each round is another sibling. */
+/** A sibling's DEL may remove the directory between our mkdir and our hold file. Each round needs another sibling. */
 const roundsMax = 50;
 
 export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise<Outcome> {
   const { base, own, kubelet, link } = plan;
-  // What was made of it stays, as it would after a success.
+  // A part that was made stays, as it would after a success.
   const making = () => mkdir(base, { recursive: true, mode: modeBase });
   if (!kubelet) await markNothingMade(inTime(making, end, `"${base}"`));
   const refusal = own === undefined ? await admitToBase(plan, end) : await ensureOwn(own, plan, end);
@@ -33,7 +33,7 @@ export async function ensureSocketDir(plan: SocketDirPlan, end: Moment): Promise
   return ok;
 }
 
-/** A directory that is not ours: what a group was let into stays open to it. */
+/** Admits the group to a directory that is not ours. It stays open to the group after the removal. */
 async function admitToBase({ base, group }: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
   const directory = await markNothingMade(Directory.open(base, end));
   try {
@@ -44,7 +44,7 @@ async function admitToBase({ base, group }: SocketDirPlan, end: Moment): Promise
   }
 }
 
-/** A group that is named must be able to create sockets (bug B33): of two interfaces that share a directory, the same. */
+/** The configured group must be able to create sockets (bug B33). Two interfaces that share a directory need the same group. */
 async function admitToDirectory(directory: Directory, group: string | undefined): Promise<Trouble | undefined> {
   const other = group && (await directory.admitGroup(groupId(group)));
   if (typeof other !== 'number') return undefined;
@@ -55,7 +55,7 @@ async function admitToDirectory(directory: Directory, group: string | undefined)
 async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise<Outcome | undefined> {
   for (let round = 0; round < roundsMax; round++) {
     await makeDirectory(own, modePrivate, end).catch((error) => {
-      // One that did not answer may come to it yet.
+      // A mkdir that did not answer in time may still succeed.
       throw codeOf(error) ? new NothingMade(error) : error;
     });
     const directory = await Directory.find(own, end);
@@ -73,7 +73,7 @@ async function ensureOwn(own: string, plan: SocketDirPlan, end: Moment): Promise
   return { ...failed(code.tryAgainLater, message), made: 'nothing' };
 }
 
-/** In a directory that is root's alone: a symlink at our name is ours, whatever it led to. */
+/** The symlink's directory is root's alone, so a symlink at our name is ours, whatever it leads to. */
 async function ensureLink(link: string, target: string, end: Moment): Promise<void> {
   await inTime(() => mkdir(dirname(link), { recursive: true, mode: modeBase }), end, `"${link}"`);
   if ((await readLink(link, end)) === target) return;
@@ -88,7 +88,7 @@ async function removeLink(link: string, end: Moment): Promise<void> {
   });
 }
 
-/** Whether the switch's way to the directory is there. */
+/** Whether the symlink, if there is to be one, leads to the socket's directory. */
 export const hasLink = async ({ link, own, base }: SocketDirPlan, end: Moment): Promise<boolean> =>
   link === undefined || (await readLink(link, end)) === (own ?? base);
 
@@ -100,7 +100,7 @@ async function readLink(link: string, end: Moment): Promise<string | undefined> 
   });
 }
 
-/** @returns false if the directory was removed under us. @throws if something else bears the hold file's name. */
+/** @returns false if the directory was removed meanwhile. @throws if something else has the hold file's name. */
 async function createHold(directory: Directory, name: string): Promise<boolean> {
   try {
     await directory.create(name, modeHold);

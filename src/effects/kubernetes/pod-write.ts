@@ -111,7 +111,7 @@ class Writing {
   async untilLeft(): Promise<Leave> {
     const { ref, patience, decide } = this.#order;
     const api = this.#api;
-    // A pod that an earlier question saw suffices for a write, since a stale write is refused, but not for the decision to leave it.
+    // A pod that an earlier question saw suffices for a write, since a stale one is refused, but not for the decision to leave it.
     let isCurrent = !api.hasSeen(ref);
     let firstVersion: string | undefined;
     for (;;) {
