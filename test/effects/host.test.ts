@@ -70,7 +70,7 @@ describe.each(['client', 'server'] as const)('the steps of a plan in %s mode', (
 });
 
 describe('a step that is not planned', () => {
-  it('is nothing to do, whatever is asked of it', async () => {
+  it('succeeds at once for each verb', async () => {
     const { host, plan } = await node();
     const { key, ovsdb, request } = plan;
     for (const step of steps)
@@ -80,7 +80,7 @@ describe('a step that is not planned', () => {
         });
   });
 
-  it('is removed all the same if it is the port: marks say what there is', async () => {
+  it('is removed nevertheless if it is the port: its marks tell that it exists', async () => {
     const one = await node();
     await make(one);
     const { port: _, ...without } = one.plan;
@@ -144,15 +144,15 @@ describe('a failure', () => {
       const trouble = troubleOf(outcome);
       expect(trouble.code).toBe(5);
       expect(trouble.message).toContain(file);
-      // Kind 1: there is nothing to take back of it.
+      // Kind 1: nothing has to be undone.
       expect(outcome).toMatchObject({ made: 'nothing' });
     },
   );
 
-  it('that is a bug is an outcome too, code 999 with its stack: what was begun is taken back', async () => {
+  it('that is a bug is an outcome too, code 999 with its stack, so that the step is undone', async () => {
     const { host, plan } = await node();
     mkdirSync(plan.publication.directory);
-    // No JSON: what writes it throws.
+    // JSON cannot hold it, so the code that writes it throws.
     const broken = { ...plan, publication: { ...plan.publication, data: { odd: 1n } } };
     const trouble = troubleOf(
       await host.perform({ step: 'publication', verb: 'ensure', plan: broken, facts: {} }, call()),
@@ -177,8 +177,8 @@ describe('a failure', () => {
   });
 });
 
-describe('recalling what no journal tells of', () => {
-  it('corrects what is known by what the marks say', async () => {
+describe('recalling an attachment without a journal', () => {
+  it('corrects the known plan by the marks', async () => {
     const one = await node();
     await make(one);
     const { key, ovsdb, request } = one.plan;
@@ -197,7 +197,7 @@ describe('recalling what no journal tells of', () => {
     expect(await one.host.recall(one.plan, call(30))).toMatchObject({ kind: 'unsettled', trouble: { code: 11 } });
   });
 
-  it('forgets an address of a program that is not there: nobody was given one by it', async () => {
+  it('forgets an address of a program that does not exist, because it cannot have given one', async () => {
     const { host, plan } = await node();
     const moved = { ...plan, address: { program: 'no', path: ['/nowhere'] } };
     expect(await host.recall(moved, call())).not.toHaveProperty('plan.address');
@@ -205,8 +205,8 @@ describe('recalling what no journal tells of', () => {
   });
 });
 
-describe('what the pod made of its netns', () => {
-  it('is none of our business: a removal never looks into it (bug B24)', async () => {
+describe('the state of a pod’s netns', () => {
+  it('does not matter to a removal, which never looks into it (bug B24)', async () => {
     const one = await node();
     const facts = await make(one);
     const plan = { ...one.plan, port: { ...one.plan.port, marks: { netns: '/nowhere' } } };

@@ -19,13 +19,13 @@ function remembered(name = 'ns') {
 }
 
 describe('the namespace of a journal', () => {
-  it('is alive where the same one lies at its place', () => {
+  it('is alive if the same one is at its place', () => {
     const netns = remembered();
     expect(readNetns(netns.path)).toEqual(netns);
     expect(judgeNetns(netns)).toBe('alive');
   });
 
-  it('is gone where nothing lies at its place in that same directory (case A31)', () => {
+  it('is gone if nothing is at its place in the same directory (case A31)', () => {
     const netns = remembered();
     expect(judgeNetns({ ...netns, path: join(dirname(netns.path), 'other') })).toBe('gone');
   });
@@ -38,14 +38,14 @@ describe('the namespace of a journal', () => {
     expect(judgeNetns({ ...netns, path: dangling })).toBe('unknown');
   });
 
-  it('cannot be judged where a plain file lies at its place', () => {
+  it('cannot be judged if a plain file is at its place', () => {
     const netns = remembered();
     const plain = join(dirname(netns.path), 'plain');
     writeFileSync(plain, '');
     expect(judgeNetns({ ...netns, path: plain })).toBe('unknown');
   });
 
-  it('cannot be judged where its directory is another one, or is not there: what is seen is not what the runtime sees', () => {
+  it('cannot be judged if its directory is another one or missing: this process may see other files than the runtime', () => {
     const netns = remembered();
     expect(judgeNetns({ ...netns, directory: '1:1' })).toBe('unknown');
     const empty = join(dirname(netns.path), 'empty');
@@ -56,7 +56,7 @@ describe('the namespace of a journal', () => {
     expect(judgeNetns(inside)).toBe('unknown');
   });
 
-  it('cannot be judged by a path of a process: its number may be another’s by now', () => {
+  it('cannot be judged by a path of a process: another process may now have its number', () => {
     const path = '/proc/self/ns/net';
     expect(judgeNetns({ path, file: identity(path), directory: identity(dirname(path)) })).toBe('unknown');
   });

@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 const own = '/proc/self/ns/net';
 
 describe('a network namespace', () => {
-  it('is told by the device and inode of its file and of the directory of that', () => {
+  it('is told by the device and inode of its file and of the file’s directory', () => {
     const numbers = expect.stringMatching(/^\d+:\d+$/);
     expect(readNetns(own)).toEqual({ path: own, file: numbers, directory: numbers });
     expect(readNetns(own)).toEqual(readNetns(own));
@@ -23,7 +23,7 @@ describe('a network namespace', () => {
   });
 });
 
-describe('what is no network namespace', () => {
+describe('a path that is not a network namespace', () => {
   const planted = (name: string): string => {
     const directory = temporaryDirectory();
     const path = join(directory, name);

@@ -20,7 +20,7 @@ const ensure = (plan: DeviceInfoPlan, holder: FindHolder = nobody) => ensureDevi
 const remove = (plan: DeviceInfoPlan, holder: FindHolder = nobody) =>
   removeDeviceInfo(plan, { key, findHolder: holder, end: soon() });
 
-/** A switch on which another attachment's port stands. */
+/** A switch with a port of another attachment. */
 const standing =
   (name: string): FindHolder =>
   async (port) =>
@@ -58,7 +58,7 @@ describe('the device information file', () => {
     }
   });
 
-  it('is gone where its directory is', async () => {
+  it('is removed already if its directory is gone', async () => {
     expect(await remove(planned())).toEqual({ kind: 'ok' });
     const file = join(temporaryDirectory(), 'file');
     writeFileSync(file, '');
@@ -66,7 +66,7 @@ describe('the device information file', () => {
     expect(existsSync(file)).toBe(true);
   });
 
-  it('takes with it what write-file-atomic left of a killed call, cut anywhere', async () => {
+  it('is removed together with write-file-atomic’s file of a killed call, cut anywhere', async () => {
     const plan = planned();
     await ensure(plan);
     const text = readFileSync(plan.path, 'utf8');
@@ -89,7 +89,7 @@ describe('the device information file', () => {
     expect(await findDeviceInfo(other, soon())).toEqual({ kind: 'ok' });
   });
 
-  it('is not what is no file at its name: a directory or a link there stays, and is no debt', async () => {
+  it('must be a file: a directory or a link at its name stays, and is not a debt', async () => {
     for (const plant of [
       (path: string) => mkdirSync(join(path, 'full'), { recursive: true }),
       (path: string) => symlinkSync('/', path),
@@ -114,7 +114,7 @@ describe('the device information file', () => {
     );
   });
 
-  it('that cannot be written is an error that says where, and leaves nothing', async () => {
+  it('that cannot be written is an error with its path, and leaves nothing', async () => {
     const file = join(temporaryDirectory(), 'file');
     writeFileSync(file, '');
     await expect(ensure(planned('net1', file))).rejects.toThrow(file);
@@ -131,7 +131,7 @@ describe('kind 6: of two attachments that were given one name for it', () => {
     return { living, other: { ...living, socket: '/pods/beef/beef-net1' }, standing: standing('net1') };
   };
 
-  it('the second is refused with the file and its owner, and made nothing; the first keeps what it has', async () => {
+  it('the second is refused with the file and its owner, and made nothing; the first keeps its file', async () => {
     const { living, other, standing } = two();
     await ensure(living);
     expect(await ensure(other, standing)).toEqual({
@@ -159,7 +159,7 @@ describe('kind 6: of two attachments that were given one name for it', () => {
     await ensure(living);
     expect(await remove({ ...living, mode: 'client', socket: 'net1' })).toEqual({ kind: 'ok' });
     expect(readdirSync(living.directory)).toEqual([]);
-    // One of an older version knows the key alone.
+    // A journal of an older version has the key alone.
     await ensure({ ...living, socket: '/pods/c0ffee/c0ffee00c0ff-net1' });
     expect(await remove({ ...living, mode: 'client', socket: '' })).toEqual({ kind: 'ok' });
     expect(readdirSync(living.directory)).toEqual([]);
@@ -172,14 +172,14 @@ describe('kind 6: of two attachments that were given one name for it', () => {
     expect(await findDeviceInfo(living, soon())).toEqual({ kind: 'ok' });
   });
 
-  it('what a dead one left blocks nobody', async () => {
+  it('the file of a dead one blocks no other', async () => {
     const { living, other } = two();
     await ensure(other);
     expect(await ensure(living)).toEqual({ kind: 'ok' });
     expect(await findDeviceInfo(living, soon())).toEqual({ kind: 'ok' });
   });
 
-  it('that of another kind of device is not replaced, nor removed', async () => {
+  it('the file of another kind of device is neither replaced nor removed', async () => {
     const { living } = two();
     mkdirSync(living.directory, { recursive: true });
     writeFileSync(living.path, '{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:00:00.0"}}');

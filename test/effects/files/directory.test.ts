@@ -27,7 +27,7 @@ async function opened(path: string): Promise<Directory> {
   return directory;
 }
 
-/** A hostile directory, and what lies outside of it. */
+/** A hostile directory, and files outside of it. */
 async function hostile() {
   const outside = temporaryDirectory();
   const path = join(outside, 'pod');
@@ -58,7 +58,7 @@ describe.each(planted)('a %s at a name of ours', (kind) => {
     expect(canary.state()).toEqual(before);
   });
 
-  it('is not removed as a file, nor what it leads to', async () => {
+  it('is not removed as a file, and neither is its target', async () => {
     const { directory, at, was, canary, before } = await plant();
     await directory.remove('ours', 'file');
     expect(kindAt(at)).toBe(was);
@@ -104,7 +104,7 @@ describe.each(planted)('a %s at a name of ours', (kind) => {
 });
 
 describe.each(planted.filter((kind) => kind !== 'directory'))('a %s at the directory’s own place', (kind) => {
-  it('is not opened, and is found to be no directory', async () => {
+  it('is not opened, and is not found as a directory', async () => {
     const outside = temporaryDirectory();
     const canary = plantCanary(outside);
     const path = join(outside, 'pod');
@@ -143,7 +143,7 @@ describe('a directory', () => {
     expect(readdirSync(`${path}.old`).sort()).toEqual(['other', 'ours']);
   });
 
-  it('that is not there is not found', async () => {
+  it('that does not exist is not found', async () => {
     expect(await Directory.find(join(temporaryDirectory(), 'none'), soon())).toBeUndefined();
     expect(await Directory.find(join(temporaryDirectory(), 'no', 'ne'), soon())).toBeUndefined();
   });
@@ -202,7 +202,7 @@ describe('a file of ours', () => {
 });
 
 describe('the names of our own directories', () => {
-  it('are made once, and say when something was there', async () => {
+  it('are made once, and report if something is there', async () => {
     const path = join(temporaryDirectory(), 'own');
     expect(await makeDirectory(path, 0o750, soon())).toBe(true);
     expect(statSync(path).mode & 0o777).toBe(0o750);
@@ -210,7 +210,7 @@ describe('the names of our own directories', () => {
     await expect(makeDirectory(join(path, 'no', 'ne'), 0o700, soon())).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  it('are removed when empty; what is full, missing or of another kind is done', async () => {
+  it('are removed if empty; a full, missing or other thing is not an error', async () => {
     const root = temporaryDirectory();
     for (const name of ['empty', 'full', 'full/more']) mkdirSync(join(root, name));
     writeFileSync(join(root, 'file'), '');
@@ -226,12 +226,12 @@ describe('time', () => {
     await expect(inTime(never, soon(0), '"/pods"')).rejects.toThrow('"/pods" did not answer in time (0 s)');
   });
 
-  it('is not taken from what answers', async () => {
+  it('does not run out for a file system that answers', async () => {
     expect(await inTime(Promise.resolve(7), soon(), 'x')).toBe(7);
     await expect(inTime(Promise.reject(new Error('own')), soon(), 'x')).rejects.toThrow('own');
   });
 
-  it('kind 6: is not spent twice on what owes an answer, nor a thread: what lies there is asked again once it has answered', async () => {
+  it('kind 6: and a thread are spent only once on a place that owes an answer; it is asked again once it has answered', async () => {
     let answer: (value: number) => void = () => undefined;
     const owed = new Promise<number>((resolve) => {
       answer = resolve;
@@ -247,7 +247,7 @@ describe('time', () => {
     expect(await ask('/silent/base/own')).toBe(2);
   });
 
-  it('is not spent on a FIFO that nobody writes to', async () => {
+  it('is not spent on a FIFO without a writer', async () => {
     const { path, directory } = await hostile();
     execFileSync('mkfifo', [join(path, basename('ours'))]);
     expect(await directory.read('ours')).toBeUndefined();

@@ -38,7 +38,7 @@ function planned(): FilePlan & { readonly outside: string; readonly path: string
   };
 }
 
-/** Derived from the key: a container that knows the key knows it too. */
+/** The name follows from the key, so a container that knows the key knows it too. */
 const temporaryOf = (plan: FilePlan): string => join(plan.directory, `.${keyHash(key)}.tmp`);
 
 const ensure = (plan: FilePlan, given: Addresses | undefined = addresses) =>
@@ -79,7 +79,7 @@ describe('the published file', () => {
     expect(readdirSync(plan.directory)).toEqual([plan.file]);
   });
 
-  it('without addresses has a result without them', async () => {
+  it('has a result without addresses if there are none', async () => {
     const plan = planned();
     await ensurePublication(plan, { key, addresses: undefined, findHolder: nobody, end: soon() });
     expect(JSON.parse(readFileSync(plan.path, 'utf8')).ipResult).toEqual({ cniVersion: '0.4.0' });
@@ -101,7 +101,7 @@ describe('the published file', () => {
     const plan = planned();
     await ensure(plan);
     writeFileSync(join(plan.directory, 'theirs'), '');
-    // What a call leaves that is killed between writing and renaming.
+    // A call that is killed between writing and renaming leaves this.
     writeFileSync(temporaryOf(plan), '{"cont');
     for (let round = 0; round < 2; round++) {
       expect(await remove(plan)).toEqual({ kind: 'ok' });
@@ -109,7 +109,7 @@ describe('the published file', () => {
     }
   });
 
-  it('of another container, whose id begins alike, is left by a removal of the one that was refused (bug B27)', async () => {
+  it('of another container whose id begins alike is left by the removal of the refused one (bug B27)', async () => {
     const plan = planned();
     await ensure(plan);
     for (const other of [keyOf('c0ffee00c0ff9999'), { ...key, network: 'other' }]) {
@@ -122,7 +122,7 @@ describe('the published file', () => {
     expect(readdirSync(plan.directory)).toEqual([]);
   });
 
-  it('kind 1: of another container is not replaced while its port stands, and is when that is gone', async () => {
+  it('kind 1: of another container is replaced only once its port is gone', async () => {
     const plan = planned();
     const socketfile = 'c0ffee00c0ff-net1';
     const theirs = { ...plan, data: { containerId: 'c0ffee00c0ff9999', config: { vhost: { socketfile } } } };
@@ -140,7 +140,7 @@ describe('the published file', () => {
     expect(await find(plan)).toEqual({ kind: 'ok' });
   });
 
-  it('in a directory that is gone is gone', async () => {
+  it('is removed already if its directory is gone', async () => {
     const plan = planned();
     rmSync(plan.directory, { recursive: true });
     expect(await remove(plan)).toEqual({ kind: 'ok' });

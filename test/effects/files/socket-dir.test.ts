@@ -40,7 +40,7 @@ describe('the socket directory', () => {
     }
   });
 
-  it('goes with its attachment, and what the user named stays (bug B16); twice is the same as once', async () => {
+  it('goes with its attachment, and the user’s directory stays (bug B16); twice is the same as once', async () => {
     const plan = planned();
     await ensure(plan);
     for (let round = 0; round < 2; round++) {
@@ -59,7 +59,7 @@ describe('the socket directory', () => {
     expect(existsSync(plan.own)).toBe(false);
   });
 
-  it('stays with whatever somebody else put into it (bug B16)', async () => {
+  it('stays if another program put a file into it (bug B16)', async () => {
     const plan = planned();
     await ensure(plan);
     writeFileSync(join(plan.own, 'theirs'), '');
@@ -83,13 +83,13 @@ describe('the socket directory', () => {
         await remove(sibling(plan, hold));
       }
     };
-    // All of them to their end, failed or not: none may go on after the test.
+    // All calls are waited for, failed or not, because none may go on after the test.
     const ended = await Promise.allSettled([mine(), theirs('.hold-2'), theirs('.hold-3')]);
     expect(ended.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
     expect(readdirSync(plan.base)).toEqual([]);
   });
 
-  it('of a directory that the user made keeps its owner and mode', async () => {
+  it('keeps its owner and mode if the user made it', async () => {
     const plan = planned();
     mkdirSync(plan.base, { recursive: true, mode: 0o711 });
     const before = statSync(plan.base);
@@ -99,14 +99,14 @@ describe('the socket directory', () => {
     expect({ mode, uid, gid }).toEqual({ mode: before.mode, uid: before.uid, gid: before.gid });
   });
 
-  it('of a group lets the group create sockets in it (bug B33)', async () => {
+  it('with a group lets the group create sockets in it (bug B33)', async () => {
     const gid = process.getgid?.() ?? 0;
     const plan = planned({ group: String(gid) });
     expect(await ensure(plan)).toEqual({ kind: 'ok' });
     expect({ mode: statSync(plan.own).mode & 0o777, gid: statSync(plan.own).gid }).toEqual({ mode: 0o770, gid });
   });
 
-  it('of one group is not taken from it by a sibling that names another: code 7; one that names none comes in (I7)', async () => {
+  it('keeps its group: a sibling that names another gets code 7, and one that names none comes in (I7)', async () => {
     const gid = process.getgid?.() ?? 0;
     const plan = planned({ group: String(gid) });
     await ensure(plan);
@@ -138,13 +138,13 @@ describe('a directory that the pod or its kubelet named', () => {
     expect(existsSync(plan.base)).toBe(true);
   });
 
-  it('of a kubelet is not made: without its pod it would be an orphan that the kubelet cannot remove', async () => {
+  it('of a kubelet is not made, because the kubelet could not remove it without its pod', async () => {
     const plan = named({ kubelet: true });
     await expect(ensure(plan)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(existsSync(plan.base)).toBe(false);
   });
 
-  it('lets the group in and shuts nobody out; one that is open to all stays as it is (bug B33)', async () => {
+  it('lets the group in and shuts no user out; one that is open to all stays unchanged (bug B33)', async () => {
     const group = String(process.getgid?.() ?? 0);
     for (const [before, after] of [
       [0o755, 0o775],
@@ -187,7 +187,7 @@ describe('the symlink to a path that is too long', () => {
     return { base: join(root, 'volume'), hold: '.hold-1', link: join(root, 'short', '0123456789abcdef') };
   };
 
-  it('leads there, twice as once, and goes with its attachment', async () => {
+  it('leads to the directory and goes with its attachment; twice is the same as once', async () => {
     const plan = linked();
     for (let round = 0; round < 2; round++) {
       expect(await ensure(plan)).toEqual({ kind: 'ok' });
@@ -204,7 +204,7 @@ describe('the symlink to a path that is too long', () => {
     });
   });
 
-  it('that led elsewhere leads there now; what is no symlink is refused and stays', async () => {
+  it('is corrected if it led elsewhere; anything but a symlink at its name is refused and stays', async () => {
     const plan = linked();
     mkdirSync(dirname(plan.link));
     symlinkSync('/elsewhere', plan.link);
@@ -218,7 +218,7 @@ describe('the symlink to a path that is too long', () => {
   });
 });
 
-describe.each(Object.keys(plants))('a %s that somebody planted', (kind) => {
+describe.each(Object.keys(plants))('a %s that another program planted', (kind) => {
   it('at the directory’s place is never taken for it, nor removed (bug B30)', async () => {
     const plan = planned();
     mkdirSync(plan.base, { recursive: true });

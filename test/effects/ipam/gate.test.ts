@@ -22,7 +22,7 @@ function dataDirectory(): string {
   return dataDir;
 }
 
-/** An IPAM program that stays in a command until the file `go` is there, and says so by a file of the command's name. */
+/** An IPAM program that makes a file of the command's name and waits until the file `go` exists. */
 function scene() {
   const dataDir = dataDirectory();
   const own = programs();
@@ -49,7 +49,7 @@ const byte = crc32(new TextEncoder().encode(`${network}\0pool`));
 
 const open = (dataDir: string): number => openSync(join(dataDir, 'instance'), 'r+');
 
-/** Held by another process, as far as the kernel can tell. */
+/** Holds the lock as another process would. */
 function held(dataDir: string, how: 'shared' | 'alone'): () => void {
   const fd = open(dataDir);
   expect(lockByte(fd, byte, how)).toBe(true);
@@ -65,7 +65,7 @@ describe('the gate between ADDs and GC', () => {
     expect(await Promise.all(adds)).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }]);
   });
 
-  it('lets no ADD ask for an address while a GC hands its list on: it waits for it', async () => {
+  it('makes an ADD wait before it asks for an address, while a GC hands its list over', async () => {
     const s = scene();
     const collecting = s.gc();
     await until(() => s.own.has('GC'));
@@ -77,7 +77,7 @@ describe('the gate between ADDs and GC', () => {
     expect(await adding).toMatchObject({ kind: 'ok' });
   });
 
-  it('lets a GC through when no ADD asks any more, and what it is told is of that moment', async () => {
+  it('lets a GC through when no ADD asks, and its list is made at that moment', async () => {
     const s = scene();
     const adding = s.add();
     await until(() => s.own.has('ADD'));
@@ -95,7 +95,7 @@ describe('the gate between ADDs and GC', () => {
     expect(told).toBe(true);
   });
 
-  it('is code 11 for an ADD that is not let through in time, and for a GC', async () => {
+  it('is code 11 for an ADD or a GC that is not let through in time', async () => {
     const s = scene();
     const leave = held(s.dataDir, 'alone');
     expect(troubleOf(await s.add({ lockMs: 30 }))).toMatchObject({ code: 11, message: expect.stringContaining('GC') });
@@ -110,14 +110,14 @@ describe('the gate between ADDs and GC', () => {
     async (command) => {
       const s = scene();
       const lock = open(s.dataDir);
-      // A call that is killed is one that ends without an unlock: its program was handed a copy of the descriptor.
+      // A killed call ends without an unlock, while its program holds a copy of the descriptor.
       expect(lockByte(lock, byte, command === 'ADD' ? 'shared' : 'alone')).toBe(true);
       const orphan = startChild('sh', ['-c', 'echo started; exec cat'], [lock]);
       expect(await orphan.line()).toBe('started');
       closeSync(lock);
       const other = open(s.dataDir);
       onTestFinished(() => closeSync(other));
-      // A GC keeps out those that would share, an ADD one that wants it alone.
+      // A GC keeps out callers that would share the gate, an ADD a caller that wants it alone.
       const how = command === 'GC' ? 'shared' : 'alone';
       expect(lockByte(other, byte, how)).toBe(false);
       await orphan.kill();
@@ -137,14 +137,14 @@ describe('the gate between ADDs and GC', () => {
     },
   );
 
-  it('kind 3: is free again after a program that overran its time: nothing of it is left', async () => {
+  it('kind 3: is free again after a program that overran its time, because no process of it is left', async () => {
     const s = scene();
     s.own.write('pool', `${modern}\nsetsid sleep 60 &\nexec sleep 60`);
     expect(troubleOf(await s.add({ ipamMs: 250 })).message).toContain('it was killed');
     held(s.dataDir, 'alone')();
   });
 
-  it('kind 3: of another network is another gate: a GC that hangs keeps no other network’s ADD waiting', async () => {
+  it('kind 3: is separate for each network: a hanging GC keeps no other network’s ADD waiting', async () => {
     const s = scene();
     onTestFinished(held(s.dataDir, 'alone'));
     s.goOn();

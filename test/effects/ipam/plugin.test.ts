@@ -32,7 +32,7 @@ const verbs = {
 
 type Verb = keyof typeof verbs;
 
-/** A program called `pool`, and how to ask for one of the three. */
+/** A program called `pool`, and a function that asks for one of the three verbs. */
 function pool(body: string, name = 'pool') {
   const own = programs();
   own.write(name, body);
@@ -45,7 +45,7 @@ function pool(body: string, name = 'pool') {
 const failing = (verb: Verb, body: string, name?: string) => pool(body, name).ask(verb).then(troubleOf);
 
 describe('an address', () => {
-  it('is what the program answered, in the shape of 1.0.0', async () => {
+  it('is the program’s answer, in the shape of 1.0.0', async () => {
     expect(await pool(`echo '${answer}'`).ask('ADD')).toEqual({
       kind: 'ok',
       facts: { ips: [{ address: '10.0.0.5/24', gateway: '10.0.0.1' }], routes: [{ dst: '0.0.0.0/0' }] },
@@ -60,7 +60,7 @@ describe('an address', () => {
     });
   });
 
-  it('never says which interface it is for: that is ours to say', async () => {
+  it('never names its interface, because this plugin does that', async () => {
     const odd = '{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.5/24","interface":7}]}';
     expect(await pool(`echo '${odd}'`).ask('ADD')).toMatchObject({ facts: { ips: [{ address: '10.0.0.5/24' }] } });
     expect(JSON.stringify(await pool(`echo '${odd}'`).ask('ADD'))).not.toContain('interface');
@@ -78,7 +78,7 @@ describe('an address', () => {
     },
   );
 
-  it('is missing from ten mebibytes of text: the call ends, and quotes little of it', async () => {
+  it('is missing from ten mebibytes of text: the error quotes little of it', async () => {
     const trouble = await failing('ADD', 'head -c 10485760 /dev/zero | tr "\\0" x');
     expect(trouble.message).toContain('without an address');
     expect(trouble.details?.length).toBeLessThan(1000);
@@ -100,7 +100,7 @@ describe.each(Object.keys(verbs) as Verb[])('the program’s %s', (verb) => {
     );
   });
 
-  it('fails with the error that the program gave, its code, words and details as they are', async () => {
+  it('fails with the program’s error: code, words and details unchanged', async () => {
     const body = `echo '{"cniVersion":"1.0.0","code":110,"msg":"pool is empty","details":"10.0.0.0/24"}'; exit 1`;
     expect(await failing(verb, body)).toEqual({
       code: 110,
@@ -114,7 +114,7 @@ describe.each(Object.keys(verbs) as Verb[])('the program’s %s', (verb) => {
     expect(trouble).toMatchObject({ code: 999, message: expect.stringContaining('unknown container') });
   });
 
-  it('fails with what it said on stderr, where stdout is no error object (bug B38)', async () => {
+  it('fails with its stderr if stdout is not an error object (bug B38)', async () => {
     for (const stdout of ['', 'oops', '{}', '{"code":"7","msg":"x"}', '{"code":7}', 'null'])
       expect(await failing(verb, `printf '%s' '${stdout}'; echo 'cannot open lock' >&2; exit 1`)).toEqual({
         code: 999,
@@ -146,7 +146,7 @@ describe.each(Object.keys(verbs) as Verb[])('the program’s %s', (verb) => {
     expect((await pool(`exec <&-; echo '${answer}'`).ask(verb)).kind).toBe('ok');
   });
 
-  it('that is not installed is code 7, naming it and where it was looked for', async () => {
+  it('that is not installed is code 7, naming it and the searched directories', async () => {
     const { own } = pool('');
     const plan = { program: 'no-such-ipam', path: [own.directory, '/nowhere'] };
     const trouble = troubleOf(await verbs[verb]({ plan, text, key, call: call(), deadlines: defaultDeadlines }));
@@ -203,7 +203,7 @@ describe('a DEL of an address that is not held', () => {
       expect((await failing('DEL', "echo 'config file not found' >&2; exit 1", name)).message).toContain(name);
   });
 
-  it('is a failure of ADD and of CHECK: those need it', async () => {
+  it('is a failure of ADD and of CHECK, because they need the address', async () => {
     for (const verb of ['ADD', 'CHECK'] as const)
       expect((await failing(verb, "echo 'Did not find reserved IP' >&2; exit 1")).message).toContain('reserved IP');
   });
@@ -229,7 +229,7 @@ describe('finding a program', () => {
     expect(found(good, a.directory, b.directory, c.directory)).toBe(path);
   });
 
-  it('says before anything is made that there is none', () => {
+  it('reports a missing program before anything is made', () => {
     const own = programs();
     expect(programTroubles({ program: 'pool', path: [own.directory] })).toEqual([
       { code: 7, message: expect.stringContaining('install it or correct "ipam.type"') },
@@ -271,7 +271,7 @@ describe('CHECK of an address', () => {
     expect(await pool(body).ask('CHECK', call(), { ipamMs: 300 })).toMatchObject({ kind: 'failed', unjudged: true });
   });
 
-  it('by a program that is gone tells nothing of the address (need N24)', async () => {
+  it('by a program that is gone does not judge the address (need N24)', async () => {
     const { own, ask } = pool('exit 0');
     rmSync(join(own.directory, 'pool'));
     expect(await ask('CHECK')).toMatchObject({ kind: 'failed', trouble: { code: 7 }, unjudged: true });

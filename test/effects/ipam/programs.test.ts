@@ -1,4 +1,4 @@
-/** An IPAM program that refuses, that is not where it was, that is this plugin itself, or whose end nobody saw. */
+/** IPAM programs that refuse, have moved, are this plugin itself, or end unseen. */
 import { closeSync, linkSync, mkdtempSync, openSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -30,7 +30,7 @@ const key = { network: 'net', containerId: 'c0ffee', ifName: 'net1' };
 
 const given = { isGiven: true, isDoubtful: false };
 
-/** A program called `pool`, and how to ask it. */
+/** A program called `pool`, and a function that asks it. */
 function pool(body: string) {
   const own = programs();
   own.write('pool', body);
@@ -92,7 +92,7 @@ describe('a DEL after an ADD that was refused', () => {
   const doubtful = { isGiven: false, isDoubtful: true };
 
   it.each(['echo "invalid IP address" >&2; exit 1', 'kill -KILL $$', 'sleep 60'])(
-    'kind 5: is no debt, whatever becomes of it: it warns, naming the program and its answer (%s)',
+    'kind 5: is never a debt: it warns, naming the program and its answer (%s)',
     async (body) => {
       const outcome = await remove(body, doubtful, { ipamMs: 200 });
       expect(outcome).toEqual({ kind: 'ok', warning: expect.stringContaining('IPAM plugin "pool" DEL: ') });
@@ -100,18 +100,18 @@ describe('a DEL after an ADD that was refused', () => {
     },
   );
 
-  it('kind 5: has nothing to say where it succeeds', async () => {
+  it('kind 5: does not warn if it succeeds', async () => {
     expect(await remove('exit 0', doubtful)).toEqual({ kind: 'ok' });
   });
 
-  it('kind 5: is a debt where the address was given, or where nobody knows', async () => {
+  it('kind 5: is a debt if the address was given, or if that is not known', async () => {
     for (const isGiven of [true, false])
       expect(await remove('exit 1', { isGiven, isDoubtful: false })).toMatchObject({ kind: 'failed' });
   });
 });
 
-describe('a DEL of an ADD whose end nobody saw', () => {
-  it('kind 3: ends first what its program left behind without any of our descriptors: it would allocate after it', async () => {
+describe('a DEL of an ADD that ended unseen', () => {
+  it('kind 3: first ends processes that its program left without our descriptors, because they could allocate after the DEL', async () => {
     const { own, plan } = pool(
       'if [ $CNI_COMMAND = DEL ]; then kill -0 $(cat $D/pid) 2> /dev/null; echo $? > $D/seen; exit 0; fi\n' +
         'exec 3>&- 4>&- 5>&-; echo $$ > $D/pid; exec sleep 60',
@@ -144,7 +144,7 @@ describe('ipam.type that names this plugin itself', () => {
     ]);
   });
 
-  it('kind 6: is never run, whatever is asked of it, and has given no address', async () => {
+  it('kind 6: is never run for any command, and has given no address', async () => {
     const plan = { program: basename(process.execPath), path: [dirname(process.execPath)] };
     const asked = { plan, text, key, network: 'net', call: call(), deadlines: defaultDeadlines };
     const troubles = [await ensureAddress(asked), ...(await collectAddresses(asked, (stdin) => stdin))];
@@ -171,12 +171,12 @@ describe('a program that has moved since its ADD', () => {
     return { now, asked };
   };
 
-  it('kind 5: is found where the caller has programs, by DEL and by CHECK', async () => {
+  it('kind 5: is found in the caller’s directories, by DEL and by CHECK', async () => {
     const { now, asked } = moved();
     const elsewhere = [now.directory];
     expect(await removeAddress({ ...asked, elsewhere }, given)).toEqual({ kind: 'ok' });
     expect(await checkAddress({ ...asked, elsewhere })).toEqual({ kind: 'ok' });
-    // What the program calls in turn has moved with it.
+    // The programs that it calls itself have moved with it.
     const path = `${now.directory}:/opt/cni/bin`;
     expect(now.read('asked')).toBe(`DEL ${path}\nCHECK ${path}\n`);
   });
@@ -191,7 +191,7 @@ describe('a program that has moved since its ADD', () => {
     expect(now.has('asked')).toBe(false);
   });
 
-  it('kind 5: is not looked for while it is where the ADD had it', async () => {
+  it('kind 5: is not looked for while it is in the ADD’s directory', async () => {
     const [own, other] = [programs(), programs()];
     const path = own.write('pool', '');
     other.write('pool', '');
@@ -200,7 +200,7 @@ describe('a program that has moved since its ADD', () => {
 });
 
 describe('a program that does not answer', () => {
-  it('kind 7: is waited for once by a recovery, whatever it is asked for next, until it is asked afresh', async () => {
+  it('kind 7: is waited for once by a recovery, for all its commands, until the recovery forgets that', async () => {
     const { own, asked } = pool('echo $CNI_COMMAND >> $D/asked; exec sleep 60');
     const away = new Away({ remembers: true });
     const silent = { ...asked({ ipamMs: 50 }), away };

@@ -44,12 +44,12 @@ const refusals: readonly [string, code: number, body: string | object][] = [
   ['too many requests (429)', 429, 'Too many requests, please try again later.\n'],
 ];
 
-/** As much annotation of others as leaves so many bytes. */
+/** Fills the annotations with another writer's text, so that this many bytes are left. */
 const full = (left: number) => ({ theirs: 'x'.repeat(limitBytes - 'theirs'.length - left) });
 
 const settled = { facts: { settled: true } };
 
-/** The writes of what happens, each with its answer. */
+/** The writes that an action sends, each with its answer. */
 async function written(one: AnnotationScene, action: () => Promise<unknown>): Promise<(number | undefined)[]> {
   const before = patches(one.server).length;
   await action();
@@ -70,7 +70,7 @@ describe('a write that an answer refuses', () => {
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
-  it('kind 5: for the length of all annotations made nothing, and says what is to be done', async () => {
+  it('kind 5: for the length of all annotations made nothing, and names the remedy', async () => {
     const one = await made(full(100));
     const outcome = await one.ensure();
     expect(outcome).toMatchObject({ kind: 'failed', made: 'nothing', ...settled });
@@ -83,7 +83,7 @@ describe('a write that an answer refuses', () => {
     expect(await one.ensure()).toMatchObject({ made: 'nothing', ...settled, trouble: { code: 7 } });
   });
 
-  it('kind 2: by something before the API server is no proof that nothing was made', async () => {
+  it('kind 2: by something before the API server does not prove that nothing was made', async () => {
     const one = await made();
     one.server.inject({ kind: 'answer', code: 403, body: '<html>blocked</html>', applied: true }, forEver);
     const outcome = await one.ensure();
@@ -106,7 +106,7 @@ describe('a write that an answer refuses', () => {
     expect(outcome).not.toHaveProperty('facts');
   });
 
-  it('kind 5: after a conflict that made an earlier try stale leaves nothing unknown', async () => {
+  it('kind 5: after a conflict that made an earlier try stale is settled', async () => {
     const one = await made({}, { apiMs: 300 });
     await one.api.pod(one.plan.pod, patience());
     await one.server.patchStatus('app', { metadata: { annotations: full(100) } });
@@ -117,8 +117,8 @@ describe('a write that an answer refuses', () => {
   });
 });
 
-describe('a removal that cannot know what is on its way', () => {
-  it('kind 5: is done where its fence would be too long: the late write is longer', async () => {
+describe('a removal that cannot know whether a write is on its way', () => {
+  it('kind 5: is done if its fence would be too long, because the late write is longer', async () => {
     const one = await made(full(20));
     const held = one.server.hold();
     const late = one.ensure();
@@ -146,7 +146,7 @@ describe('a removal that cannot know what is on its way', () => {
     expect(await late).toMatchObject({ kind: 'ok' });
   });
 
-  it('kind 2: is owed where an admission refuses its fence: another write may be to its liking', async () => {
+  it('kind 2: is owed if an admission refuses its fence, because it may admit another write', async () => {
     const one = await made();
     const body = status(403, 'Forbidden', `pods "app" is forbidden: ${denied}`);
     one.server.inject({ kind: 'answer', code: 403, body });
@@ -191,7 +191,7 @@ describe('a removal whose write is refused by an answer', () => {
     ['a Status of another pod', status(404, 'NotFound', 'pods "b" not found', { name: 'b', kind: 'pods' })],
     ['a Status without details', status(404, 'NotFound', denied)],
     ['a Status whose details are none', { ...status(404, 'NotFound', denied), details: 'pods', causes: 7 }],
-  ])('kind 2: a 404 of %s is no proof that the pod is gone', async (_, body) => {
+  ])('kind 2: a 404 of %s does not prove that the pod is gone', async (_, body) => {
     const one = await made();
     await one.ensure();
     const fault = one.server.inject({ kind: 'answer', code: 404, body }, { verb: 'GET', times: 9 });
@@ -222,7 +222,7 @@ describe('entries of others', () => {
   });
 });
 
-describe('an admission that changes what is written', () => {
+describe('an admission that changes a write', () => {
   const altering =
     (change: (text: string) => string | undefined) => (annotations: Readonly<Record<string, string>>) => {
       const { [dataName]: text, ...others } = annotations;
@@ -240,7 +240,7 @@ describe('an admission that changes what is written', () => {
         ? value.map(sorted)
         : value;
 
-  it('kind 7: in its form alone has written it: one write, found as it was meant, and removed', async () => {
+  it('kind 7: in its form alone counts as written: one write, found by CHECK, and removed', async () => {
     const one = await made();
     one.server.admit(altering((text) => JSON.stringify(sorted(JSON.parse(text)))));
     expect(await written(one, async () => expect(await one.ensure()).toMatchObject({ kind: 'ok' }))).toEqual([200]);
@@ -286,7 +286,7 @@ describe('an admission that changes what is written', () => {
     expect(codes).toEqual([200, 200, 200]);
   });
 
-  it('kind 7: to another thing at each write is not fought for ever', async () => {
+  it('kind 7: to another value each time is not fought for ever', async () => {
     const one = await made();
     let count = 0;
     one.server.admit((annotations) => ({ ...annotations, 'userspace/mapped-dir': `/${count++}/` }));

@@ -41,7 +41,7 @@ describe('the annotation', () => {
     expect(await one.find()).toEqual({ kind: 'ok' });
   });
 
-  it('is written once: what is so already needs no write, and its removal is one', async () => {
+  it('is written once: a second time needs no write, and its removal is one', async () => {
     const one = await made();
     for (let round = 0; round < 2; round++) expect(await one.ensure()).toMatchObject({ kind: 'ok' });
     expect(patches(one.server)).toHaveLength(1);
@@ -77,7 +77,7 @@ describe('the annotation', () => {
   });
 
   it.each(['no JSON', '{}', '["x"]', 'null'])(
-    'of somebody else, %s, is refused with its remedy and never touched',
+    'of another writer, %s, is refused with its remedy and never touched',
     async (text) => {
       const one = await made({ [dataName]: text });
       expect(troubleOf(await one.ensure())).toMatchObject({ code: 7, message: expect.stringContaining(dataName) });
@@ -86,7 +86,7 @@ describe('the annotation', () => {
     },
   );
 
-  it('is written anew upon what others wrote meanwhile, again and again, and not for ever (bug B34)', async () => {
+  it('is written again upon other clients’ writes, often but not for ever (bug B34)', async () => {
     const one = await made({}, { apiRetryMs: 1500 });
     await one.api.pod(one.plan.pod, patience());
     await one.server.patchStatus('app', { metadata: { annotations: { theirs: 'new' } } });
@@ -97,8 +97,8 @@ describe('the annotation', () => {
   });
 });
 
-// As an ADD has that looked its pod up, and then waited for the lock.
-describe('what was seen of the pod before another call changed it', () => {
+// An ADD that looked its pod up and then waited for the lock has such a view.
+describe('a pod that was seen before another call changed it', () => {
   const attachedSince = async () => {
     const one = await made({ theirs: 'stays' });
     const other = await openApi(one.plan.kubeconfig);
@@ -107,13 +107,13 @@ describe('what was seen of the pod before another call changed it', () => {
     return { one, other };
   };
 
-  it('is no reason to leave an entry where it is', async () => {
+  it('does not suffice to leave an entry in it', async () => {
     const { one, other } = await attachedSince();
     await removeAnnotation(sceneOf(one, other), { settled: true });
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
-  it('is no reason to write none', async () => {
+  it('does not suffice to write no entry', async () => {
     const { one, other } = await attachedSince();
     await other.pod(one.plan.pod, patience());
     await one.remove();
@@ -121,7 +121,7 @@ describe('what was seen of the pod before another call changed it', () => {
     expect(await one.find()).toEqual({ kind: 'ok' });
   });
 
-  it('is no reason to refuse', async () => {
+  it('does not suffice to refuse', async () => {
     const one = await made({ [dataName]: 'no JSON' });
     await one.api.pod(one.plan.pod, patience());
     await one.server.patchStatus('app', { metadata: { annotations: { [dataName]: null } } });
@@ -130,7 +130,7 @@ describe('what was seen of the pod before another call changed it', () => {
 });
 
 describe('a removal that cannot know what is on its way', () => {
-  it('makes it stale: the pod has another resourceVersion, and nothing else of it is left', async () => {
+  it('makes it stale: the pod has another resourceVersion, and no other trace of the removal', async () => {
     const one = await made({ theirs: 'stays' });
     const before = (await one.server.pod('app')).metadata.resourceVersion;
     expect(await one.remove(false)).toEqual({ kind: 'ok' });
@@ -138,7 +138,7 @@ describe('a removal that cannot know what is on its way', () => {
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
-  // An ADD that waits for the lock has looked the pod up before it: what it saw then says nothing of its predecessor's writes.
+  // An ADD looks the pod up before it waits for the lock, so it may not have seen the writes of the call before it.
   it.each(['nothing', 'what was before its predecessor'])('makes it refused, having seen %s', async (seen) => {
     const one = await made({}, { apiRetryMs: 0 });
     const other = await openApi(one.plan.kubeconfig);
@@ -153,7 +153,7 @@ describe('a removal that cannot know what is on its way', () => {
     expect(await one.annotations()).toEqual({ theirs: 'stays' });
   });
 
-  it('finds the fence of one that was killed, and takes it away', async () => {
+  it('finds the fence of a killed removal, and removes it', async () => {
     const one = await made();
     const fence = `userspace/removing-${keyHash(one.key)}`;
     await one.server.patchStatus('app', { metadata: { annotations: { [fence]: 'true' } } });
@@ -161,7 +161,7 @@ describe('a removal that cannot know what is on its way', () => {
     expect(await one.annotations()).toEqual({});
   });
 
-  it('need not, where it may not: who may not write has nothing on its way that will be taken', async () => {
+  it('is done if the account may not write, because no write of it will be taken', async () => {
     const one = await made();
     one.server.rights.plugin = ['pods/get'];
     expect(await one.remove(false)).toEqual({ kind: 'ok' });
@@ -174,7 +174,7 @@ describe('a removal that cannot know what is on its way', () => {
     });
   });
 
-  it.each(['gone', 'another'])('is done where the pod is %s (bug B19, case A27)', async (how) => {
+  it.each(['gone', 'another'])('is done if the pod is %s (bug B19, case A27)', async (how) => {
     const one = await made();
     await one.ensure();
     await one.server.deletePod('app');
@@ -194,7 +194,7 @@ describe('readers of the annotation', () => {
     return podInfoFile(await one.annotations());
   };
 
-  it('find in the downward API’s file what they always found there, to the byte', async () => {
+  it('find the predecessor’s bytes in the downward API’s file', async () => {
     expect(`${await published()}\n`).toBe(readFileSync(golden, 'utf8'));
   });
 

@@ -1,4 +1,4 @@
-/** What answers mean: by the object in their body and its kind, never by their number alone. */
+/** Answers are judged by the object in their body and its kind, never by their number alone. */
 import { describe, expect, it } from 'vitest';
 import {
   type Answer,
@@ -37,7 +37,7 @@ const ofPods = { kind: 'pods', name: 'app' };
 const mayNot = 'User "x" cannot patch resource "pods/status" in API group ""';
 const tooLong = { kind: 'Pod', causes: [{ field: 'metadata.annotations', reason: 'FieldValueTooLong' }] };
 
-/** What each number says together with its own body, and with no other. */
+/** The meaning of each number, which holds only with its own body. */
 const meanings: readonly [name: string, number: number, body: unknown, says: (answer: Answer) => boolean][] = [
   ['the pod', 200, pod, (one) => isPod(one, ref)],
   ['no pod', 404, refusal('NotFound', ofPods), (one) => isNoPod(one, ref)],
@@ -48,7 +48,7 @@ const meanings: readonly [name: string, number: number, body: unknown, says: (an
   ['too many requests', 429, 'Too many requests, please try again later.\n', isTurnedAway],
 ];
 
-/** What something on the way says, with any number. */
+/** Bodies from something on the way, with any number. */
 const foreign: readonly unknown[] = [
   '',
   '<html>sign in</html>',

@@ -15,7 +15,7 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 const ref = { namespace, name: 'app' };
 const verbs: readonly Verb[] = ['GET', 'PATCH'];
 
-/** Faults that a second try mends, and what is said of them when they last. */
+/** Faults that a second try mends, and their messages when they last. */
 const passing: readonly [title: string, fault: Fault, said: RegExp][] = [
   ['429', { kind: 'answer', code: 429 }, /answered 429/],
   ['500', { kind: 'answer', code: 500 }, /answered 500: Internal error/],
@@ -108,7 +108,7 @@ describe('an API server', () => {
     expect(one.server.requests).toEqual([]);
   });
 
-  it('that does not know the token any more says so: code 11, I12 and the token is not told', async () => {
+  it('that no longer knows the token is code 11, I12 and the message does not hold the token', async () => {
     const one = await made();
     one.server.inject({ kind: 'answer', code: 401 }, { times: Number.POSITIVE_INFINITY });
     const failure = await one.set('yes').catch((error) => error);
@@ -125,7 +125,7 @@ describe('an API server', () => {
     expect(await one.annotations()).toMatchObject({ ours: 'yes' });
   });
 
-  it('kind 2: behind a path of its own is asked there, and its 404 of that path is no proof that the pod is gone', async () => {
+  it('kind 2: with a path in its URL is asked there, and a 404 of that path does not prove that the pod is gone', async () => {
     const one = await made();
     const text = readFileSync(one.kubeconfig, 'utf8');
     writeFileSync(one.kubeconfig, text.replace(one.server.server, `${one.server.server}/k8s/clusters/c-1`));
@@ -167,7 +167,7 @@ describe('an API server', () => {
   });
 });
 
-/** An HTTP proxy for TLS. @param asked is told which hosts. @returns its URL */
+/** An HTTP proxy for TLS. @param asked receives the hosts. @returns its URL */
 async function startProxy(asked: string[]): Promise<string> {
   const sockets = new Set<Duplex>();
   const proxy = createServer().on('connect', ({ url = '' }, client) => {

@@ -42,14 +42,14 @@ async function made({ deadlines = {}, remembersAway = false }: Options = {}) {
   const settled: Facts = { publication: { settled: true } };
   const remove = (by = host, plan = publication) => perform('remove', settled, by, plan);
   expect(await perform('ensure')).toMatchObject({ kind: 'ok' });
-  // Another call is another process: it reads the kubeconfig anew.
+  // Another call is another process, so it reads the kubeconfig again.
   host.close();
   return { server, old, young, host, hostOf, publication, perform, remove, kubeconfigOf };
 }
 
 type Made = Awaited<ReturnType<typeof made>>;
 
-/** What happens to the kubeconfig that the journal names. */
+/** The ways in which the journal's kubeconfig becomes useless. */
 const moves: readonly [string, (one: Made) => void | Promise<void>, said: RegExp][] = [
   ['is not there any more', ({ old }) => rmSync(old), /cannot be read: ENOENT/],
   ['is no kubeconfig any more', ({ old }) => writeFileSync(old, 'rotated: away\n'), /no cluster/],
@@ -88,7 +88,7 @@ const moves: readonly [string, (one: Made) => void | Promise<void>, said: RegExp
 ];
 
 describe.each(moves)('a journal whose kubeconfig %s', (_, move, said) => {
-  it('kind 5: is paid by the one that the caller names: the entry goes', async () => {
+  it('kind 5: is paid by the caller’s kubeconfig, and the entry is removed', async () => {
     const one = await made();
     await move(one);
     expect(await one.remove()).toEqual({ kind: 'ok' });
@@ -102,13 +102,13 @@ describe.each(moves)('a journal whose kubeconfig %s', (_, move, said) => {
     expect(await one.remove()).toEqual({ kind: 'ok' });
   });
 
-  it('is judged by the one that the caller names: what was made is found', async () => {
+  it('is judged by the caller’s kubeconfig, and the entry is found', async () => {
     const one = await made();
     await move(one);
     expect(await one.perform('find')).toEqual({ kind: 'ok' });
   });
 
-  it('is owed with the reason of both, where the caller’s is of no use either', async () => {
+  it('is owed with the reasons of both, if the caller’s is useless too', async () => {
     const one = await made();
     await move(one);
     const nowhere = join(temporaryDirectory(), 'nowhere');
@@ -153,13 +153,13 @@ describe('the rights of an account', () => {
 });
 
 describe('a kubeconfig of the caller', () => {
-  it('is not looked at where the journal’s does', async () => {
+  it('is not looked at if the journal’s works', async () => {
     const one = await made();
     const nowhere = one.hostOf(join(temporaryDirectory(), 'nowhere'));
     expect(await one.remove(nowhere)).toEqual({ kind: 'ok' });
   });
 
-  it('is no other way to make something: an ADD uses its own, and made nothing where that cannot be used', async () => {
+  it('is never used by an ADD: with an unusable kubeconfig of its own it made nothing', async () => {
     const one = await made();
     rmSync(one.old);
     const requests = one.server.requests.length;
@@ -190,7 +190,7 @@ describe('an API server that did not answer', () => {
       else await one.server.stopServer();
       const [first, firstMs] = await timed(() => one.remove(host));
       expect(firstMs).toBeGreaterThan(500);
-      // As recovery does between two attachments.
+      // Recovery does this between two attachments.
       host.close();
       for (const again of [await timed(() => one.remove(host)), await timed(() => one.remove(host))]) {
         expect(again[1]).toBeLessThan(200);
@@ -217,7 +217,7 @@ describe('an API server that did not answer', () => {
     one.server.resumeServer();
   });
 
-  it('kind 7: refusing every write for a conflict, is fought with once by a host that remembers', async () => {
+  it('kind 7: refusing every write for a conflict, is tried many times for one attachment only, by a host that remembers', async () => {
     const one = await made({ remembersAway: true });
     const host = one.hostOf();
     const message = 'the object has been modified';

@@ -17,7 +17,7 @@ interface Exec {
   readonly [key: string]: unknown;
 }
 
-/** A kubeconfig whose user is known by a program, which is this script unless the rest says otherwise. */
+/** A kubeconfig whose user has a program for credentials: this script, unless `rest` names another. */
 function made(script: string, exec: Exec = {}, cluster: object = {}, user: object = {}) {
   const directory = temporaryDirectory();
   const path = join(directory, 'kubeconfig');
@@ -50,7 +50,7 @@ const credential = (status: object, more: object = {}) =>
 const printing = (status: object, more: object = {}) => `echo '${credential(status, more)}'`;
 const fresh = printing({ token: secret });
 
-/** Processes whose command line has this. */
+/** Finds processes by a part of their command line. */
 const running = (mark: string): string[] =>
   [...new Bun.Glob('[0-9]*/cmdline').scanSync('/proc')].filter((name) => {
     try {
@@ -96,7 +96,7 @@ describe('a program that gives credentials', () => {
     expect(readFileSync(one.at('told'), 'utf8')).toBe('a b|$HOME|own|ours|none||');
   });
 
-  it('is told in KUBERNETES_EXEC_INFO that it has no terminal, and of the cluster where it is to be', async () => {
+  it('is told in KUBERNETES_EXEC_INFO that it has no terminal, and of the cluster if the kubeconfig wants that', async () => {
     const script = `printf %s "$KUBERNETES_EXEC_INFO" > told; ${fresh}`;
     const told = async (provideClusterInfo: boolean, cluster: object) => {
       const one = made(script, { provideClusterInfo }, cluster);
@@ -125,7 +125,7 @@ describe('a program that gives credentials', () => {
     });
   });
 
-  it('is not run where the file itself says a token, a token file or a password', async () => {
+  it('is not run if the file itself holds a token, a token file or a password', async () => {
     for (const user of [{ token: 't' }, { tokenFile: 'bin/credential' }, { username: 'me', password: 'x' }]) {
       const one = made(`touch ran; ${fresh}`, {}, {}, user);
       await one.read();
@@ -133,7 +133,7 @@ describe('a program that gives credentials', () => {
     }
   });
 
-  it('runs once for all that need it, and anew when what it gave comes to its end', async () => {
+  it('runs once for all that need it, and again when its credential expires', async () => {
     const known: CredentialCache = new Map();
     const runs = async (expirationTimestamp?: string) => {
       const one = made(`echo >> runs; ${printing({ token: secret, expirationTimestamp })}`);
@@ -171,7 +171,7 @@ describe('a program that gives credentials', () => {
     },
   );
 
-  it('kind 6: that hangs is killed with what it started, in time', async () => {
+  it('kind 6: that hangs is killed in time, with the processes that it started', async () => {
     const mark = `${31_000_000 + Math.floor(Math.random() * 1e6)}`;
     const one = made(`sleep ${mark} & sleep ${mark}`);
     const began = performance.now();
@@ -206,7 +206,7 @@ describe('a program that gives credentials', () => {
     ['azure', { 'cmd-path': '/bin/sh', 'token-key': '{.t}', 'expiry-key': '{.e}' }],
     ['exec', { command: 'sh' }],
     ['oidc', { exec: { command: 'sh' } }],
-  ])('kind 6: of the old provider "%s" is refused, and not run by somebody else’s spawn', async (name, config) => {
+  ])('kind 6: of the old provider "%s" is refused, and not run by the package’s spawn', async (name, config) => {
     const one = made('', {}, {}, { exec: undefined, 'auth-provider': { name, config } });
     expect((await one.refusal()).message).toContain('"auth-provider" that starts a program is not run');
   });

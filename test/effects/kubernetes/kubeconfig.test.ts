@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
-/** A kubeconfig whose user is this. */
+/** A kubeconfig with this user. */
 function written(user: object, cluster: object = {}, more: object = {}, directory = temporaryDirectory()): string {
   const path = join(directory, 'kubeconfig');
   const config = {
@@ -34,7 +34,7 @@ const execUser = (script: string) => ({
 const credential = (token: string) =>
   JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token } });
 
-/** Every way to say what usual files say. */
+/** Every form of a usual file. */
 const usual: [string, (directory: string) => [user: object, cluster?: object], expected: object][] = [
   ['a token', () => [{ token: 'secret' }], { headers: { Authorization: 'Bearer secret' } }],
   [

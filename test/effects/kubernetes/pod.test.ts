@@ -22,7 +22,7 @@ const mounting = (...mounts: readonly (readonly object[])[]) =>
   mounts.map((volumeMounts, index) => ({ name: `c${index}`, image: 'x', volumeMounts }));
 
 describe('a pod', () => {
-  it('with an emptyDir says so, and where its container sees it', async () => {
+  it('with an emptyDir is read with it, and with its path in the container', async () => {
     const { found, uid } = await lookedUp(sharing({ emptyDir: {} }, '/run/app'), 'its own');
     expect(found).toEqual({
       pod: { namespace, name: 'app', uid },
@@ -31,12 +31,12 @@ describe('a pod', () => {
     });
   });
 
-  it('with a hostPath says which', async () => {
+  it('with a hostPath is read with that path', async () => {
     const { found } = await lookedUp(sharing({ hostPath: { path: '/var/lib/app' } }));
     expect(found).toMatchObject({ volume: { kind: 'hostPath', path: '/var/lib/app' } });
   });
 
-  it('without the volume, or one that nobody mounts, is no fault', async () => {
+  it('may lack the volume, or have one that no container mounts', async () => {
     expect((await lookedUp({ volumes: [{ name: 'other', emptyDir: {} }] })).found).toEqual({ pod: expect.anything() });
     const { found } = await lookedUp({ volumes: [{ name: 'shared-dir', emptyDir: {} }] });
     expect(found).toEqual({ pod: expect.anything(), volume: { kind: 'emptyDir' } });
@@ -72,7 +72,7 @@ describe('a pod', () => {
   });
 
   it.each(['../../../../etc', '', 'a/b', 'c0ffee c0ffee', '-c0ffee', 'c'.repeat(65)])(
-    'kind 4: whose author wrote a mirror mark of his own, %j, is no mirror: it makes no path',
+    'kind 4: whose author wrote the mirror mark %j is not a mirror, and the mark becomes no path',
     async (mark) => {
       const { found, uid } = await lookedUp({ annotations: { 'kubernetes.io/config.mirror': mark } });
       expect(found).toMatchObject({ pod: { uid } });

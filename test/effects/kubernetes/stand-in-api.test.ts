@@ -1,4 +1,4 @@
-/** The stand-in of an API server does what a real one does (the shared cases), and on demand what it does once in a year. */
+/** The stand-in of an API server agrees with a real one (the shared cases), and makes its rare faults on demand. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { podPath, tokenOf } from '../../support/stand-in/api.ts';
@@ -146,7 +146,7 @@ describe('faults of the stand-in', () => {
     expect(await api.annotations('app')).toEqual({ theirs: '1' });
   });
 
-  test('every request is recorded: who, what, and what it was worth', async () => {
+  test('every request is recorded: its account, its content, and its result', async () => {
     await get();
     await patch();
     await call(api, 'GET', podPath('app'), { token: 'x' });

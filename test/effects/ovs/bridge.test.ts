@@ -9,7 +9,7 @@ import { RawSession } from '../../support/stand-in/raw-ovsdb.ts';
 import { bound, call, keyOf, type Scene, scene, troubleOf, type WholePlan } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
-/** A _uuid of the database's. */
+/** A _uuid from the database. */
 const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/);
 
 const bridgesOf = async ({ ovsdb }: Scene) => (await readSwitch(ovsdb)).bridges;
@@ -19,7 +19,7 @@ const remove = ({ ovs }: Scene, plan: WholePlan, ours = call(), facts: Facts = {
   removeBridge(bound(ovs, plan, ours), plan.bridge, facts.bridge);
 const find = ({ ovs }: Scene, plan: WholePlan) => findBridge(bound(ovs, plan, call()), plan.bridge);
 
-/** As an administrator makes one: with a port of his own, and no mark of ours. */
+/** Makes a bridge as an administrator does: with another port, and without our marks. */
 async function adminBridge({ ovsdb }: Scene, name: string, columns: object = {}): Promise<void> {
   const admin = await RawSession.open(ovsdb.ovsdb);
   const results = (await admin.transact(
@@ -62,7 +62,7 @@ describe('making a bridge', () => {
     expect(await bridgesOf(s)).toEqual(before);
   });
 
-  it('by many calls at once makes one, and no call fails (bug B42)', async () => {
+  it('many times at once makes one, and no call fails (bug B42)', async () => {
     const s = await scene();
     const calls = Array.from({ length: 8 }, (_, index) => s.plan({ key: keyOf(`container-${index}`) }));
     const outcomes = await Promise.all(
@@ -83,7 +83,7 @@ describe('making a bridge', () => {
     expect(await bridgesOf(s)).toEqual(before);
   });
 
-  it('takes a name with quotes for a name and nothing else (bug B29)', async () => {
+  it('takes a name with quotes literally (bug B29)', async () => {
     const s = await scene();
     const plan = s.plan({ bridge: 'br"],["_uuid' });
     await ensure(s, plan);
@@ -129,7 +129,7 @@ describe('removing a bridge', () => {
     expect(await bridgesOf(s)).toHaveLength(1);
   });
 
-  it('is nothing to do where there is none', async () => {
+  it('succeeds if there is none', async () => {
     const s = await scene();
     expect(await remove(s, s.plan())).toEqual({ kind: 'ok' });
   });
@@ -163,7 +163,7 @@ describe('removing a bridge', () => {
   });
 });
 
-/** Straight into the tables: what another process's transaction does, at this very moment. */
+/** Writes into the tables, as another process's transaction would at this very moment. */
 function insertPort({ ovsdb }: Scene, { port }: WholePlan): void {
   const operations = [
     { op: 'insert', table: 'Interface', row: { name: port.name, type: 'dpdkvhostuserclient' }, 'uuid-name': 'i' },
@@ -178,7 +178,7 @@ function insertPort({ ovsdb }: Scene, { port }: WholePlan): void {
   ovsdb.database.transact(operations, { ownsLock: () => true, waitedMs: 0 });
 }
 
-describe('kind 2: a bridge whose marks say nothing any more', () => {
+describe('kind 2: a bridge that has lost its marks', () => {
   const dataDir = '/var/lib/cni/userspace';
   const clearMarks = async ({ ovsdb }: Scene, marks: object = {}) => {
     const admin = await RawSession.open(ovsdb.ovsdb);
@@ -195,7 +195,7 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     return outcome.kind === 'ok' ? (outcome.facts as Facts['bridge']) : undefined;
   };
 
-  it('is ours by the _uuid that the journal has, of the one that made it and of one that found it', async () => {
+  it('is ours by the _uuid in the journal, for the attachment that made it and for one that found it', async () => {
     for (const found of [false, true]) {
       const s = await scene();
       const first = await made(s);
@@ -216,7 +216,7 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     expect(await bridgesOf(s)).toHaveLength(1);
   });
 
-  it('is ours by the data directory’s path, where that lost its id, and is not another directory’s', async () => {
+  it('is ours by the data directory’s path if that lost its id, and is not another directory’s', async () => {
     const s = await scene();
     await made(s);
     const later = { instance: 'f'.repeat(16) };
@@ -238,10 +238,10 @@ describe('kind 2: a bridge whose marks say nothing any more', () => {
     expect(await bridgesOf(s)).toHaveLength(1);
   });
 
-  it('goes with a recovery when no port is left on it: ours, under any id of the directory, and no other', async () => {
+  it('is removed by a recovery if it has no port and is ours, under any id of the directory', async () => {
     const s = await scene();
     const ids = new Set(['a'.repeat(16), 'b'.repeat(16)]);
-    // This directory is a copy of one that is there.
+    // This directory is a copy of one that exists.
     const original = temporaryDirectory();
     writeFileSync(join(original, 'instance'), '');
     const bridges = ['br-used', 'br-idle', 'br-soon', 'br-admin', 'br-copied', 'br-other'];

@@ -10,7 +10,7 @@ import { bound, call, scene, sought } from '../../support/stand-in/scene.ts';
 describe('kind 2: a port whose marks another tool has cleared', () => {
   const uncertain = { external_ids: ['map', []] };
 
-  it.each(['client', 'server'] as const)('goes by the _uuid that the journal has, in %s mode', async (mode) => {
+  it.each(['client', 'server'] as const)('is removed by the _uuid in the journal, in %s mode', async (mode) => {
     const s = await scene();
     const plan = s.plan({ port: { mode } });
     const ovs = s.another();
@@ -24,21 +24,21 @@ describe('kind 2: a port whose marks another tool has cleared', () => {
     expect(await namesOf(s)).toEqual([]);
   });
 
-  it('goes by its name with its socket where no row is recorded', async () => {
+  it('is removed by its name and its socket if no row is recorded', async () => {
     const { s, plan } = await attached();
     setPort(s, plan.port.name, uncertain);
     expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
     expect(await namesOf(s)).toEqual([]);
   });
 
-  it('is left, and owed, where nothing tells whose it is', async () => {
+  it('stays, and is owed, if nothing tells its owner', async () => {
     const { s, plan } = await attached({ port: { mode: 'server' } });
     setPort(s, plan.port.name, uncertain);
     expect(await remove(s, plan)).toMatchObject({ kind: 'failed', trouble: { code: 11 } });
     expect(await namesOf(s)).toEqual([plan.port.name]);
   });
 
-  it('is another’s where the journal of a living attachment names its socket, and so is the socket', async () => {
+  it('is another’s if the journal of a living attachment names its socket, and so is the socket', async () => {
     const { s, plan } = await attached();
     setPort(s, plan.port.name, uncertain);
     const outcome = await remove(s, plan, call(5_000, { isAnothersSocket: (socket) => socket === socketOf(plan) }));
@@ -48,8 +48,8 @@ describe('kind 2: a port whose marks another tool has cleared', () => {
   });
 });
 
-describe('kind 1: what an earlier try of a removal has done', () => {
-  it('is not done again: the name and the socket may be the next sandbox’s by now', async () => {
+describe('kind 1: the work of an earlier try of a removal', () => {
+  it('is not repeated, because the next sandbox may have the name and the socket', async () => {
     const { s, plan } = await attached();
     const again = sought(plan, { port: { goneAt: 7 } });
     setPort(s, plan.port.name, {
@@ -63,7 +63,7 @@ describe('kind 1: what an earlier try of a removal has done', () => {
     expect(existsSync(socketOf(plan))).toBe(true);
   });
 
-  it('is done again to a row that bears our own marks, which a restored database brought back, and to no socket', async () => {
+  it('is repeated for a row with our marks, which a restored database brought back, but for no socket', async () => {
     const { s, plan } = await attached();
     const again = sought(plan, { port: { goneAt: 0 } });
     expect(await removePort(bound(s.another(), again.plan, call()), again.facts)).toMatchObject({ kind: 'ok' });
@@ -77,8 +77,8 @@ describe('kind 1: what an earlier try of a removal has done', () => {
   });
 });
 
-describe('kind 1: a socket that no application of ours can have made', () => {
-  it('stays in a directory that others share, row or no row', async () => {
+describe('kind 1: a socket that our application cannot have made', () => {
+  it('stays in a shared directory, with and without a row', async () => {
     const { s, plan } = await attached();
     const stays = { ...plan, port: { ...plan.port, socketStays: true as const } };
     expect(await remove(s, stays)).toMatchObject({ kind: 'ok' });

@@ -35,7 +35,7 @@ describe('a name that another port had until a moment ago', () => {
     mkdirSync(next.port.directory);
     return { s, plan, next, ours: s.another() };
   }
-  /** Once the new row is there. */
+  /** Waits until the new row exists. */
   const goOnLater = ({ ovsdb }: Scene) => {
     ovsdb.faults.request = (_, params) => {
       if (JSON.stringify(params).includes('"cur_cfg"],"until"')) setImmediate(() => ovsdb.resume());
@@ -60,7 +60,7 @@ describe('a name that another port had until a moment ago', () => {
     expect(await findPort(bound(ours, next, call()), next.port, {})).toEqual({ kind: 'ok' });
   });
 
-  it('is kept by a row of ours until ovs-vswitchd has let go of it: nobody comes between', async () => {
+  it('is kept by a row of ours until ovs-vswitchd has let go of it, so that no other port can take it', async () => {
     const { s, next } = await handedOn('client', { switchMs: 1_000 });
     expect(troubleOf(await ensure(s, next, call(), s.another()))).toMatchObject({
       code: 11,
@@ -69,7 +69,7 @@ describe('a name that another port had until a moment ago', () => {
     expect(await portsOf(s)).toMatchObject([{ name: 's', type: 'none', options: {} }]);
   });
 
-  it('is not waited for where ovs-vswitchd has come so far: one transaction makes the port', async () => {
+  it('is not waited for if ovs-vswitchd has let go of it: one transaction makes the port', async () => {
     const { s, plan } = await prepared();
     let inserted = 0;
     s.ovsdb.faults.request = (_, params) => {
@@ -80,7 +80,7 @@ describe('a name that another port had until a moment ago', () => {
     expect(inserted).toBe(1);
   });
 
-  it('and whose put-back came to no end is lost, and put back by the next', async () => {
+  it('is lost if its put-back did not finish, and the next one puts it back', async () => {
     const { s, next, ours } = await handedOn('client', { switchMs: 1_000 });
     const first = s.another();
     expect((await ensure(s, next, call(), first)).kind).toBe('failed');
@@ -93,7 +93,7 @@ describe('a name that another port had until a moment ago', () => {
   });
 
   it.each(['drop-before-commit', 'drop-after-commit'] as const)(
-    'goes with a removal, wherever the call died that took it (%s)',
+    'is freed by a removal, wherever the call died that took it (%s)',
     async (kind) => {
       for (let nth = 1; ; nth++) {
         const { s, next, ours } = await handedOn('client');

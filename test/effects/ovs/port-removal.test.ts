@@ -11,7 +11,7 @@ import type { Outcome } from '../../../src/machines/protocol.ts';
 import { attach, attached, listenAt, namesOf, remove, setPort, socketOf } from '../../support/stand-in/port-parts.ts';
 import { bound, call, keyOf, type Scene, scene, soon, troubleOf } from '../../support/stand-in/scene.ts';
 
-/** Until somebody waits for ovs-vswitchd. */
+/** Waits until a call waits for ovs-vswitchd. */
 const waitIsAsked = ({ ovsdb }: Scene): Promise<void> =>
   new Promise((resolve) => {
     ovsdb.faults.request = (_, params) => {
@@ -32,7 +32,7 @@ describe.each(['client', 'server'] as const)('removing a port in %s mode', (mode
     }
   });
 
-  it('needs no plan of it: the marks name the socket', async () => {
+  it('needs no plan, because the marks name the socket', async () => {
     const { s, plan } = await attached({ port: { mode } });
     const { port: _, ...stripped } = plan;
     expect(await removePort(bound(s.ovs, stripped, call()), {})).toMatchObject({ kind: 'ok' });
@@ -67,7 +67,7 @@ describe('a socket file', () => {
   it('that another row names stays: it was handed on to the next sandbox (case A22)', async () => {
     const { s, plan } = await attached({ port: { file: 'own.sock' } });
     const next = s.plan({ key: keyOf('beef0000beef0000'), port: { file: 'own.sock', directory: plan.port.directory } });
-    // The old sandbox's port went, its socket was taken over; then its DEL comes late.
+    // The old sandbox's port was removed and its socket taken over before its late DEL.
     setPort(s, plan.port.name, { external_ids: ['map', []] });
     await s.ovsdb.removeBridge('br0');
     await ensureBridge(bound(s.ovs, next, call()), next.bridge);
@@ -84,7 +84,7 @@ describe('a socket file', () => {
     expect(existsSync(socketOf(plan))).toBe(true);
   });
 
-  it('that another makes while the rows are asked who has it stays: no row of ours kept its name', async () => {
+  it('that another call makes while this one reads the rows stays, because no row of ours kept its name', async () => {
     const { s, plan } = await attached();
     await s.ovsdb.removeBridge('br0');
     const other = join(plan.port.directory, 'other');
@@ -98,7 +98,7 @@ describe('a socket file', () => {
     expect(existsSync(socketOf(plan))).toBe(true);
   });
 
-  it('that nobody has made anew goes although its row is gone: its directory could not go else', async () => {
+  it('that was not made again goes although its row is gone, or its directory could not be removed', async () => {
     const { s, plan } = await attached();
     await s.ovsdb.removeBridge('br0');
     expect(await remove(s, plan)).toMatchObject({ kind: 'ok' });
@@ -113,7 +113,7 @@ describe('a socket file', () => {
     expect(readdirSync(plan.port.directory).sort()).toEqual(['db.sock', 'soc', 'sock1', 'sockk', 'xsock']);
   });
 
-  it('that is none is not ours: a symlink of its name stays, and what it leads to', async () => {
+  it('must be a socket: a symlink of its name stays, and so does its target', async () => {
     const { s, plan } = await attached({ port: { mode: 'server' } });
     const canary = join(s.sharedDir, 'canary');
     writeFileSync(canary, '');
@@ -136,7 +136,7 @@ describe('a socket file', () => {
     expect(await namesOf(s)).toEqual([]);
   });
 
-  it('left in the switch’s own directory by a call that died before it moved it goes too', async () => {
+  it('goes too if a call died before it moved it out of the switch’s own directory', async () => {
     const s = await scene();
     const plan = s.plan({ port: { mode: 'server' } });
     await ensureBridge(bound(s.ovs, plan, call()), plan.bridge);
@@ -151,7 +151,7 @@ describe('a socket file', () => {
 });
 
 describe('a row', () => {
-  it('that somebody made anew under our name between look and transaction stays (case A40)', async () => {
+  it('that another tool made under our name between look and transaction stays (case A40)', async () => {
     const { s, plan } = await attached();
     let swapped = false;
     s.ovsdb.faults.request = (_, params) => {
@@ -165,7 +165,7 @@ describe('a row', () => {
     expect(await namesOf(s)).toEqual([plan.port.name]);
   });
 
-  it('is found on whatever bridge somebody moved it to', async () => {
+  it('is found on any bridge to which another tool moved it', async () => {
     const { s, plan } = await attached();
     const other = { ...plan, bridge: { name: 'br9' } };
     await ensureBridge(bound(s.ovs, other, call()), other.bridge);
@@ -193,7 +193,7 @@ describe('a removal from a database that is away', () => {
     expect(await namesOf(s)).toEqual([]);
   });
 
-  it('for longer than that is an error that names the database: never taken for “nothing there”', async () => {
+  it('for longer than that is an error that names the database, and is never taken for “nothing there”', async () => {
     const s = await scene({ reconnectMs: 60 });
     const plan = s.plan();
     await attach(s, plan);
@@ -204,21 +204,21 @@ describe('a removal from a database that is away', () => {
   });
 
   it.each(['drop-before-commit', 'drop-after-commit'] as const)(
-    'in the middle (%s) is tried again and comes to its end',
+    'in the middle (%s) is tried again and succeeds',
     async (kind) => {
       const { s, plan } = await attached();
       let dropped = 0;
       s.ovsdb.faults.request = (_, params) =>
         JSON.stringify(params).includes('"delete"') && dropped++ === 0 ? { kind } : undefined;
       const { port: _, ...stripped } = plan;
-      // Known from its marks alone: the second try does not find it, and knows that it was there.
+      // Only the marks tell of the port. The second try does not find it, but knows that it existed.
       expect(goneAtOf(await removePort(bound(s.another(), stripped, call()), {}))).toBeGreaterThan(0);
       expect(dropped).toBeGreaterThan(0);
       expect(await namesOf(s)).toEqual([]);
     },
   );
 
-  it('because it hangs ends at the moment that was set, without a second try (bug B38)', async () => {
+  it('because it hangs ends at the set moment, without a second try (bug B38)', async () => {
     const { s, plan } = await attached();
     let asked = 0;
     s.ovsdb.faults.request = (method) => {
@@ -231,7 +231,7 @@ describe('a removal from a database that is away', () => {
 });
 
 describe('letting go of a port', () => {
-  /** Removes it while ovs-vswitchd stands still. @returns what to wait for. */
+  /** Removes it while ovs-vswitchd stands still. @returns the next_cfg to wait for. */
   async function removed({ s, plan }: Awaited<ReturnType<typeof attached>>): Promise<number> {
     s.ovsdb.faults.idle = true;
     return goneAtOf(await remove(s, plan));
@@ -254,7 +254,7 @@ describe('letting go of a port', () => {
     expect(order).toEqual(['applied', 'let go']);
   });
 
-  it('is waited for as far as this removal asked: what others ask for before and after is theirs', async () => {
+  it('is waited for up to this removal’s own next_cfg, whatever other clients ask for before and after', async () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     await change(s, { next_cfg: goneAt + 5, cur_cfg: goneAt - 1 });
@@ -264,7 +264,7 @@ describe('letting go of a port', () => {
     expect(await gone).toEqual({ kind: 'ok' });
   });
 
-  it('is not waited for where nothing is outstanding', async () => {
+  it('is not waited for if nothing is outstanding', async () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     await change(s, { cur_cfg: goneAt });
@@ -280,13 +280,13 @@ describe('letting go of a port', () => {
     });
   });
 
-  it('is waited for by whoever finds the port deleted already: it was perhaps a moment ago', async () => {
+  it('is waited for by a removal that finds the port deleted already, perhaps a moment ago', async () => {
     const { s, plan } = await attached();
     const goneAt = await removed({ s, plan });
     expect(goneAtOf(await remove(s, plan))).toBe(goneAt);
   });
 
-  it('is not waited for where ovs-vswitchd said nothing of the port; the next port of its name is told all the same', async () => {
+  it('is not waited for if ovs-vswitchd reported nothing about the port; the next port of its name is told nevertheless', async () => {
     const s = await scene({ switchMs: 1_000 });
     const plan = s.plan();
     s.ovsdb.faults.idle = true;

@@ -53,13 +53,13 @@ describe('looking at a port', () => {
     ['with everything', everything],
     ['with nothing', {}],
     ['in server mode', { mode: 'server' } as const],
-  ])('%s finds it as it was made, its link being down (case A3)', async (_, port) => {
+  ])('%s finds it as it was made, although its link is down (case A3)', async (_, port) => {
     const { s, plan } = await attached(port);
     expect(s.ovsdb.dump('Interface').find(({ name }) => name === plan.port.name)).toMatchObject({ link_state: 'down' });
     expect(await find(s, plan)).toEqual({ kind: 'ok' });
   });
 
-  it('does not mind what others write there, nor an OVN port where none was asked for (need N5)', async () => {
+  it('ignores other writers’ values, and an OVN port that the plan does not ask for (need N5)', async () => {
     for (const port of [everything, {}]) {
       const { s, plan } = await attached(port);
       const ids = ['iface-id', 'lsp'];
@@ -82,13 +82,13 @@ describe('looking at a port', () => {
     ['Interface', { options: ['map', [['vhost-server-path', '/x']]] }, 'vhost-server-path is "/x" instead of'],
     ['Interface', { error: 'no such device' }, 'error is "no such device"'],
     ['Interface', { ofport: -1 }, 'it has no ofport'],
-  ])('names what drifted: %s %j (case A7)', async (table, row, words) => {
+  ])('names the drift: %s %j (case A7)', async (table, row, words) => {
     const { s, plan } = await attached(everything);
     update(s, table, plan.port.name, row);
     expect(troubleOf(await find(s, plan))).toMatchObject({ code: 100, message: expect.stringContaining(words) });
   });
 
-  it('names everything that drifted at once', async () => {
+  it('names all drift at once', async () => {
     const { s, plan } = await attached(everything);
     update(s, 'Port', plan.port.name, { tag: 8 });
     update(s, 'Interface', plan.port.name, { mtu_request: 9000 });
@@ -96,7 +96,7 @@ describe('looking at a port', () => {
     for (const word of [plan.port.name, 'tag', 'mtu_request']) expect(message).toContain(word);
   });
 
-  it('names a port that is gone, and one that bears our name without our marks', async () => {
+  it('names a port that is gone, and one that has our name without our marks', async () => {
     const { s, plan } = await attached();
     update(s, 'Port', plan.port.name, { external_ids: ['map', []] });
     expect(troubleOf(await find(s, plan)).message).toContain('its marks (external_ids) are gone');
@@ -117,20 +117,20 @@ describe('looking at a port', () => {
     expect(troubleOf(await find(s, plan)).message).toContain(`socket "${socket}" is gone`);
   });
 
-  it('in client mode does not ask for the socket: the application may not have come yet (case A3)', async () => {
+  it('in client mode does not look for the socket: the application may not have made it yet (case A3)', async () => {
     const { s, plan } = await attached();
     rmSync(plan.port.directory, { recursive: true });
     expect(await find(s, plan)).toEqual({ kind: 'ok' });
   });
 });
 
-describe('who holds a name or a socket', () => {
+describe('the holder of a name or a socket', () => {
   const troubles = async (s: Scene, { port, ...plan }: WholePlan, ours = call()) => {
     const ovs = bound(s.ovs, plan, ours);
     return heldTroubles(ovs, port, await ovs.read(selectHolders(plan, port)));
   };
 
-  it('is nobody on an empty switch, and not we ourselves', async () => {
+  it('does not exist on an empty switch, and is never this attachment itself', async () => {
     const s = await scene();
     expect(await troubles(s, s.plan())).toEqual([]);
     const { s: t, plan } = await attached();
@@ -190,7 +190,7 @@ describe('recalling an attachment from its marks', () => {
     });
   });
 
-  it('kind 2: tells a port of this key through another data directory from none (case A22)', async () => {
+  it('kind 2: reports a port of this key that was made through another data directory (case A22)', async () => {
     const { s, plan } = await attached();
     const foreign = call(5_000, { instance: 'f'.repeat(16), dataDir: '/other' });
     expect(await recallPort(bound(s.another(), plan, foreign))).toMatchObject({
@@ -201,8 +201,8 @@ describe('recalling an attachment from its marks', () => {
   });
 });
 
-describe('what a dead call had sent and the database did not yet take', () => {
-  /** It has the fence, and its insertion lands once somebody else has asked for the fence. */
+describe('a transaction that a dead call had sent and the database has not taken yet', () => {
+  /** The dead call has the fence, and its insertion lands once another call has asked for the fence. */
   async function dead() {
     const s = await scene();
     const plan = s.plan();
@@ -232,7 +232,7 @@ describe('what a dead call had sent and the database did not yet take', () => {
       (ovs, plan) => recallPort(bound(ovs, plan, call())),
       { kind: 'own', plan: { bridge: { name: 'br0' } } },
     ],
-  ])('is waited for by the look of %s (I8)', async (_, look, seen) => {
+  ])('is waited for by %s, before it looks (I8)', async (_, look, seen) => {
     const { plan, ours, landed } = await dead();
     const answer = await look(ours, plan);
     await landed;
@@ -248,7 +248,7 @@ describe('what a dead call had sent and the database did not yet take', () => {
   });
 });
 
-describe('which sandbox of a pod is the later one', () => {
+describe('the later sandbox of a pod', () => {
   const at = (ms: number, boot = bootId()) => `${boot} ${String(ms).padStart(12, '0')}`;
 
   it.each<[string, string, string, boolean]>([
@@ -256,8 +256,8 @@ describe('which sandbox of a pod is the later one', () => {
     ['began earlier', at(0), '/proc/self/ns/net', false],
     ['began in another boot', at(2, 'f'.repeat(36)), '/proc/self/ns/net', false],
     ['began at a time of day, of an earlier version', '2099-01-01T00:00:00.000Z', '/proc/self/ns/net', false],
-    ['has no namespace any more', at(2), '/nowhere', false],
-  ])('one that %s', async (_, begun, netns, expected) => {
+    ['no longer has a namespace', at(2), '/nowhere', false],
+  ])('is judged right for one that %s', async (_, begun, netns, expected) => {
     const s = await scene();
     const other = s.plan({ key: keyOf('beef0000beef0000'), port: { marks: { netns } } });
     mkdirSync(other.port.directory);

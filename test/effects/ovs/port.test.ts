@@ -37,7 +37,7 @@ async function prepared(changes: Parameters<Scene['plan']>[0] = {}, deadlines = 
 }
 
 describe('making a port in client mode', () => {
-  it('inserts it with its socket and with marks that tell a removal everything', async () => {
+  it('inserts it with its socket and with marks from which a removal works', async () => {
     const { s, plan } = await prepared();
     const outcome = await ensure(s, plan);
     expect(outcome).toEqual({
@@ -69,7 +69,7 @@ describe('making a port in client mode', () => {
     ]);
   });
 
-  it('answers with the row of the port, by which it is removed', async () => {
+  it('answers with the port’s _uuid, by which it is removed', async () => {
     const { s, plan } = await prepared();
     const outcome = await ensure(s, plan);
     const row = s.ovsdb.dump('Port').find(({ name }) => name === plan.port.name);
@@ -111,7 +111,7 @@ describe('making a port in client mode', () => {
       for (const row of s.ovsdb.dump(table)) expect(JSON.stringify(row)).not.toContain('transient');
   });
 
-  it('makes no socket: that is the application’s', async () => {
+  it('makes no socket, because the application does', async () => {
     const { s, plan } = await prepared();
     await ensure(s, plan);
     expect(readdirSync(plan.port.directory)).toEqual([]);
@@ -129,7 +129,7 @@ describe('making a port in client mode', () => {
 describe('making a port in server mode', () => {
   const server = { port: { mode: 'server' } } as const;
 
-  it('moves the socket that the switch made into the shared directory, and says where it was', async () => {
+  it('moves the switch’s socket into the shared directory, and tells its former path', async () => {
     const { s, plan } = await prepared(server);
     const made = join(s.ovsdb.rundir, plan.port.name);
     expect(await ensure(s, plan)).toMatchObject({ kind: 'ok', facts: { switchSocket: made } });
@@ -138,7 +138,7 @@ describe('making a port in server mode', () => {
     expect(await portsOf(s)).toMatchObject([{ type: 'dpdkvhostuser', options: {}, externalIds: { mode: 'server' } }]);
   });
 
-  it('hands the socket to the group that was asked for (bug B33)', async () => {
+  it('gives the socket to the configured group (bug B33)', async () => {
     const gid = String(process.getgid?.() ?? 0);
     const { s, plan } = await prepared({ port: { mode: 'server', group: gid } });
     await ensure(s, plan);
@@ -146,17 +146,17 @@ describe('making a port in server mode', () => {
     expect({ gid: socket.gid, mode: socket.mode & 0o777 }).toEqual({ gid: Number(gid), mode: 0o660 });
   });
 
-  it('fails where the shared directory is gone', async () => {
+  it('fails if the shared directory is gone', async () => {
     const { s, plan } = await prepared(server);
     rmSync(plan.port.directory, { recursive: true });
     await expect(ensure(s, plan)).rejects.toMatchObject({ cause: { code: 'ENOENT' }, facts: { ofport: -1 } });
   });
 
-  it('fails where the switch took the port and made no socket: success is a socket that the pod can see (bug B9)', async () => {
+  it('fails if the switch took the port and made no socket, because the pod must see one (bug B9)', async () => {
     const { s, plan } = await prepared(server);
     s.ovsdb.faults.idle = true;
     const waiting = ensure(s, plan);
-    // What lies at its place keeps the pretend switch from making it, as a left-over keeps the real one.
+    // A file at its place stops the pretend switch from making it, as a left-over stops the real one.
     mkdirSync(join(s.ovsdb.rundir, plan.port.name));
     await new Promise<void>((resolve) => {
       s.ovsdb.faults.request = (_, params) => {
@@ -172,7 +172,7 @@ describe('making a port in server mode', () => {
     ['a symlink', (path, canary) => symlinkSync(canary, path)],
     ['a file', (path) => writeFileSync(path, 'somebody’s')],
     ['a directory', (path) => mkdirSync(path)],
-  ])('never puts its socket over %s that is there: it is not ours', async (_, plant) => {
+  ])('never replaces %s by its socket, because that is not ours', async (_, plant) => {
     const { s, plan } = await prepared(server);
     const canary = join(s.sharedDir, 'canary');
     writeFileSync(canary, 'untouched');
@@ -184,7 +184,7 @@ describe('making a port in server mode', () => {
     expect(statSync(canary).size).toBe('untouched'.length);
   });
 
-  it('puts it over a socket that no row names: it is what a dead call left', async () => {
+  it('replaces a socket that no row names, because a dead call left it', async () => {
     const { s, plan } = await prepared(server);
     const left = createServer().listen(join(plan.port.directory, plan.port.file));
     const { ino } = lstatSync(join(plan.port.directory, plan.port.file));
@@ -279,7 +279,7 @@ describe('a port that ovs-vswitchd does not take', () => {
     expect(message).toContain(`Open vSwitch could not open ${named}: could not open network device (no DPDK)`);
   });
 
-  it('in time, because nobody applies changes, is code 11 and says which daemon to look at (bug B38, case A44)', async () => {
+  it('in time, because no process applies changes, is code 11 and names the daemon (bug B38, case A44)', async () => {
     const { s, plan } = await prepared({}, { switchMs: 1_000 });
     s.ovsdb.faults.idle = true;
     const { code, message } = troubleOf(await ensure(s, plan));
@@ -291,7 +291,7 @@ describe('a port that ovs-vswitchd does not take', () => {
     expect(message).toContain('is it running?');
   });
 
-  it('with the MTU that was asked for is code 7 with both numbers, and the row that it made is told (need N4)', async () => {
+  it('with the planned MTU is code 7 with both numbers, and the row that it made is told (need N4)', async () => {
     const { s, plan } = await prepared({ port: { mtu: 9000 } });
     const used = (mtu: number) =>
       s.ovsdb.database.transact(

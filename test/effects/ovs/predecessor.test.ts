@@ -1,4 +1,4 @@
-/** What the predecessor got wrong on the file system and with programs: each case by its number. No root is needed. */
+/** The predecessor's bugs on the file system and with programs, each by its number. No root is needed. */
 
 import { execFileSync } from 'node:child_process';
 import {
@@ -70,7 +70,7 @@ describe('the socket directory', () => {
     expect(readdirSync(dirPlan().base)).toEqual([]);
   });
 
-  test('lets the group that was named create sockets, and nobody else (bug B33)', async () => {
+  test('lets the configured group create sockets, and no other user (bug B33)', async () => {
     await ensureSocketDir({ ...dirPlan(), group: String(process.getgid?.() ?? 0) }, soon());
     expect(statSync(dirPlan().own).mode & 0o777).toBe(0o770);
     expect(statSync(dirPlan().base).mode & 0o020).toBe(0);
@@ -198,7 +198,7 @@ describe('before anything is touched', () => {
   });
 });
 
-describe('what the predecessor left', () => {
+describe('the remains of the predecessor', () => {
   /** Its state file, and its directories. */
   const left = (directory: string, name: string) => {
     const stateFile = join(root, 'local.json');
@@ -256,7 +256,7 @@ describe('what the predecessor left', () => {
     for (const server of servers) server.close();
   });
 
-  /** A port of the predecessor's: ours, without its marks. */
+  /** A port of the predecessor's, made as ours without its marks. */
   async function predecessorsPort(s: Scene, name: string, directory: string) {
     mkdirSync(directory, { recursive: true });
     const plan = s.plan({ port: { name, file: name, directory } });

@@ -17,7 +17,7 @@ async function open(address: string, ms?: number): Promise<Session> {
 
 const select = { op: 'select', table: 'Bridge', where: [], columns: ['name'] };
 
-/** What an action fails with. */
+/** The error of a failing action. */
 async function failure(action: Promise<unknown>): Promise<unknown> {
   return await action.then(
     (result) => {
@@ -38,7 +38,7 @@ const written = (socket: Socket, bytes: Uint8Array): Promise<void> =>
   new Promise((resolve) => socket.write(bytes, () => setImmediate(resolve)));
 
 describe('the stream of a session', () => {
-  // Of one, two, three and four bytes; quotes, backslashes and braces inside of text, escaped in every way.
+  // Characters of one to four bytes, and quotes, backslashes and braces in texts, escaped in every way.
   const hard = 'a{}"\\\u0000\n\\"}{ä€😀\u2028\\\\';
   const row = { name: hard, 'key "{': ['set', ['\\', '}', '"', '\\"', '😀']] };
   /** JSON text with every character beyond ASCII escaped too. */
@@ -106,7 +106,7 @@ describe('the stream of a session', () => {
     '{"id":}',
     '\u0000\u0001\u0002',
     '{"id": 1, "result": tru}',
-  ])('that brings %j is not OVSDB: the call ends at once and says so', async (garbage) => {
+  ])('that brings %j is not OVSDB, so the call ends at once and reports that', async (garbage) => {
     const server = await scriptedServer((_, socket) => void socket.write(garbage));
     const session = await open(server.address);
     const error = await unreachable(session.transact([select], soon()));
@@ -114,7 +114,7 @@ describe('the stream of a session', () => {
     expect(session.alive).toBe(false);
   });
 
-  it('that never ends a message is given up, not kept for ever', async () => {
+  it('that never ends a message is given up', async () => {
     const server = await scriptedServer(
       (_, socket) => void socket.write(`{"id":1,"result":"${'x'.repeat(17 * 1024 * 1024)}`),
     );
@@ -122,7 +122,7 @@ describe('the stream of a session', () => {
     expect(error.message).toContain('does not speak OVSDB');
   });
 
-  it('may bring what nobody asked for: it is left alone', async () => {
+  it('may bring unrequested messages, which are ignored', async () => {
     const server = await scriptedServer(({ id }, socket) => {
       const strangers = [
         reply(999, []),
@@ -153,21 +153,21 @@ describe('an echo of the server', () => {
 });
 
 describe('a database that cannot be asked', () => {
-  it('because there is no socket, is said with its address and counts as refused', async () => {
+  it('because the socket is missing, is reported with its address and counts as refused', async () => {
     const address = `unix:${join(temporaryDirectory(), 'db.sock')}`;
     const error = await unreachable(Session.open(address, soon()));
     expect(error.why).toBe('refused');
     expect(error.message).toContain(`"${address}": there is no such socket`);
   });
 
-  it('because nobody listens, counts as refused too', async () => {
+  it('because no process listens, counts as refused too', async () => {
     const s = await scene();
     await RawSession.open(s.ovsdb.ovsdb).then((session) => session.close());
     await s.ovsdb.stopDatabase();
     expect((await unreachable(Session.open(s.ovsdb.ovsdb, soon()))).why).toBe('refused');
   });
 
-  it('because it never answers, is given up at the moment that was set (bug B38)', async () => {
+  it('because it never answers, is given up at the set moment (bug B38)', async () => {
     const s = await scene();
     s.ovsdb.faults.request = () => ({ kind: 'silence' });
     const session = await open(s.ovsdb.ovsdb);
@@ -179,14 +179,14 @@ describe('a database that cannot be asked', () => {
     expect(error).toMatchObject({ why: 'silent', message });
   });
 
-  it('is not spoken to after the session was closed', async () => {
+  it('is sent nothing after the session was closed', async () => {
     const session = await open((await scene()).ovsdb.ovsdb);
     session.close();
     expect((await unreachable(session.transact([select], soon()))).message).toBe('the session was closed');
   });
 
   it.each(['drop-before-commit', 'drop-after-commit'] as const)(
-    'because the connection dropped (%s), is said so at once: nobody knows what became of the transaction',
+    'because the connection dropped (%s), is reported at once: the fate of the transaction is unknown',
     async (kind) => {
       const s = await scene();
       s.ovsdb.faults.request = (method) => (method === 'transact' ? { kind } : undefined);
@@ -197,14 +197,14 @@ describe('a database that cannot be asked', () => {
     },
   );
 
-  it('because it answers with an error, is said with that error', async () => {
+  it('because it answers with an error, is reported with that error', async () => {
     const s = await scene();
     s.ovsdb.faults.request = () => ({ kind: 'error', error: 'unknown database' });
     const error = await unreachable((await open(s.ovsdb.ovsdb)).transact([select], soon()));
     expect(error.message).toContain('unknown database');
   });
 
-  it('because it answers with no list, is said so', async () => {
+  it('because its answer is not a list, is reported', async () => {
     const server = await scriptedServer(({ id }, socket) => void socket.write(reply(id, { rows: [] })));
     expect((await unreachable((await open(server.address)).transact([select], soon()))).message).toContain('no list');
   });
@@ -256,7 +256,7 @@ describe('the fence', () => {
     expect(server.received).toMatchObject([{ method: 'lock', params: ['fence'] }, asserted, asserted]);
   });
 
-  it('makes a second session wait until the first is gone, and lets it go on then', async () => {
+  it('makes a second session wait until the first is gone', async () => {
     const s = await scene();
     const [first, second] = [await open(s.ovsdb.ovsdb), await open(s.ovsdb.ovsdb)];
     await first.fenced('fence', [count], soon());
@@ -280,7 +280,7 @@ describe('the fence', () => {
     expect(generation(s)).toBe(3);
   });
 
-  it('keeps out what a killed call had sent: it is refused while its successor holds the lock', async () => {
+  it('refuses a killed call’s transaction while its successor holds the lock', async () => {
     const s = await scene();
     const successor = await open(s.ovsdb.ovsdb);
     await successor.fenced('fence', [count], soon());
@@ -292,7 +292,7 @@ describe('the fence', () => {
     expect(generation(s)).toBe(1);
   });
 
-  it('is waited for no longer than the moment that was set: the call says that another process is at work', async () => {
+  it('is waited for until the set moment; the error tells that another process is at work', async () => {
     const s = await scene();
     const [first, second] = [await open(s.ovsdb.ovsdb), await open(s.ovsdb.ovsdb)];
     await first.fenced('fence', [count], soon());
@@ -312,7 +312,7 @@ describe('the fence', () => {
     expect((await waiting).why).not.toBe('refused');
   });
 
-  it('that somebody stole ends the call instead of spinning', async () => {
+  it('that another client stole ends the call instead of spinning', async () => {
     const server = await scriptedServer(({ id, method }, socket) => {
       socket.write(reply(id, method === 'lock' ? { locked: true } : [{ error: 'not owner' }, null]));
     });
@@ -320,7 +320,7 @@ describe('the fence', () => {
     expect(error.message).toContain('was stolen');
   });
 
-  it('whose grant crosses the transaction is asked once more', async () => {
+  it('whose grant crosses the transaction lets it be sent once more', async () => {
     let transactions = 0;
     const server = await scriptedServer(({ id, method }, socket) => {
       if (method === 'lock') return void socket.write(reply(id, { locked: false }));
@@ -330,7 +330,7 @@ describe('the fence', () => {
     expect(await (await open(server.address)).fenced('fence', [count], soon())).toEqual([{ count: 1 }]);
   });
 
-  it('is of one attachment: a session is not shared by two', async () => {
+  it('belongs to one attachment: two never share a session', async () => {
     const session = await open((await scene()).ovsdb.ovsdb);
     await session.fenced('fence', [count], soon());
     expect(String(await failure(session.fenced('other', [count], soon())))).toContain('one attachment');

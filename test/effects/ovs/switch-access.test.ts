@@ -18,7 +18,7 @@ import { accessList } from '../../../src/os/native.ts';
 import { scene, soon, troubleOf } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
-/** None of the machine's: what it may is what was given to it. Its group is the test's own, which a plain user may give to. */
+/** A user that the machine does not have, with only granted rights. Its group is the test's own, which a plain user may use. */
 const user: SwitchUser = { uid: 65_532, groups: [process.getgid?.() ?? 0], name: 'uid 65532' };
 const stranger: SwitchUser = { ...user, groups: [65_532] };
 
@@ -30,7 +30,7 @@ function root(): string {
 
 const file = 'c0ffee-net1';
 
-/** As the kubelet leaves it. */
+/** A directory as the kubelet leaves it. */
 function emptyDir(changes: Partial<SocketDirPlan> = {}): Sought & { readonly kubelet: string } {
   const kubelet = join(root(), 'kubelet');
   const base = join(kubelet, 'pods', 'uid', 'volumes', 'kubernetes.io~empty-dir', 'shared-dir');
@@ -84,7 +84,7 @@ describe('the way of a switch that is not root', () => {
     expect(await isToBeOpened(sought, stranger, soon())).toBe(false);
   });
 
-  it('through a directory of another’s is not opened: code 7 with its name, the user and what to type (need N2)', async () => {
+  it('through another owner’s directory is not opened: code 7 with its name, the user and the command (need N2)', async () => {
     const directory = join(root(), 'closed');
     mkdirSync(join(directory, 'pods'), { recursive: true });
     chmodSync(directory, 0o700);
@@ -97,7 +97,7 @@ describe('the way of a switch that is not root', () => {
     expect(await accessDrift(sought, stranger, soon())).toMatchObject({ ...wanted, code: 100 });
   });
 
-  it('leads by symlinks too: what is closed is named where it is (need N2)', async () => {
+  it('may lead through symlinks: a closed place is named by its real path (need N2)', async () => {
     const directory = root();
     mkdirSync(join(directory, 'real', 'pods'), { recursive: true });
     chmodSync(join(directory, 'real'), 0o700);
@@ -125,7 +125,7 @@ describe('the way of a switch that is not root', () => {
     expect(await troubles(below(root(), { grantAccess: false, group: '65532' }))).toEqual([]);
   });
 
-  it('into a directory of ours is opened to its group; by an entry where a group was let in that is none of its own (need N2)', async () => {
+  it('into a directory of ours is opened to its group, or by an entry if a configured group has the directory (need N2)', async () => {
     for (const [before, who, after, entry] of [
       [0o700, user, 0o750, undefined],
       [0o770, stranger, 0o770, 1],
@@ -144,7 +144,7 @@ describe('the way of a switch that is not root', () => {
     }
   });
 
-  it('ends at the application’s socket: one that it may not write to is let to it, in a directory that is not ours told (need N2)', async () => {
+  it('ends at the application’s socket: a closed one is opened, or reported if its directory is not ours (need N2)', async () => {
     const base = root();
     const hostPath: Sought = { socketDir: { base, hold: '.hold' }, port: { directory: base, file } };
     const server = createServer().listen(join(base, file));
@@ -163,7 +163,7 @@ describe('the way of a switch that is not root', () => {
     expect(await accessDrift(ours, stranger, soon())).toBeUndefined();
   });
 
-  it('that cannot be known is a warning, once, and no trouble (need N2)', async () => {
+  it('that cannot be judged is one warning, and not a trouble (need N2)', async () => {
     const s = await scene();
     const plan = s.plan();
     const warnings: string[] = [];

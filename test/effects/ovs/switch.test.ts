@@ -8,7 +8,7 @@ import { Switch } from '../../../src/effects/ovs/switch.ts';
 import { call, type Scene, scene, soon } from '../../support/stand-in/scene.ts';
 
 describe('the session of a call', () => {
-  it('is opened when first needed: a call that asks nothing connects to nothing', async () => {
+  it('is opened when first needed: a call without questions does not connect', async () => {
     const s = await scene();
     let connections = 0;
     s.ovsdb.faults.request = () => {
@@ -64,7 +64,7 @@ describe('patience', () => {
     ['a hang', new Unreachable('x')],
     ['a refused transaction', new TransactionError('constraint violation', 0, '')],
     ['a bug', new TypeError('x')],
-  ])('is not for %s: that is tried once', async (_, error) => {
+  ])('does not last for %s, which is tried once', async (_, error) => {
     const s = await scene();
     let tries = 0;
     const action = () => {
@@ -75,7 +75,7 @@ describe('patience', () => {
     expect(tries).toBe(1);
   });
 
-  it('ends: with its own time, and with the call’s', async () => {
+  it('ends with its own time, and with the call’s', async () => {
     const refused = () => Promise.reject(new Unreachable('x', 'refused'));
     const short = await scene({ reconnectMs: 0 });
     await expect(short.ovs.patiently(refused, soon())).rejects.toBeInstanceOf(Unreachable);
@@ -99,13 +99,13 @@ describe('a database that did not answer', () => {
     return { error, ms: performance.now() - began };
   };
 
-  it('kind 7: being silent, is not waited for again where that is remembered, whichever way it is asked', async () => {
+  it('kind 7: being silent, is not waited for again by a host that remembers, whichever way it is asked', async () => {
     const s = await scene();
     const ovs = remembering(s);
     s.ovsdb.faults.request = () => ({ kind: 'silence' });
     const { error, ms } = await timed(() => ovs.read(s.plan(), [selectSwitch], soon(1_100)));
     expect(ms).toBeGreaterThan(1_000);
-    // As recovery does between two attachments.
+    // Recovery does this between two attachments.
     ovs.close();
     const ways = [
       () => ovs.read(s.plan(), [selectSwitch], soon()),
@@ -132,7 +132,7 @@ describe('a database that did not answer', () => {
     expect(again.error.message).toBe(`${first.error.message} (asked a moment ago)`);
   });
 
-  it('in a short time, or by one that does not remember, is asked again', async () => {
+  it('in a short time is asked again, and so is any by a host that does not remember', async () => {
     const s = await scene();
     const ovs = remembering(s);
     s.ovsdb.faults.request = () => ({ kind: 'silence' });
@@ -144,7 +144,7 @@ describe('a database that did not answer', () => {
 });
 
 describe('a guard', () => {
-  it('holds while the rows are just these, and fails the transaction at once when they are not', async () => {
+  it('holds while the rows are exactly these, and fails the transaction at once if they are not', async () => {
     const s = await scene();
     const none = unless('Bridge', [['name', '==', 'br0']], []);
     expect(await s.ovs.read(s.plan(), [none], soon())).toEqual([{}]);
@@ -170,7 +170,7 @@ describe('a guard', () => {
   });
 });
 
-describe('where the switch makes its sockets', () => {
+describe('the directory in which the switch makes its sockets', () => {
   const root = (external: object, config: object = {}) => ({
     external_ids: ['map', Object.entries(external)],
     other_config: ['map', Object.entries(config)],

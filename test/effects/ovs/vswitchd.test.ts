@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { describeDaemon, findVswitchd, logOf } from '../../../src/effects/ovs/vswitchd.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
-/** A process that is called as the switch's is, with a log as it has one, and its pid file. */
+/** A process with the name of the switch's, with a log like its, and with a pid file. */
 async function running(pidFile = 'ovs-vswitchd.pid', program = 'ovs-vswitchd') {
   const rundir = temporaryDirectory();
   const [file, log] = [join(rundir, program), join(rundir, 'vswitchd.log')];
@@ -27,14 +27,14 @@ describe('the process of the switch', () => {
     ['ovs-vswitchd.pid', 'ovs-vswitchd'],
     ['ovs-vswitchd-dpdk.pid', 'ovs-vswitchd-dpdk'],
     ['ovs-vswitchd.pid', 'ovs-vswitchd-dpdk'],
-  ])('is known by %s, where it is called %s, and so is its log (need N10)', async (pidFile, program) => {
+  ])('is found by %s if its name is %s, and so is its log (need N10)', async (pidFile, program) => {
     const { rundir, pid, log } = await running(pidFile, program);
     expect(findVswitchd(rundir)).toEqual({ pid, isStopped: false });
     expect(logOf(pid)).toMatchObject({ path: log });
     for (const words of [`process ${pid} runs`, log]) expect(describeDaemon(rundir)).toContain(words);
   });
 
-  it('is stopped after SIGSTOP, and is not there once it has ended (need N11)', async () => {
+  it('is stopped after SIGSTOP, and is not found once it has ended (need N11)', async () => {
     const { rundir, pid, child } = await running();
     child.kill('SIGSTOP');
     for (let tries = 0; tries < 1_000 && !findVswitchd(rundir)?.isStopped; tries++) await Bun.sleep(10);
@@ -46,7 +46,7 @@ describe('the process of the switch', () => {
     expect(describeDaemon(rundir)).toContain('is it running?');
   });
 
-  it('need N2, kind 6: is not waited for where the switch’s user has put a FIFO at the name of its pid file', () => {
+  it('need N2, kind 6: is not waited for if the switch’s user has put a FIFO at the name of its pid file', () => {
     const rundir = temporaryDirectory();
     execFileSync('mkfifo', [join(rundir, 'ovs-vswitchd.pid')]);
     expect(findVswitchd(rundir)).toBeUndefined();
@@ -57,7 +57,7 @@ describe('the process of the switch', () => {
     ['it names another program', `${process.pid}\n`],
     ['it is garbage', 'ovs\n'],
     ['it is empty', ''],
-  ])('is not known where %s (need N11)', (_, text) => {
+  ])('is not found if %s (need N11)', (_, text) => {
     const rundir = temporaryDirectory();
     if (text !== undefined) writeFileSync(join(rundir, 'ovs-vswitchd.pid'), text);
     expect(findVswitchd(rundir)).toBeUndefined();
