@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from '../../../src/effects/files/device-info.ts';
 import type { FindHolder } from '../../../src/effects/files/holder.ts';
 import type { DeviceInfoPlan } from '../../../src/machines/protocol.ts';
-import { keyOf, nobody, soon, troubleOf } from '../../support/stand-in/scene.ts';
+import { keyOf, noHolder, soon, troubleOf } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 function planned(
@@ -16,8 +16,8 @@ function planned(
 }
 
 const key = keyOf('c0ffee00c0ffee00');
-const ensure = (plan: DeviceInfoPlan, holder: FindHolder = nobody) => ensureDeviceInfo(plan, holder, soon());
-const remove = (plan: DeviceInfoPlan, holder: FindHolder = nobody) =>
+const ensure = (plan: DeviceInfoPlan, holder: FindHolder = noHolder) => ensureDeviceInfo(plan, holder, soon());
+const remove = (plan: DeviceInfoPlan, holder: FindHolder = noHolder) =>
   removeDeviceInfo(plan, { key, findHolder: holder, end: soon() });
 
 /** A switch with a port of another attachment. */

@@ -15,7 +15,7 @@ import { ensurePublication, findPublication, removePublication } from '../../../
 import { codeOf } from '../../../src/effects/outcome.ts';
 import type { FilePlan } from '../../../src/machines/protocol.ts';
 import { kindAt, plantCanary, plants } from '../../support/real/hostile.ts';
-import { keyOf, nobody, soon, troubleOf } from '../../support/stand-in/scene.ts';
+import { keyOf, noHolder, soon, troubleOf } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const key = keyOf('c0ffee00c0ffee00');
@@ -42,7 +42,7 @@ function planned(): FilePlan & { readonly outside: string; readonly path: string
 const temporaryOf = (plan: FilePlan): string => join(plan.directory, `.${keyHash(key)}.tmp`);
 
 const ensure = (plan: FilePlan, given: Addresses | undefined = addresses) =>
-  ensurePublication(plan, { key, addresses: given, findHolder: nobody, end: soon() });
+  ensurePublication(plan, { key, addresses: given, findHolder: noHolder, end: soon() });
 const remove = (plan: FilePlan) => removePublication(plan, key, soon());
 const find = (plan: FilePlan, given: Addresses | undefined = addresses) => findPublication(plan, given, soon());
 
@@ -81,7 +81,7 @@ describe('the published file', () => {
 
   it('has a result without addresses if there are none', async () => {
     const plan = planned();
-    await ensurePublication(plan, { key, addresses: undefined, findHolder: nobody, end: soon() });
+    await ensurePublication(plan, { key, addresses: undefined, findHolder: noHolder, end: soon() });
     expect(JSON.parse(readFileSync(plan.path, 'utf8')).ipResult).toEqual({ cniVersion: '0.4.0' });
   });
 
@@ -114,7 +114,7 @@ describe('the published file', () => {
     await ensure(plan);
     for (const other of [keyOf('c0ffee00c0ff9999'), { ...key, network: 'other' }]) {
       const named = { ...plan, data: { ...plan.data, name: key.network } };
-      await ensurePublication(named, { key, addresses, findHolder: nobody, end: soon() });
+      await ensurePublication(named, { key, addresses, findHolder: noHolder, end: soon() });
       expect(await removePublication(plan, other, soon())).toEqual({ kind: 'ok' });
       expect(readdirSync(plan.directory)).toEqual([plan.file]);
     }

@@ -29,7 +29,7 @@ import { ensurePort } from '../../../src/effects/ovs/port.ts';
 import { removePredecessors } from '../../../src/effects/ovs/predecessor.ts';
 import { isBehind, selectSwitch } from '../../../src/effects/ovs/root-row.ts';
 import type { Plan } from '../../../src/machines/protocol.ts';
-import { bound, call, keyOf, nobody, type Scene, scene } from '../../support/stand-in/scene.ts';
+import { bound, call, keyOf, noHolder, type Scene, scene } from '../../support/stand-in/scene.ts';
 
 let root = '';
 beforeEach(() => {
@@ -96,7 +96,7 @@ describe('the publication', () => {
     writeFileSync(canary, 'untouched');
     const temporary = `.${(await import('../../../src/attachment.ts')).keyHash(key)}.tmp`;
     symlinkSync(canary, join(root, name === '.hash.tmp' ? temporary : name));
-    await ensurePublication(plan(), { key, addresses: undefined, findHolder: nobody, end: soon() }).catch(
+    await ensurePublication(plan(), { key, addresses: undefined, findHolder: noHolder, end: soon() }).catch(
       () => undefined,
     );
     expect(readFileSync(canary, 'utf8')).toBe('untouched');
@@ -113,10 +113,10 @@ describe('device information', () => {
   const plan = (file: string) => ({ path: join(root, file), mode: 'server' as const, socket: `/s/${file}` });
 
   test('of net1 is removed without that of net1.100, and with what a killed call left of it (bug B13)', async () => {
-    await ensureDeviceInfo(plan('id_net1'), nobody, soon());
-    await ensureDeviceInfo(plan('id_net1.100'), nobody, soon());
+    await ensureDeviceInfo(plan('id_net1'), noHolder, soon());
+    await ensureDeviceInfo(plan('id_net1.100'), noHolder, soon());
     writeFileSync(join(root, 'id_net1.12345'), readFileSync(join(root, 'id_net1'), 'utf8').slice(0, 20));
-    await removeDeviceInfo(plan('id_net1'), { key, findHolder: nobody, end: soon() });
+    await removeDeviceInfo(plan('id_net1'), { key, findHolder: noHolder, end: soon() });
     expect(readdirSync(root)).toEqual(['id_net1.100']);
   });
 });

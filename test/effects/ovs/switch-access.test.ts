@@ -45,8 +45,8 @@ function below(base: string, changes: Partial<SocketDirPlan> = {}): Sought {
   return { socketDir: { base, own, hold: '.hold', ...changes }, port: { directory: own, file } };
 }
 
-const nobody = () => undefined;
-const troubles = (sought: Sought, warn: (text: string) => void = nobody): Promise<Trouble[]> =>
+const noWarning = () => undefined;
+const troubles = (sought: Sought, warn: (text: string) => void = noWarning): Promise<Trouble[]> =>
   accessTroubles(sought, stranger, soon(), warn);
 const entryOf = (path: string, kind: 'access' | 'default' = 'access') => {
   const bytes = accessList(path, kind);

@@ -1,4 +1,4 @@
-/** An annotation of one pod at a stand-in of an API server, and the three verbs of it as calls have them. */
+/** An annotation of one pod at a stand-in of an API server, with its three verbs. */
 import { onTestFinished } from 'vitest';
 import type { Addresses } from '../../../src/attachment.ts';
 import { parseAdd } from '../../../src/cni/request.ts';
@@ -80,7 +80,7 @@ export async function made(
   };
 }
 
-/** Another process' client, at the same attachment. */
+/** A client of another process, for the same attachment. */
 export const sceneOf = ({ key, plan }: AnnotationScene, api: Kubernetes) => ({ api, key, plan, patience: patience() });
 
 export const patches = ({ requests }: StandInApi) => requests.filter(({ method }) => method === 'PATCH');

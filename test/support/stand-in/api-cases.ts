@@ -1,6 +1,6 @@
 /**
- * What a real API server and the stand-in do alike: as much of it as the plugin leans on. A case that only one of them passes says
- * that the stand-in lies.
+ * The behaviour that a real API server and the stand-in share, as far as the plugin depends on it. If only one of them passes a
+ * case, the stand-in is wrong.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../temporary.ts';
@@ -15,7 +15,7 @@ interface RunningApi extends Api {
   stopServer(): Promise<void>;
   pauseServer(): void;
   resumeServer(): void;
-  /** Leaves nothing. */
+  /** Stops it and leaves nothing. */
   stop(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
     let count = 0;
     beforeAll(async () => {
       running = await start();
-      // A real one reads RBAC from a cache that is filled in its own time.
+      // A real one reads RBAC from a cache that lags behind.
       const known = async () =>
         (await get('none', { token })).status === 404 && (await patch('none', {})).status === 404;
       while (!(await known())) await Bun.sleep(20);
@@ -112,7 +112,7 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
         expect(await version(name)).toBe(resourceVersion);
         const changed = (await annotate(name, { one: '2' })).json.metadata.resourceVersion;
         expect(Number(changed)).toBeGreaterThan(Number(resourceVersion));
-        // Back to what was there before is a change too.
+        // A change back to an earlier value is a change too.
         expect(Number((await annotate(name, { one: '1' })).json.metadata.resourceVersion)).toBeGreaterThan(
           Number(changed),
         );
@@ -263,7 +263,7 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
           const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
           return await call(api(), 'POST', path, { token: who, body, type: 'application/json' });
         };
-        // An account may ask for its own rights, whatever it may do (need N12).
+        // Every account may ask for its own rights (need N12).
         expect(await reviewed(token, 'blue')).toMatchObject({ status: 201, json: { status: { allowed: true } } });
         expect(await reviewed(token, 'blue', 'status')).toMatchObject({ json: { status: { allowed: true } } });
         expect(await reviewed(nobody, 'blue')).toMatchObject({ status: 201, json: { status: { allowed: false } } });

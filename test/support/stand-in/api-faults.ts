@@ -1,15 +1,15 @@
-/** What goes wrong at the stand-in of an API server: which fault meets which request, and how often. */
+/** The faults of the stand-in of an API server: which fault meets which request, and how often. */
 
 export type Verb = 'GET' | 'PATCH';
 
 export type Fault =
-  /** An answer of this code. Not applied, unless said: a proxy may time out over what went through. */
+  /** An answer of this code. The request is not applied unless `applied` says so, as when a proxy times out. */
   | {
       readonly kind: 'answer';
       readonly code: number;
       readonly retryAfter?: number;
       readonly applied?: boolean;
-      /** In place of what the real server says with this code; a text is sent as such. */
+      /** Replaces the real server's body for this code. A text is sent as it is. */
       readonly body?: string | object;
     }
   /**
@@ -19,13 +19,13 @@ export type Fault =
   | { readonly kind: 'reset'; readonly when: 'connected' | 'received' | 'applied' | 'answering' }
   /** Applied at once, answered later. */
   | { readonly kind: 'slow'; readonly ms: number }
-  /** Applied and answered so late, whether or not the client still lives. */
+  /** Applied and answered this late, even if the client is dead. */
   | { readonly kind: 'late'; readonly ms: () => number }
-  /** Applied at once, answered a byte at a time, with so many ms between two. */
+  /** Applied at once, answered a byte at a time, with this many ms between two. */
   | { readonly kind: 'bytewise'; readonly ms: number }
-  /** Never answered. Not applied, unless said. */
+  /** Never answered, and not applied unless `applied` says so. */
   | { readonly kind: 'hang'; readonly applied?: boolean }
-  /** Applied, and answered with 200 and a body that is no JSON. */
+  /** Applied, and answered with 200 and a body that is not JSON. */
   | { readonly kind: 'garbage' }
   /** The server's certificate is another authority's. */
   | { readonly kind: 'other-authority' };
@@ -38,11 +38,11 @@ export interface FaultOptions {
 }
 
 export interface Injection {
-  /** How often it happened. */
+  /** The number of times that it happened. */
   readonly count: number;
   /** Resolves when it has happened for the first time. */
   readonly happened: Promise<void>;
-  /** No more of it. */
+  /** Ends the fault. */
   end(): void;
 }
 
@@ -64,12 +64,12 @@ export class Faults {
     return injection;
   }
 
-  /** What meets a new connection, if anything. */
+  /** The fault that meets a new connection, if any. */
   ofConnection(): Fault | undefined {
     return this.#take((entry) => isOfConnection(entry.fault));
   }
 
-  /** What meets a request, if anything: the oldest fault that has turns left. */
+  /** The fault that meets a request, if any: the oldest one with turns left. */
   ofRequest(method: string): Fault | undefined {
     return this.#take(({ fault, verb }) => !isOfConnection(fault) && (verb ?? method) === method);
   }

@@ -1,6 +1,6 @@
 /**
- * What tests do at an API server, real (cluster.ts) or not (stand-in-api.ts): pods made and looked at as an administrator, a second
- * writer, and kubeconfigs for the plugin's account and for accounts that may do less.
+ * The tests' work at an API server, real (cluster.ts) or not (stand-in-api.ts): making and looking at pods as an administrator, a
+ * second writer, and kubeconfigs for the plugin's account and for accounts with fewer rights.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ export const sharing = (volume: object, mountPath = '/run/app'): Pick<PodOptions
   containers: [{ name: 'app', image: 'app', volumeMounts: [{ name: 'shared-dir', mountPath }] }],
 });
 
-/** As the API server takes it: on a node already, so that no scheduler is missed. */
+/** The pod for the API server. It is on a node already, so that it needs no scheduler. */
 export const manifest = ({ name, annotations, volumes = [], containers }: PodOptions): object => ({
   apiVersion: 'v1',
   kind: 'Pod',
@@ -50,11 +50,11 @@ export interface Answer {
 
 export interface ApiClient {
   readonly server: string;
-  /** Of the server's certificate, PEM. */
+  /** The authority of the server's certificate, PEM. */
   readonly ca: string;
 }
 
-/** One request as whoever has the token. */
+/** One request with a token. */
 export async function ask(
   { server, ca }: ApiClient,
   method: string,
@@ -94,12 +94,12 @@ export class Api implements ApiClient {
     return (await this.pod(name))?.metadata.annotations ?? {};
   }
 
-  /** At once and for good, as `kubectl delete --force` does. */
+  /** Deletes it at once and for good, as `kubectl delete --force` does. */
   async deletePod(name: string): Promise<void> {
     await this.#done('DELETE', `/${name}`, { gracePeriodSeconds: 0 });
   }
 
-  /** What the kubelet and others write meanwhile: unguarded, the last writer wins. */
+  /** Writes as the kubelet and others do meanwhile: unguarded, so the last writer wins. */
   async patchStatus(name: string, patch: object): Promise<Json> {
     return await this.#done('PATCH', `/${name}/status`, patch, 'application/merge-patch+json');
   }

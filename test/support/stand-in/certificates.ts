@@ -1,4 +1,4 @@
-/** Certificates of a test's own: an authority, a server on loopback, clients by name. No program is needed for them. */
+/** A test's own certificates: an authority, a server on loopback, clients by name. They need no program. */
 
 import { constants, generateKeyPairSync, privateEncrypt, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ export const newKey = (): string =>
     privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
   }).privateKey;
 
-/** One key for all: making one takes longer than everything else here, and names are what is told apart. */
+/** One key for all, because making one takes longest, and names suffice to tell certificates apart. */
 let shared: string | undefined;
 const sharedKey = (): string => {
   shared ??= newKey();
@@ -36,7 +36,7 @@ const sharedKey = (): string => {
 
 let made = 0;
 
-/** No two have the same name, and so neither takes the other's certificates for its own. */
+/** No two authorities have the same name, so none takes another's certificates for its own. */
 export function authority(directory: string): Authority {
   mkdirSync(directory, { recursive: true });
   const name = `test-ca-${++made}`;
@@ -93,7 +93,7 @@ function certificate(
 ): string {
   const one = forge.pki.createCertificate();
   one.publicKey = publicKey;
-  // Positive, and no zero that DER would not have, whatever the bits.
+  // The first bits make it positive and without a leading zero, which DER forbids.
   one.serialNumber = `01${randomBytes(16).toString('hex')}`;
   one.validity.notBefore = new Date(Date.now() - dayMs);
   one.validity.notAfter = new Date(Date.now() + dayMs);

@@ -1,4 +1,4 @@
-/** One HTTPS request on a connection of its own, as whoever the test says: a token, a client's certificate, or nobody. */
+/** One HTTPS request on its own connection, with a token, a client's certificate, or neither. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import type { ApiClient, Json } from './api.ts';
@@ -24,7 +24,7 @@ export interface FullAnswer {
   readonly json: Json;
 }
 
-/** @throws what the transport says */
+/** @throws the transport's error */
 export function call(
   { server, ca }: ApiClient,
   method: string,

@@ -1,4 +1,4 @@
-/** What the tests of removing a port share: attached on a stand-in switch, looked at, changed by another tool. */
+/** Shared parts of the tests that remove a port: attaching on a stand-in switch, looking, and changing as another tool. */
 
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -11,7 +11,7 @@ import type { Outcome } from '../../../src/machines/protocol.ts';
 import { readSwitch } from '../real/world.ts';
 import { bound, call, type Scene, scene, type WholePlan } from './scene.ts';
 
-/** As a call of its own: its fence goes with it. */
+/** Removes the port as a separate call, whose fence ends with it. */
 export async function remove(s: Scene, plan: WholePlan, ours = call(), ovs = s.another()): Promise<Outcome> {
   try {
     return await removePort(bound(ovs, plan, ours), {});

@@ -1,5 +1,5 @@
 /**
- * The plainest OVSDB client that can ask a question: for comparing two servers, and independent of the product's own.
+ * The plainest possible OVSDB client, to compare two servers. It is independent of the product's own client.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ export class RawSession {
   #text = '';
   #nextId = 0;
   readonly #replies = new Map<unknown, (reply: Reply) => void>();
-  /** Resolves when the server says that a lock is ours now. */
+  /** Resolves when the server grants a lock. */
   readonly locked: Promise<unknown>;
   #tellLocked: (params: unknown) => void = () => undefined;
 
@@ -47,7 +47,7 @@ export class RawSession {
     this.socket.destroy();
   }
 
-  /** Tries to read after each closing brace: slow, and hard to get wrong. */
+  /** Tries to parse after each closing brace, which is slow but simple. */
   #feed(chunk: string): void {
     for (const character of chunk) {
       this.#text += character;
@@ -70,7 +70,7 @@ export class RawSession {
   }
 }
 
-/** A reply's shape: which uuid it was, and in which words an error was explained, is left out. */
+/** A reply's shape, without the values of uuids and the words of errors. */
 export function shape(value: unknown): unknown {
   if (Array.isArray(value)) return value[0] === 'uuid' ? ['uuid', '…'] : value.map(shape);
   if (typeof value !== 'object' || value === null) return value;

@@ -1,4 +1,4 @@
-/** What an effect is handed in the tests of effects: plans of one attachment on a stand-in switch, calls, moments. */
+/** The arguments of effects in their tests: plans of one attachment on a stand-in switch, calls, moments. */
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { StandInOvsdb } from './stand-in-ovsdb.ts';
 
 export const keyOf = (containerId: string, ifName = 'net1'): AttachmentKey => ({ network: 'net', containerId, ifName });
 
-/** Far away: reached only by what hangs. */
+/** A moment so late that only a hanging call reaches it. */
 export const soon = (ms = 5_000): number => now() + ms;
 
 export const call = (ms?: number, more: Partial<Call> = {}): Call => ({ instance, end: soon(ms), ...more });
@@ -96,10 +96,10 @@ export function planAt(ovsdb: string, sharedDir: string, changes: PlanChanges = 
   };
 }
 
-/** A switch as a call on one attachment asks it. */
+/** A switch, bound to one call on one attachment. */
 export const bound = (ovs: Switch, plan: Plan, ours: Call): AttachmentSwitch => new AttachmentSwitch(ovs, plan, ours);
 
-/** What is asked of a port of which no record tells more than its plan. */
+/** The facts of a port that has no record beyond its plan. */
 export const sought = (plan: Plan, facts: Facts = {}) => ({ plan, facts });
 
 /** The trouble of an outcome that has to be one. @throws if it succeeded. */
@@ -108,5 +108,5 @@ export function troubleOf(outcome: Outcome) {
   return outcome.trouble;
 }
 
-/** A switch on which no port stands but this attachment's. */
-export const nobody = () => Promise.resolve(undefined);
+/** The question for holders, on a switch with no other attachment's port. */
+export const noHolder = () => Promise.resolve(undefined);

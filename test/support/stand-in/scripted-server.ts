@@ -1,4 +1,4 @@
-/** A server that says what a test tells it to, in the pieces that the test cuts: for what a real database never does. */
+/** A server that sends a test's script in the test's pieces, for behaviour that a real database never shows. */
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -20,7 +20,7 @@ interface ScriptedServer {
   readonly received: unknown[];
 }
 
-/** @param greet what the server does when somebody connects */
+/** @param greet runs for each new connection */
 export async function scriptedServer(script: Script, greet: (socket: Socket) => unknown = () => undefined) {
   const path = join(temporaryDirectory(), 'db.sock');
   const received: unknown[] = [];

@@ -1,9 +1,9 @@
 /**
- * A stand-in for a Kubernetes API server: one pod read, its status patched, over TLS on loopback, in this process. It agrees with
- * the real one (api-cases.ts runs on both), and does on demand what a real one does once in a year.
+ * A stand-in for a Kubernetes API server: it reads one pod and patches its status, over TLS on loopback, in this process. It agrees
+ * with the real one (api-cases.ts runs on both), and makes rare faults on demand.
  *
- * Owns: who may do what, what was asked, faults, requests that are delivered late. What a test does as the administrator (createPod
- * and so on) is done directly: no fault meets it, and it is not among the requests.
+ * Owns: rights, the record of requests, faults, requests that are delivered late. A test's work as the administrator (createPod and
+ * so on) is done directly: no fault meets it, and it is not among the requests.
  */
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -27,9 +27,9 @@ import { type Connection, type HttpRequest, type Listener, listen } from './stan
 import { type Annotations, conflict, type Reply, StandInPods, status } from './stand-in-pods.ts';
 
 export interface SeenRequest extends HttpRequest {
-  /** undefined: nobody that we know. */
+  /** undefined: an unknown client. */
   readonly user: string | undefined;
-  /** The code that the request was worth, whether or not the client ever heard it; undefined: not applied (yet). */
+  /** The code of the result, even if the client never received it; undefined: not applied (yet). */
   status?: number;
 }
 
@@ -37,32 +37,32 @@ export interface SeenRequest extends HttpRequest {
 export interface Held {
   readonly received: Promise<SeenRequest>;
   /**
-   * Applies it now, as late as that is, and answers whoever still listens; of one that is dead nobody does, and he who plays him in
-   * this process must not hear it. @returns the answer's code
+   * Applies it now and answers the client, if that still listens. A dead client does not, so a test that plays one must not receive
+   * the answer. @returns the answer's code
    */
   deliver(heard?: boolean): Promise<number>;
-  /** If none came: no other is held in its stead. */
+  /** If none came, no other PATCH is held instead. */
   cancel(): void;
 }
 
 interface Holding {
-  /** So many go through before it. */
+  /** The number of PATCHes that go through before it. */
   passing: number;
   readonly receive: (request: SeenRequest) => void;
-  /** Whether the answer is to be heard. */
+  /** Whether the client is to receive the answer. */
   readonly delivered: Promise<boolean>;
   readonly answered: (code: number) => void;
 }
 
-/** As the real one has it. */
+/** The real one's value. */
 const bodyBytesMax = 3 * 1024 * 1024;
 
 export class StandInApi extends Api {
   /** Everything that was asked, in the order of arrival. */
   readonly requests: SeenRequest[] = [];
-  /** How often somebody connected. */
+  /** The number of connections so far. */
   connections = 0;
-  /** Of each account, e.g. "pods/get"; a test may change them. */
+  /** The rights of each account, e.g. "pods/get"; a test may change them. */
   readonly rights: Record<string, readonly string[]> = { ...accounts };
   readonly #directory: string;
   readonly #authority: Authority;
@@ -87,7 +87,7 @@ export class StandInApi extends Api {
     const directory = mkdtempSync(join(tmpdir(), 'usw-api-'));
     try {
       const own = authority(join(directory, 'own'));
-      // A port to come back to: the server's address is known from now on.
+      // A port is chosen first and kept, because clients know the server's address from now on.
       const probe = await listen(0, own.ca, { greet: () => undefined, handle: async () => undefined });
       await probe.close();
       const api = new StandInApi(probe.port, directory, own);
@@ -103,7 +103,7 @@ export class StandInApi extends Api {
     return this.#faults.inject(fault, options);
   }
 
-  /** The next PATCH that comes, or the one after so many others, is held back; those after it are not. */
+  /** Holds back the next PATCH, or the one after this many others; those after it are not held. */
   hold(passing = 0): Held {
     const arrival = Promise.withResolvers<SeenRequest>();
     const delivery = Promise.withResolvers<boolean>();
@@ -144,7 +144,7 @@ export class StandInApi extends Api {
     return body;
   }
 
-  /** What a mutating admission makes of the annotations of every PATCH, before they are stored. */
+  /** A mutating admission: it changes the annotations of every PATCH before they are stored. */
   admit(change: (annotations: Annotations) => Annotations): void {
     this.#pods.admission = change;
   }
@@ -161,13 +161,13 @@ export class StandInApi extends Api {
     });
   }
 
-  /** The port refuses connections, and those that there are are reset. Pods stay. */
+  /** The port refuses connections, and open ones are reset. Pods stay. */
   async stopServer(): Promise<void> {
     await this.#listener?.close();
     this.#listener = undefined;
   }
 
-  /** Connections are accepted, and what comes over them waits. */
+  /** Connections are accepted, and their requests wait. */
   pauseServer(): void {
     this.#resume();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -220,7 +220,7 @@ export class StandInApi extends Api {
     return this.#holdings.shift();
   }
 
-  /** The accounts have their rights in every namespace, as a ClusterRoleBinding gives them. */
+  /** Accounts have their rights in every namespace, as by a ClusterRoleBinding. */
   #review(user: string, review: Json): Reply {
     const { verb, resource, subresource } = review.spec.resourceAttributes;
     const right = [resource, subresource, verb].filter(Boolean).join('/');
@@ -251,7 +251,9 @@ export class StandInApi extends Api {
 
 const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
-/** As the real one: a certificate counts before a token; one that nobody here signed, or a token that is unknown, is nobody's. */
+/**
+ * As at the real one, a certificate counts before a token. A certificate of another authority and an unknown token name no account.
+ */
 function userOf({ headers }: HttpRequest, { clientName }: Connection): string | undefined {
   if (clientName !== undefined && clientName !== '?') return clientName;
   const token = /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1];
@@ -281,7 +283,7 @@ async function misbehave(fault: Fault, seen: SeenRequest, connection: Connection
       const bytes = fault.when === 'received' ? Buffer.alloc(0) : bytesOf(apply());
       if (fault.when === 'answering') {
         connection.write(bytes.subarray(0, -10));
-        // Long enough for the client to have read it: a reset overtakes what is unread.
+        // Long enough for the client to read it, because a reset overtakes unread bytes.
         await delay(20);
       }
       return connection.reset();
@@ -311,7 +313,7 @@ async function misbehave(fault: Fault, seen: SeenRequest, connection: Connection
   }
 }
 
-/** 429 is plain text at the real one: it comes from before anything that knows of Status. */
+/** The real one answers 429 in plain text, because its filter comes before the code that makes a Status. */
 function answerOf({ code, retryAfter, body }: Extract<Fault, { kind: 'answer' }>, { path }: SeenRequest): Reply {
   const reply = (): Reply => {
     if (body !== undefined) return { status: code, body };

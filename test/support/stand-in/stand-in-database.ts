@@ -141,7 +141,7 @@ class Draft {
   readonly #resolve = (atom: unknown): unknown => {
     if (!Array.isArray(atom) || atom[0] !== 'named-uuid') return atom;
     const name = String(atom[1]);
-    // One that nobody inserts is noticed at the commit, as a reference to nothing.
+    // If no operation inserts it, the commit notices a reference to nothing.
     const id = this.#named.get(name) ?? randomUUID();
     this.#named.set(name, id);
     return ['uuid', id];
@@ -211,10 +211,10 @@ class Draft {
     return rows.filter(([id, row]) => tests.every((holds) => holds(id, row)));
   }
 
-  /** RFC 7047 5.1 <condition>, understood before any row is looked at: a wrong one is an error on an empty table too. */
+  /** RFC 7047 5.1 <condition>. It is checked before any row is looked at, so a wrong one is an error on an empty table too. */
   #test(table: Table, [name, test, json]: [string, string, unknown]): (id: string, row: StoredRow) => boolean {
     const column: Column = name === '_uuid' ? { kind: 'scalar', key: 'uuid' } : columnOf(table, name);
-    // includes and excludes take a part of what the column may hold.
+    // includes and excludes take a part of a column's value.
     const partial = test === 'includes' || test === 'excludes';
     const whole = partial && column.kind !== 'map' ? ({ ...column, kind: 'set' } as const) : column;
     const given = parseValue(whole, json, this.#resolve);

@@ -1,7 +1,7 @@
 /**
- * HTTP/1.1 on TLS, down to the socket: so that a test can say after which byte a connection ends, and how.
+ * HTTP/1.1 on TLS, down to the socket, so that a test can choose after which byte a connection ends, and how.
  *
- * Owns: connections, their TLS, requests cut out of their bytes. Does not know what a request means.
+ * Owns: connections, their TLS, cutting requests out of bytes. Does not know the meaning of a request.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
@@ -15,20 +15,20 @@ export interface HttpRequest {
   readonly body: string;
 }
 
-/** Who a TLS client says it is: a common name, "?" for a certificate of somebody else's, undefined for none. */
+/** A TLS client's name: a common name, "?" for a certificate of another authority, undefined for none. */
 type ClientName = string | undefined;
 
 export interface Connection {
   readonly clientName: ClientName;
   readonly isOpen: boolean;
   write(bytes: string | Uint8Array): void;
-  /** RST: what is still on its way is lost. */
+  /** Sends RST, so that bytes on their way are lost. */
   reset(): void;
 }
 
 export interface Listener {
   readonly port: number;
-  /** The port refuses connections, and those that there are are reset. */
+  /** The port refuses connections, and open ones are reset. */
   close(): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ interface Callbacks {
   handle(request: HttpRequest, connection: Connection): Promise<void>;
 }
 
-/** @param clientCa PEM of who signs clients' certificates @param port 0: any */
+/** @param clientCa PEM of the authority of clients' certificates @param port 0: any */
 export async function listen(port: number, clientCa: string, callbacks: Callbacks): Promise<Listener> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((raw) => {
@@ -87,7 +87,7 @@ function speak(raw: Socket, pair: Pair, clientCa: string, callbacks: Callbacks):
   });
 }
 
-/** Cuts requests out of bytes. Bodies come with a Content-Length here: anything else is none of what our clients send. */
+/** Cuts requests out of bytes. Bodies need a Content-Length, because our clients always send one. */
 class Reader {
   #bytes = Buffer.alloc(0);
 

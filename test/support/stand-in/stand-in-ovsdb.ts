@@ -1,5 +1,5 @@
 /**
- * A stand-in for ovsdb-server and ovs-vswitchd where the real ones cannot run: RFC 7047 over a unix socket, in this process.
+ * A stand-in for ovsdb-server and ovs-vswitchd, if the real ones cannot run: RFC 7047 over a unix socket, in this process.
  *
  * Owns: connections, locks, waiting transactions, the faults that a test asks for, and a pretend ovs-vswitchd that confirms each
  * change, gives ports their numbers and makes the sockets of server-mode ports. No packet moves. What it answers is compared
@@ -13,7 +13,7 @@ import { Database, type Operation, type StoredRow } from './stand-in-database.ts
 import { Peers } from './stand-in-peers.ts';
 import { toJson } from './stand-in-schema.ts';
 
-/** What becomes of one request. `drop…` closes its connection without an answer. */
+/** The fate of one request. `drop…` closes its connection without an answer. */
 export type Fault =
   | { readonly kind: 'drop-before-commit' }
   | { readonly kind: 'drop-after-commit' }
@@ -49,7 +49,7 @@ interface Waiting {
   timer?: ReturnType<typeof setTimeout>;
 }
 
-/** How long ovs-vswitchd takes to apply a change: after the reply has gone, so that a caller who does not wait is found out. */
+/** The time in which ovs-vswitchd applies a change. It begins after the reply, so that a caller that does not wait is found out. */
 const applyMs = 2;
 const lockPattern = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
@@ -82,7 +82,7 @@ export class StandInOvsdb implements View {
     return standIn;
   }
 
-  /** The database goes away: its socket refuses, open connections end. What it holds stays. */
+  /** The database goes away: its socket refuses, and open connections end. Its content stays. */
   async stopDatabase(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
@@ -151,7 +151,7 @@ export class StandInOvsdb implements View {
   }
 
   #receive(connection: Connection, message: Message): void {
-    // A reply to an echo of ours would have no method; we send none.
+    // A reply to our own echo would have no method, but we send no echo.
     if (typeof message.method !== 'string') return;
     const nth = (this.#counts.get(message.method) ?? 0) + 1;
     this.#counts.set(message.method, nth);
@@ -228,7 +228,7 @@ export class StandInOvsdb implements View {
     }, applyMs);
   }
 
-  /** What ovs-vswitchd does with a change. */
+  /** Applies a change as ovs-vswitchd does. */
   #apply(): void {
     const updates = this.#peers.apply(this.database, this.faults.interfaceError ?? (() => undefined));
     if (updates.length === 0) return;
@@ -236,12 +236,12 @@ export class StandInOvsdb implements View {
     for (const waiting of [...this.#waiting]) this.#transact(waiting);
   }
 
-  /** The socket that the switch connects to for a client port, whatever its row says by now. */
+  /** The socket to which the switch connects for a client port, even if the row has changed. */
   connectsTo(port: string): string | undefined {
     return this.#peers.paths.get(port);
   }
 
-  /** Applies what `faults.idle` held back. */
+  /** Applies the changes that `faults.idle` held back. */
   resume(): void {
     delete this.faults.idle;
     this.#apply();

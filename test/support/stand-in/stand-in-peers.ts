@@ -13,7 +13,7 @@ const localPort = 65_534;
 
 export class Peers {
   readonly #servers = new Map<string, Server>();
-  /** Which socket each client port connects to: the first that it was given, for as long as it is there by name and type. */
+  /** The socket of each client port: the first that it was given, as long as a port of its name and type exists. */
   readonly paths = new Map<string, string>();
   #nextPort = 1;
 
@@ -23,7 +23,7 @@ export class Peers {
     return [...this.#servers.keys()];
   }
 
-  /** @returns what to write into the tables. */
+  /** @returns the columns to write into the tables. */
   apply(database: Database, interfaceError: (name: string) => string | undefined): Operation[] {
     const [top] = database.rows('Open_vSwitch');
     if (!top) return [];
@@ -80,7 +80,7 @@ export class Peers {
     this.#servers.set(name, server);
   }
 
-  /** The real one unlinks the path that it bound, wherever the file is by then. */
+  /** The real one unlinks the path that it bound, even if the file was moved. */
   #remove(name: string): void {
     this.#servers.get(name)?.close();
     this.#servers.delete(name);

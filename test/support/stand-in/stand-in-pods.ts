@@ -1,5 +1,5 @@
 /**
- * Pods as kube-apiserver keeps them, as far as GET of a pod and a merge patch of its status go: each answer was measured on 1.34
+ * Pods as kube-apiserver keeps them, for GET of a pod and a merge patch of its status. Each answer was measured on 1.34
  * (api-cases.ts holds both to it). Does not know: specs' defaults, managedFields, watches.
  */
 import { randomUUID } from 'node:crypto';
@@ -12,14 +12,14 @@ export interface Reply {
   readonly retryAfter?: number | undefined;
 }
 
-/** As in the real one's ValidateAnnotations. */
+/** The limit of the real one's ValidateAnnotations. */
 const annotationBytesMax = 256 * 1024;
 const qualifiedName = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
 export type Annotations = Readonly<Record<string, string>>;
 
 export class StandInPods {
-  /** Of a webhook, between the patch and the store. */
+  /** A webhook's change, between the patch and the store. */
   admission: (annotations: Annotations) => Annotations = (annotations) => annotations;
   readonly #pods = new Map<string, Json>();
   #revision = 1000;
@@ -61,10 +61,10 @@ export class StandInPods {
     if (refusal) return refusal;
     const { annotations: sent, labels } = merged.metadata;
     const annotations = sent && this.admission(sent);
-    // The specification and the rest are not the status' business: what a patch says of them is dropped without a word.
+    // A patch of the status drops other members, such as the specification, without an error.
     const metadata = { ...old.metadata, annotations: orNothing(annotations), labels: orNothing(labels) };
     const pod = JSON.parse(JSON.stringify({ ...old, metadata, status: merged.status ?? {} }));
-    // What changes nothing is not written: the resourceVersion stays.
+    // A patch that changes nothing is not written, so the resourceVersion stays.
     if (Bun.deepEquals(pod, old)) return { status: 200, body: old };
     pod.metadata.resourceVersion = this.#next();
     return { status: 200, body: this.#keep(pod) };
@@ -80,7 +80,7 @@ export class StandInPods {
       const message = 'the namespace of the provided object does not match the namespace sent on the request';
       return status(400, 'BadRequest', message);
     }
-    // "0" is any, as none is.
+    // "0" means any version, as an absent one does.
     if (wanted && wanted !== '0') {
       if (!/^\d+$/.test(wanted)) {
         return status(500, undefined, `strconv.ParseUint: parsing ${JSON.stringify(wanted)}: invalid syntax`);
@@ -129,7 +129,7 @@ function invalid(name: string, field: string, message: string): Reply {
   });
 }
 
-/** @returns what is wrong with it, or the patch */
+/** @returns the fault of the body, or the patch */
 function parse(text: string): object | string {
   if (text === '') return 'error decoding patch: unexpected end of JSON input';
   try {
@@ -153,13 +153,13 @@ function mergePatch(target: Json, patch: Json): Json {
   return merged;
 }
 
-/** As Go's decoder of JSON calls them. */
+/** The names of JSON's types in Go's decoder. */
 function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'array';
   return value === null ? 'null' : typeof value === 'boolean' ? 'bool' : typeof value;
 }
 
-/** The real one's message quotes the whole pod, which nobody here reads. */
+/** The real one's message quotes the whole pod, which no test reads. */
 function typeError({ metadata }: Json): Reply | undefined {
   const wrong = (value: unknown, field: string, type: string): Reply => {
     const message = `json: cannot unmarshal ${kindOf(value)} into Go struct field ObjectMeta.metadata.${field} of type ${type}`;

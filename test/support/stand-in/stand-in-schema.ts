@@ -2,7 +2,7 @@
  * The part of the Open_vSwitch schema (ovs-vswitchd.conf.db(5)) that the stand-in knows, and RFC 7047 5.1 values.
  */
 
-/** Held as JSON text of each element, so that equality is the text's; uuids are `["uuid","…"]`. */
+/** Each element is kept as JSON text, so that equal texts are equal values; uuids are `["uuid","…"]`. */
 export type Value =
   | { readonly kind: 'set'; readonly atoms: unknown[] }
   | { readonly kind: 'map'; readonly pairs: [unknown, unknown][] };
@@ -93,7 +93,7 @@ export const tables: { readonly [name: string]: Table } = {
   },
 };
 
-/** RFC 7047 5.2.1: what a column holds when an insert does not name it. */
+/** RFC 7047 5.2.1: the value of a column that an insert does not name. */
 export function defaultValue(column: Column): Value {
   if (column.kind === 'map') return { kind: 'map', pairs: [] };
   if (column.kind !== 'scalar') return { kind: 'set', atoms: [] };
@@ -103,7 +103,7 @@ export function defaultValue(column: Column): Value {
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-/** @throws OpError if the JSON is no value of the column's type. */
+/** @throws OpError if the JSON is not a value of the column's type. */
 export function parseValue(column: Column, json: unknown, resolve: (atom: unknown) => unknown): Value {
   if (column.kind === 'map') {
     if (!Array.isArray(json) || json[0] !== 'map') throw new OpError('syntax error', 'a map was expected');
@@ -137,7 +137,7 @@ export function equal(a: Value, b: Value): boolean {
   return same(toJson(a), toJson(b)) && a.kind === b.kind;
 }
 
-/** Does `a` have everything that `b` has? */
+/** Whether `a` has everything that `b` has. */
 export function includes(a: Value, b: Value): boolean {
   if (a.kind === 'map' && b.kind === 'map') return b.pairs.every((pair) => a.pairs.some((other) => same(pair, other)));
   if (a.kind === 'set' && b.kind === 'set') return b.atoms.every((atom) => a.atoms.some((other) => same(atom, other)));
@@ -179,7 +179,7 @@ function mutateMap(current: Value & { kind: 'map' }, mutator: string, argument: 
   if (mutator === 'delete') {
     return { kind: 'map', pairs: current.pairs.filter((pair) => !given.some((other) => same(pair, other))) };
   }
-  // An insert leaves a key that is there alone (RFC 7047 5.1).
+  // An insert does not change an existing key (RFC 7047 5.1).
   const fresh = given.filter(([key]) => !current.pairs.some(([other]) => same(key, other)));
   return { kind: 'map', pairs: [...current.pairs, ...fresh] };
 }

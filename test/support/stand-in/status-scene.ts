@@ -1,4 +1,4 @@
-/** A node that `userspace status` is called on: with a database that answers, and the looks of a real ADD. */
+/** A node for `userspace status`: with a database that answers, and with the looks of a real ADD. */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -12,7 +12,7 @@ type Finding = { readonly check: string; readonly subject: string; readonly heal
 
 const says = (columns: object) => ({ op: 'update', table: 'Open_vSwitch', where: [], row: columns });
 
-/** A healthy node: a switch with DPDK, hugepages, an IPAM program that knows 1.1.0 and notes what it is told. */
+/** A healthy node: a switch with DPDK, hugepages, and an IPAM program that knows 1.1.0 and notes its input. */
 export async function node() {
   const s = await cliScene();
   const directory = temporaryDirectory();
