@@ -141,7 +141,7 @@ const insertInterface = (row: Row): Operation => ({
 const interfaceOf = (port: PortPlan): Row => ({ name: port.name, ...plannedRow('Interface', port) });
 
 /**
- * ovs-vswitchd knows an interface by its name, and applies all changes that it has not seen at once. If it is behind, a deleted
+ * ovs-vswitchd knows an interface by its name, and applies all outstanding changes in one step. If it is behind, a deleted
  * port of this name would live on in ours, with its socket. So the name stays empty until ovs-vswitchd has applied the deletion.
  * @param row the Port's _uuid
  */

@@ -1,6 +1,7 @@
 /**
  * The predecessor's state files, `local-<first 12 of the container id>-<interface>.json`. Its ADD writes the file last and without
- * fsync, so a power cut can leave it short or empty. Its DEL deletes the file first. Its engines share the directory and the names.
+ * care, so it can be short or empty after a power cut. Its DEL deletes the file first. Its engines share the directory and the
+ * names.
  */
 
 import {

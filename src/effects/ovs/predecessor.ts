@@ -53,8 +53,8 @@ export async function removePredecessors(ovs: AttachmentSwitch, old: Predecessor
 }
 
 /**
- * Removals run one after the other, because two interfaces of one pod would each see the other's state file and leave the mount to
- * it. The predecessor itself takes no lock.
+ * Removals run one after the other. Otherwise two interfaces of one pod would each see the other's state file and leave it the
+ * mount. The predecessor itself takes no lock.
  */
 async function alone<T>(directory: string, end: Moment, action: () => Promise<T>): Promise<T> {
   let fd: number | undefined;

@@ -33,8 +33,8 @@ export function pathTroubles(port: PortPlan): Trouble[] {
 }
 
 /**
- * A switch in its own pod has another file system. If ovs-vswitchd can be found, its view of the directory is compared with ours,
- * because a switch that cannot find the socket tries for ever and reports nothing (case A2).
+ * A switch in its own pod has another file system. If ovs-vswitchd can be found, its view of the directory is compared with ours.
+ * A switch that cannot find the socket would try for ever and report nothing (case A2).
  */
 export async function viewTroubles(pid: number | undefined, port: PortPlan, soon: () => Moment): Promise<Trouble[]> {
   if (pid === undefined) return [];
