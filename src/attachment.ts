@@ -1,8 +1,9 @@
 /**
- * The vocabulary everyone speaks: what an attachment is and the names that follow from it.
+ * The vocabulary of every room: what an attachment is and the names that follow from it.
  *
  * Owns: the key, every name derived from it, the limits of names, the VLAN modes, the log's levels, and the two shapes that cross
- * every layer: addresses and troubles with their codes. Does not own: where things live (plan/), what they do (effects/). Imports nothing, reads nothing.
+ * every layer: addresses and troubles with their codes. Does not own: where things live (plan/), what they do (effects/).
+ * Imports nothing, reads nothing.
  *
  * Invariants
  *  AT1 Every name is a function of the key alone, so a removal needs no memory to know what to look for.
@@ -24,11 +25,11 @@ export interface AttachmentKey {
 export interface PodRef {
   readonly namespace: string;
   readonly name: string;
-  /** K8S_POD_UID: of a static pod another than the API server's. Absent where the runtime does not say it. */
+  /** K8S_POD_UID. A static pod's differs from the API server's. Absent if the runtime does not give it. */
   readonly uid?: string;
 }
 
-/** The pod's volume for its sockets, as the predecessor's users call it. */
+/** The name that the predecessor's users give to the pod's volume for its sockets. */
 export const sharedVolume = 'shared-dir';
 
 /** One address in the shape of a CNI 1.0.0 result. */
@@ -45,7 +46,7 @@ export interface Route {
   readonly [key: string]: unknown;
 }
 
-/** What an IPAM plugin answered, in the shape of CNI 1.0.0 whatever version it spoke. */
+/** An IPAM plugin's answer, in the shape of CNI 1.0.0 whatever version it had. */
 export interface Addresses {
   readonly ips: readonly IpConfig[];
   readonly routes: readonly Route[];
@@ -62,7 +63,7 @@ export const code = {
   invalidConfig: 7,
   invalidNetns: 8,
   tryAgainLater: 11,
-  /** Of STATUS: no ADD can be served; and, of the second, what is attached may suffer too. */
+  /** STATUS only: no ADD can be served. With 51, existing attachments may suffer too. */
   notAvailable: 50,
   limitedConnectivity: 51,
   /** Ours: CHECK found that the world is not as ADD left it. */
@@ -79,7 +80,7 @@ export interface Trouble {
   readonly details?: string;
 }
 
-/** The words of anything thrown. */
+/** The message of anything thrown. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
 export const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
@@ -90,14 +91,14 @@ export const socketPathBytesMax = 107;
 /** IFNAMSIZ less the NUL: a bridge's local port is a network device. */
 export const deviceNameBytesMax = 15;
 
-/** NAME_MAX of ext4 and XFS, less what the copy of a corrupt journal has behind its name. */
+/** NAME_MAX of ext4 and XFS, less the suffix of a corrupt journal's copy. */
 const fileNameBytesMax = 255 - '.corrupt'.length;
 
-/** Of a port (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
+/** A port's VLAN modes (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
 export const vlanModes = ['access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'] as const;
 export type VlanMode = (typeof vlanModes)[number];
 
-/** The predecessor's, from the most to the least important. */
+/** The predecessor's levels, from the most to the least important. */
 export const logLevels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -106,14 +107,14 @@ export const owner = 'userspace-cni';
 
 export const journalSuffix = '.journal';
 
-/** Whether a path is that of a file in the data directory which is ours: a log line appended to a journal would damage it. */
+/** Whether a path is that of one of our files in the data directory: a log line appended to a journal would damage it. */
 export function isOwnFile(path: string, dataDir: string): boolean {
   const [file, directory] = [path, `${dataDir}/`].map((one) => one.replace(/\/(\.?\/)+/g, '/'));
   const name = file?.startsWith(directory ?? '') ? file.slice(directory?.length) : '';
   return /^instance$|^recover\.[a-z]+$|^[^/]*\.journal(\.corrupt)?$/.test(name);
 }
 
-/** 64 bits of FNV-1a as 16 hex digits: it names things, it protects nothing (node:crypto costs 3.5 ms of start-up). */
+/** 64 bits of FNV-1a as 16 hex digits: it names things and protects nothing (node:crypto costs 3.5 ms of start-up). */
 function hash(text: string): string {
   let value = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(text)) {
@@ -131,7 +132,7 @@ export function keyHash(key: AttachmentKey): string {
   return hash(keyText(key));
 }
 
-/** The first 12 characters of the container id: what consumers of the predecessor's data compute (bug B26: an id may be shorter). */
+/** The first 12 characters of the container id, as consumers of the predecessor's data compute it (bug B26: an id may be shorter). */
 export function shortId(key: AttachmentKey): string {
   return key.containerId.slice(0, 12);
 }
@@ -141,13 +142,16 @@ export function portName(key: AttachmentKey): string {
   return `${shortId(key)}-${key.ifName}`;
 }
 
-/** The journal's file name: the full key where it fits into NAME_MAX, else its hash and what a person would look for (two colons: no key reads so). */
+/**
+ * The journal's file name: the full key where it fits into NAME_MAX, else its hash and the parts that a person would look for.
+ * Two colons tell the two apart, because no key has them.
+ */
 export function journalName(key: AttachmentKey): string {
   const whole = `${keyText(key)}${journalSuffix}`;
   return bytesOf(whole) <= fileNameBytesMax ? whole : `${keyHash(key)}::${shortId(key)}:${key.ifName}${journalSuffix}`;
 }
 
-/** Reads what `keyText` wrote. @returns undefined if it is no key */
+/** Reads the text that `keyText` wrote. @returns undefined if it is not a key */
 export function keyOfText(text: string): AttachmentKey | undefined {
   const [network, containerId, ifName, ...rest] = text.split(':');
   return network && containerId && ifName && rest.length === 0 ? { network, containerId, ifName } : undefined;
@@ -159,7 +163,7 @@ export function keyOfJournalName(name: string): AttachmentKey | undefined {
   return key && journalName(key) === name ? key : undefined;
 }
 
-/** The file that keeps a directory shared with siblings from being removed under us. */
+/** The file that keeps a sibling from removing a shared directory under us. */
 export function holdFileName(key: AttachmentKey): string {
   return `.${keyHash(key)}`;
 }
@@ -174,7 +178,7 @@ export function configDataName(key: AttachmentKey): string {
   return `configData-${shortId(key)}-${key.ifName}.json`;
 }
 
-/** RFC 7047 4.1.8 lock id; Open vSwitch wants `[a-zA-Z_][a-zA-Z0-9_]*`. Per instance: instances share a switch, not keys. */
+/** RFC 7047 4.1.8 lock id; Open vSwitch wants `[a-zA-Z_][a-zA-Z0-9_]*`. It has the instance in it: instances share a switch, not keys. */
 export function fenceName(key: AttachmentKey, instance: string): string {
   return `userspace_cni_${instance}_${keyHash(key)}`;
 }

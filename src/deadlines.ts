@@ -5,11 +5,11 @@
 export interface Deadlines {
   /** An ADD, its rollback included. Below CRI-O's and containerd's limits for a sandbox (4 min of the kubelet). */
   readonly addMs: number;
-  /** What an ADD keeps back for taking its own work away again. */
+  /** The part of an ADD's time that is kept for its rollback. */
   readonly rollbackMs: number;
-  /** A DEL. CRI-O and containerd's clean-up give 60 s and do not come back. */
+  /** A DEL. CRI-O and containerd's clean-up allow 60 s and do not call again. */
   readonly delMs: number;
-  /** A STATUS: whoever asks wants to know now. */
+  /** A STATUS: a runtime asks often and waits for the answer. */
   readonly statusMs: number;
   /** How long a call waits for the attachment's lock: a live holder sees the going mark well within it. */
   readonly lockMs: number;
@@ -17,11 +17,11 @@ export interface Deadlines {
   readonly ipamMs: number;
   /** Until ovs-vswitchd has applied a change: 20 ms on a busy node, seconds while it loads flows. */
   readonly switchMs: number;
-  /** A refused connection during a removal is tried again for so long: a restart of the database takes about a second. */
+  /** How long a removal retries a refused connection: a restart of the database takes about a second. */
   readonly reconnectMs: number;
   /** One request to the API server: a busy one takes a second, a hung one must leave time for the rollback. */
   readonly apiMs: number;
-  /** How long an ADD tries again at an API server that is busy, away or in conflict. A removal tries for `reconnectMs`. */
+  /** How long an ADD retries at an API server that is busy, away or in conflict. A removal retries for `reconnectMs`. */
   readonly apiRetryMs: number;
   /** One call into a pod's directory: a FIFO or a dead mount there must not hold us. */
   readonly directoryMs: number;
@@ -41,13 +41,13 @@ export const defaultDeadlines: Deadlines = {
   directoryMs: 5_000,
 };
 
-/** Standard input to its end: a runtime has written it when it starts us, or does so at once. Read before the configuration is known. */
+/** Standard input to its end, before the configuration is known: a runtime has written it when it starts us, or does so at once. */
 export const stdinMs = 10_000;
 
-/** For the answer of a call, if its reader does not read: nothing is locked by then, and its runtime may only be slow. */
+/** How long the answer waits for a reader that does not read: no lock is held then, and the runtime may only be slow. */
 export const answerMs = 10_000;
 
-/** What a call gives its log file at its end: a disk takes a line in a millisecond, and a dead one takes none. */
+/** How long a call waits for its log file at its end: a disk takes a line in a millisecond, and a dead one takes none. */
 export const logMs = 500;
 
 /** A moment on the monotonic clock (performance.now), in milliseconds. */
@@ -62,10 +62,10 @@ export const sleep = (ms: number): Promise<void> => new Promise((resolve) => set
 
 export const remainingMs = (end: Moment): number => Math.max(0, end - now());
 
-/** What cannot be waited for is asked for again and again: soon at first, another call is usually done in a moment. */
+/** Pauses between looks at something that gives no event: short at first, because another call is usually done in a moment. */
 const pollMs = [1, 1, 2, 4, 8, 15, 25] as const;
 
-/** @returns whether it came to be so before the end */
+/** @returns whether it held before the end */
 export async function polled(holds: () => boolean, end: Moment): Promise<boolean> {
   for (let attempt = 0; !holds(); attempt++) {
     if (now() >= end) return false;
@@ -75,7 +75,7 @@ export async function polled(holds: () => boolean, end: Moment): Promise<boolean
 }
 
 /**
- * In the environment of every program that we start and of all its descendants: when it has to have ended, in milliseconds since boot,
- * and on whose behalf it acts. A call that bears it itself was started by one of those programs.
+ * The variable in the environment of every program that we start and of all its descendants. It says when the program has to end, in
+ * milliseconds since boot, and for which purpose it acts. A call that finds it in its own environment was started by such a program.
  */
 export const leaseVariable = 'USERSPACE_CNI_CALL';

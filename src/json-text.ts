@@ -1,12 +1,12 @@
-/** JSON that others wrote, as text: what is not ours comes out byte for byte as it went in (numbers, escapes, order, keys said twice). */
+/** JSON of other programs, as text: their elements stay byte for byte as they were (numbers, escapes, order, duplicate keys). */
 
-/** One element of an array: its own text, and what it means. */
+/** One element of an array: its text and its value. */
 export interface Element {
   readonly text: string;
   readonly value: unknown;
 }
 
-/** @returns undefined if the text is no JSON array. */
+/** @returns undefined if the text is not a JSON array. */
 export function elementsOf(text: string): readonly Element[] | undefined {
   let values: unknown;
   try {

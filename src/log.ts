@@ -1,7 +1,7 @@
 /**
  * The log of one call: `logFile` as the predecessor wrote it, and stderr for errors and warnings always, each of them once. A log that
- * can not be written never fails a call, nor holds it: lines wait for their file while the call works, and for a moment at its end.
- * Nothing secret is ever handed to it (I12).
+ * cannot be written neither fails nor delays a call: lines wait for their file while the call works, and for a moment at its end.
+ * No secret is ever handed to it (I12).
  */
 import { constants, fstatSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -31,7 +31,7 @@ export function openLog({ logFile, logLevel }: Options, stderr: (text: string) =
   const saidBefore = new Set<string>();
   const write = (level: LogLevel) => (message: string) => {
     const line = `${clock().toISOString()} [${level}] userspace: ${message.replaceAll('\n', ' ')}\n`;
-    // No file is written by default; what a plugin says on stderr, runtimes log.
+    // No file is written by default, but runtimes log a plugin's stderr.
     if (level !== 'info' && !saidBefore.has(message)) stderr(line);
     saidBefore.add(message);
     if (logLevels.indexOf(level) <= logLevels.indexOf(logLevel)) file?.append(line);
@@ -44,7 +44,7 @@ export function openLog({ logFile, logLevel }: Options, stderr: (text: string) =
   };
 }
 
-/** A user names it: it may be a FIFO, a directory, a full disk, or on a file system that does not answer. */
+/** The path is the user's: it may be a FIFO or a directory, or on a file system that is full or does not answer. */
 class LogFile {
   readonly #path: string;
   #waiting = '';
@@ -71,7 +71,7 @@ class LogFile {
   async #writeOnce(): Promise<void> {
     const lines = this.#waiting;
     this.#waiting = '';
-    // O_NONBLOCK: a FIFO that has no reader is refused, one that is full takes nothing.
+    // O_NONBLOCK: a FIFO without a reader is refused, and a full one takes nothing.
     const file = await open(this.#path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0o640);
     try {
       if (!isAnswers(await file.stat())) await file.write(lines);
@@ -81,7 +81,7 @@ class LogFile {
   }
 }
 
-/** By whatever path: a line before the answer would make two documents of it. */
+/** Whether the file is standard output, by whatever path: a log line before the answer would spoil the JSON document. */
 function isAnswers({ dev, ino }: Stats): boolean {
   const answer = fstatSync(answerFd);
   return answer.dev === dev && answer.ino === ino;

@@ -11,7 +11,7 @@ import { handlers } from './verbs/handlers.ts';
 // A hardened runtime's umask must not take from a group what the configuration gives it.
 process.umask(0o022);
 
-// A daemon that an IPAM program started, and that starts us once the program's time is up, is a caller like any other.
+// An IPAM program can leave a daemon that starts us after the program's time is up: such a caller is like any other.
 const lease = process.env[leaseVariable];
 if (lease !== undefined && Number.parseInt(lease, 10) < sinceBootMs()) delete process.env[leaseVariable];
 
@@ -30,7 +30,7 @@ async function status(): Promise<Status> {
   return statusOf;
 }
 
-/** Its answer is waited for at the end, what it says beside that is not. */
+/** Waits at its end until the answer is read, but not until stderr is. */
 async function serveRuntime(): Promise<number> {
   const stdout = (text: string): Promise<boolean> => {
     out.queue(text);
@@ -40,7 +40,7 @@ async function serveRuntime(): Promise<number> {
   return await runCniCommand(streams, verbs, status);
 }
 
-/** A pager that stands, or has ended, holds no recovery: what it did not take is said when the work is done. */
+/** A pager that does not read, or has ended, does not delay a recovery: output that it did not take is written when the work is done. */
 async function servePeople(): Promise<number> {
   const { runCli } = await import('./cli/cli.ts');
   const { createCliNode } = await import('./node.ts');

@@ -17,7 +17,7 @@ interface Edges {
   readonly stderr: (text: string) => void;
 }
 
-/** What a node has to know of a call. */
+/** The parts of a call that a node needs. */
 interface Caller {
   readonly config: Basics;
   readonly path: readonly string[];
@@ -34,13 +34,13 @@ export function createNode({ config, path }: Caller, edges: Edges, scope: Scope)
   return { disk: realDisk, host, log, clock, called: () => forkedAt(clock), random };
 }
 
-/** When this process was forked, to the tick after it. */
+/** When this process was forked, rounded up to the next tick. */
 const forkedAt = (clock: () => Date): Date => new Date(bootedAtMs(clock) + (readOwnStart() + 1) * tickMs);
 
-/** Two clocks are read, and this process can wait for a processor between the two: the closest of a few readings counts. */
+/** Two clocks are read, and this process can wait for a processor in between: so the closest pair of a few readings counts. */
 const readings = 5;
 
-/** When the machine was booted, by the clock on the wall as it is now. */
+/** When the machine was booted, by the wall clock's present setting. */
 function bootedAtMs(clock: () => Date): number {
   const all = Array.from({ length: readings }, () => {
     const before = sinceBootMs();
@@ -56,7 +56,7 @@ export const createCliNode = (
   path: string | undefined,
 ): CliNode => ({
   disk: realDisk,
-  // A recovery asks for a thousand attachments: one that waited in vain is enough.
+  // A recovery asks for a thousand attachments: one vain wait for an absent server is enough.
   host: (elsewhere) => {
     allowFileThreads();
     return createHost(defaultDeadlines, elsewhere, { remembersAway: true });

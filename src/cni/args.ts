@@ -1,6 +1,6 @@
 /**
- * CNI_ARGS: `K=V;K2=V2` (CONVENTIONS.md) -> what we know of it, or every fault in it. What an IPAM plugin makes of it is its own
- * business: a value may hold commas, since Multus joins addresses with them (bug B37).
+ * CNI_ARGS: `K=V;K2=V2` (CONVENTIONS.md) -> the pairs, and every fault in them. Values that only an IPAM plugin reads are not judged:
+ * Multus joins addresses with commas (bug B37).
  */
 import { code, type PodRef, type Trouble } from '../attachment.ts';
 
@@ -10,7 +10,7 @@ const knownArgs = new Set(
   ),
 );
 
-/** RFC 1123 names, and uids of any shape that can be neither a path nor a query. */
+/** RFC 1123 names, and uids of any shape that cannot be a path or a query. */
 const podPart = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/;
 
 export type Args = ReadonlyMap<string, string>;
@@ -34,14 +34,14 @@ export function parseArgs(text: string | undefined): { args: Args; troubles: Tro
 
 const bad = (message: string): Trouble => ({ code: code.invalidEnvironment, message });
 
-/** @returns undefined unless the runtime names a pod in a way that the API server could know. */
+/** @returns undefined unless the runtime names a pod by a name that an API server can have. */
 export function podOf(args: Args): PodRef | undefined {
   const [namespace, name, uid] = podParts(args).map(([, value]) => value);
   if (!namespace || !name || podTroubles(args).length > 0) return undefined;
   return { namespace, name, ...(uid && { uid }) };
 }
 
-/** What keeps a call with a kubeconfig from knowing its pod. */
+/** The reasons why a call with a kubeconfig cannot know its pod. */
 export function podTroubles(args: Args): Trouble[] {
   const parts = podParts(args);
   const absent = parts.filter(([key, value]) => !value && key !== 'K8S_POD_UID').map(([key]) => key);

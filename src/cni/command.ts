@@ -16,21 +16,21 @@ export interface Handlers {
   gc(request: GcRequest): Promise<void>;
 }
 
-/** Loaded apart: STATUS needs no machine and no journal, and is asked often. */
+/** Loaded separately: STATUS needs no machine and no journal, and runtimes call it often. */
 export type Status = (request: StatusRequest) => Promise<void>;
 
 export interface Streams {
   readonly env: Environment;
   /** Standard input to its end. @throws if it cannot be read. */
   readonly stdin: () => string;
-  /** @returns whether its reader has it; bounded */
+  /** Waits for its reader for a bounded time. @returns whether the reader took it */
   readonly stdout: (text: string) => Promise<boolean>;
   /** Neither fails nor waits. */
   readonly stderr: (text: string) => void;
 }
 
 /**
- * @param handlers loads them: VERSION needs none, and a call is a process start.
+ * @param handlers loads them: VERSION needs none, and each call pays for what it loads.
  * @returns the exit code: 0, or 1 with an error object on stdout, or if its reader did not take the answer.
  */
 export async function runCniCommand(
@@ -56,7 +56,7 @@ export async function runCniCommand(
   return 1;
 }
 
-/** A copy of it, or a script around it: by its file it is not known. It would start itself again and again. */
+/** A copy of this plugin, or a script around it, cannot be known by its file. As its own IPAM plugin it would start itself endlessly. */
 const startedByUs = `this plugin was started by a program that it started itself (${leaseVariable} is set): "ipam.type" must name an IPAM plugin, not this one, a copy of it or a script around it`;
 
 async function dispatch(

@@ -27,7 +27,7 @@ export function refuse(troubles: readonly Trouble[]): void {
   if (first) throw fromTroubles([first, ...rest]);
 }
 
-/** A throw that is no CniError is a bug or a disk that failed under us: 999 or 5, with its text. */
+/** A throw that is not a CniError is a bug (999), or a disk that failed under us (5). */
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
   const message = messageOf(error);

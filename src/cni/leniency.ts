@@ -1,11 +1,11 @@
 /**
- * JSON objects as Go reads them (encoding/json, Unmarshal), and so the predecessor and every runtime: a key without regard to case, and
- * null as if it were not there. Pure; what is read so is never written back: an IPAM program gets the bytes that we got.
+ * JSON objects as Go reads them (encoding/json, Unmarshal), and so the predecessor and every runtime: keys match in any case, and null
+ * counts as absent. Pure. An object read this way is never written back: an IPAM program gets the bytes that we got.
  */
 
 export type Json = { readonly [key: string]: unknown };
 
-/** As much of a valibot schema as this looks at: which keys an object has, below `optional` and `pipe`. */
+/** The part of a valibot schema that is read here: the keys of an object, below `optional` and `pipe`. */
 export interface Shape {
   readonly type?: string;
   readonly wrapped?: unknown;
@@ -13,10 +13,10 @@ export interface Shape {
   readonly entries?: { readonly [key: string]: unknown };
 }
 
-/** An object under the names that its shape has for its keys, at every level that the shape knows; other values are left as they are. */
+/** An object whose keys are spelt as in its shape, at every level that the shape knows. Other values stay as they are. */
 export interface Lenient {
   readonly raw: Json;
-  /** Of keys that differ in case only: which of them is taken. */
+  /** For keys that differ in case only: the one that is taken. */
   readonly warnings: readonly string[];
 }
 
@@ -35,11 +35,11 @@ function renamed(raw: Json, shape: Shape, path: string, warnings: string[]): Jso
   const members: [name: string, value: unknown][] = [];
   for (const [key, value] of Object.entries(raw)) {
     const name = names.get(key.toLowerCase());
-    // In an object that takes any key, null may mean something to those whose keys they are: to GC a list that is empty.
+    // In an object that takes any key, null may have a meaning: for GC it is an empty list.
     if (name === undefined && (value !== null || shape.type !== 'object_with_rest')) members.push([key, value]);
     if (name === undefined || value === null) continue;
     const before = taken.get(name);
-    // The exact one; without one Go takes the last.
+    // The exact spelling; without one Go takes the last.
     const best = before?.key === name ? before : { key, value };
     taken.set(name, { ...best, keys: [...(before?.keys ?? []), key] });
   }
@@ -54,7 +54,7 @@ function renamed(raw: Json, shape: Shape, path: string, warnings: string[]): Jso
   return Object.fromEntries(members);
 }
 
-/** The object's shape below whatever wraps it; undefined if its keys are not known. */
+/** The object's shape below its wrappers; undefined if its keys are not known. */
 function objectIn(schema: unknown): Shape | undefined {
   const { entries, pipe, wrapped } = (schema ?? {}) as Shape;
   if (entries !== undefined) return schema as Shape;

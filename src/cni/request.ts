@@ -12,7 +12,7 @@ import { cannotSay, parseResult, supportedVersions } from './result.ts';
 
 export type Environment = { readonly [name: string]: string | undefined };
 
-/** What ADD, CHECK and DEL share. */
+/** The parts that ADD, CHECK and DEL share. */
 interface Common {
   readonly key: AttachmentKey;
   /** CNI_NETNS; empty on a DEL after a reboot. */
@@ -23,7 +23,7 @@ interface Common {
   readonly stdin: string;
   /** CNI_* without CNI_COMMAND, as an IPAM plugin gets them. */
   readonly env: { readonly [name: string]: string };
-  /** K8S_POD_NAMESPACE, K8S_POD_NAME and K8S_POD_UID, as far as the runtime said them. */
+  /** K8S_POD_NAMESPACE, K8S_POD_NAME and K8S_POD_UID, as far as the runtime gave them. */
   readonly pod?: PodRef;
 }
 
@@ -38,7 +38,7 @@ export interface DelRequest extends Common {
 /** A configuration is at most this long; the journal keeps all of it. */
 const stdinBytesMax = 1024 * 1024;
 
-/** CNI SPEC section 2: both the container id and the network's name. */
+/** The shape of the container id and of the network's name (CNI SPEC section 2). */
 const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /** @throws CniError 4, 6, 1, 2 or 7 naming every fault. */
@@ -67,7 +67,7 @@ export function parseAdd(env: Environment, stdin: string): AddRequest {
   return { ...common(env, stdin, raw, args), config };
 }
 
-/** Strict in what it needs to know which attachment is meant, and in nothing else. @throws CniError 4, 6 or 7. */
+/** Strict only about the parts that tell which attachment is meant. @throws CniError 4, 6 or 7. */
 export function parseDel(env: Environment, stdin: string): DelRequest {
   const { body, troubles } = parseBody(stdin);
   refuse([...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_IFNAME']), ...troubles]);
@@ -75,7 +75,7 @@ export function parseDel(env: Environment, stdin: string): DelRequest {
   return common(env, stdin, body.raw, parseArgs(env.CNI_ARGS).args);
 }
 
-/** @throws CniError as parseAdd, and 1 for a version that knows no CHECK. */
+/** @throws CniError as parseAdd, and 1 for a version without CHECK. */
 export function parseCheck(env: Environment, stdin: string): AddRequest {
   const request = parseAdd(env, stdin);
   const { cniVersion, prevResult } = request.config;
@@ -89,7 +89,7 @@ export function parseCheck(env: Environment, stdin: string): AddRequest {
 
 const isOld = (version: string): boolean => version === '0.1.0' || version === '0.2.0';
 
-/** What an IPAM plugin is to be called with, and what of the configuration every verb can use. */
+/** Takes the input of an IPAM plugin's call, and the keys of the configuration that every verb can use. */
 export function forIpam(env: Environment, stdin: string, raw: Json) {
   const cni = Object.entries(env).filter(([name]) => name.startsWith('CNI_') && name !== 'CNI_COMMAND');
   return {
@@ -110,7 +110,7 @@ function common(env: Environment, stdin: string, raw: Json, args: Args): DelRequ
   };
 }
 
-/** What every verb needs of standard input: an object with the name of the network. */
+/** Reads the part of standard input that every verb needs: an object with the name of the network. */
 export function parseBody(stdin: string): { body?: Lenient; troubles: Trouble[] } {
   const undecodable = (message: string) => ({ troubles: [{ code: code.decoding, message }] });
   if (stdin.length > stdinBytesMax) return undecodable(`the configuration is over ${stdinBytesMax} bytes`);
@@ -155,7 +155,7 @@ function environmentTroubles(env: Environment, required: string[]): Trouble[] {
   return troubles;
 }
 
-/** CNI SPEC section 2 and the kernel; a leading "-" because names end in port names that tools print and parse. */
+/** CNI SPEC section 2 and the kernel. A leading "-" is refused too: the name ends up in port names, which tools print and parse. */
 function interfaceNameFault(name: string): string | undefined {
   if (new TextEncoder().encode(name).length > deviceNameBytesMax) return `is over ${deviceNameBytesMax} bytes`;
   if (name === '.' || name === '..') return 'is no name';

@@ -9,7 +9,7 @@ import { isObject, type Json, memberOf } from './leniency.ts';
 
 export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
 
-/** What a configuration says as `cniVersion`, or would say by leaving it out (CNI SPEC 0.1.0). @param stdin a JSON object */
+/** A configuration's `cniVersion`; one that leaves it out means 0.1.0 (CNI SPEC 0.1.0). @param stdin a JSON object */
 export const versionIn = (stdin: string): unknown => memberOf(JSON.parse(stdin), 'cniVersion') || '0.1.0';
 
 export interface Interface {
@@ -29,13 +29,13 @@ export interface Result extends Addresses {
 const isString = (value: unknown): value is string => typeof value === 'string';
 const list = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : []);
 
-/** Reads a result of any version. @returns undefined if it is none: not an object, or a member of the wrong type. */
+/** Reads a result of any version. @returns undefined if it is not an object, or has a member of the wrong type. */
 export function parseResult(raw: unknown): Result | undefined {
   if (!isObject(raw)) return undefined;
   if (raw.ip4 !== undefined || raw.ip6 !== undefined) return parseOld(raw);
   const ips = list(raw.ips).flatMap(parseIp);
   const interfaces = list(raw.interfaces).flatMap(parseInterface);
-  // One that is left out would make every index behind it point at another.
+  // An index counts list entries, so leaving one out would shift every index behind it.
   if (!isWhole(raw.ips, ips) || !isWhole(raw.interfaces, interfaces)) return undefined;
   return { interfaces, ips, routes: list(raw.routes).flatMap(parseRoute), ...parseDns(raw.dns) };
 }
@@ -88,7 +88,7 @@ const isV4 = (address: string): boolean => !isV6(address);
 
 /**
  * The result as JSON data in one version.
- * @throws CniError 1 for 0.1.0 and 0.2.0 without an address: those versions cannot say it.
+ * @throws CniError 1 for 0.1.0 and 0.2.0 without an address: those versions cannot express it.
  */
 export function formatResult(result: Result, version: string): Json {
   if (version === '0.1.0' || version === '0.2.0') return formatOld(result, version);

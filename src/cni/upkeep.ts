@@ -24,13 +24,13 @@ export interface GcRequest extends Upkeep {
   isValid(containerId: string, ifName: string): boolean;
 }
 
-/** The names of the list: the specification's tag had the second one; libcni sends both. */
+/** The two names of the list of valid attachments: the specification's tag had the second one; libcni sends both. */
 const listNames = ['cni.dev/valid-attachments', 'cni.dev/attachments'];
 
-/** @throws CniError 6, 7, 1 for a version that knows no STATUS, 4 without CNI_PATH. */
+/** @throws CniError 6, 7, 1 for a version without STATUS, 4 without CNI_PATH. */
 export const parseStatus = (env: Environment, stdin: string): StatusRequest => parseUpkeep(env, stdin, 'STATUS').upkeep;
 
-/** @throws CniError as parseStatus, and 7 without a list of what is valid: nothing may be removed then. */
+/** @throws CniError as parseStatus, and 7 without a list of valid attachments, because nothing may be removed without it. */
 export function parseGc(env: Environment, stdin: string): GcRequest {
   const { raw, upkeep } = parseUpkeep(env, stdin, 'GC');
   const listed = raw[listNames.find((name) => name in raw) ?? ''];
@@ -51,7 +51,7 @@ export function parseGc(env: Environment, stdin: string): GcRequest {
   };
 }
 
-/** The same GC for an IPAM plugin, with more that is valid. @param stdin as parseGc took it */
+/** The same GC for an IPAM plugin, with more valid attachments. @param stdin as parseGc took it */
 export function withValid(stdin: string, more: readonly AttachmentKey[]): string {
   const raw = JSON.parse(stdin);
   const names = listNames.filter((name) => name in raw);

@@ -1,8 +1,8 @@
 /**
  * The network configuration: the predecessor's, unchanged, and our optional keys (docs/configuration.md).
  *
- * Shape and limits of every key are in keys.ts, what goes together in rules.ts. Two readings of what `lenient` made of the same bytes:
- * `parseConfig` for ADD and CHECK refuses with every fault named; `salvageConfig` for DEL takes what it can use and
+ * Shape and limits of every key are in keys.ts, their combinations in rules.ts. There are two readings of the object that `lenient`
+ * gives: `parseConfig` for ADD and CHECK refuses and names every fault; `salvageConfig` for DEL takes the keys that it can use and
  * refuses nothing, because a pod must be able to go.
  */
 import * as v from 'valibot';
@@ -24,13 +24,13 @@ import {
 import { Bridge, isSet, logLevelOf, Network, path, type Raw, type Side, type Unset, Vhost } from './keys.ts';
 import { at, contradictionsOf, findUnsupported, shapeTrouble, warningsOf } from './rules.ts';
 
-/** What both readings are of. */
+/** The object that both readings read. */
 export const lenient = (raw: Json): Lenient => asGoReads(raw, Network);
 
 /** The published half: the predecessor's `container` with its defaults filled in. */
 type ContainerSide = v.InferOutput<typeof Side>;
 
-/** What DEL can do without: every key here may come from a stripped configuration. */
+/** The keys that every verb uses. Each has a default, because a DEL may be given a stripped configuration. */
 export interface Basics {
   readonly dataDir: string;
   readonly ovsdb: string;
@@ -38,19 +38,19 @@ export interface Basics {
   readonly logFile?: string;
   readonly logLevel: LogLevel;
   readonly sharedDir: string;
-  /** Pods are looked up by it, and hear of their interfaces through annotations. */
+  /** For the API server, where pods are looked up and annotated with their interfaces. */
   readonly kubeconfig?: string;
   readonly kubeletRootDir: string;
-  /** Of symlinks to directories whose own path is too long for a socket. */
+  /** The directory of symlinks to directories whose own path is too long for a socket. */
   readonly shortDir: string;
   /** The switch's side of the socket. */
   readonly mode: 'client' | 'server';
-  /** Whether a switch that is not root is let through the kubelet's directories and ours. */
+  /** Whether a switch that does not run as root is given access through the kubelet's directories and ours. */
   readonly grantAccess: boolean;
-  /** State files of attachments that the predecessor made: their DEL is ours. */
+  /** The directory of the predecessor's state files: the DEL of its attachments is ours. */
   readonly predecessorDir: string;
   readonly bridge: string;
-  /** `ipam.type`; undefined if addresses are nobody's business here. */
+  /** `ipam.type`; undefined if the interface gets no address. */
   readonly ipam?: string;
   readonly deviceInfoFile?: string;
   readonly socketfile?: string;
@@ -66,23 +66,23 @@ export interface NetworkConfig extends Basics {
   readonly vlanMode?: VlanMode;
   readonly mtu?: number;
   readonly mac?: string;
-  /** The logical port of OVN that the interface is. */
+  /** The interface's logical port in OVN. */
   readonly ovnPort?: string;
   readonly dns?: { readonly [key: string]: unknown };
   readonly prevResult?: { readonly [key: string]: unknown };
   readonly container: ContainerSide;
-  /** Accepted for the predecessor's sake and without effect: for the log. */
+  /** For the log: keys that are accepted for the predecessor's sake and have no effect. */
   readonly warnings: readonly string[];
 }
 
-/** Every fault of shape, of value and of combination; a configuration only if there is none. */
+/** Finds every fault of shape, of value and of combination. @returns a configuration only if there is no fault */
 export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: NetworkConfig; troubles: Trouble[] } {
   const shape = v.safeParse(Network, raw);
   const faults = (shape.issues ?? []).map((issue) => v.getDotPath(issue) ?? '');
   const troubles = [
     ...(shape.issues ?? []).map(shapeTrouble),
     ...findUnsupported(raw),
-    // What is of its right shape can be read, whatever else there is.
+    // Rules over keys of the right shape can be checked, whatever else is wrong.
     ...contradictionsOf(shape.output as Raw, faults),
   ];
   return shape.success && troubles.length === 0
@@ -90,10 +90,10 @@ export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: 
     : { troubles };
 }
 
-/** What an ADD has beside the basics, where the configuration or its arguments say it. */
+/** The keys that an ADD has beside the basics, if the configuration or the arguments give them. */
 type OptionalKey = Exclude<keyof NetworkConfig, keyof Basics | 'cniVersion' | 'container' | 'warnings'>;
 
-/** Each optional key has to be here, under its own name: one that is forgotten or misspelt does not compile. */
+/** Every optional key under its own name, so that a forgotten or misspelt one does not compile. */
 export type Optional = { readonly [K in OptionalKey]-?: NetworkConfig[K] | Unset };
 
 function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkConfig {
@@ -132,7 +132,7 @@ function withoutUnset<T extends object>(all: T): { [K in keyof T]?: Exclude<T[K]
   };
 }
 
-/** The predecessor's defaults of the published half: what is not said is taken from the host's side, turned around. */
+/** The predecessor's defaults of the published half: the host's values, and the other end of the host's mode. */
 function containerSide({ host, container = {} }: Raw, mode: 'client' | 'server'): ContainerSide {
   const { socketfile: _, ...vhost } = container.vhost ?? {};
   return {
@@ -143,7 +143,7 @@ function containerSide({ host, container = {} }: Raw, mode: 'client' | 'server')
   };
 }
 
-/** What DEL can use of a configuration, whatever state it is in. */
+/** Takes what DEL can use of a configuration, whatever state it is in. */
 export function salvageConfig(raw: Json): Basics {
   const take = <T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined => {
     const parsed = v.safeParse(schema, value);

@@ -1,13 +1,12 @@
 /**
- * The shape and the limits of every key of the network configuration. What goes together: rules.ts. What is taken where nothing is
- * said: defaults.ts.
+ * The shape and the limits of every key of the network configuration. Combinations are in rules.ts, defaults in defaults.ts.
  */
 import * as v from 'valibot';
 import { deviceNameBytesMax, type LogLevel, logLevels, vlanModes } from '../../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../../deadlines.ts';
 import { isObject, type Json } from '../leniency.ts';
 
-/** No separators, no spaces, no `=` (consumers split on it), nothing an option parser could take for its own. */
+/** No separators, no spaces, no `=` (consumers split on it), no leading "-" (a tool would read an option). */
 const fileName = /^[A-Za-z0-9_][A-Za-z0-9_.:@+-]*$/;
 const bridgeName = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
 /** A NUL ends a path for the kernel, a newline a log line. */
@@ -16,8 +15,8 @@ const fileNameBytesMax = 100;
 const deadlineMsMax = 600_000;
 
 /**
- * The predecessor writes '' and 0 for a key that is not set: what reads one of its keys takes these for an absent one, by `isSet` or by
- * `||`. So no optional key may give 0 or '' a meaning.
+ * The predecessor writes '' and 0 for a key that is not set. Readers of its keys take these values for absent, by `isSet` or by `||`.
+ * So no optional key may give 0 or '' a meaning.
  */
 export type Unset = '' | 0 | undefined;
 export const isSet = (value: unknown): boolean => value !== '' && value !== 0 && value !== undefined;
@@ -39,11 +38,11 @@ const Mac = v.pipe(v.string(), v.regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, m
 
 const macOrNone = v.union([v.literal(''), Mac]);
 
-/** Of an object that takes no other keys each other one is an issue of type "never"; `strictObject` names the first alone. */
+/** An object that takes no other keys: each other one is an issue of type "never". `strictObject` would name the first one only. */
 const noOther: v.GenericSchema<unknown> = v.never();
 const closed = <const T extends v.ObjectEntries>(entries: T) => v.objectWithRest(entries, noOther);
 
-/** To valibot a list is an object too. */
+/** valibot's own `object` would also take a list. */
 const object = v.custom<Json>(isObject, 'an object');
 
 export const Vhost = closed({
@@ -106,10 +105,10 @@ const DeadlineKeys = closed(
 
 const Ipam = v.looseObject({ type: v.optional(v.pipe(v.string(), v.regex(/^[^/]*$/, 'a program name without "/"'))) });
 
-/** Accepted whatever it is: another part of the protocol reads it, or it is no business of ours. */
+/** Accepted with any value: another part of the protocol reads it, or another program does. */
 const anything = v.optional(v.unknown());
 
-/** Runtimes and Multus hand these to every plugin, or read them in its configuration. */
+/** Keys that runtimes and Multus hand to every plugin, or read in its configuration. */
 const forOthers = {
   capabilities: anything,
   deviceID: anything,
@@ -163,7 +162,7 @@ export const Network = v.looseObject({
   ),
 });
 
-/** @returns undefined for a level that there is not; the predecessor's are read in any case. */
+/** Reads the predecessor's levels in upper or lower case. @returns undefined for an unknown one */
 export const logLevelOf = (value: unknown): LogLevel | undefined =>
   logLevels.find((level) => typeof value === 'string' && value.toLowerCase() === level);
 

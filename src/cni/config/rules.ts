@@ -1,6 +1,6 @@
 /**
- * The rules beyond the shape of a key: what this engine can not do, what contradicts what, and what has no effect; and how each is
- * said. Pure.
+ * The rules beyond the shape of a key: values that this engine cannot serve, contradictions, keys without effect, and the messages
+ * for them. Pure.
  */
 import * as v from 'valibot';
 import { code, isOwnFile, logLevels, type Trouble } from '../../attachment.ts';
@@ -12,11 +12,11 @@ import { type Bridge, isSet, logLevelOf, Network, type Raw, type Side, type Vhos
 /** A value as a message shows it, never longer than a line. */
 const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
 
-/** A member of what may be no object. */
+/** A member of a value that may not be an object. */
 export const at = (raw: unknown, key: string): unknown =>
   typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
 
-/** CNI code 2, with key and value. */
+/** @returns troubles of CNI code 2, with key and value */
 export function findUnsupported(raw: Json): Trouble[] {
   const no = (name: string, value: unknown, remedy: string): Trouble => ({
     code: code.unsupportedField,
@@ -46,7 +46,7 @@ export function findUnsupported(raw: Json): Trouble[] {
   return found;
 }
 
-/** The first leaf of a union's branches says more than "one of them". */
+/** The last leaf of a union's branches says more than "one of them". */
 export function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const name = v.getDotPath(issue) ?? 'configuration';
   if (issue.type === 'never') {
@@ -58,7 +58,7 @@ export function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
 }
 
-/** @param faults dotted paths of values that are not of their shape: what speaks of one of them is not looked for */
+/** @param faults dotted paths of values that do not have their shape: rules over one of them are left out */
 export function contradictionsOf(raw: Raw, faults: readonly string[]): Trouble[] {
   const isIn = (inner: string, outer: string) => `${inner}.`.startsWith(`${outer}.`);
   const isReadable = (part: string) => !faults.some((fault) => isIn(fault, part) || isIn(part, fault));
@@ -68,7 +68,7 @@ export function contradictionsOf(raw: Raw, faults: readonly string[]): Trouble[]
     .map((message) => ({ code: code.invalidConfig, message }));
 }
 
-/** What does not go together: the keys that it speaks of, and what it says where it is so. */
+/** A rule: the keys that it reads, and the messages for those that contradict each other. */
 interface Contradiction {
   readonly of: readonly string[];
   readonly found: (raw: Raw) => readonly string[];
@@ -132,7 +132,7 @@ const contradictions: readonly Contradiction[] = [
   },
 ];
 
-/** ovs-vswitchd ignores in silence what does not go together (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
+/** ovs-vswitchd ignores contradicting keys in silence (ovs-vswitchd.conf.db(5), Port, vlan_mode). */
 function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof Bridge>): string[] {
   const needsTag = vlanMode === 'access' || vlanMode === 'dot1q-tunnel' || vlanMode?.startsWith('native');
   const found: string[] = [];
@@ -145,7 +145,7 @@ function vlanContradictions({ vlanId, trunks, vlanMode }: v.InferOutput<typeof B
   return found;
 }
 
-/** The halves of a configuration for which a key of both is of use; the container's publishes what it has. */
+/** The halves (`host`, `container`) in which a key has an effect; all keys of the container's half are published. */
 type Use = 'each' | 'host, for both' | 'container' | 'host' | 'none';
 
 /** The halves in which a key has no effect. */
@@ -157,7 +157,7 @@ const uselessIn: { readonly [U in Use]: readonly ('host' | 'container')[] } = {
   host: ['container'],
 };
 
-/** Every key of a schema has its use: a new one that has none yet does not compile, and can not do nothing in silence. */
+/** Every key of a schema has its use here, so a new key without one does not compile and cannot be ignored in silence. */
 type Uses<S extends { readonly entries: object }> = { readonly [K in keyof S['entries']]: Use };
 
 const bridgeUses: Uses<typeof Bridge> = {
@@ -190,14 +190,14 @@ const vhostUses: Uses<typeof Vhost> = {
   ingressPolicingBurst: 'host',
 };
 
-/** Where the keys of both halves are, below each of them. */
+/** The places of the keys below each half. */
 const places: readonly { readonly below: string; readonly uses: { readonly [key: string]: Use } }[] = [
   { below: '.bridge', uses: bridgeUses },
   { below: '', uses: sideUses },
   { below: '.vhost', uses: vhostUses },
 ];
 
-/** Dotted paths of keys that are said where they have no effect. */
+/** Dotted paths of keys that are given in a half in which they have no effect. */
 const uselessKeys = (network: Raw): string[] =>
   places.flatMap(({ below, uses }) =>
     Object.entries(uselessIn).flatMap(([use, halves]) =>
@@ -212,7 +212,7 @@ const uselessKeys = (network: Raw): string[] =>
 const memberAt = (raw: unknown, dotted: string): unknown => dotted.split('.').reduce(at, raw);
 
 function isSaid(key: string, value: unknown): boolean {
-  // 0 is an id like any other.
+  // 0 is a valid id.
   if (key === 'bridgeId') return value !== undefined;
   return isObject(value) ? Object.keys(value).length > 0 : isSet(value) && value !== false;
 }
