@@ -132,7 +132,9 @@ export function keyHash(key: AttachmentKey): string {
   return hash(keyText(key));
 }
 
-/** The first 12 characters of the container id, as consumers of the predecessor's data compute it (bug B26: an id may be shorter). */
+/**
+ * The first 12 characters of the container id, as consumers of the predecessor's data compute it (bug B26: an id may be shorter).
+ */
 export function shortId(key: AttachmentKey): string {
   return key.containerId.slice(0, 12);
 }
@@ -178,7 +180,10 @@ export function configDataName(key: AttachmentKey): string {
   return `configData-${shortId(key)}-${key.ifName}.json`;
 }
 
-/** RFC 7047 4.1.8 lock id; Open vSwitch wants `[a-zA-Z_][a-zA-Z0-9_]*`. It has the instance in it: instances share a switch, not keys. */
+/**
+ * RFC 7047 4.1.8 lock id; Open vSwitch wants `[a-zA-Z_][a-zA-Z0-9_]*`. It has the instance in it: instances share a switch, not
+ * keys.
+ */
 export function fenceName(key: AttachmentKey, instance: string): string {
   return `userspace_cni_${instance}_${keyHash(key)}`;
 }

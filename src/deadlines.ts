@@ -75,7 +75,8 @@ export async function polled(holds: () => boolean, end: Moment): Promise<boolean
 }
 
 /**
- * The variable in the environment of every program that we start and of all its descendants. It says when the program has to end, in
- * milliseconds since boot, and for which purpose it acts. A call that finds it in its own environment was started by such a program.
+ * The variable in the environment of every program that we start and of all its descendants. It says when the program has to end,
+ * in milliseconds since boot, and for which purpose it acts. A call that finds it in its own environment was started by such a
+ * program.
  */
 export const leaseVariable = 'USERSPACE_CNI_CALL';

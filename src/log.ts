@@ -1,7 +1,7 @@
 /**
- * The log of one call: `logFile` as the predecessor wrote it, and stderr for errors and warnings always, each of them once. A log that
- * cannot be written neither fails nor delays a call: lines wait for their file while the call works, and for a moment at its end.
- * No secret is ever handed to it (I12).
+ * The log of one call: `logFile` as the predecessor wrote it, and stderr for errors and warnings always, each of them once. A log
+ * that cannot be written neither fails nor delays a call: lines wait for their file while the call works, and for a moment at its
+ * end. No secret is ever handed to it (I12).
  */
 import { constants, fstatSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';

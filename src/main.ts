@@ -40,7 +40,10 @@ async function serveRuntime(): Promise<number> {
   return await runCniCommand(streams, verbs, status);
 }
 
-/** A pager that does not read, or has ended, does not delay a recovery: output that it did not take is written when the work is done. */
+/**
+ * A pager that does not read, or has ended, does not delay a recovery: output that it did not take is written when the work is
+ * done.
+ */
 async function servePeople(): Promise<number> {
   const { runCli } = await import('./cli/cli.ts');
   const { createCliNode } = await import('./node.ts');

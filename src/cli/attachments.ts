@@ -1,5 +1,5 @@
 /**
- * Attachments as their journals tell them: what `list` and `show` print. Reads without the lock and changes nothing.
+ * The attachments that `list` and `show` print, read from their journals. Reads without the lock and changes nothing.
  */
 import { basename, join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
@@ -19,39 +19,39 @@ export interface Attachment {
   readonly network: string;
   readonly containerId: string;
   readonly ifName: string;
-  /** namespace/name, where the runtime told it. */
+  /** namespace/name, if the runtime gave it. */
   readonly pod?: string;
   readonly state: AttachmentState;
-  /** ISO 8601. What is owed: since its removal was begun; else of the last record. */
+  /** ISO 8601: for a debt, the beginning of its removal; else the time of the last record. */
   readonly since: string;
   readonly bridge?: string;
   readonly port?: string;
   readonly socket?: string;
-  /** Of its port, where its switch was asked. */
+  /** The switch's word about the port, if the switch was asked. */
   readonly live?: Live;
   readonly addresses: readonly string[];
   readonly owed: readonly { readonly step: string; readonly message: string }[];
-  /** Of what is owed: how often its removal was begun, and when last (ISO 8601). */
+  /** For a debt: how often its removal was begun, and when it was last begun (ISO 8601). */
   readonly tried?: { readonly times: number; readonly last: string };
   readonly holder?: LockHolder;
-  /** A mode of its journal that no call of ours gives, in octal; it means nothing. */
+  /** The journal's mode in octal, if it is one that no call of ours gives. It marks nothing. */
   readonly strangeMode?: string;
 }
 
-/** Something of it is still to be done: a removal, or a look into its journal. */
+/** Whether something is still to be done: a removal, or a look into the journal. */
 export const isOwing = ({ state, owed }: Attachment): boolean =>
   state === 'owed' || state === 'removing' || owed.length > 0;
 
 export interface Reading {
   readonly attachment: Attachment;
-  /** Of its journal. */
+  /** The journal's path. */
   readonly path: string;
-  /** What its switch is asked for: its plan, its facts and the data directory's id of then. */
+  /** For the question to the switch: the plan, the facts, and the data directory's id at the time of ADD. */
   readonly sought?: { readonly plan: Plan; readonly facts: Facts; readonly instance: string };
   readonly records: readonly (Entry & Stamped)[];
 }
 
-/** Every attachment of a data directory, oldest name first. @throws JournalError if it can not be read. */
+/** Every attachment of a data directory, sorted by name. @throws JournalError if the directory cannot be read. */
 export function readAttachments(disk: Disk, dataDir: string, now: Date): Reading[] {
   const paths = listJournals(disk, dataDir, journalSuffix)
     .sort()
@@ -63,7 +63,7 @@ export function readAttachments(disk: Disk, dataDir: string, now: Date): Reading
   });
 }
 
-/** @param now when it was looked at */
+/** @param now the time of the look at the process */
 export const holderAt = ({ pid, command, ageMs }: HoldingProcess, now: Date): LockHolder => ({
   pid,
   command,
@@ -75,7 +75,7 @@ function readAttachment(disk: Disk, path: string, holder: LockHolder | undefined
     const journal = peekJournal(disk, path);
     return journal && readingOf(path, journal, holder);
   } catch (error) {
-    // One that cannot be read hides no other.
+    // A journal that cannot be read must not hide the others.
     if (error instanceof JournalError) return unreadableReading(path, error.message);
     throw error;
   }
@@ -117,7 +117,7 @@ function readingOf(path: string, journal: Peeked, holder: LockHolder | undefined
   };
 }
 
-/** As the port's marks have it, else as the pod's annotations are found. */
+/** The pod by the port's marks, else by the place of its annotations. */
 function podOf({ port, publication }: Plan): string | undefined {
   const pod = isAnnotation(publication) ? publication.pod : undefined;
   return port?.marks?.pod ?? (pod && `${pod.namespace}/${pod.name}`);
@@ -148,7 +148,7 @@ function stateOf({ going, empty, damaged, isNewer, past, held }: Seen): Attachme
   return past === 'attached' ? 'attached' : 'adding';
 }
 
-/** Where each removal began: at its record, or where a failed ADD began to take itself back. */
+/** The records where a removal began: its own record, or the first step back of a failed ADD. */
 function triesOf(records: Reading['records']): Reading['records'] {
   let ending = false;
   return records.filter((entry) => {
@@ -161,7 +161,7 @@ function triesOf(records: Reading['records']): Reading['records'] {
 const takesBack = (entry: Entry): boolean =>
   entry.kind === 'abandon' || (entry.kind === 'outcome' && entry.verb === 'remove');
 
-/** Of the last removal that was tried. */
+/** The failed steps of the last removal. */
 function owedOf(records: readonly Entry[]): Attachment['owed'] {
   const begun = records.findLastIndex(({ kind }) => kind === 'going');
   return records
@@ -174,7 +174,7 @@ function owedOf(records: readonly Entry[]): Attachment['owed'] {
 }
 
 /**
- * What a person means by an id: the whole key; the container's id; or the beginning of one container's id.
+ * Finds the attachments of an id: a whole key, a container's id, or the beginning of a single container's id.
  * @throws Error naming the candidates if it is the beginning of several
  */
 export function findMatching(readings: readonly Reading[], id: string, ifName?: string): Reading[] {
@@ -188,7 +188,7 @@ export function findMatching(readings: readonly Reading[], id: string, ifName?: 
   return begun;
 }
 
-/** The same where it has to be one attachment. @throws Error also if there is none */
+/** As `findMatching`, for exactly one attachment. @throws Error also if there is none */
 export function findOne(readings: readonly Reading[], id: string, dataDir: string): Reading {
   const found = findMatching(readings, id);
   const [one] = found;

@@ -1,8 +1,9 @@
 /**
- * The commands for people: list, show, recover, status, install. A table or a timeline on a terminal, one JSON document with --json.
+ * The commands for people: list, show, recover, status, install. A table or a timeline on a terminal, one JSON document with
+ * --json.
  *
- * Exit codes: 0 done and nothing left to do, 1 it failed (status: the node is sick), 2 the words were wrong, 3 something is owed; of a
- * dry run: something is to be done.
+ * Exit codes: 0 done and nothing left to do, 1 the command failed (status: the node is sick), 2 wrong arguments, 3 something is
+ * owed (dry run: something is to be done).
  */
 
 import { resolve } from 'node:path';
@@ -39,27 +40,27 @@ import {
 
 export interface Terminal {
   readonly args: readonly string[];
-  /** Neither fails nor waits, as stderr: a lease and locks are held meanwhile. */
+  /** Neither fails nor waits, like stderr: a recovery holds its lease and locks meanwhile. */
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
-  /** Colours and progress are for a terminal alone. */
+  /** Whether colours are wanted: a terminal without NO_COLOR. */
   readonly interactive: boolean;
-  /** Of a line of the terminal, where it is one. */
+  /** The width of the terminal, if there is one. */
   readonly columns?: number;
   readonly version: string;
 }
 
 export interface CliNode {
   readonly disk: Disk;
-  /** @param elsewhere where things may be too, that are no more where a journal says */
+  /** @param elsewhere other places for things that are no longer where a journal says */
   readonly host: (elsewhere?: Elsewhere) => Host;
-  /** Directories of IPAM programs, as the environment has them (CNI_PATH, split). */
+  /** The directories of IPAM programs from the environment (CNI_PATH, split). */
   readonly path: readonly string[];
   readonly clock: () => Date;
   readonly pid: number;
-  /** Effective. */
+  /** The effective uid. */
   readonly uid: number;
-  /** Where the runtime has its networks, and the kernel its counts of hugepages. */
+  /** The directory of the runtime's networks; the next one is the kernel's for counts of hugepages. */
   readonly networkDir: string;
   readonly hugepagesDir: string;
 }
@@ -83,7 +84,7 @@ const options = {
   version: { type: 'boolean', default: false },
 } as const;
 
-/** Of each command: how many words, itself included, and which options beside those that all take. */
+/** For each command: the most words, itself included, and its options beside those that all commands take. */
 const commands: { readonly [command: string]: { readonly words: number; readonly options: readonly string[] } } = {
   list: { words: 1, options: ['no-live'] },
   show: { words: 3, options: [] },
@@ -92,7 +93,7 @@ const commands: { readonly [command: string]: { readonly words: number; readonly
   install: { words: 2, options: [] },
 };
 
-/** Options that name a file, a directory or a socket: an empty one would be where the person stands. */
+/** Options that name a file, a directory or a socket: an empty value would mean the working directory. */
 const places: readonly string[] = ['data-dir', 'config', 'ovsdb', 'kubeconfig'];
 
 const common: readonly string[] = ['json', 'data-dir'];
@@ -115,7 +116,7 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   try {
     words = parse(terminal.args);
   } catch (error) {
-    // What follows is advice for programmers.
+    // The rest of parseArgs' message is advice for programmers.
     return refuseWords(terminal, messageOf(error).split('. ')[0] ?? '');
   }
   const [command] = words.positionals;
@@ -133,7 +134,7 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   }
 }
 
-/** An option that is not heeded would be believed. */
+/** An option that a command ignores is refused, because its user would rely on it. */
 function misuseOf(command: string, { positionals, tokens }: Words): string | undefined {
   const known = commands[command];
   if (!known) return `there is no command "${command}"`;
@@ -223,14 +224,14 @@ async function askAll(readings: Parameters<typeof askSwitches>[0], machine: CliN
   }
 }
 
-/** A directory's name mistyped has no attachments either. */
+/** Says whether the directory is there at all, because a mistyped name has no attachments either. */
 function nothingIn(dataDir: string, disk: Disk): string {
   const isThere = disk.lookup(dataDir) !== undefined;
   const why = leadsNowhere(dataDir) ? ', which is a symlink that leads nowhere' : ', which is not there';
   return `no attachments in ${dataDir}${isThere ? '' : why}\n`;
 }
 
-/** Its code is read by no other command. */
+/** Imports its code here, because no other command needs it. */
 async function reportStatus({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
   const [{ statusOfNode }, { installedNetworks, namedNetworks }] = await Promise.all([
     import('./status.ts'),
@@ -292,7 +293,7 @@ async function forgetOne(id: string, { words: { values }, terminal, machine }: C
   return answer(terminal, `${key}: ${done}: ${left.join(', ') || 'nothing'}\n`);
 }
 
-/** With the node's lease, where there is a directory to be alone in. */
+/** Recovers under the node's lease, if there is a directory to hold it in. */
 async function recoverAlone(call: Call): Promise<number> {
   const { words, terminal, machine } = call;
   const dataDir = words.values['data-dir'];
@@ -316,7 +317,7 @@ async function recoverAlone(call: Call): Promise<number> {
   return answer(terminal, words.values.json ? json({ left: message, attachments: [] }) : `${message}\n`);
 }
 
-/** A switch that starts with the machine, or that is a pod itself, is given a minute. */
+/** Waits up to a minute for a switch that starts with the machine, or that is a pod itself. */
 async function awaitSwitch({ values }: Words, machine: CliNode): Promise<void> {
   const end = now() + bootMs;
   while (now() < end) {
@@ -332,7 +333,7 @@ async function awaitSwitch({ values }: Words, machine: CliNode): Promise<void> {
   }
 }
 
-/** Of all rounds: the later one knows better of what it still sees. */
+/** The findings of all rounds: a later round replaces what it sees again. */
 interface Found {
   readonly attachments: Map<string, Recovered>;
   readonly others: Map<string, KnownPort>;
@@ -343,7 +344,7 @@ async function recoverRound({ words: { values }, terminal, machine }: Call, foun
   const { ovsdb, kubeconfig } = values;
   const host = machine.host({ ovsdb, path: machine.path, ...(kubeconfig && { kubeconfig: resolve(kubeconfig) }) });
   const colours = coloursOf(terminal);
-  // What was owed in an earlier round, and is not seen any more, went meanwhile.
+  // A debt of an earlier round that this round does not see was paid meanwhile.
   for (const [key, one] of found.attachments) if (isOwed(one)) found.attachments.delete(key);
   found.others.clear();
   found.unreachable.clear();
@@ -380,7 +381,7 @@ function reportRecovery({ words: { values }, terminal }: Call, found: Found): nu
   const total = { others, unreachable, dryRun };
   terminal.stdout(values.json ? json({ attachments, ...total, ...counts }) : summary({ ...total, counts }));
   const isLeft = (one: Recovered) => isOwed(one) || (dryRun && (one.result === 'removed' || one.result === 'restored'));
-  // On a switch that could not be asked there may be ports without a journal.
+  // A switch that could not be asked may have ports without a journal.
   return unreachable.length > 0 || attachments.some(isLeft) ? exit.owed : exit.done;
 }
 

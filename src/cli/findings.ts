@@ -1,13 +1,13 @@
 /**
- * What `userspace status` found, and how it is printed.
+ * The findings of `userspace status`, and how they are printed.
  */
 import { type Colour, gap, type Paint, plain } from './print.ts';
 import type { Health } from './words.ts';
 
 export interface HealthFinding {
-  /** What was looked at: `user`, `switch`, `DPDK`, `hugepages`, `data directory`, `configuration`, `IPAM`, `kubeconfig`, `owed`. */
+  /** One of `user`, `switch`, `DPDK`, `hugepages`, `data directory`, `configuration`, `IPAM`, `kubeconfig`, `owed`. */
   readonly check: string;
-  /** Which one of them: a path, an address, a network, a key. */
+  /** The thing that was checked: a path, an address, a network, a key. */
   readonly subject: string;
   readonly health: Health;
   readonly finding: string;
@@ -16,7 +16,7 @@ export interface HealthFinding {
 
 const healthColour: Record<Health, Colour> = { ok: 'green', owed: 'red', sick: 'red', unknown: 'yellow' };
 
-/** One of many debts is enough to see what kind they are; `list` has all. */
+/** Some of many debts are enough to see their kind; `list` has all. */
 const debtsMost = 10;
 
 export function findingsTable(findings: readonly HealthFinding[], colours: Paint): string {

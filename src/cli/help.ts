@@ -4,7 +4,7 @@ import { healthWords, liveWords, stateWords } from './words.ts';
 
 type Words = { readonly [word: string]: string };
 
-/** Of each command: the words that it prints. */
+/** For each command: the words that it prints. */
 const printed: { readonly [command: string]: { readonly [what: string]: Words } } = {
   list: { STATE: stateWords, LIVE: liveWords },
   recover: { 'What is found': foundWords, 'What is done': fateWords },

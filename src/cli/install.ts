@@ -1,8 +1,8 @@
 /**
- * `userspace install`: this executable in a runtime's plugin directory, and `--version`: which one it is.
+ * `userspace install` puts this executable into a runtime's plugin directory; `--version` says which one it is.
  *
- * A copy by cp(1) fails over a plugin that runs ("Text file busy"), or leaves half of one that a runtime may start. Here the name leads
- * to the old file or to the new one at any moment, a power cut included, and the new one has run before it gets the name.
+ * A copy by cp(1) fails over a running plugin ("Text file busy"), or leaves half of one that a runtime may start. Here the name
+ * leads to the old or to the new file at any moment, even after a power cut. The new file has run once before it gets the name.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -14,18 +14,18 @@ import { flock } from '../os/native.ts';
 
 export const defaultBinDir = '/opt/cni/bin';
 
-/** This executable, also where its name leads to another one by now (proc(5)). */
+/** This executable, even if its name leads to another file meanwhile (proc(5)). */
 const self = '/proc/self/exe';
 
 /** `type` in a network configuration, which runtimes look up by name. */
 const name = 'userspace';
-/** Runtimes look up no such name. Written by the one that holds the directory's lock alone, so an earlier one is a leftover. */
+/** A name that runtimes do not look up. Only the holder of the directory's lock writes it, so an earlier file is a leftover. */
 const freshName = '.userspace.new';
 
 const runMs = 10_000;
 const chunkBytes = 1024 * 1024;
 
-/** Which executable: a copy of other size is half of one. */
+/** Tells one executable from another; the size tells a partial copy. */
 export interface Identity {
   readonly version: string;
   /** Operating system and architecture, as linux-x64. */
@@ -47,13 +47,13 @@ export interface Installed extends Identity {
 }
 
 /**
- * @param directory what is there, as the runtime's `bin_dir`
- * @throws Error naming what failed and its remedy; the name leads where it led before
+ * @param directory the runtime's `bin_dir`, which has to exist
+ * @throws Error naming the failure and its remedy; the name leads where it led before
  */
 export function install(directory: string, version: string): Installed {
   const bin = openDirectory(resolve(directory));
   try {
-    // Ends with this process, and is seen from other containers that have the directory too.
+    // This lock ends with this process, and other containers that have the directory see it too.
     if (!flock(bin.fd)) throw new Error(`another install is at work in "${bin.path}": run this one when it has ended`);
     return { ...readIdentity(version), ...placeSelf(bin, readIdentity(version)) };
   } finally {
@@ -66,7 +66,7 @@ interface Directory {
   readonly fd: number;
 }
 
-/** A directory that is missing is not made: a mistyped one would have a plugin that no runtime calls. */
+/** Refuses a missing directory: in a mistyped one no runtime would look for the plugin. */
 function openDirectory(path: string): Directory {
   try {
     return { path, fd: fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY) };
@@ -105,7 +105,7 @@ function copySelf(to: string): void {
     for (const chunk of chunksOf(self)) {
       for (let written = 0; written < chunk.length; ) written += fs.writeSync(fd, chunk, written);
     }
-    // Whatever the umask says.
+    // The umask may have taken bits away.
     fs.fchmodSync(fd, 0o755);
     fs.fsyncSync(fd);
   } finally {
@@ -113,7 +113,7 @@ function copySelf(to: string): void {
   }
 }
 
-/** A file system that executes nothing, or that lost a part of the copy, is found before a runtime finds it. */
+/** Runs the copy, so that a file system that executes nothing or lost a part of it is found before a runtime calls. */
 function proveIdentity(path: string, identity: Identity): void {
   const answer = runVersion(path);
   const expected = JSON.stringify(identity);
@@ -145,7 +145,7 @@ function isSame(path: string, bytes: number): boolean {
   return true;
 }
 
-/** Each is valid until the next one is asked for. */
+/** Each chunk is valid until the next one is read. */
 function* chunksOf(path: string): Generator<Buffer, void> {
   const fd = fs.openSync(path, 'r');
   try {

@@ -1,5 +1,5 @@
 /**
- * What the switches say of attachments' ports: each database is asked once, and one that does not answer holds nothing up for long.
+ * Asks the switches whether the attachments' ports are there: each database once, with a short limit for one that does not answer.
  */
 import { messageOf } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
@@ -8,7 +8,7 @@ import type { UnreachableSwitch } from '../recovery/options.ts';
 import type { Reading } from './attachments.ts';
 import type { Live } from './words.ts';
 
-/** A switch answers in a few milliseconds; a person waits for a list. */
+/** A switch answers in a few milliseconds, and a person is waiting for the list. */
 export const liveMs = 1_000;
 
 interface Asked {
@@ -16,7 +16,7 @@ interface Asked {
   readonly sought: NonNullable<Reading['sought']>;
 }
 
-/** @returns of every attachment whose journal names a port, in a map by its journal's path; and why some are unknown */
+/** @returns a map by journal path, with every attachment whose journal names a port; and the reasons why some are unknown */
 export async function askSwitches(readings: readonly Reading[], host: Host, dataDir: string, end: Moment) {
   const live = new Map<string, Live>();
   const unreachable: UnreachableSwitch[] = [];

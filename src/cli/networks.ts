@@ -1,6 +1,6 @@
 /**
- * Network configurations as people have them in files: a network, a list of plugins (libcni), a NetworkAttachmentDefinition of Multus,
- * or what kubectl prints of many; as JSON or YAML.
+ * Network configurations in people's files: a network, a list of plugins (libcni), a NetworkAttachmentDefinition of Multus, or
+ * kubectl's output of many; as JSON or YAML.
  */
 
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
@@ -14,15 +14,15 @@ export interface FoundNetwork {
   readonly file: string;
   readonly name: string;
   readonly raw: Raw;
-  /** Of its NetworkAttachmentDefinition: pods of this one use it. */
+  /** The namespace of its NetworkAttachmentDefinition, and so of the pods that use it. */
   readonly namespace?: string;
 }
 
-/** What is wrong with a file, or with one item of it. */
+/** A fault of a file, or of one item in it. */
 export interface BadFile {
   readonly file: string;
   readonly message: string;
-  /** `sick`: a person named it. `unknown`: the runtime has it, and it may be another plugin's. */
+  /** `sick` if a person named the file; `unknown` if the runtime has it, because it may be another plugin's. */
   readonly health: 'sick' | 'unknown';
 }
 
@@ -31,12 +31,12 @@ interface Found {
   readonly bad: readonly BadFile[];
 }
 
-/** What is in one file. */
+/** The contents of one file. */
 interface Contents {
   readonly networks: readonly FoundNetwork[];
-  /** Of its items: what is wrong with each that is ours, or may be. */
+  /** The faults of items that are ours, or may be. */
   readonly bad: readonly string[];
-  /** What is worth a word only where there is nothing else. */
+  /** Remarks that are printed only if nothing else was found. */
   readonly asides: readonly string[];
 }
 
@@ -45,7 +45,7 @@ type Raw = { readonly [key: string]: unknown };
 /** As libcni loads them (ConfFiles). */
 const isConfiguration = (name: string): boolean => /\.(conf|conflist|json)$/.test(name);
 
-/** What a person named has to be there and of our type. */
+/** Reads the files that a person named: each has to exist and to hold a network of our type. */
 export const namedNetworks = (files: readonly string[]): Found => merge(files.map(readNamed));
 
 function readNamed(file: string): Found {
@@ -60,7 +60,7 @@ function readNamed(file: string): Found {
   }
 }
 
-/** Of the runtime's own directory. What cannot be understood and does not speak of us is not ours to judge. */
+/** Reads the runtime's own directory. A file that cannot be read as a network is reported only if it mentions us. */
 export function installedNetworks(directory: string): Found {
   const health = 'unknown';
   try {
@@ -93,7 +93,10 @@ const mentionsUs = (text: string): boolean => text.includes('userspace');
 
 const fileBytesMax = 4 * 1024 * 1024;
 
-/** A FIFO is not waited for, and a device not read: but the standard input, which is a pipe mostly. @throws Error in words for people */
+/**
+ * Refuses FIFOs, which could block, and devices; except standard input, which is mostly a pipe.
+ * @throws Error in words for people
+ */
 function textOf(file: string): string {
   if (file === '/dev/stdin') return readToEnd(0);
   const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -117,7 +120,7 @@ function contentsOf(text: string, file: string): Contents {
   };
 }
 
-/** JSON is YAML too, but its own parser says better what is wrong with it. */
+/** JSON is YAML too, but a JSON parser explains a fault better. */
 function parse(text: string): unknown {
   const isJson = /^\s*[{[]/.test(text);
   try {
@@ -127,7 +130,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** The documents of a YAML stream, the items of a list. */
+/** The documents of a YAML stream, or the items of a list. */
 function documentsIn(value: unknown): Raw[] {
   if (Array.isArray(value)) return value.flatMap(documentsIn);
   if (typeof value !== 'object' || value === null) return [];
@@ -140,7 +143,7 @@ function itemOf(document: Raw, file: string): Contents {
   return { networks: pluginsOf(document).flatMap((raw) => networksIn(raw, file)), bad: [], asides: [] };
 }
 
-/** One that is broken hides no other. */
+/** Returns a broken definition's fault, because a throw would hide the other definitions. */
 function definitionOf({ metadata, spec }: { metadata?: Raw; spec?: Raw }, file: string): Contents {
   const { name, namespace } = metadata ?? {};
   const said = `NetworkAttachmentDefinition "${typeof namespace === 'string' ? `${namespace}/` : ''}${name}"`;
@@ -152,7 +155,7 @@ function definitionOf({ metadata, spec }: { metadata?: Raw; spec?: Raw }, file: 
   try {
     if (typeof text !== 'string')
       throw new Error('has to be a string that holds JSON ("config: |" in YAML), and is none');
-    // Multus names what has no name.
+    // Multus gives the definition's name to a configuration without one.
     const config = { name, ...(parse(text) as Raw) };
     const networks = pluginsOf(config).flatMap((raw) => networksIn(raw, file));
     const ofPods = typeof namespace === 'string' ? { namespace } : {};
@@ -164,7 +167,7 @@ function definitionOf({ metadata, spec }: { metadata?: Raw; spec?: Raw }, file: 
   }
 }
 
-/** Each plugin of a list is handed the list's name and version. */
+/** As a runtime does, gives the list's name and version to each plugin of the list. */
 function pluginsOf(config: Raw): Raw[] {
   const { plugins, name, cniVersion } = config;
   if (!Array.isArray(plugins)) return [config];

@@ -12,7 +12,7 @@ import { type AttachmentState, type Live, stateWords } from './words.ts';
 export type Colour = 'green' | 'yellow' | 'red' | 'dim';
 export type Paint = (colour: Colour, text: string) => string;
 
-/** Other programs' words: nothing in them may move a terminal. */
+/** Text of other programs without control characters, because these could move a terminal's cursor. */
 export const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
 
 const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
@@ -33,7 +33,7 @@ const stateColour: Record<AttachmentState, Colour> = {
 
 const liveColour: Record<Live, Colour> = { yes: 'green', no: 'red', unknown: 'yellow' };
 
-/** As kubectl has it: the largest unit of which there are two. @param since ISO 8601, or nothing */
+/** An age as kubectl shows it: in the largest unit of which there are at least two. @param since ISO 8601, or nothing */
 export function ageOf(since: string, now: Date): string {
   const seconds = Math.max(0, Math.floor((now.getTime() - Date.parse(since)) / 1000));
   if (Number.isNaN(seconds)) return '';
@@ -49,7 +49,7 @@ export function ageOf(since: string, now: Date): string {
 export interface Page {
   readonly colours: Paint;
   readonly now: Date;
-  /** Of a line. Absent: as many as are needed. */
+  /** The width of a line. Absent: as wide as needed. */
   readonly columns?: number | undefined;
 }
 
@@ -57,7 +57,7 @@ interface Column {
   readonly head: string;
   readonly cell: (one: Attachment) => string;
   readonly colour?: (one: Attachment) => Colour | undefined;
-  /** What becomes of it where lines are too short: `show` has all of it. */
+  /** How the column yields if lines are too short; `show` prints everything. */
   readonly narrow?: 'dropped' | 'cut';
 }
 
@@ -77,7 +77,7 @@ const columnsAt = (now: Date): Column[] => [
 export const gap = '  ';
 
 interface TablePage extends Page {
-  /** The switches were asked, and there is a column of what they said. */
+  /** Whether the switches were asked, so that there is a column LIVE. */
   readonly asksLive: boolean;
 }
 
@@ -112,10 +112,10 @@ export function table(attachments: readonly Attachment[], { colours, now, column
 
 const cutText = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, width - 1)}…`);
 
-/** Least so much is left of a column that is cut: enough to tell two apart. */
+/** The least width of a cut column: enough to tell two values apart. */
 const cutMin = 8;
 
-/** What can be done without goes first, the last of it before the others; then the widest of those that may be cut is, until the line fits. */
+/** Drops columns that may be dropped, the last one first; then cuts the widest one that may be cut, until the line fits. */
 function fitColumns(all: readonly Column[], rows: readonly Attachment[], most = Number.POSITIVE_INFINITY) {
   const kept = [...all];
   const widths = all.map(({ head, cell }) => Math.max(head.length, ...rows.map((one) => cell(one).length)));
@@ -187,7 +187,7 @@ function describeRecord(entry: Entry & Stamped, colours: Paint): string {
   }
 }
 
-/** A header of another version may lack anything. */
+/** A header of another version may lack any member. */
 function describeBegin({ plan, netns }: Partial<Begin>): string {
   return `bridge ${plan?.bridge?.name ?? '-'}, port ${plan?.port?.name ?? '-'} (${plan?.port?.mode ?? '-'}), netns ${netns?.path ?? '-'}`;
 }

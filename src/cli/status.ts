@@ -1,7 +1,7 @@
 /**
- * `userspace status`: whether this node can serve an ADD, what is owed, and what to do about either. What STATUS asks is asked by the
- * same code (effects/readiness.ts); a configuration is read, and what it needs is looked at, as an ADD does (effects/preflight.ts). Changes
- * nothing, but that it raises next_cfg where STATUS does.
+ * `userspace status`: whether this node can serve an ADD, what is owed, and what to do about either. Its questions to the switch
+ * are those of STATUS (effects/readiness.ts). It reads a configuration and looks at its needs as an ADD does
+ * (effects/preflight.ts). It changes nothing, except that it raises next_cfg as STATUS does.
  */
 import { code, messageOf, type Trouble } from '../attachment.ts';
 import type { Basics } from '../cni/config/config.ts';
@@ -25,7 +25,7 @@ import { ageOf } from './print.ts';
 export interface NodeView {
   readonly networks: readonly FoundNetwork[];
   readonly bad: readonly BadFile[];
-  /** Where networks were looked for, if none was named. */
+  /** The directory that was searched for networks, if none was named. */
   readonly networkDir: string;
   readonly hugepagesDir: string;
   readonly ovsdb: Place;
@@ -33,20 +33,20 @@ export interface NodeView {
   /** CNI_PATH, split. */
   readonly path: readonly string[];
   readonly host: Host;
-  /** Effective, of this process. */
+  /** This process's effective uid. */
   readonly uid: number;
   /** @throws JournalError */
   readonly attachments: (dataDir: string) => readonly Attachment[];
   readonly now: Date;
 }
 
-/** Looked at beside those that networks name, if a person said it; or if no network could be read. */
+/** Looked at beside the networks' own places, if a person named it or no network could be read. */
 interface Place {
   readonly place: string;
   readonly isSaid: boolean;
 }
 
-/** Of what a plain user may not look at nothing is known. */
+/** For a plain user, turns a finding that only says "permission denied" from sick into unknown. */
 export async function statusOfNode(view: NodeView): Promise<HealthFinding[]> {
   const findings = await findingsOf(view);
   if (view.uid === 0) return findings;
@@ -102,23 +102,23 @@ const sick = (check: string, subject: string, finding: string, remedy: string): 
   remedy,
 });
 
-// ---- what a network says
+// ---- the networks
 
 interface Read {
   readonly network: FoundNetwork;
   readonly path: readonly string[];
-  /** Why an ADD would be refused. */
+  /** The reason why an ADD would be refused. */
   readonly refused?: string;
-  /** What it would make. */
+  /** The plan of such an ADD. */
   readonly plan?: Plan;
-  /** What can be used of it all the same. */
+  /** The usable part of the configuration, even if an ADD would be refused. */
   readonly config?: Basics;
 }
 
-/** As long as those of runtimes: names of sockets are made of it. */
+/** As long as runtimes' ids, because names of sockets are made of it. */
 const anyContainer = '0'.repeat(64);
 
-/** As an ADD of some pod would be asked for. */
+/** CNI_ARGS as in an ADD for some pod. */
 const anyPod = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod';
 
 function readNetwork(network: FoundNetwork, view: NodeView): Read {
@@ -170,7 +170,7 @@ async function configurationFindings(
   ];
 }
 
-/** For all looks of an ADD at the switch and at its directories: a person waits for the answer. */
+/** The time for all pre-flight looks together, because a person is waiting for the answer. */
 const preflightMs = 2_000;
 
 async function networkFindings({ network, config, plan, refused }: Read, host: Host): Promise<HealthFinding[]> {
@@ -186,11 +186,13 @@ async function networkFindings({ network, config, plan, refused }: Read, host: H
   return [{ ...well(check, subject, finding), health: 'unknown', remedy: switchRemedy }];
 }
 
-/** What the pre-flight of an ADD says, without what has a finding of its own: the IPAM program, the data directory, a silent database. */
+/**
+ * The troubles of an ADD's pre-flight, without those that have their own findings: IPAM program, data directory, silent database.
+ */
 async function findTroubles({ address: _, ...plan }: Plan, config: Basics, host: Host) {
   const { ovsdb, dataDir, deadlines, kubeconfig } = config;
   const call = { instance: '', end: now() + preflightMs };
-  // Where sockets lie is the pod's volume to say.
+  // The pod's volume decides where sockets are.
   const { socketDir, publication, ...placeless } = plan;
   const found = await host.preflight(kubeconfig ? placeless : plan, dataDir, call);
   const isAsked = host.databaseAt(ovsdb) !== undefined;
@@ -202,7 +204,7 @@ async function findTroubles({ address: _, ...plan }: Plan, config: Basics, host:
   return { troubles: [...found.filter(isNew), ...closed], isAsked };
 }
 
-/** A fixed socketfile that a pod of this node uses is no fault. */
+/** A fixed socketfile that a pod of this node uses is not a fault. */
 const heldByOurs = /is held by attachment "/;
 
 // ---- the switch and the machine
@@ -212,7 +214,7 @@ const switchRemedy =
 const dpdkRemedy =
   'ovs-vsctl set Open_vSwitch . other_config:dpdk-init=true, with hugepages reserved, and restart ovs-vswitchd: its log says why DPDK does not start';
 
-/** No answer of the network's own is needed: what STATUS asks of the switch. */
+/** Asks the switch what STATUS asks; this needs no network. */
 async function switchFindings(ovsdb: string, deadlines: Deadlines): Promise<HealthFinding[]> {
   const call = { instance: '', end: now() + deadlines.statusMs };
   const troubles = await readiness({ ovsdb, searched: [], text: { stdin: '', env: {} } }, call, deadlines);
@@ -251,7 +253,7 @@ function roomFinding(dataDir: string): HealthFinding {
     : well('data directory', dataDir, 'it can be written, and has room');
 }
 
-// ---- what a network needs of others
+// ---- the networks' needs
 
 async function addressFindings({ network, path, config }: Read): Promise<HealthFinding[]> {
   if (!config?.ipam) return [];
@@ -274,7 +276,7 @@ interface Account {
   readonly deadlines: Deadlines;
 }
 
-/** Each is asked once. */
+/** Each kubeconfig once per namespace. */
 function accountsOf(read: readonly Read[]): Account[] {
   const accounts = read.flatMap(({ network: { namespace }, config }) =>
     config?.kubeconfig
@@ -302,7 +304,7 @@ async function kubeconfigFindings({ kubeconfig, namespace, deadlines }: Account,
   }
 }
 
-// ---- what is owed
+// ---- debts
 
 function debtFindings(dataDir: string, { attachments, now: moment }: NodeView): HealthFinding[] {
   const remedy = 'userspace recover, once what its reason names works';

@@ -1,8 +1,9 @@
 /**
- * The words of `userspace list` and `userspace status`, each explained once: their --help prints it, and docs/recovery.md has them all.
+ * The words of `userspace list` and `userspace status`, each explained once: their --help prints it, and docs/recovery.md has them
+ * all.
  */
 
-/** What a journal says of its attachment. */
+/** The states that a journal gives to its attachment. */
 export const stateWords = {
   attached: 'at rest until its DEL',
   adding: 'an ADD is at work, or died: recover tells the two apart',
@@ -14,7 +15,7 @@ export const stateWords = {
   unreadable: 'its journal cannot be opened',
 } as const;
 
-/** What the database of its switch says of its port. */
+/** The answers of the switch's database about a port. */
 export const liveWords = {
   yes: 'the switch has its port',
   no: 'the switch has not its port (recover puts back what a living sandbox lost)',
@@ -22,7 +23,7 @@ export const liveWords = {
   '-': 'its journal names no port',
 } as const;
 
-/** What `userspace status` makes of one thing. */
+/** The verdicts of `userspace status` on one thing. */
 export const healthWords = {
   ok: 'as it has to be',
   owed: 'a removal is still to be completed',

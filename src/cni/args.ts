@@ -1,6 +1,6 @@
 /**
- * CNI_ARGS: `K=V;K2=V2` (CONVENTIONS.md) -> the pairs, and every fault in them. Values that only an IPAM plugin reads are not judged:
- * Multus joins addresses with commas (bug B37).
+ * CNI_ARGS: `K=V;K2=V2` (CONVENTIONS.md) -> the pairs, and every fault in them. Values that only an IPAM plugin reads are not
+ * judged: Multus joins addresses with commas (bug B37).
  */
 import { code, type PodRef, type Trouble } from '../attachment.ts';
 

@@ -56,7 +56,10 @@ export async function runCniCommand(
   return 1;
 }
 
-/** A copy of this plugin, or a script around it, cannot be known by its file. As its own IPAM plugin it would start itself endlessly. */
+/**
+ * A copy of this plugin, or a script around it, cannot be known by its file. As its own IPAM plugin it would start itself
+ * endlessly.
+ */
 const startedByUs = `this plugin was started by a program that it started itself (${leaseVariable} is set): "ipam.type" must name an IPAM plugin, not this one, a copy of it or a script around it`;
 
 async function dispatch(

@@ -1,6 +1,6 @@
 /**
- * JSON objects as Go reads them (encoding/json, Unmarshal), and so the predecessor and every runtime: keys match in any case, and null
- * counts as absent. Pure. An object read this way is never written back: an IPAM program gets the bytes that we got.
+ * JSON objects as Go reads them (encoding/json, Unmarshal), and so the predecessor and every runtime: keys match in any case, and
+ * null counts as absent. Pure. An object read this way is never written back: an IPAM program gets the bytes that we got.
  */
 
 export type Json = { readonly [key: string]: unknown };

@@ -5,13 +5,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Hugepages {
-  /** Of one page. */
+  /** The size of one page. */
   readonly kiB: number;
   readonly total: number;
   readonly free: number;
 }
 
-/** Of each size of which there are some. @param directory of the kernel (Documentation/admin-guide/mm/hugetlbpage.rst) */
+/** The counts of each size that has pages. @param directory the kernel's (Documentation/admin-guide/mm/hugetlbpage.rst) */
 export function hugepages(directory: string): Hugepages[] {
   const count = (name: string, what: string) => Number(readFileSync(join(directory, name, what), 'utf8'));
   return readdirSync(directory)

@@ -1,5 +1,5 @@
 /**
- * The only file that speaks to Bun itself and to libc: what `node:` has not, or has only at a price that every call would pay.
+ * The only file that calls Bun itself and libc: for things that `node:` lacks, or that would cost every call time.
  */
 
 const LOCK_EX_NB = 2 | 4;
@@ -55,7 +55,7 @@ const libcOf = () => {
     fsetxattr: { args: ['i32', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
     fremovexattr: { args: ['i32', 'ptr'], returns: 'i32' },
     fgetxattr: { args: ['i32', 'ptr', 'ptr', 'usize'], returns: 'i32' },
-    // Variadic in C: on Linux's x86-64 and arm64, whole numbers and pointers are handed to those as to any other function.
+    // Variadic in C: on Linux's x86-64 and arm64, whole numbers and pointers are passed as to any other function.
     prctl: { args: ['i32', 'i32'], returns: 'i32' },
     fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
     poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
@@ -74,14 +74,14 @@ const libcOf = () => {
 export const flock = (fd: number): boolean => libcOf().flock(fd, LOCK_EX_NB) === 0;
 
 /**
- * flock(2) LOCK_UN: for every copy of the fd, that of a child too. Only for the end of an operation, after its last record, and only
- * if every program that was given a copy has ended by itself: what such a program leaves behind has no part in the operation.
+ * flock(2) LOCK_UN: unlocks for every copy of the fd, a child's too. Only for the end of an operation, after its last record, and
+ * only if every program that was given a copy has ended by itself: processes that it leaves behind have no part in the operation.
  */
 export const unlock = (fd: number): void => void libcOf().flock(fd, LOCK_UN);
 
 /**
- * A lock of one byte of a file, which need not be there (fcntl(2), F_OFD_SETLK), not waiting. It belongs to the open file description
- * as that of flock does. `shared` needs an fd that reads, `alone` one that writes.
+ * Locks one byte of a file, which may lie beyond its end (fcntl(2), F_OFD_SETLK), not waiting. Like flock's, the lock belongs to
+ * the open file description. `shared` needs an fd that reads, `alone` one that writes.
  * @returns false if another open file description holds it.
  */
 export function lockByte(fd: number, at: number, how: keyof typeof lockTypes): boolean {
@@ -95,7 +95,7 @@ export function lockByte(fd: number, at: number, how: keyof typeof lockTypes): b
 
 const terminated = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
 
-/** Apart: no usual call ends a process, and each function of libc costs the call that opens it 10 to 20 us. */
+/** Opened separately: a usual call ends no process, and each function of libc costs the call that opens it 10 to 20 us. */
 const syscallOf = () => {
   syscall ??= ffi().dlopen('libc.so.6', {
     syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i32' },
@@ -105,7 +105,7 @@ const syscallOf = () => {
 
 let syscall: ((number: bigint, a: bigint, b: bigint, c: bigint, d: bigint) => number) | undefined;
 
-/** A process that is there now, and no other that gets its number later (pidfd_open(2)). @returns undefined if it is gone. */
+/** Opens a process, so that its number cannot come to mean another one (pidfd_open(2)). @returns undefined if it is gone. */
 export function openProcess(pid: number): number | undefined {
   const fd = syscallOf()(SYS_pidfd_open, BigInt(pid), 0n, 0n, 0n);
   return fd < 0 ? undefined : fd;
@@ -150,7 +150,7 @@ interface Attributes {
 
 let attributes: Attributes | undefined;
 
-/** Apart, as `syscallOf` is: they are called for a switch that is not root's. */
+/** Opened separately, as in `syscallOf`: only a switch that does not run as root needs them. */
 const attributesOf = (): Attributes => {
   attributes ??= ffi().dlopen('libc.so.6', {
     lgetxattr: { args: ['ptr', 'ptr', 'ptr', 'usize'], returns: 'i64' },
@@ -161,7 +161,7 @@ const attributesOf = (): Attributes => {
 
 /**
  * The POSIX ACL of a file, as the kernel hands it over (acl(5); linux/posix_acl_xattr.h); no symlink is followed at the path's end.
- * It waits for the file system: one behind which there is a process or another machine is not to be asked.
+ * It waits for the file system, so callers must not ask one that is served by a process or another machine.
  * @returns undefined if there is none
  */
 export function accessList(path: string, kind: keyof typeof lists): Uint8Array | undefined {
@@ -170,16 +170,16 @@ export function accessList(path: string, kind: keyof typeof lists): Uint8Array |
   return length > 0 ? bytes.subarray(0, length) : undefined;
 }
 
-/** As `accessList`. @returns false if the file system keeps none, or refuses it */
+/** Sets what `accessList` reads. @returns false if the file system keeps no ACL, or refuses this one */
 export const setAccessList = (path: string, kind: keyof typeof lists, bytes: Uint8Array): boolean =>
   attributesOf().lsetxattr(terminated(path), lists[kind], bytes, bytes.length, 0) === 0;
 
-/** umount2(2); no symlink is followed. It asks nothing of the file system: a stuck one is as good. @returns false if it is in use, or no mount. */
+/** umount2(2); no symlink is followed. It works for a stuck file system too. @returns false if it is in use, or not a mount. */
 export const unmount = (path: string): boolean => libcOf().umount2(terminated(path), UMOUNT_NOFOLLOW) === 0;
 
 /**
- * poll(2) of one descriptor, which needs no O_NONBLOCK: a flag that would be its other owners' too.
- * @returns whether the next call ends at once, be it with an error; false if it would still wait after `waitMs`
+ * poll(2) of one descriptor. It needs no O_NONBLOCK, a flag that would also change the descriptor for its other owners.
+ * @returns whether the next call would end at once, even with an error; false if it would still wait after `waitMs`
  */
 export function isReady(fd: number, way: 'read' | 'write', waitMs = 0): boolean {
   // struct pollfd on a little-endian machine: fd, then events and revents, 16 bits each.
@@ -193,26 +193,28 @@ export const isTerminal = (fd: number): boolean => libcOf().isatty(fd) === 1;
 /** How many characters a line of a terminal has (ioctl_tty(2), TIOCGWINSZ); undefined if it does not say. */
 export function terminalColumns(fd: number): number | undefined {
   const { ioctl } = ffi().dlopen('libc.so.6', { ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' } }).symbols;
-  // struct winsize: rows, columns, and two that are not used.
+  // struct winsize: rows, columns, and two unused numbers.
   const size = new Uint16Array(4);
   return ioctl(fd, TIOCGWINSZ, size) === 0 && size[1] ? size[1] : undefined;
 }
 
-/** A dead file system keeps each thread that asked it; by default there are only as many as processors. */
+/** A dead file system blocks each thread that called it; by default there are only as many threads as processors. */
 const fileThreads = '16';
 
-/** Before the first asynchronous call to a file system, which fixes their number. The variable is this process's alone: children are given theirs. */
+/**
+ * To be called before the first asynchronous call to a file system, which fixes the number. Children do not inherit the variable.
+ */
 export const allowFileThreads = (): void =>
   void libcOf().setenv(terminated('UV_THREADPOOL_SIZE'), terminated(fileThreads), 1);
 
-/** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): what proc(5) counts in. */
+/** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): the clock of proc(5). */
 export function sinceBootMs(): number {
   const time = new BigInt64Array(2);
   libcOf().clock_gettime(CLOCK_BOOTTIME, time);
   return Number(time[0]) * 1000 + Number(time[1]) / 1e6;
 }
 
-/** CRC-32 (IEEE 802.3), continued from `previous`. Importing node:zlib costs every call 5 ms, a table of our own 1 ms. */
+/** CRC-32 (IEEE 802.3), continued from `previous`. Importing node:zlib would cost every call 5 ms, a table of our own 1 ms. */
 export const crc32 = (bytes: Uint8Array, previous = 0): number => Bun.hash.crc32(bytes, previous);
 
 /** A connected stream socket. */
@@ -249,13 +251,13 @@ export async function connectUnix(path: string, events: ConnectionEvents): Promi
   return { write: (text) => flush(new TextEncoder().encode(text)), close: () => void socket.end() };
 }
 
-/** PEM each. */
+/** TLS settings, each text in PEM. */
 export interface Tls {
   readonly rejectUnauthorized: boolean;
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
-  /** The name that the server's certificate is to be for, if not its host's. */
+  /** The name that the server's certificate must have, if it is not the host's. */
   readonly serverName?: string;
 }
 
@@ -270,20 +272,22 @@ interface FetchOptions {
 
 const proxyVariables = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'];
 
-/** fetch, whose TLS settings are Bun's own; importing node:https costs 7 ms more. Only the caller says what proxy there is. */
+/**
+ * fetch with Bun's own TLS settings; importing node:https costs 7 ms more. Only the caller chooses a proxy, not the environment.
+ */
 export function fetchBy(url: URL, { headers, ...options }: FetchOptions): Promise<Response> {
   const aside = proxyVariables.flatMap((name) => (Bun.env[name] === undefined ? [] : [[name, Bun.env[name]] as const]));
   try {
     for (const [name] of aside) delete Bun.env[name];
-    // An answer is taken as it comes: it can be measured, and no other host is asked.
+    // Uncompressed, so that its size can be measured; without redirects, so that no other host is asked.
     return fetch(url, { ...options, headers: { ...headers, 'Accept-Encoding': 'identity' }, redirect: 'manual' });
   } finally {
-    // A program that gives credentials may need them.
+    // A program that gives credentials may need the variables.
     for (const [name, value] of aside) Bun.env[name] = value;
   }
 }
 
-/** Of this process, for a program that is to find what its own caller has set. */
+/** This process's environment, for a program that has to find its caller's variables. */
 export const environment = (): { readonly [name: string]: string } =>
   Object.fromEntries(Object.entries(Bun.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 
@@ -291,9 +295,9 @@ export interface Child {
   readonly pid: number;
   readonly stdout: ReadableStream<Uint8Array>;
   readonly stderr: ReadableStream<Uint8Array>;
-  /** Its end: exit code, or the name of the signal that ended it. */
+  /** The exit code, or the name of the signal that ended it. */
   readonly ended: Promise<{ exitCode: number | null; signal: string | null }>;
-  /** SIGKILL, to it and to what it started: the program may be a script around the one that acts. */
+  /** SIGKILL to its process group: the program may be a script around the one that acts. */
   kill(): void;
 }
 
@@ -309,8 +313,8 @@ interface Spawned {
 /**
  * Starts a program, in a process group of its own. Bun's own: node:child_process takes 4 ms more.
  *
- * This process becomes the reaper of what its descendants leave behind (prctl(2), PR_SET_CHILD_SUBREAPER), in whatever session they
- * are: a descendant whose parent has ended is a child of ours, and is found when it has to go.
+ * This process becomes the reaper of orphaned descendants, in whatever session they are (prctl(2), PR_SET_CHILD_SUBREAPER). So a
+ * descendant whose parent has ended becomes our child, and is found when it has to be ended.
  * @throws errno exceptions (`code: 'ENOENT'`, `'ETXTBSY'` …) if it does not start.
  */
 export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
@@ -331,7 +335,10 @@ export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
   };
 }
 
-/** A runtime may ignore SIGCHLD, which exec(2) hands on: the kernel then keeps no child's exit status for us (wait(2), NOTES). */
+/**
+ * A runtime may ignore SIGCHLD, and exec(2) passes that on. The kernel would then keep no child's exit status for us (wait(2),
+ * NOTES).
+ */
 function heedChildren(): void {
   const { signal } = libcOf();
   const handler = signal(SIGCHLD, SIG_DFL);

@@ -1,13 +1,13 @@
 /**
- * Other processes, as /proc shows them: which one holds a lock, which ones a program of ours has left behind, and the end of those
- * whose time is up.
+ * Finds other processes in /proc: the holder of a lock, and the processes that a program of ours left behind. Ends those whose time
+ * is up.
  *
- * Every program that we start bears one variable of ours, which all its descendants inherit: when it has to have ended, and on whose
- * behalf it acts. A lock that it inherited is a lease until then.
+ * Every program that we start has one variable of ours, which all its descendants inherit. It says when the program has to end, and
+ * for which purpose it acts. A lock that the program inherited is a lease until then.
  *
  * Invariants
- *  PS1 A process is ended only if it bears our variable or descends from a program that this process started, never by its name or number
- *     alone: its number may be another process's by now.
+ *  PS1 A process is ended only if it has our variable or descends from a program that this process started. Its name or number
+ *     alone is not enough, because the number may belong to another process meanwhile.
  *  PS2 By its lease alone, a process of our own executable is never ended.
  *  PS3 Where /proc does not show a process (another pid namespace), nothing is ended and nothing is claimed.
  */
@@ -17,28 +17,30 @@ import { basename } from 'node:path';
 import { leaseVariable, type Moment, now, polled, remainingMs, sleep } from '../deadlines.ts';
 import { killNumber, killProcess, openProcess, sinceBootMs } from './native.ts';
 
-/** A lock in use ends in a moment; a longer wait is worth a look through /proc (70 ms with 1,000 processes). */
+/**
+ * A lock is usually held for a moment; after a longer wait, a walk through /proc is worth its price (70 ms with 1,000 processes).
+ */
 const firstLookMs = 300;
 const lookPauseMs = 1_000;
 
-/** What the kernel needs to take away a killed process, a loaded machine's scheduler included. */
+/** The time that the kernel of a loaded machine needs to remove a killed process. */
 const leaseMarginMs = 1_000;
 
-/** /proc answers from memory, but a process stuck in the kernel can hold back what is read of its own memory. */
+/** /proc answers from memory, but a process that is stuck in the kernel can block a read of its environment. */
 const lookMs = 500;
 
-/** Until a killed process is gone; one that the kernel does not let go of (a dead mount) is not waited for. */
+/** The wait for a killed process to be gone; it is given up for one that the kernel holds (a dead mount). */
 const deathMs = 1_000;
 
 /** A clock tick of proc(5) is a hundredth of a second on every Linux. */
 export const tickMs = 10;
 
-// ---- what /proc says of one process
+// ---- one process in /proc
 
 interface Process {
   readonly pid: number;
   readonly parent: number;
-  /** Its start, in ticks since boot: with the pid, an identity. */
+  /** Its start, in ticks since boot: pid and start together identify it. */
   readonly start: number;
   readonly isDead: boolean;
 }
@@ -46,7 +48,7 @@ interface Process {
 /** The fields of proc_pid_stat(5) from the third on. @throws errno exceptions */
 function statFields(pid: number | 'self'): string[] {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The name in parentheses may hold anything.
+  // The name in parentheses may contain any character.
   return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
@@ -58,7 +60,7 @@ export const readOwnStart = (): number => startIn(statFields('self'));
 function readProcess(pid: number): Process | undefined {
   const fields = attempt(() => statFields(pid));
   if (fields === undefined) return undefined;
-  // One whose first thread has ended is a zombie by its state, and goes on in its other threads.
+  // A process whose first thread has ended has the state of a zombie, but its other threads go on.
   const isDead = /^[ZX]/.test(fields[0] ?? '') && Number(fields[17]) <= 1;
   return { pid, parent: Number(fields[1]), start: startIn(fields), isDead };
 }
@@ -73,7 +75,7 @@ function end({ pid, start }: Process, isStill: () => boolean = () => true): void
   const opened = openProcess(pid);
   try {
     if (readProcess(pid)?.start !== start || !isStill()) return;
-    // Where /proc is of another pid namespace than ours, the number is another process's here (PS3).
+    // If /proc shows another pid namespace than ours, the number means another process there (PS3).
     if (opened !== undefined && numberOf(opened) !== pid) return;
     if (opened === undefined) killNumber(pid);
     else killProcess(opened);
@@ -82,7 +84,7 @@ function end({ pid, start }: Process, isStill: () => boolean = () => true): void
   }
 }
 
-/** What /proc calls an opened process. */
+/** The number of an opened process in /proc. */
 const numberOf = (opened: number): number =>
   Number(/^Pid:\s+(\d+)$/m.exec(attempt(() => readFileSync(`/proc/self/fdinfo/${opened}`, 'latin1')) ?? '')?.[1]);
 
@@ -91,7 +93,7 @@ const numberOf = (opened: number): number =>
 export interface HoldingProcess {
   readonly pid: number;
   readonly command: string;
-  /** How long the process has been there. */
+  /** The age of the process. */
   readonly ageMs: number;
 }
 
@@ -103,7 +105,7 @@ export interface Lock {
   readonly at?: number;
 }
 
-/** Which other process holds each of these locks, in one walk of /proc. */
+/** Finds the other processes that hold these locks, in one walk of /proc. */
 export function findHolders(locks: readonly Lock[]): Map<Lock, HoldingProcess[]> {
   const byName = grouped(locks, ({ path }) => basename(path));
   const found = new Map<Lock, HoldingProcess[]>();
@@ -118,7 +120,7 @@ export function findHolders(locks: readonly Lock[]): Map<Lock, HoldingProcess[]>
   return found;
 }
 
-/** Which of the wanted locks a process holds by any of its descriptors. */
+/** Finds the wanted locks that a process holds by any of its descriptors. */
 function* locksOf(pid: number, wanted: ReadonlyMap<string, readonly Lock[]>): Generator<Lock> {
   for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
     const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`))?.replace(/ \(deleted\)$/, '') ?? '';
@@ -136,7 +138,7 @@ function says(fdinfo: string, { path, ino, dev, at }: Lock, link: string): boole
   return [...fdinfo.matchAll(lockLine)].some(([, kind, major, minor, inode, from]) => {
     if (kind !== (at === undefined ? 'FLOCK' : 'OFDLCK') || BigInt(inode ?? 0) !== ino) return false;
     if (at !== undefined && Number(from) !== at) return false;
-    // Of a file in an overlay or a subvolume, the kernel names another device here than stat(2) does.
+    // For a file in an overlay or a subvolume, the kernel names another device here than stat(2) does.
     return isDevice(dev, Number.parseInt(major ?? '', 16), Number.parseInt(minor ?? '', 16)) || isPath(link, path);
   });
 }
@@ -162,15 +164,15 @@ function holderOf(pid: number): HoldingProcess | undefined {
 export const holderText = ({ pid, command, ageMs }: HoldingProcess): string =>
   `process ${pid} (${command}), there for ${Math.round(ageMs / 1000)} s`;
 
-// ---- our own locks in others' hands
+// ---- our locks in other programs
 
-/** By descriptor: the programs that were handed it and have not ended by themselves. */
+/** By descriptor: the programs that were given it and have not ended by themselves. */
 const lent = new Map<number, Set<symbol>>();
 
-/** A lock was taken anew: what was lent under the descriptor's number before was another file's. */
+/** Begins a new lock: earlier loans of the same descriptor number were of another file. */
 export const claim = (fd: number): void => void lent.set(fd, new Set());
 
-/** Descriptors of locks are handed to a program. @returns to be called once it has ended by itself */
+/** Notes that a program is given descriptors of locks. @returns a function to be called once it has ended by itself */
 export function lend(locks: readonly number[]): () => void {
   const program = Symbol();
   const loans = locks.map((fd) => {
@@ -184,16 +186,16 @@ export function lend(locks: readonly number[]): () => void {
 }
 
 /**
- * Whether a program that was handed this lock may still be at work: it runs, or was killed and did not end by itself. Then the lock is
- * not unlocked but closed alone: it stays with that program, and with what descends from it, until they end.
+ * Whether a program that was given this lock may still be at work: it runs, or it was killed and did not end by itself. Such a lock
+ * is closed without unlocking, so it stays with that program and its descendants until they end.
  */
 export const isLent = (fd: number): boolean => (lent.get(fd)?.size ?? 0) > 0;
 
 // ---- waiting for a lock
 
 /**
- * Tries to take a lock until the end; a process that has it by inheritance and whose time is up is ended meanwhile.
- * @param lockOf asked for once the wait is a long one
+ * Tries to take a lock until the end. Meanwhile it ends a process that inherited the lock and whose time is up.
+ * @param lockOf called only after a longer wait
  * @returns whether it was taken
  */
 export async function taken(tryLock: () => boolean, lockOf: () => Lock, end: Moment): Promise<boolean> {
@@ -205,7 +207,7 @@ export async function taken(tryLock: () => boolean, lockOf: () => Lock, end: Mom
   return false;
 }
 
-/** Ends what holds the lock and should have ended by itself, with all that bears the same lease. */
+/** Ends the lock's holders whose lease is over, and all processes with the same lease. */
 async function endOverdue(lock: Lock): Promise<void> {
   const until = now() + lookMs;
   const holders = findHolders([lock]).get(lock) ?? [];
@@ -222,13 +224,13 @@ async function endOverdue(lock: Lock): Promise<void> {
 
 // ---- the variable
 
-/** @param purpose the attachment's key, or what a program is for */
+/** @param purpose the attachment's key, or the program's task */
 export const leaseText = (end: Moment, purpose: string): string =>
   `${Math.ceil(sinceBootMs() + remainingMs(end))} ${purpose}`;
 
 const deadlineOf = (lease: string): number => Number(lease.split(' ', 1)[0]);
 
-/** Of a process that is stuck in the kernel the environment cannot be read: it is given up. */
+/** Reads a process's lease. The environment of one that is stuck in the kernel cannot be read: it counts as having none. */
 async function leaseOf(pid: number, end: Moment): Promise<string | undefined> {
   const text = await before(end, readFile(`/proc/${pid}/environ`, 'utf8'));
   const found = text?.split('\0').find((one) => one.startsWith(`${leaseVariable}=`));
@@ -240,12 +242,12 @@ async function isOurExecutable(pid: number, end: Moment): Promise<boolean> {
   const [own, other] = await Promise.all(
     ['self', pid].map((name) => before(end, stat(`/proc/${name}/exe`, { bigint: true }))),
   );
-  // What cannot be seen may be ours.
+  // An executable that cannot be seen may be ours.
   return !own || !other || (own.ino === other.ino && own.dev === other.dev);
 }
 
 /**
- * Ends the processes of programs that other calls started on behalf of this purpose: one in a session of its own, without any of our
+ * Ends the processes of programs that other calls started for this purpose: one in a session of its own, without any of our
  * descriptors, could still act on it.
  */
 export async function endOrphans(purpose: string): Promise<void> {
@@ -267,7 +269,7 @@ async function bearers(isMeant: (lease: string) => boolean): Promise<Process[]> 
     const lease = pid === own ? undefined : await leaseOf(pid, until);
     if (lease === undefined || !isMeant(lease) || (await isOurExecutable(pid, until))) return [];
     const process = readProcess(pid);
-    // The number may be another process's since.
+    // The number may belong to another process meanwhile.
     return process && !process.isDead && (await leaseOf(pid, until)) === lease ? [process] : [];
   });
   return (await Promise.all(looks)).flat();
@@ -278,14 +280,14 @@ async function bearers(isMeant: (lease: string) => boolean): Promise<Process[]> 
 /** A program that this process has started. */
 export interface Started {
   readonly pid: number;
-  /** Not later than its start, in milliseconds since boot. */
+  /** A moment shortly before its start, in milliseconds since boot. */
   readonly startMs: number;
   readonly lease: string;
 }
 
 /**
- * Kills all that descends from a program: what its dead processes leave becomes our child (spawnProgram), in whatever session it is.
- * What an earlier program left behind started earlier, and stays; so do the programs that run beside this one.
+ * Kills all descendants of a program. Children of its dead processes become ours, in whatever session they are (spawnProgram).
+ * Descendants of an earlier program started earlier, and stay; so do the programs that run beside this one.
  * @returns whether nothing is left
  */
 export async function endDescendants(program: Started, beside: readonly Started[]): Promise<boolean> {
@@ -315,7 +317,7 @@ async function isLeftBy(root: Process, program: Started, beside: readonly Starte
   if (root.isDead) return false;
   if (root.start < Math.floor(program.startMs / tickMs) || beside.some(({ pid }) => pid === root.pid)) return false;
   const lease = await leaseOf(root.pid, now() + lookMs);
-  // A descendant can have dropped our variable: then it is this program's if there is no other.
+  // A descendant may have dropped our variable: then it belongs to this program if no other one runs.
   return lease === program.lease || (lease === undefined && beside.length === 0);
 }
 
@@ -344,7 +346,7 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** The lock of a file, as it is now. @returns undefined if there is none */
+/** The lock of the file that is at the path now. @returns undefined if there is no file */
 export function lockOf(path: string, at?: number): Lock | undefined {
   const found = attempt(() => statSync(path, { bigint: true }));
   return found && { path, ino: found.ino, dev: found.dev, ...(at !== undefined && { at }) };

@@ -1,9 +1,9 @@
 /**
- * The standard streams. What is said to a reader never fails a call, and never holds one at work: the reader may have gone, or may
- * never read. What is read from a writer has a bounded time.
+ * The standard streams. Writing never fails a call and never delays its work: the reader may have gone, or may never read. Reading
+ * has a time limit.
  *
- * The descriptors are the runtime's too, so they are not made non-blocking: of a pipe or a terminal a description of our own is
- * opened that is, and of all else poll(2) tells beforehand whether a call would wait.
+ * The descriptors belong to the runtime too, so they are not made non-blocking. A pipe or a terminal is opened once more, without
+ * blocking; for everything else poll(2) tells beforehand whether a call would wait.
  */
 import { constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { type Moment, now, polled, remainingMs, stdinMs } from '../deadlines.ts';
@@ -11,11 +11,11 @@ import { isReady, isTerminal } from './native.ts';
 
 const { O_NOCTTY, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
-/** PIPE_BUF: what poll(2) calls writable takes so many bytes without waiting. */
+/** PIPE_BUF: a descriptor that poll(2) calls writable takes this many bytes without waiting. */
 const writeBytes = 4096;
 const readBytes = 65_536;
 
-/** A configuration has kilobytes; a GC's list of a thousand attachments a hundred of them. */
+/** A configuration has a few kilobytes, a GC's list of a thousand attachments a hundred. */
 const stdinBytesMax = 16 * 1024 * 1024;
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
@@ -30,20 +30,20 @@ export class Outlet {
     this.#fd = fd;
   }
 
-  /** What the reader takes now is said, the rest is dropped. */
+  /** Writes as much as the reader takes now, and drops the rest. */
   offer(text: string): void {
     this.queue(text);
     this.#waiting = new Uint8Array(0);
   }
 
-  /** What the reader takes now is said, the rest later: with the next text, or at the end. */
+  /** Writes as much as the reader takes now, and keeps the rest for the next text or the end. */
   queue(text: string): void {
     const bytes = new TextEncoder().encode(text);
     this.#waiting = this.#waiting.length > 0 ? Buffer.concat([this.#waiting, bytes]) : bytes;
     this.#say();
   }
 
-  /** Says the rest, waiting for a reader that does not read, but not for one that has gone. @returns whether it has everything */
+  /** Writes the rest. Waits for a reader that does not read, but not for one that has gone. @returns whether it has everything */
   async finish(end: Moment): Promise<boolean> {
     await polled(() => this.#say(), end);
     return this.#waiting.length === 0 && !this.#isGone;
@@ -59,7 +59,7 @@ export class Outlet {
     return true;
   }
 
-  /** @returns how many bytes were taken; none if that would have to be waited for */
+  /** @returns how many bytes were taken; 0 if the write would have to wait */
   #write(piece: Uint8Array): number {
     try {
       this.#channel ??= channelOf(this.#fd, O_WRONLY);
@@ -72,7 +72,7 @@ export class Outlet {
   }
 }
 
-/** Everything to its end. @throws errno exceptions; an Error if it does not end in time */
+/** Reads everything to its end. @throws errno exceptions; an Error if it does not end in time */
 export function readToEnd(standard: number): string {
   const end = now() + stdinMs;
   const { fd, mayWait } = channelOf(standard, O_RDONLY);
@@ -80,7 +80,7 @@ export function readToEnd(standard: number): string {
   let [text, bytes] = ['', 0];
   for (let isLate = mayWait; ; ) {
     if (isLate) isReady(fd, 'read', remainingMs(end));
-    // Also of a writer that never stops.
+    // A writer that never stops has the same limit.
     if (remainingMs(end) === 0) throw new Error(`it did not end in ${stdinMs / 1000} s: its writer must close it`);
     const count = readOnce(fd, piece);
     if (count === 0) return text + decoder.decode();
@@ -103,11 +103,11 @@ function readOnce(fd: number, piece: Uint8Array): number | undefined {
 
 interface Channel {
   readonly fd: number;
-  /** poll(2) has to be asked before each call. */
+  /** Whether poll(2) has to be asked before each call. */
   readonly mayWait: boolean;
 }
 
-/** @throws errno exceptions; ENXIO if a pipe has no reader any more */
+/** @throws errno exceptions; ENXIO if a pipe no longer has a reader */
 function channelOf(fd: number, access: number): Channel {
   const stats = fstatSync(fd);
   if (stats.isFile()) return { fd, mayWait: false };
@@ -116,7 +116,7 @@ function channelOf(fd: number, access: number): Channel {
     return { fd: openSync(`/proc/self/fd/${fd}`, access | O_NONBLOCK | O_NOCTTY), mayWait: false };
   } catch (error) {
     if (codeOf(error) === 'ENXIO') throw error;
-    // Of another user: what poll(2) says has to do.
+    // Another user's: it cannot be opened again, so poll(2) has to do.
     return { fd, mayWait: true };
   }
 }

@@ -1,23 +1,24 @@
 /**
- * Runs one program to its end: argument arrays, no shell, a deadline, its failure as fields.
+ * Runs one program to its end: argument arrays, no shell, a deadline, and its failure as fields.
  *
- * It is given our locks: if we are killed, they stay held until the program ends too, so that nobody works on the attachment while an
- * orphan still may. It bears a lease (processes.ts): past that it is ended by us, or by the next call that waits for such a lock.
+ * The program is given our locks. If this process is killed, they stay held until the program ends too, so that no call works on
+ * the attachment while an orphan may. The program has a lease (processes.ts). After it, this process or the next waiting call ends
+ * it.
  */
 import { leaseVariable, type Moment, remainingMs, sleep } from '../deadlines.ts';
 import { type Child, sinceBootMs, spawnProgram } from './native.ts';
 import { endDescendants, leaseText, lend, type Started } from './processes.ts';
 
 export interface Finished {
-  /** Why it did not even start: an errno name. */
+  /** The reason why it did not start: an errno name. */
   readonly spawnError?: string;
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly timedOut: boolean;
-  /** Something of it is still there although it was killed: the kernel does not let go of it. */
+  /** Some process of it is still there although it was killed, because the kernel holds it. */
   readonly isStuck?: true;
   readonly stdout: string;
-  /** The last of it. */
+  /** The last part of it. */
   readonly stderr: string;
 }
 
@@ -29,18 +30,18 @@ export interface Program {
   /** Descriptors of locks. */
   readonly locks: readonly number[];
   readonly end: Moment;
-  /** On whose behalf: the attachment's key, or what the program is for. */
+  /** The attachment's key, or the program's task. */
   readonly purpose?: string;
 }
 
-/** More is read and thrown away: a program that floods its output costs its own time, not our memory. */
+/** More is read and thrown away, so that a program that floods its output costs its own time, not our memory. */
 const stdoutBytesMax = 1024 * 1024;
 const stderrTail = 2048;
 
-/** A grandchild may keep the pipes open for ever: what it says after its parent has ended is of no interest. */
+/** A grandchild may keep the pipes open for ever; its output after its parent's end is not used. */
 const drainMs = 500;
 
-/** A killed program is gone at once, unless the kernel holds it: then it is not waited for. */
+/** The wait for a killed program to be gone; it is given up for one that the kernel holds. */
 const deathMs = 1_000;
 
 /** Programs under way. */
@@ -63,7 +64,7 @@ export async function run({ file, args = [], env, stdin, locks, end, purpose = '
   const stderr = collect(child.stderr, (text, more) => (text + more).slice(-stderrTail));
   const ended = (await before(end, child.ended)) ?? (await endProgram(child, program));
   running.delete(program);
-  // What a program that ended by itself leaves behind has no part in the operation; of another one it may have.
+  // Processes left by a program that ended by itself have no part in the operation; those of a killed one may have.
   if (ended.exitCode !== null && !ended.timedOut) giveBack();
   await Promise.race([Promise.all([stdout.done, stderr.done]), sleep(drainMs)]);
   for (const pipe of [stdout, stderr]) pipe.close();
@@ -91,7 +92,7 @@ async function endProgram(child: Child, program: Started): Promise<Ended> {
   return { ...how, timedOut: true, ...(!isGone && { isStuck: true }) };
 }
 
-/** Reads a pipe to its end, keeping what `keep` keeps; what came so far can be had at any time. */
+/** Reads a pipe to its end. `keep` chooses the part to keep, and `text` gives the part so far at any time. */
 function collect(stream: ReadableStream<Uint8Array>, keep: (text: string, more: string) => string) {
   let text = '';
   const decoder = new TextDecoder();

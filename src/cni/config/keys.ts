@@ -15,8 +15,8 @@ const fileNameBytesMax = 100;
 const deadlineMsMax = 600_000;
 
 /**
- * The predecessor writes '' and 0 for a key that is not set. Readers of its keys take these values for absent, by `isSet` or by `||`.
- * So no optional key may give 0 or '' a meaning.
+ * The predecessor writes '' and 0 for a key that is not set. Readers of its keys take these values for absent, by `isSet` or by
+ * `||`. So no optional key may give 0 or '' a meaning.
  */
 export type Unset = '' | 0 | undefined;
 export const isSet = (value: unknown): boolean => value !== '' && value !== 0 && value !== undefined;
