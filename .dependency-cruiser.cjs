@@ -8,7 +8,7 @@ const only = (name, from, allowed, comment) => ({
 });
 
 const vocabulary = '^src/(attachment|deadlines)\\.ts$';
-/** What every trade of effects may use. */
+/** The files that every trade of effects may use. */
 const general = '^src/effects/(outcome|remote-files|attempt|away|program)\\.ts$';
 
 module.exports = {
@@ -65,8 +65,7 @@ module.exports = {
     {
       name: 'kubernetes-comes-late',
       severity: 'error',
-      comment:
-        'What speaks to an API server is loaded by the calls that have a kubeconfig, and by no others (ADR 0007).',
+      comment: 'Code that speaks to an API server is loaded only by calls that have a kubeconfig (ADR 0007).',
       from: {
         path: '^src/',
         pathNot: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|kubeconfig)\\.ts$',
@@ -86,7 +85,7 @@ module.exports = {
       name: 'chunks-stay-whole',
       severity: 'error',
       comment:
-        'ADD and CHECK, and the two plans, are one chunk each: imported apart, they would be files more to read for each call.',
+        'ADD and CHECK, and the two plans, are one chunk each: imported separately, each call would have to read more files.',
       from: { path: '^src/', pathNot: '^src/(plan/plans|verbs/add-check)\\.ts$' },
       to: { path: '^src/(plan/(attach|removal)|verbs/(add|check))\\.ts$', dependencyTypesNot: ['type-only'] },
     },
@@ -137,7 +136,7 @@ module.exports = {
       name: 'engine-has-one-face',
       severity: 'error',
       comment:
-        'All that says OVSDB is in effects/ovs/. The rest asks effects/engine.ts; these two rooms put the parts together.',
+        'All code that speaks OVSDB is in effects/ovs/. The rest calls effects/engine.ts; these two rooms put the parts together.',
       from: { path: '^src/', pathNot: '^src/effects/(ovs/|host\\.ts$|readiness\\.ts$)' },
       to: { path: '^src/effects/ovs/' },
     },

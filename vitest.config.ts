@@ -6,21 +6,21 @@ const lane = (name: string, include: string[], timeoutMs: number, more: object =
   test: { name, include, testTimeout: timeoutMs, hookTimeout: 120_000, ...more },
 });
 
-/** The lanes with needs of their own. Every other test is a unit test: a new folder is picked up by itself. */
+/** The lanes with needs of their own. Every other test is a unit test, so a new folder needs no entry here. */
 const others = ['property', 'fault', 'cluster', 'system'];
 
 export default defineConfig({
   test: {
-    // One more than there are processors: many files wait for most of their time, and a processor would wait with them.
+    // One more than there are processors: many files mostly wait, and a processor would wait with them.
     maxWorkers: availableParallelism() + 1,
-    // Bun reads TypeScript itself: vite's own loader would take each module through itself once more for every file of tests.
+    // Bun reads TypeScript itself; vite's own loader would transform each module once more for every test file.
     experimental: { viteModuleRunner: false, nodeLoader: false },
     reporters: ['default', './test/support/skip-reporter.ts'],
     projects: [
       lane('unit', ['test/**/*.test.ts'], 10_000, { exclude: others.map((folder) => `test/${folder}/**`) }),
       lane('property', ['test/property/**/*.test.ts'], 60_000),
       lane('fault', ['test/fault/*.test.ts'], 120_000),
-      // The executable, killed and starved: its suites take turns at the machine.
+      // The executable, killed and starved: its suites run one after the other, because they share the machine.
       lane('real-fault', ['test/fault/real/**/*.test.ts'], 900_000, { fileParallelism: false }),
       lane('cluster', ['test/cluster/**/*.test.ts'], 120_000, { fileParallelism: false }),
       lane('system', ['test/system/**/*.test.ts'], 120_000, { fileParallelism: false }),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type AttachmentKey, holdFileName } from '../src/attachment.ts';
 import { decode, encode, type Stamped } from '../src/journal/record.ts';
 
-/** An IPAM program that is Debian's but for its DEL, which fails until a file of this name lies beside it. */
+/** An IPAM program that calls Debian's, but whose DEL fails until the file `settled` is there. */
 export function writeDebtor(directory: string, program: string): { name: string; settle: () => void } {
   const [name, settled] = ['bench-debtor', join(directory, 'settled')];
   const script = `#!/bin/sh
@@ -16,7 +16,7 @@ exec ${program}
   return { name, settle: () => writeFileSync(settled, '') };
 }
 
-/** Every file of an attachment that is owed, with its mode, times and extended attributes, whatever of them marks it. */
+/** Copies every file of an owed attachment, with mode, times and extended attributes, because any of them may mark it. */
 export function copyDebt(
   dataDir: string,
   key: AttachmentKey,

@@ -3,11 +3,11 @@
  * `npm run bench [-- --rounds N --ports N --at-once N --owed N --rebooted N --before EXECUTABLE]`.
  *
  * R1 is the least that a plugin made of programs does: for ADD ovs-vsctl find, add-port, find and host-local ADD; for DEL ovs-vsctl
- * del-port, list-ports and host-local DEL. Everything is interleaved in one run, so that the ratios hold on a noisy machine. With etcd
- * and kube-apiserver there (npm run kube-assets) the same is done for a pod that an API server knows. With `--owed` a data directory that
- * holds so many debts is compared with one that holds none: what they cost another attachment's calls, and recover. With `--rebooted` so
- * many attachments of another boot are recovered, with what they need there, away and silent. With `--before` the
- * calls are those of this executable and of another one, by turns.
+ * del-port, list-ports and host-local DEL. All calls are interleaved in one run, so that the ratios hold on a noisy machine.
+ * With etcd and kube-apiserver (npm run kube-assets) the same is done for a pod that an API server knows.
+ * `--owed N` compares a data directory of N debts with an empty one: the price for other attachments' calls, and for recover.
+ * `--rebooted N` recovers N attachments of another boot, with their switch there, away and silent.
+ * `--before EXECUTABLE` calls this executable and another one by turns.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,13 +40,13 @@ interface Command {
   readonly args: readonly string[];
   readonly env?: Record<string, string>;
   readonly input?: string;
-  /** 0, unless something else is meant to come. */
+  /** The expected exit code, 0 by default. */
   readonly exitCode?: number;
 }
 
 interface Sample {
   readonly wallMs: number;
-  /** Of the program and of the programs it waited for. */
+  /** The CPU time of the program and of the programs that it waited for. */
   readonly cpuMs: number;
 }
 
@@ -74,12 +74,12 @@ const surroundings = ({ env, input = '' }: Command) => ({
 });
 
 interface Crowd {
-  /** Until the last has ended. */
+  /** The time until the last chain has ended. */
   readonly seconds: number;
   readonly failed: number;
 }
 
-/** Every chain of programs beside every other; one ends with its first failure. */
+/** Runs the chains of programs side by side; a chain ends with its first failure. */
 async function atOnce(chains: readonly (readonly Command[])[]): Promise<Crowd> {
   const began = performance.now();
   const succeeds = async (command: Command): Promise<boolean> => {
@@ -123,7 +123,7 @@ try {
   };
   await ovs.vsctl('add-br', 'bench0', '--', 'set', 'bridge', 'bench0', 'datapath_type=netdev');
   mkdirSync(join(directory, 'r1'));
-  // One at least: a bridge without another port is a special case for both.
+  // At least one: a bridge without another port is a special case for both.
   for (let index = 0; index < Math.max(1, standing); index++) await ovs.vsctl(...addPort(`standing${index}`));
   const cni = (id: string) => ({ CNI_CONTAINERID: id, CNI_NETNS: netns, CNI_IFNAME: 'net1', CNI_PATH: cniPath });
   const ours = (verb: string, id: string, changes: object = {}, env: Record<string, string> = {}): Command => ({
@@ -197,7 +197,7 @@ try {
   rmSync(directory, { recursive: true, force: true });
 }
 
-/** One real debt, copied; then calls of others in its data directory and in one without debts, by turns. */
+/** Copies one real debt; then makes other attachments' calls in its data directory and in one without debts, by turns. */
 function besideDebts(ours: (verb: string, id: string, changes: object, env?: Record<string, string>) => Command): void {
   const [owing, clean] = [join(directory, 'owing'), join(directory, 'clean')];
   const { name: type, settle } = writeDebtor(directory, join(cniPath, 'host-local'));
@@ -239,7 +239,7 @@ function besideDebts(ours: (verb: string, id: string, changes: object, env?: Rec
   }
 }
 
-/** Every verb of both executables, each in a data directory of its own. */
+/** Calls every verb of both executables, each executable in a data directory of its own. */
 function besideBefore(
   before: string,
   ours: (verb: string, id: string, changes: object) => Command,
@@ -251,7 +251,7 @@ function besideBefore(
     { name: 'before', program: before },
   ];
   for (let round = 0; round < rounds; round++) {
-    // The first of a turn finds the caches as the other has left them: the order alternates.
+    // The order alternates, because the first of a turn finds the caches as the other left them.
     const turns = round % 2 === 0 ? sides : [...sides].reverse();
     for (const verb of verbs) {
       for (const { name, program } of turns) {
@@ -275,7 +275,7 @@ function recoverOf(dataDir: string, exitCode: number, path: string): Command {
   return { program: executable, args, env: { CNI_PATH: path }, exitCode };
 }
 
-/** The whole of recover on a boot: so many attachments, and their switch away, silent, and there. */
+/** Times recover after a boot: so many attachments, with their switch away, silent, and there. */
 async function afterReboot(count: number, ours: (verb: string, id: string, changes: object) => Command): Promise<void> {
   const dataDir = join(directory, 'rebooted');
   const key = { network: 'bench', containerId: 'c'.repeat(12), ifName: 'net1' };
@@ -302,13 +302,13 @@ function ratio(a = Number.NaN, b = Number.NaN, against = 'without'): string {
   return `${a.toFixed(1)} ms, ${against} ${b.toFixed(1)} ms, ratio ${(a / b).toFixed(2)}`;
 }
 
-/** As plugins made of programs do it. */
+/** The calls of a plugin made of programs. */
 function addPort(name: string): string[] {
   const socket = `options:vhost-server-path=${join(directory, 'r1', name)}`;
   return ['add-port', 'bench0', name, '--', 'set', 'interface', name, 'type=dpdkvhostuserclient', socket];
 }
 
-/** As the kubelet has it when it starts a sandbox. */
+/** The pod as the kubelet has it when it starts a sandbox. */
 async function preparePod(api: Cluster, name: string) {
   const { metadata } = await api.createPod({ name, ...sharing({ emptyDir: {} }) });
   const kubeletRootDir = join(directory, 'kubelet');

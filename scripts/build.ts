@@ -11,21 +11,21 @@ const fresh = `${target}.${process.pid}`;
 mkdirSync('dist', { recursive: true });
 const flags = [
   ...['--compile', '--bytecode', '--production', '--splitting', '--format=esm', '--target=bun'],
-  // Compiling to machine code costs a short life more than it gives back: a fifth of an ADD's CPU (ADR 0006).
+  // Compiling to machine code costs a short-lived process more than it saves: a fifth of an ADD's CPU (ADR 0006).
   '--compile-jit-policy=100',
-  // The process stays where its runtime stands. But without it Bun asks for that directory's name first, and ends before any code
-  // of ours if it was deleted: a runtime that was started there could delete no pod.
+  // The working directory stays the runtime's. But without this flag Bun first asks for that directory's name, and ends before any
+  // code of ours if it was deleted: a runtime that was started there could delete no pod.
   '--compile-exec-argv=--cwd=/proc/self/cwd',
-  // Nothing of the directory that a runtime happens to stand in is ours to read.
+  // The runtime's working directory may hold such files, and they are not ours to read.
   ...['--env=disable', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'],
 ];
 try {
   execFileSync(process.execPath, ['build', ...flags, 'src/main.ts', '--outfile', fresh], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  // By rename: a call that is running keeps its own file, and none meets a half-written one.
+  // By rename: a running call keeps its own file, and no call meets a half-written one.
   renameSync(fresh, target);
-  // It has been seen to run, too.
+  // A check that the executable runs.
   const told = execFileSync(target, ['--version'], { env: {}, encoding: 'utf8' });
   console.log(`${target}: ${told.trim()}, built in ${Math.round(performance.now())} ms`);
 } finally {

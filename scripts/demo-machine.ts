@@ -1,6 +1,6 @@
 /**
- * What the demo changes on the machine: packages, and that nothing starts by installing them. Says it first, puts back what can
- * be put back, names what stays.
+ * The demo's changes of the machine: it installs packages, and keeps their services from starting. It announces each change, puts
+ * back what can be put back, and names what stays.
  */
 import { existsSync } from 'node:fs';
 import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -12,24 +12,24 @@ import type { Screen } from './demo-screen.ts';
 const packages = ['openvswitch-switch-dpdk', 'openvswitch-common', 'containernetworking-plugins'];
 const service = 'openvswitch-switch';
 
-/** While packages are installed, so often something is said. */
+/** How often a line is printed while packages are installed. */
 const progressMs = 1_000;
 
 export interface Machine {
-  /** The real switch can run; else the stand-in of the tests. */
+  /** Whether the real switch can run; else the story uses the stand-in of the tests. */
   readonly real: boolean;
-  /** There are IPAM programs. */
+  /** Whether there are IPAM programs. */
   readonly addresses: boolean;
-  /** What stays on the machine, a line each. */
+  /** The changes that stay on the machine, a line each. */
   readonly stays: readonly string[];
-  /** A namespace to give to a pod, where we cannot make one as a runtime does. */
+  /** A namespace for a pod, if the demo cannot make one as a runtime does. */
   netns(): Promise<string | undefined>;
   /** Added to the environment of the plugin. */
   readonly env: Readonly<Record<string, string>>;
   close(): Promise<void>;
 }
 
-/** @param alone no other demo runs: what an earlier one changed is put back */
+/** @param alone no other demo runs, so the changes of an earlier one are put back */
 export async function prepareMachine(screen: Screen, alone: boolean): Promise<Machine> {
   const isRoot = process.getuid?.() === 0;
   const isDebian = existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get');
@@ -100,7 +100,7 @@ const marker = '# temporary, by the demo of userspace-cni';
 /** invoke-rc.d(8): the action is not allowed. */
 const forbidden = 101;
 
-/** While it lasts no package starts a service. A policy that forbids it already is left as it is. @returns what undoes it */
+/** Forbids packages to start services. A policy that already forbids it stays as it is. @returns the function that undoes it */
 async function holdServices(): Promise<() => Promise<void>> {
   await undoLast();
   const there = existsSync(policyPath);
@@ -114,7 +114,7 @@ async function holdServices(): Promise<() => Promise<void>> {
   return undo;
 }
 
-/** Also what a demo that was killed has left. */
+/** Undoes the policy, also one that a killed demo left. */
 async function undoLast(): Promise<void> {
   const ours = existsSync(policyPath) && (await readFile(policyPath, 'utf8')).includes(marker);
   if (ours) await rm(policyPath);
@@ -149,7 +149,7 @@ async function standInMachine(screen: Screen, isRoot: boolean, isDebian: boolean
   };
 }
 
-/** What a user may make without being root; containers, Ubuntu 24.04 and some kernels do not let one. */
+/** The namespace that a plain user may make; containers, Ubuntu 24.04 and some kernels refuse it. */
 const ownNamespace = ['unshare', '--user', '--map-root-user', '--net'];
 
 async function namespaceRefusal(): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 /**
- * The one directory that everything of a demo is in, and the end of it: what is mounted there, then the directory. It is locked as long as
- * its demo lives, so the next demo removes what a killed one has left.
+ * The one directory with everything of a demo. At its end the mounts in it go first, then the directory. It is locked as long as
+ * its demo lives, so the next demo removes the directory of a killed one.
  */
 import { closeSync, lstatSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,14 +11,14 @@ const prefix = 'usw-demo-';
 
 export interface Place {
   readonly directory: string;
-  /** What was left of demos that are dead, and is gone now. */
+  /** Directories of dead demos, which are removed now. */
   readonly leftovers: readonly string[];
-  /** No other demo runs. */
+  /** Whether no other demo runs. */
   readonly alone: boolean;
   close(): void;
 }
 
-/** From now on every temporary directory of this process is made in the place. */
+/** Makes the place, and all later temporary directories of this process in it. */
 export function openPlace(): Place {
   const parent = tmpdir();
   const mine = readdirSync(parent)
@@ -68,7 +68,7 @@ function removeAll(directory: string): void {
   rmSync(directory, { recursive: true, force: true });
 }
 
-/** The innermost first, as mountinfo of proc(5) has them: with blanks as octal numbers. */
+/** The mounts below a directory, the innermost first. mountinfo (proc(5)) writes blanks as octal numbers. */
 function mountsBelow(directory: string): string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')

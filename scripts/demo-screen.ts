@@ -1,7 +1,7 @@
 /**
  * How the demo looks: progress lines with the time since the start, quotes, tables. Colours on a terminal only.
  *
- * It is also where the story stops: after a signal the next line that it wants to say is not said, so no step is cut in two.
+ * The story stops here too: after a signal its next line throws instead of being printed, so no step is cut in two.
  */
 import type { World } from '../test/support/real/world.ts';
 
@@ -16,23 +16,23 @@ const rows: readonly (readonly [label: string, part: keyof World])[] = [
 ];
 
 const columns = 80;
-/** Of the time before each line. */
+/** The width of the time before each line. */
 const margin = 10;
 
-/** A signal came: what is to be said next is not, and what was done is taken back. */
+/** Thrown after a signal, so that the story ends and its work is taken back. */
 export class Interrupted extends Error {}
 
 export class Screen {
   readonly #colours = process.stdout.isTTY === true && !process.env.NO_COLOR;
   #signal: string | undefined;
 
-  /** The next line of the story throws. */
+  /** Makes the next line of the story throw. */
   interrupt(signal: string): void {
     this.progress(`${signal}: this ends with the step that is under way, then everything is put back`);
     this.#signal = signal;
   }
 
-  /** The story is over: lines are said again, whatever signal came. */
+  /** After the story lines are printed again, even after a signal. */
   endStory(): void {
     this.#signal = undefined;
   }
@@ -43,7 +43,7 @@ export class Screen {
     this.progress(text);
   }
 
-  /** Within a step: never throws. */
+  /** For lines within a step: never throws. */
   progress(text: string): void {
     const seconds = (performance.now() / 1000).toFixed(1).padStart(5);
     const [first = '', ...more] = wrapped(text, columns - margin);
@@ -62,7 +62,7 @@ export class Screen {
     console.log([this.#paint('1', `    $ ${title}`), ...lines.map((line) => `    ${line}`)].join('\n'));
   }
 
-  /** Beside the lines, to be copied: never wrapped. */
+  /** A line to be copied: never wrapped. */
   note(text: string): void {
     this.#heed();
     console.log(`    ${text}`);

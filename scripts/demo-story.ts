@@ -1,8 +1,8 @@
 /**
- * The demo's story: the executable on a real Open vSwitch, killed in the middle, and nothing left. With --keep it stands still before the
- * end, and can be looked at.
+ * The demo's story: the executable on a real Open vSwitch, killed in the middle, and nothing left. With --keep it stands still
+ * before the end, and can be looked at.
  *
- * Owns: the story, and that each thing it made is taken back whatever becomes of the others. Does not own: what it changes on the machine
+ * Owns: the story, and taking back each thing it made even if another one fails. Does not own: changes of the machine
  * (demo-machine.ts), its directory (demo-place.ts), how it looks (demo-screen.ts), the terminal's signals (demo.ts).
  */
 import { randomBytes } from 'node:crypto';
@@ -22,13 +22,13 @@ import { type Machine, prepareMachine } from './demo-machine.ts';
 import { openPlace } from './demo-place.ts';
 import { Interrupted, Screen } from './demo-screen.ts';
 
-/** What the story needs of a switch: to hold it still, so that a kill meets an ADD between two steps, every time. */
+/** A switch that the story can hold still, so that a kill always meets an ADD between the same two steps. */
 interface Stage {
   readonly view: View;
   readonly isReal: boolean;
   hold(): void;
   release(): void;
-  /** What is to be said when it is gone. */
+  /** The line to print when the switch is gone. */
   afterwards(): string;
 }
 
@@ -37,10 +37,10 @@ const patienceMs = 20_000;
 const pollMs = 2;
 
 const screen = new Screen();
-/** Of what is there: in the order in which it came. */
+/** The undoing of everything that was made, in the order of the making. */
 const cleanups: { readonly what: string; readonly run: () => Promise<void> | void }[] = [];
 
-/** @returns what could not be taken back, and why */
+/** @returns a line for each thing that could not be taken back */
 async function cleanUp(): Promise<string[]> {
   const troubles: string[] = [];
   for (const { what, run: takeBack } of cleanups.splice(0).reverse()) {
@@ -54,7 +54,7 @@ async function cleanUp(): Promise<string[]> {
 }
 
 const keep = process.argv[2] === '--keep';
-/** With --keep the first signal ends the standing still, not the story. */
+/** With --keep the first signal ends the pause, not the story. */
 let endOfStanding: (() => void) | undefined;
 let exitCode = 1;
 
@@ -105,7 +105,7 @@ function must(what: string, { exitCode, stdout, stderr }: Answer): void {
   if (exitCode !== 0) throw new Error(`${what} failed: ${stdout || stderr}`);
 }
 
-/** Runs an ADD against the held switch and kills it once its journal says that the port is intended, and not yet there. */
+/** Runs an ADD against the held switch, and kills it when its journal has the port's intent but not its outcome. */
 async function addAndKill(stage: Stage, pod: Pod, changes: Changes, env: Machine['env']): Promise<void> {
   stage.hold();
   try {
@@ -133,7 +133,7 @@ async function show(node: TestNode<View>, pod: Pod): Promise<void> {
   screen.quote(`dist/userspace show ${pod.shortId} --data-dir $DATA`, shown.stdout);
 }
 
-/** A runtime's ids have 64 digits, which a line of a terminal has no room for. */
+/** A runtime's ids have 64 digits, too long for a line of a terminal. */
 const shortIds = (): string => randomBytes(6).toString('hex');
 
 async function standStill(stage: Stage, pod: Pod): Promise<void> {
@@ -144,7 +144,7 @@ async function standStill(stage: Stage, pod: Pod): Promise<void> {
   if (stage.isReal) screen.quote('ovs-vsctl --db=$SWITCH show', '');
   screen.say(`Ctrl-C (or kill ${process.ppid}) ends it: the story goes on, and everything is put back`);
   await new Promise<void>((resolve) => {
-    // A process waits for no promise.
+    // A promise alone does not keep a process alive.
     const awake = setInterval(() => undefined, 60_000);
     endOfStanding = () => {
       clearInterval(awake);
@@ -199,7 +199,7 @@ async function story(stage: Stage, machine: Machine): Promise<boolean> {
 
 interface Ended {
   readonly clean: boolean;
-  /** What is to be said once everything is put back. */
+  /** Lines to print when everything is put back. */
   readonly afterwards: () => readonly string[];
 }
 

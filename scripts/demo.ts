@@ -1,8 +1,8 @@
 /**
  * `npm run demo [-- --keep]`: starts the story (demo-story.ts) and hands signals on.
  *
- * In a session of its own: a terminal's Ctrl-C reaches every process of a group, and one that still has to put things back needs the
- * programs that it started.
+ * The story runs in a session of its own. A terminal's Ctrl-C reaches every process of a group, but the story still needs the
+ * programs that it started, to put things back.
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';

@@ -1,7 +1,7 @@
 /**
- * Builds what the cluster lane needs of other projects, from the Go modules in test/cluster, and prints the directory it lies in:
- * `kube`: kube-apiserver, with Debian's etcd beside it (KUBEBUILDER_ASSETS); `ipam`: a host-local that knows CNI 1.1.0. What is there
- * already is not built again.
+ * Builds the cluster lane's programs of other projects, from the Go modules in test/cluster, and prints their directory. `kube`:
+ * kube-apiserver, with Debian's etcd beside it (KUBEBUILDER_ASSETS). `ipam`: a host-local that knows CNI 1.1.0. A program that is
+ * there already is not built again.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';

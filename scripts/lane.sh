@@ -4,9 +4,9 @@ set -eu
 cd "$(dirname "$0")/.."
 names=$1
 shift
-# Colours are for a terminal. vitest looks at its variables alone.
+# Colours are for a terminal, but vitest looks only at variables.
 if [ ! -t 1 ] && [ -z "${FORCE_COLOR-}" ]; then export NO_COLOR=1; fi
-# vitest lets an unknown name pass beside a known one, and takes no name for all of them.
+# vitest ignores an unknown name beside a known one, and runs every lane if there is no name.
 if [ -z "$names" ]; then echo 'name a lane' >&2; exit 1; fi
 for name in $(echo "$names" | tr , ' '); do
   grep -qF "lane('$name'," vitest.config.ts || { echo "there is no lane \"$name\"" >&2; exit 1; }

@@ -1,8 +1,8 @@
-/** What a planted bug is, and how its suites are named. */
+/** The shape of a planted bug, and the names of its suites. */
 
 export interface Patch {
   readonly file: string;
-  /** Exactly once in the file. */
+  /** The text to replace, which the file has exactly once. */
   readonly search: string;
   readonly replace: string;
 }

@@ -1,8 +1,8 @@
 /**
  * Can the suites fail? Each bug of planted-bugs.ts is planted in a scratch copy of the tree, and the suites that should see it are
- * run there until one does: `npm run test:planted [-- LETTER…]`. Exit status 1 if one goes unseen.
+ * run there until one does: `npm run test:planted [-- LETTER…]`. Exit status 1 if a bug goes unseen.
  *
- * What fails without a bug says nothing: every suite that is to be believed has to pass in the clean copy first.
+ * Each suite has to pass in the clean copy first, because one that fails without the bug proves nothing.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const copied = ['src', 'test', 'scripts', 'package.json', 'tsconfig.json', 'vite
 const suiteSeconds = 120;
 
 interface Run {
-  /** Titles of what failed. */
+  /** Titles of the failed tests. */
   readonly failed: readonly string[];
   readonly passed: number;
 }
@@ -38,7 +38,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 for (const name of copied) cpSync(join(root, name), join(scratch, name), { recursive: true });
 symlinkSync(join(root, 'node_modules'), join(scratch, 'node_modules'));
 
-/** @throws if the source is no longer as the bug was written for: then the bug is to be written anew, not dropped. */
+/** @throws if the source no longer has the line of the bug: then rewrite the bug, and do not drop it. */
 function plant({ file, search, replace }: Patch): void {
   const text = readFileSync(join(scratch, file), 'utf8');
   const count = text.split(search).length - 1;
@@ -51,12 +51,12 @@ function plant({ file, search, replace }: Patch): void {
 
 const cure = ({ file }: Patch): void => cpSync(join(root, file), join(scratch, file));
 
-/** With the same seed as without the bug. */
+/** The same seed with and without the bug. */
 const environment = { ...process.env, FC_SEED: process.env.FC_SEED ?? '1', CI: '' };
 
 function bun(...args: string[]): { status: number | null; output: string } {
   const options = { cwd: scratch, env: environment, encoding: 'utf8' } as const;
-  // Not spawnSync's own deadline: it would leave the runner's workers behind.
+  // Not spawnSync's own deadline, which would leave the runner's workers behind.
   const limited = ['--kill-after=5', String(suiteSeconds), process.execPath, ...args];
   const { status, stdout, stderr } = spawnSync('timeout', limited, options);
   return { status, output: `${stdout}${stderr}` };
