@@ -182,7 +182,7 @@ export const kinds: readonly Bug[] = [
     letter: 'ah',
     title: 'kind 6: a pipe is written to by a description that waits',
     patches: [{ file: 'src/os/streams.ts', search: 'access | O_NONBLOCK | O_NOCTTY', replace: 'access | O_NOCTTY' }],
-    suites: [unit('test/os/streams.test.ts', 'stands does not hold what is said to it')],
+    suites: [unit('test/os/streams.test.ts', 'does not read delays no writer')],
   },
   {
     letter: 'af',

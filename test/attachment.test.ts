@@ -26,18 +26,18 @@ const bytes = (text: string): number => Buffer.byteLength(text);
 describe('the names of an attachment', () => {
   const key = keyOf('0123456789abcdef0123');
 
-  it('are those that consumers compute: the first 12 characters of the id and the interface (docs of the data format)', () => {
+  it('are the ones that consumers compute: the first 12 characters of the id and the interface (docs of the data format)', () => {
     expect(shortId(key)).toBe('0123456789ab');
     expect(portName(key)).toBe('0123456789ab-net1');
     expect(configDataName(key)).toBe('configData-0123456789ab-net1.json');
   });
 
-  it('say the whole key where an operator looks for it', () => {
+  it('spell the whole key where an operator looks for it', () => {
     expect(keyText(key)).toBe('net:0123456789abcdef0123:net1');
     expect(journalName(key)).toBe('net:0123456789abcdef0123:net1.journal');
   });
 
-  it('are hidden and short where they stand in a directory of the pod', () => {
+  it('are hidden and short in a directory of the pod', () => {
     expect(holdFileName(key)).toMatch(/^\.[0-9a-f]{16}$/);
   });
 
@@ -46,7 +46,7 @@ describe('the names of an attachment', () => {
     expect(keyHash(key)).toBe('1dbd2ddc1d125982');
   });
 
-  it('make a fence that Open vSwitch accepts, another one for each instance', () => {
+  it('make a fence that Open vSwitch accepts, a different one for each instance', () => {
     expect(fenceOf(key)).toMatch(/^[a-zA-Z_][a-zA-Z0-9_]*$/);
     expect(fenceName(key, '0'.repeat(16))).not.toBe(fenceName(key, '1'.repeat(16)));
   });
@@ -60,7 +60,7 @@ describe('an id of any length that CNI allows', () => {
     expect(fenceOf(key)).toMatch(/^[a-zA-Z_][a-zA-Z0-9_]*$/);
   });
 
-  it('that shares its first 12 characters with another shares its port name only (bug B27)', () => {
+  it('that shares its first 12 characters with another id shares only the port name with it (bug B27)', () => {
     const [one, two] = [keyOf(`0123456789ab${'1'.repeat(52)}`), keyOf(`0123456789ab${'2'.repeat(52)}`)];
     expect(portName(one)).toBe(portName(two));
     for (const name of [journalName, holdFileName, fenceOf, keyText]) expect(name(one)).not.toBe(name(two));
@@ -70,18 +70,18 @@ describe('an id of any length that CNI allows', () => {
 describe('the name of a journal (AT2)', () => {
   const longKeys = Array.from({ length: 100 }, (_, index) => keyOf('c'.repeat(200), 'n'.repeat(index + 1)));
 
-  it('fits a file system, and so does that of the copy of a corrupt one, however long the key', () => {
+  it('fits a file system, and so does the name of a corrupt journal’s copy, however long the key', () => {
     for (const key of longKeys) expect(bytes(copyOf(journalName(key)))).toBeLessThanOrEqual(255);
   });
 
-  it('ends as every journal does and shows what a person looks for when the key is too long for it', () => {
+  it('has the suffix of journals and the parts that a person looks for, even if the key is too long', () => {
     const name = journalName(keyOf('c'.repeat(200), 'n'.repeat(100)));
     expect(name).toContain('cccccccccccc');
     expect(name).toContain('net1');
     expect(name.endsWith(journalSuffix)).toBe(true);
   });
 
-  it('reads back as its key where it spells it out, and never as another key where it does not', () => {
+  it('reads back as its key if it spells the key out, and otherwise as no key at all', () => {
     for (const key of longKeys) {
       const read = keyOfJournalName(journalName(key));
       if (read) expect(read).toEqual(key);
@@ -92,7 +92,7 @@ describe('the name of a journal (AT2)', () => {
   });
 
   it.each(['a:b.journal', 'a:b:c:d.journal', 'a::c.journal', ':b:c.journal', 'journal', 'a:b:c.corrupt'])(
-    'is not "%s": that is the name of no key',
+    'is not "%s", which no key has',
     (name) => expect(keyOfJournalName(name)).toBeUndefined(),
   );
 
@@ -103,7 +103,7 @@ describe('the name of a journal (AT2)', () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  it('cannot be that of another key which is named like the hash of a long one', () => {
+  it('of a long key cannot equal that of a key that is named like the hash', () => {
     const long = keyOf('c'.repeat(250));
     expect(journalName({ network: keyHash(long), containerId: shortId(long), ifName: long.ifName })).not.toBe(
       journalName(long),

@@ -7,7 +7,7 @@ import { brokenLinks, definitionsIn, faultsIn, isBareAllowed, type Source } from
 const root = join(import.meta.dirname, '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-/** Without what .gitignore names, which other tools have made. */
+/** Without the files that .gitignore names, because other tools made them. */
 function filesBelow(directory: string): string[] {
   const ignored = new Set([
     '.git',
@@ -29,7 +29,7 @@ const definitions = definitionsIn(sources);
 const told = (faults: ReturnType<typeof faultsIn>) =>
   faults.map(({ file, line, message }) => `${file}:${line} ${message}`);
 
-/** Numbers that are no citations of this file, which is read like any other. */
+/** Joins numbers that are written apart, because this file too is searched for citations. */
 const joined = (text: string): string[] => text.replaceAll('-', '').split(', ');
 
 describe('a number that is cited', () => {

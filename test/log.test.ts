@@ -40,7 +40,7 @@ describe('the log file', () => {
     expect(lines.map((line) => /\[(\w+)\]/.exec(line)?.[1])).toEqual(kept);
   });
 
-  it('has one line for each message, with time, level and our name, whatever is in the message', async () => {
+  it('has one line for each message, with time, level and our name, even for a message of several lines', async () => {
     const logFile = join(temporaryDirectory(), 'log');
     const { log } = opened({ logFile });
     log.warning('two\nlines');
@@ -48,7 +48,7 @@ describe('the log file', () => {
     expect(readFileSync(logFile, 'utf8')).toBe(`${at} [warning] userspace: two lines\n`);
   });
 
-  it('is appended to, and is not for everybody to read', async () => {
+  it('is appended to, and other users may not read it', async () => {
     const logFile = join(temporaryDirectory(), 'log');
     for (const word of ['one', 'two']) {
       const { log } = opened({ logFile });
@@ -70,7 +70,7 @@ describe('stderr', () => {
     },
   );
 
-  it('is told each of them once, however often the log file is (need N7)', async () => {
+  it('gets each message once, however often the log file gets it (need N7)', async () => {
     const logFile = join(temporaryDirectory(), 'log');
     const { log, err } = opened({ logFile });
     await sayAll(log);

@@ -1,4 +1,4 @@
-/** What list and show print. */
+/** The output of list and show. */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -11,10 +11,10 @@ import { keyOf } from '../support/stand-in/scene.ts';
 
 const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url);
 
-/** What begins a colour. */
+/** The beginning of a colour's escape sequence. */
 const colour = '\u001b[';
 
-/** One journal of every state. */
+/** A journal in each state. */
 async function everything() {
   const s = await cliScene();
   await s.journal(keyOf('aaaa00000000ffff'), attached(keyOf('aaaa00000000ffff')));
@@ -28,7 +28,7 @@ async function everything() {
 const states = ['attached', 'adding', 'owed', 'empty', 'newer'];
 
 describe('list', () => {
-  it('is a table of every attachment with its state, pod, bridge, port, addresses and what is owed and why', async () => {
+  it('is a table of every attachment with its state, pod, bridge, port, addresses, and its debts with their reasons', async () => {
     const s = await everything();
     s.now = new Date(s.now.getTime() + 200_000);
     const { out, err } = await s.run('list');
@@ -57,7 +57,7 @@ describe('list', () => {
       expect((await s.run(...words)).exitCode).toBe(3);
     const holder = bunChild(holderProgram, [path, '0']);
     await holder.line();
-    // Nothing says that its holder ends.
+    // The holder may never end its work.
     expect(await s.run('list')).toMatchObject({ exitCode: 3, out: expect.stringContaining('removing') });
     await holder.kill();
   });
@@ -109,7 +109,7 @@ describe('list', () => {
     expect((await s.run('list', '--no-live', '--json')).out).not.toContain('"live"');
   });
 
-  it('fits a terminal: what can be done without is left out first, the rest is cut (need N14)', async () => {
+  it('fits a terminal: dispensable columns are left out first, others are cut (need N14)', async () => {
     const s = await everything();
     const wide = { network: 'a-network-with-a-long-name', containerId: 'ffff', ifName: 'net1' };
     await s.journal(wide, attached(wide));
@@ -123,21 +123,21 @@ describe('list', () => {
     expect((await s.run('list')).out).toContain('a-network-with-a-long-name');
   });
 
-  it('has its columns one below the other', async () => {
+  it('aligns its columns', async () => {
     const lines = (await (await everything()).run('list')).out.split('\n');
     const column = lines[0]?.indexOf('STATE') ?? -1;
     const found = lines.filter((line) => line.startsWith('net')).map((line) => line.slice(column).split(' ')[0]);
     expect(found).toEqual(states);
   });
 
-  it('says so when there is nothing, and where', async () => {
+  it('says that there is nothing, and in which directory', async () => {
     const s = await cliScene();
     expect((await s.run('list')).out).toBe(`no attachments in ${s.dataDir}\n`);
     const nowhere = join(s.dataDir, 'none');
     expect((await s.run('list', '--data-dir', nowhere)).out).toBe(`no attachments in ${nowhere}, which is not there\n`);
   });
 
-  it('with --json is one document with everything that is known', async () => {
+  it('with --json is one document with all facts of each attachment', async () => {
     const { out } = await (await everything()).run('list', '--json');
     const { attachments } = JSON.parse(out);
     expect(attachments.map(({ state }: { state: string }) => state)).toEqual(states);
@@ -159,7 +159,7 @@ describe('list', () => {
     expect(attachments[2].owed).toEqual([{ step: 'address', message: 'the pool is away' }]);
   });
 
-  it('tells since when something is owed, and how often it was tried: after a DEL, and after an ADD that failed', async () => {
+  it('tells since when a removal is owed, and how often it was tried: after a DEL, and after a failed ADD', async () => {
     const s = await cliScene();
     const [removed, failed] = [keyOf('aaaa'), keyOf('bbbb')];
     const again = owing(removed).slice(attached(removed).length);
@@ -176,7 +176,7 @@ describe('list', () => {
     expect((await s.run('list')).out).toContain(`tried 3 times, last ${minute(first + 2 * again.length)}`);
   });
 
-  it('has colours on a terminal only, each around the state or LIVE and nothing else', async () => {
+  it('has colours on a terminal only, and only around the state and LIVE', async () => {
     const s = await everything();
     const named = { network: 'attached', containerId: 'owed', ifName: 'adding' };
     await s.journal(named, attached(named));
@@ -200,7 +200,7 @@ describe('list', () => {
     expect(out).toMatch(/\) since 20\d\d-\S+Z$/m);
     const { attachments } = JSON.parse((await s.run('list', '--json')).out);
     expect(attachments).toMatchObject([{ state: 'removing', owed: [], holder: { pid: holder.process.pid } }]);
-    // A data directory may be named from here, too.
+    // --data-dir may be a relative path.
     const named = await s.run('list', '--json', '--data-dir', relative(process.cwd(), s.dataDir));
     expect(JSON.parse(named.out).attachments).toMatchObject([{ state: 'removing' }]);
     await holder.kill();
@@ -216,7 +216,7 @@ describe('list', () => {
     expect(readFileSync(path, 'utf8')).toBe(before);
   });
 
-  it('shows the others beside one that is garbage, of another version or not to be understood', async () => {
+  it('shows the other journals beside one that is garbage, of another version or unintelligible', async () => {
     const s = await everything();
     writeFileSync(join(s.dataDir, journalName(keyOf('ffff'))), 'garbage\n');
     const odd = { kind: 'begin', format: 99, what: 'else' } as unknown as Entry;
@@ -226,7 +226,7 @@ describe('list', () => {
     for (const id of ['8888', '9999', 'aaaa', 'ffff']) expect(out).toContain(id);
   });
 
-  it('leaves alone what is no journal', async () => {
+  it('leaves alone files that are not journals', async () => {
     const s = await cliScene();
     for (const name of ['notes.txt', 'net:a:b.journal.corrupt', 'journal']) writeFileSync(join(s.dataDir, name), '');
     expect((await s.run('list')).out).toBe(`no attachments in ${s.dataDir}\n`);
@@ -249,7 +249,7 @@ describe('show', () => {
     expect(lines.at(-2)).toBe('  owed: address: the pool is away');
   });
 
-  it('shows an ADD that was given up with its reason', async () => {
+  it('shows an abandoned ADD with its reason', async () => {
     const s = await cliScene();
     const trouble = { code: 11, message: 'the time is up' };
     await s.journal(keyOf('aaaa'), [...adding(keyOf('aaaa')), { kind: 'abandon', trouble }]);
@@ -266,7 +266,7 @@ describe('show', () => {
     for (const key of keys) expect(out).toContain(`${key}  `);
   });
 
-  it('of an id with several interfaces shows all, or the one that is named', async () => {
+  it('for an id with several interfaces shows all, or the one that is named', async () => {
     const s = await cliScene();
     for (const ifName of ['net1', 'net2']) await s.journal(keyOf('aaaa', ifName), attached(keyOf('aaaa', ifName)));
     const both = (await s.run('show', 'aaaa')).out;
@@ -277,7 +277,7 @@ describe('show', () => {
     expect((await s.run('show', 'aaaa', 'net')).exitCode).toBe(1);
   });
 
-  it('of the beginning of several containers names them, and shows none; a whole id is no beginning (need N14)', async () => {
+  it('for a prefix of several ids names them and shows none; a whole id does not count as a prefix (need N14)', async () => {
     const s = await everything();
     await s.journal(keyOf('bbbb22'), attached(keyOf('bbbb22')));
     await s.journal(keyOf('bbbb33'), attached(keyOf('bbbb33')));
@@ -287,7 +287,7 @@ describe('show', () => {
     expect((await s.run('show', 'bbbb')).out).toContain('net:bbbb:net1  adding');
   });
 
-  it('of what there is not is exit code 1, naming it and where it was looked for', async () => {
+  it('for an unknown id is exit code 1, naming the id and the directory', async () => {
     const s = await everything();
     const { exitCode, out, err } = await s.run('show', 'ffff', 'net1');
     expect({ exitCode, out }).toEqual({ exitCode: 1, out: '' });
@@ -315,7 +315,7 @@ describe('show', () => {
     expect(stripVTControlCharacters(coloured)).toBe(plain);
   });
 
-  it('tells what it can of a journal of another version', async () => {
+  it('shows the readable part of a journal of another version', async () => {
     const s = await everything();
     await s.journal(keyOf('9999'), [{ kind: 'begin', format: 99 } as unknown as Entry]);
     for (const id of ['eeee', '9999']) {

@@ -1,4 +1,4 @@
-/** Words, exit codes, recover. What list and show print: attachments.test.ts. */
+/** Arguments, exit codes, recover. The output of list and show: attachments.test.ts. */
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -54,7 +54,7 @@ describe('the words of a command', () => {
     expect(s.asked).toEqual([]);
   });
 
-  it('an option without its value is wrong too', async () => {
+  it('an option without its value is refused too', async () => {
     const s = await cliScene();
     expect((await s.run('recover', '--ovsdb')).exitCode).toBe(2);
   });
@@ -76,7 +76,7 @@ describe('every word (need N15)', () => {
 });
 
 describe('a data directory', () => {
-  it('that is not there has no attachments, and nothing to recover', async () => {
+  it('that does not exist has no attachments, and nothing to recover', async () => {
     const s = await cliScene();
     const nowhere = ['--data-dir', join(s.dataDir, 'none')];
     expect(await s.run('list', ...nowhere).then(({ exitCode }) => exitCode)).toBe(0);
@@ -85,7 +85,7 @@ describe('a data directory', () => {
     expect(out).toContain(`no attachments in ${nowhere[1]}, which is not there\n`);
   });
 
-  it('that is none is exit code 1, by its path', async () => {
+  it('that is a file is exit code 1, naming its path', async () => {
     const s = await cliScene();
     const file = join(s.dataDir, 'file');
     writeFileSync(file, '');
@@ -99,15 +99,18 @@ describe('a data directory', () => {
 });
 
 describe('places', () => {
-  it.each(['data-dir', 'ovsdb'])('that are empty are wrong words: --%s "" (need N14)', async (option) => {
-    const s = await cliScene();
-    expect(await s.run('recover', `--${option}`, '')).toMatchObject({
-      exitCode: 2,
-      err: expect.stringContaining(`--${option} is empty`),
-    });
-  });
+  it.each(['data-dir', 'ovsdb'])(
+    'that are empty are refused as wrong arguments: --%s "" (need N14)',
+    async (option) => {
+      const s = await cliScene();
+      expect(await s.run('recover', `--${option}`, '')).toMatchObject({
+        exitCode: 2,
+        err: expect.stringContaining(`--${option} is empty`),
+      });
+    },
+  );
 
-  it('of a data directory that is a symlink to nothing, list and recover say so (need N14)', async () => {
+  it('that are a symlink to nothing are reported by list and recover as such (need N14)', async () => {
     const s = await cliScene();
     const link = join(temporaryDirectory(), 'link');
     symlinkSync('/nowhere/at/all', link);
@@ -124,7 +127,7 @@ describe('recover --forget', () => {
     ['of an ADD that was interrupted', adding(keyOf('aaaa')), 'its ADD was interrupted'],
     ['of another format', [{ ...begin(keyOf('aaaa')), format: 99 as never }], 'another format'],
     ['empty', [], 'is empty'],
-  ])('of one that is not owed but %s is refused, and drops nothing (need N14)', async (_, entries, why) => {
+  ])('for an attachment that is not owed but %s is refused, and drops nothing (need N14)', async (_, entries, why) => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), entries);
     const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
@@ -132,7 +135,7 @@ describe('recover --forget', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('of a damaged one that is not going is refused, and drops nothing (need N14)', async () => {
+  it('for a damaged journal without the going mark is refused, and drops nothing (need N14)', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
     const whole = readFileSync(path, 'utf8');
@@ -142,7 +145,7 @@ describe('recover --forget', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('of what is owed drops its journal and names what stays; a dry run drops nothing', async () => {
+  it('for a debt drops its journal and names the things that stay; a dry run drops nothing', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), owing(keyOf('aaaa')), true);
     const [dry, done] = [['--dry-run'], []].map((more) => () => s.run('recover', '--forget', 'net:aaaa:net1', ...more));
@@ -152,7 +155,7 @@ describe('recover --forget', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('takes a short id as show does; one that may be several names them, and nothing is dropped (need N14)', async () => {
+  it('takes a short id as show does; for an ambiguous one it names the candidates and drops nothing (need N14)', async () => {
     const s = await cliScene();
     const [one, other] = [keyOf('aaaa11112222'), keyOf('aaaa33334444')];
     const paths = [await s.journal(one, owing(one), true), await s.journal(other, owing(other), true)];
@@ -165,7 +168,7 @@ describe('recover --forget', () => {
     expect(paths.map(existsSync)).toEqual([false, true]);
   });
 
-  it('of a container with two interfaces takes the whole key (need N14)', async () => {
+  it('for a container with two interfaces needs the whole key (need N14)', async () => {
     const s = await cliScene();
     for (const ifName of ['net1', 'net2']) await s.journal(keyOf('aaaa', ifName), owing(keyOf('aaaa', ifName)), true);
     const { exitCode, err } = await s.run('recover', '--forget', 'aaaa');
@@ -186,7 +189,7 @@ describe('recover', () => {
     });
   });
 
-  it('rolls an interrupted ADD back, finishes a removal, and leaves what is attached alone', async () => {
+  it('rolls an interrupted ADD back, finishes a removal, and leaves living attachments alone', async () => {
     const s = await cliScene();
     await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
     await s.journal(keyOf('bbbb'), attached(keyOf('bbbb')));
@@ -207,7 +210,7 @@ describe('recover', () => {
     expect(s.asked).toContain('remove port net:cccc:net1');
   });
 
-  it('that cannot take something away says what and why: exit code 3, and the journal stays', async () => {
+  it('that cannot remove a thing names it and the reason: exit code 3, and the journal stays', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
     s.answer = ({ step }) => (step === 'port' ? failed : { kind: 'ok' });
@@ -221,7 +224,7 @@ describe('recover', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('leaves alone what a living process works on: exit code 0', async () => {
+  it('leaves alone an attachment on which a living process works: exit code 0', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), adding(keyOf('aaaa')));
     const holder = bunChild(holderProgram, [path, '0']);
@@ -229,7 +232,7 @@ describe('recover', () => {
     const { exitCode, out } = await s.run('recover');
     expect({ exitCode, asked: s.asked }).toEqual({ exitCode: 0, asked: [] });
     expect(out).toContain('      0         0     0     0     1 ');
-    // need N15: nothing was judged, and what holds it is named with its start.
+    // need N15: nothing was judged, and the holding process is named with its start.
     const line = out.split('\n')[0] ?? '';
     expect(line).toMatch(/^net:aaaa:net1: held by process \d+ \(.*lock-holder.*\) since 20\d\d-\S+Z$/);
     const { attachments } = JSON.parse((await s.run('recover', '--json')).out);
@@ -269,7 +272,7 @@ describe('recover', () => {
     });
   });
 
-  it('keeps what a journal of another version speaks of: a living pod may depend on it (I7)', async () => {
+  it('keeps the things in a journal of another version: a living pod may depend on them (I7)', async () => {
     const s = await cliScene();
     const path = await s.journal(keyOf('aaaa'), [{ ...begin(keyOf('aaaa')), machine: 99 }, { kind: 'attached' }]);
     const { exitCode, out } = await s.run('recover');
@@ -305,7 +308,7 @@ describe('recover', () => {
     },
   );
 
-  it('counts a switch that cannot be asked as no attachment, and says it apart: exit code 3 (need N14)', async () => {
+  it('reports a switch that cannot be asked separately, not as an attachment: exit code 3 (need N14)', async () => {
     const s = await cliScene();
     s.away = new Error('nobody listens');
     const { exitCode, out } = await s.run('recover');

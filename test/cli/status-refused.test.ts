@@ -1,4 +1,4 @@
-/** userspace status: what it finds where an ADD would fail, and what it does not say. */
+/** userspace status: its findings where an ADD would fail, and the findings that it leaves out. */
 import { chmodSync, chownSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -11,10 +11,10 @@ const closed =
   'of one with a kubeconfig finds a directory that is closed to a switch that is not root, as STATUS does (need N12)';
 
 describe('userspace status', () => {
-  describe('of a network that an ADD refuses for what it finds', () => {
+  describe('of a network that the pre-flight of an ADD refuses', () => {
     const host = (more: object) => ({ engine: 'ovs-dpdk', iftype: 'vhostuser', ...more });
 
-    it('says so of "sharedDir" on another file system in server mode, of a regular file, of bridges that cannot be used (need N12)', async () => {
+    it('reports a "sharedDir" on another file system in server mode, a regular file, and unusable bridges (need N12)', async () => {
       const { ovsdb, directory, network, file, status } = await node();
       const bridge = {
         op: 'insert',
@@ -57,7 +57,7 @@ describe('userspace status', () => {
       expect(findings[0]).toMatchObject({ check: 'configuration', health: 'unknown' });
     });
 
-    it('of one with a kubeconfig says nothing of "sharedDir", where no socket will lie, but of its group (need N12)', async () => {
+    it('with a kubeconfig judges the group, but not "sharedDir", where no socket will be (need N12)', async () => {
       const { network, file, status } = await node();
       const more = { kubeconfig: '/etc/kubeconfig', sharedDir: '/etc/hostname/shared' };
       expect((await status('--config', file(network(more)))).of('configuration')).toMatchObject([{ health: 'ok' }]);
@@ -85,7 +85,7 @@ describe('userspace status', () => {
     });
   });
 
-  it('of a person who is not root begins with that, and what is forbidden is unknown, not sick (need N12)', async () => {
+  it('for a plain user says so first, and calls forbidden places unknown, not sick (need N12)', async () => {
     const { s, network, file, status } = await node();
     s.uid = 1000;
     s.rights = () => Promise.reject(new Error("EACCES: permission denied, open '/etc/kubeconfig'"));
@@ -98,7 +98,7 @@ describe('userspace status', () => {
     expect({ exitCode, found: of('kubeconfig') }).toMatchObject({ exitCode: 0, found: [{ health: 'unknown' }] });
   });
 
-  it('of an IPAM program that may not be executed, or is a directory, says that (need N12)', async () => {
+  it('says that an IPAM program may not be executed, or is a directory (need N12)', async () => {
     const { s, directory, network, file, status } = await node();
     file('', 'plain');
     mkdirSync(join(directory, 'folder'));
@@ -117,7 +117,7 @@ describe('userspace status', () => {
     ]);
   });
 
-  it('of a data directory that is a symlink to nothing says so (need N14)', async () => {
+  it('says that a data directory is a symlink to nothing (need N14)', async () => {
     const { directory, network, file, status } = await node();
     const link = join(directory, 'link');
     symlinkSync('/nowhere/at/all', link);

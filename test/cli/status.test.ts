@@ -1,4 +1,4 @@
-/** userspace status: what it looks at, what it makes of it, and what it understands as a network. */
+/** userspace status: the things that it checks, its verdicts, and the forms of a network that it reads. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { keyOf } from '../support/stand-in/scene.ts';
 import { node } from '../support/stand-in/status-scene.ts';
 
 describe('userspace status', () => {
-  it('of a healthy node names each thing that was looked at, as text and as JSON: exit code 0 (need N12)', async () => {
+  it('on a healthy node names each checked thing, as text and as JSON: exit code 0 (need N12)', async () => {
     const { s, network, file, status } = await node();
     const path = file(network());
     const { exitCode, err, healthy, findings } = await status('--config', path);
@@ -22,7 +22,7 @@ describe('userspace status', () => {
     expect(out).toContain('512 of 2 MiB, 100 free');
   });
 
-  it('takes the network that README shows, whose cniVersion has no STATUS, and asks its IPAM program all the same (need N12)', async () => {
+  it('accepts README’s network, whose cniVersion has no STATUS, and still asks its IPAM program (need N12)', async () => {
     const { file, status, told, s, directory, ovsdb } = await node();
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
     const shown = JSON.parse(/```json\n([^`]*"type": "userspace"[^`]*)```/.exec(readme)?.[1] ?? '');
@@ -55,7 +55,7 @@ describe('userspace status', () => {
     expect(told).toThrow('ENOENT');
   });
 
-  it('of a switch that is away, or has no DPDK, is exit code 1, each with its remedy (need N12)', async () => {
+  it('for a switch that is away, or without DPDK, is exit code 1, each with its remedy (need N12)', async () => {
     const { s, ovsdb, set, network, file, status } = await node();
     const words = ['--config', file(network())];
     set({ dpdk_initialized: false });
@@ -100,7 +100,7 @@ describe('userspace status', () => {
     expect(of('hugepages')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('vm.nr_hugepages') }]);
   });
 
-  it('with something owed is exit code 3, and says what, why and since when; what is sick comes first (need N12)', async () => {
+  it('with a debt is exit code 3, and names it, its reason and its age; sick findings come first (need N12)', async () => {
     const { s, ovsdb, network, file, status } = await node();
     const words = ['--config', file(network())];
     await s.journal(keyOf('aaaa'), owing(keyOf('aaaa')), true);
@@ -150,7 +150,7 @@ describe('userspace status', () => {
       expect(of('kubeconfig')).toMatchObject([{ health: 'ok', finding: expect.stringContaining('"blue"') }]);
     });
 
-    it('is sick where the account lacks one there, and unknown where it only lacks it in all namespaces (need N12)', async () => {
+    it('is sick if the account lacks one in that namespace, and unknown if it lacks it in all namespaces only (need N12)', async () => {
       const { s, network, file, status } = await node();
       s.rights = async () => ['patch pods/status'];
       const sick = await status('--config', file(definition(network(inCluster))));
@@ -166,7 +166,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('is sick where the API server cannot be asked (need N12)', async () => {
+    it('is sick if the API server cannot be asked (need N12)', async () => {
       const { s, network, file, status } = await node();
       s.rights = () => Promise.reject(new Error('"/etc/kubeconfig" cannot be read: ENOENT'));
       const { exitCode, of } = await status('--config', file(network(inCluster)));
@@ -232,7 +232,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('without --config names a file that is broken, a link to nothing and a FIFO: unknown, if it may be ours (need N12)', async () => {
+    it('and without --config reports a broken file, a link to nothing and a FIFO as unknown, if it may be ours (need N12)', async () => {
       const { s, network, status } = await node();
       const path = (name: string) => join(s.networkDir, name);
       writeFileSync(path('10-ours.conf'), JSON.stringify(network()));
@@ -255,7 +255,7 @@ describe('userspace status', () => {
       expect(exitCode).toBe(0);
     });
 
-    it('of a list whose items are partly broken looks at the others, and names those that are ours (need N12)', async () => {
+    it('a list with broken items: it checks the others, and names the broken ones that are ours (need N12)', async () => {
       const { network, file, status } = await node();
       const item = (name: string, spec: object) => ({
         kind: 'NetworkAttachmentDefinition',
@@ -278,7 +278,7 @@ describe('userspace status', () => {
       ]);
     });
 
-    it('takes no FIFO, no device, no directory and nothing of many megabytes for a file (need N12)', async () => {
+    it('regular files only: it refuses a FIFO, a device, a directory, and a file of many megabytes (need N12)', async () => {
       const { directory, file, status } = await node();
       const fifo = join(directory, 'fifo');
       execFileSync('mkfifo', [fifo]);
@@ -298,7 +298,7 @@ describe('userspace status', () => {
       }
     });
 
-    it('without --config what the runtime has, and nothing that is another plugin’s (need N12)', async () => {
+    it('the runtime’s networks without --config, except another plugin’s (need N12)', async () => {
       const { s, network, status } = await node();
       const install = (name: string, content: unknown) =>
         writeFileSync(join(s.networkDir, name), typeof content === 'string' ? content : JSON.stringify(content));
@@ -316,7 +316,7 @@ describe('userspace status', () => {
     });
   });
 
-  it('of several files looks at each, and no other command takes --config (need N12)', async () => {
+  it('with several files checks each, and no other command takes --config (need N12)', async () => {
     const { s, network, file, status } = await node();
     const [one, other] = [file(network(), 'one.json'), file(network({ name: 'other' }), 'two.json')];
     const { of } = await status('--config', one, '--config', other);

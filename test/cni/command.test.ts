@@ -22,11 +22,11 @@ interface Call {
   readonly handlers?: Partial<Handlers>;
   readonly stdin?: () => string;
   readonly status?: Status;
-  /** Whether stdout takes what is written. */
+  /** Whether the reader of stdout takes the answer. */
   readonly isRead?: boolean;
 }
 
-/** One call, its standard streams caught. */
+/** Makes one call and records its standard streams. */
 async function call(
   command: string,
   { env, config = network(), handlers, stdin, status = async () => undefined, isRead = true }: Call = {},
@@ -73,7 +73,7 @@ describe('stdout carries exactly one JSON document (case A9, bug B45)', () => {
     }
   });
 
-  it('kind 6: an answer that its reader did not take is a call that failed, whatever it was', async () => {
+  it('kind 6: a call whose reader did not take the answer has failed, whatever the answer was', async () => {
     for (const handlers of [fine, failing(new CniError(7, 'no'))]) {
       const { exitCode, writes, err } = await call('ADD', {
         config: network({ ipam: { type: 'x' } }),
@@ -116,7 +116,7 @@ describe('stdout carries exactly one JSON document (case A9, bug B45)', () => {
     expect(json).toEqual({ cniVersion: '1.1.0', code: 5, msg: 'cannot read stdin: EIO: i/o error, read' });
   });
 
-  it('after stdin that is no JSON: code 6, in the newest version there is', async () => {
+  it('after stdin that is not JSON: code 6, in the newest version', async () => {
     for (const config of ['', '{', 'null', '[]', '{"cniVersion": 7}']) {
       const { exitCode, writes, json } = await call('ADD', { config });
       expect({ exitCode, writes, cniVersion: json.cniVersion }).toEqual({
@@ -132,12 +132,12 @@ describe('stdout carries exactly one JSON document (case A9, bug B45)', () => {
     expect({ exitCode, name: json.interfaces[0].name }).toEqual({ exitCode: 0, name: 'net1' });
   });
 
-  it('which never has a details member that is empty', async () => {
+  it('which never has an empty details member', async () => {
     expect((await call('ADD', { handlers: failing(new CniError(7, 'x', '')) })).json).not.toHaveProperty('details');
   });
 });
 
-describe('an ADD in a version that cannot say its result', () => {
+describe('an ADD in a version that cannot express its result', () => {
   it('is refused before any handler is loaded', async () => {
     const { exitCode, json, loaded } = await call('ADD', { config: network({ cniVersion: '0.2.0' }) });
     expect({ exitCode, code: json.code, loaded }).toEqual({ exitCode: 1, code: 1, loaded: 0 });
@@ -145,7 +145,7 @@ describe('an ADD in a version that cannot say its result', () => {
 });
 
 describe('the handler', () => {
-  it('of a verb is told the request, and no other handler is', async () => {
+  it('of the verb gets the request, and no other handler does', async () => {
     const told: string[] = [];
     const handlers: Handlers = {
       add: ({ key }) => {
@@ -161,13 +161,13 @@ describe('the handler', () => {
     expect(told).toEqual(['add net1', 'check net1', 'del net1']);
   });
 
-  it('is not loaded for input that is refused', async () => {
+  it('is not loaded for refused input', async () => {
     for (const command of ['ADD', 'CHECK', 'DEL'])
       expect(await call(command, { env: { CNI_IFNAME: '..' } })).toMatchObject({ exitCode: 1, loaded: 0 });
   });
 });
 
-describe('a call that a program of ours has made', () => {
+describe('a call by a program that we started', () => {
   const env = { USERSPACE_CNI_CALL: '1 net:c0ffee:net1' };
 
   it.each(['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'])(
@@ -179,12 +179,12 @@ describe('a call that a program of ours has made', () => {
     },
   );
 
-  it('may ask for the versions', async () => {
+  it('may call VERSION', async () => {
     expect(await call('VERSION', { env })).toMatchObject({ exitCode: 0, json: { supportedVersions: supported } });
   });
 });
 
-describe('a verb that there is not', () => {
+describe('an unknown verb', () => {
   it.each(['JUMP', 'add', 'ADD ', ''])('%j is code 4, naming it', async (command) => {
     const { exitCode, json, loaded } = await call(command);
     expect({ exitCode, json, loaded }).toEqual({
@@ -196,7 +196,7 @@ describe('a verb that there is not', () => {
 });
 
 describe('VERSION', () => {
-  it('answers with the version that was asked in and all that are supported, loading nothing', async () => {
+  it('answers with the version of the request and all supported ones, loading nothing', async () => {
     expect(await call('VERSION', { config: { cniVersion: '0.4.0' } })).toMatchObject({
       exitCode: 0,
       json: { cniVersion: '0.4.0', supportedVersions: supported },

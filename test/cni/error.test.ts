@@ -5,7 +5,7 @@ import { JournalError } from '../../src/journal/journal.ts';
 import { refusal } from '../support/cni-requests.ts';
 
 describe('refusing', () => {
-  it('is not done when there is nothing to refuse', () => {
+  it('does not throw if there is nothing to refuse', () => {
     expect(refusal(() => refuse([]))).toBeUndefined();
   });
 
@@ -20,7 +20,7 @@ describe('refusing', () => {
     expect(error).toMatchObject({ code: 4, message: 'one; two; three', details: 'a\nb' });
   });
 
-  it('has no details where no fault has any', () => {
+  it('has no details if no fault has any', () => {
     expect(refusal(() => refuse([{ code: 7, message: 'one' }]))?.details).toBeUndefined();
   });
 });
@@ -31,17 +31,17 @@ describe('anything thrown', () => {
     expect(toCniError(error)).toBe(error);
   });
 
-  it('that says that the disk failed is code 5', () => {
+  it('by the journal, because the disk failed, is code 5', () => {
     expect(toCniError(new JournalError('ENOSPC', 'no space'))).toMatchObject({ code: 5, message: 'no space' });
   });
 
-  it('that is a bug is code 999, with its text, and its stack for the one who has to find it', () => {
+  it('by a bug is code 999, with its text, and its stack to find the bug', () => {
     const error = toCniError(new TypeError('x is not a function'));
     expect(error).toMatchObject({ code: 999, message: 'x is not a function' });
     expect(error.details).toContain('error.test.ts');
   });
 
-  it.each(['text', undefined, null, 7])('that is no error at all (%j) is code 999 too', (thrown) => {
+  it.each(['text', undefined, null, 7])('that is not an error at all (%j) is code 999 too', (thrown) => {
     expect(toCniError(thrown)).toMatchObject({ code: 999, message: String(thrown) });
   });
 });

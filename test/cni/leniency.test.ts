@@ -1,4 +1,4 @@
-/** Configurations as Go takes them: keys in any case, null for what is not said, a log level in any case. */
+/** Configurations as Go reads them: keys in any case, null for an absent value, a log level in any case. */
 import { describe, expect, it } from 'vitest';
 import { runCniCommand } from '../../src/cni/command.ts';
 import { memberOf } from '../../src/cni/leniency.ts';
@@ -6,7 +6,7 @@ import { parseAdd, parseDel } from '../../src/cni/request.ts';
 import { parseGc } from '../../src/cni/upkeep.ts';
 import { added, environment, type Json, network, textOf } from '../support/cni-requests.ts';
 
-/** Every key of every object in another case; lists and what is in them stay. */
+/** Every key of every object in another case; lists and their elements stay. */
 function inCase(value: unknown, turn: (key: string) => string): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [turn(key), inCase(one, turn)]));
@@ -36,7 +36,7 @@ const whole = network({
 });
 const pod = { CNI_ARGS: 'K8S_POD_NAMESPACE=a;K8S_POD_NAME=b' };
 
-/** What is read of a configuration, without the bytes themselves. */
+/** The values read from a configuration, without its bytes. */
 const readOf = <T extends { readonly stdin: string }>({ stdin: _, ...read }: T) => read;
 const addOf = (config: unknown) => readOf(parseAdd(environment(pod), textOf(config)));
 const delOf = (config: unknown) => readOf(parseDel(environment(pod), textOf(config)));
@@ -51,7 +51,7 @@ describe('a key', () => {
     expect(delOf(inCase(whole, turn))).toEqual(delOf(whole));
   });
 
-  it('that another one is but for its case gives way to the exact one, and a warning names both (need N6)', () => {
+  it('that differs from another one in case only yields to the exact spelling, and a warning names both (need N6)', () => {
     const { config } = added({
       SharedDir: '/wrong',
       sharedDir: '/right',
@@ -73,11 +73,11 @@ describe('a key', () => {
     ]);
   });
 
-  it('that is null gives way to one of another case that is not, without a word (need N6)', () => {
+  it('that is null yields without a warning to a spelling in another case that is not null (need N6)', () => {
     expect(added({ sharedDir: null, SharedDir: '/pods' }).config).toMatchObject({ sharedDir: '/pods', warnings: [] });
   });
 
-  it('of what is free of form stays as it is: memif, dns, prevResult (need N6)', () => {
+  it('in a free-form object stays as it is: memif, dns, prevResult (need N6)', () => {
     const dns = { Nameservers: ['192.0.2.1'], domain: null };
     const prevResult = { cniVersion: '1.0.0', interfaces: [{ name: 'eth0', Mac: null }] };
     const container = { memif: { Role: 'master', mode: null } };
@@ -91,7 +91,7 @@ describe('null', () => {
       ? Object.fromEntries(Object.keys(value).map((key) => [key, null]))
       : value;
 
-  it('is as good as absent at every level, to ADD and to DEL (need N6)', () => {
+  it('counts as absent at every level, for ADD and for DEL (need N6)', () => {
     const { host: _, name, cniVersion, type, ...rest } = whole as Json;
     const host = {
       engine: 'ovs-dpdk',
@@ -119,13 +119,13 @@ describe('null', () => {
     }
   });
 
-  it('of a key that nobody knows is not even warned of; in a list of GC it is an empty list (need N6)', () => {
+  it('under an unknown key gives no warning; in place of GC’s list it is an empty list (need N6)', () => {
     expect(added({ colour: null }).config.warnings).toEqual([]);
     const config = network({ cniVersion: '1.1.0', 'cni.dev/valid-attachments': null });
     expect(parseGc(environment(), textOf(config)).isValid('a', 'net1')).toBe(false);
   });
 
-  it('in a list is no number (need N6)', () => {
+  it('in a list of numbers is refused (need N6)', () => {
     expect(() => added({ host: { engine: 'ovs-dpdk', iftype: 'vhostuser', bridge: { trunks: [null] } } })).toThrow(
       'trunks',
     );
@@ -154,7 +154,7 @@ describe('a log level', () => {
   );
 });
 
-describe('what is written in another case', () => {
+describe('a key in another case', () => {
   it('reaches an IPAM program byte for byte (need N6)', () => {
     const stdin =
       '{"CNIVersion":"1.0.0","Name":"net","Host":{"Engine":"ovs-dpdk","IfType":"vhostuser"},"IPAM":{"Type":"host-local","x":1.0}}';
@@ -180,7 +180,7 @@ describe('what is written in another case', () => {
     expect(JSON.parse(said)).toMatchObject({ cniVersion: '0.4.0', code: 2 });
   });
 
-  it('is taken like Go takes it: the exact one, else the last (need N6)', () => {
+  it('is taken as Go takes it: the exact spelling, else the last (need N6)', () => {
     expect(memberOf({ Name: 1, name: 2, NAME: 3 }, 'name')).toBe(2);
     expect(memberOf({ Name: 1, NAME: 3 }, 'name')).toBe(3);
     expect(memberOf({ Name: 1, NAME: null }, 'name')).toBe(1);

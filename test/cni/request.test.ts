@@ -29,7 +29,7 @@ describe('the environment of an ADD', () => {
     },
   );
 
-  it('needs CNI_PATH only where a program is to be found in it', () => {
+  it('needs CNI_PATH only if an IPAM program has to be found in it', () => {
     expect(addWith({ CNI_PATH: undefined })).toBeUndefined();
     const withIpam = textOf(network({ ipam: { type: 'host-local' } }));
     expect(addWith({ CNI_PATH: undefined }, withIpam)).toMatchObject({
@@ -38,7 +38,7 @@ describe('the environment of an ADD', () => {
     });
   });
 
-  it('loses relative directories of CNI_PATH: a program of the working directory is nobody’s IPAM plugin', () => {
+  it('loses relative directories of CNI_PATH: a program in the working directory must not become the IPAM plugin', () => {
     expect(added({}, { CNI_PATH: ':.:bin:/opt/cni/bin:../x:' }).path).toEqual(['/opt/cni/bin']);
   });
 
@@ -53,7 +53,7 @@ describe('a container id', () => {
     expect(added({}, { CNI_CONTAINERID: containerId }).key.containerId).toBe(containerId);
   });
 
-  it('is told from another one that shares its first 12 characters (bug B27)', () => {
+  it('differs from another one that shares its first 12 characters (bug B27)', () => {
     const [one, two] = ['1', '2'].map((end) => added({}, { CNI_CONTAINERID: `0123456789ab${end}` }).key);
     expect(one).not.toEqual(two);
   });
@@ -102,7 +102,7 @@ describe('an interface name', () => {
 });
 
 describe('CNI_ARGS', () => {
-  it('may hold what Multus sends, two addresses joined by a comma among it (bug B37)', () => {
+  it('may hold Multus’s pairs, such as two addresses joined by a comma (bug B37)', () => {
     const args =
       'IgnoreUnknown=true;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c;K8S_POD_UID=u;IP=10.0.0.1,fd00::1;MAC=02:00:00:00:00:01';
     expect(added({}, { CNI_ARGS: args })).toMatchObject({
@@ -207,7 +207,7 @@ describe('the configuration on stdin', () => {
     },
   );
 
-  it('is kept byte for byte: an IPAM plugin is told the same', () => {
+  it('is kept byte for byte, for the IPAM plugin', () => {
     const stdin = `  ${textOf(network({ unknown: 'ä\u2028 "' })).replaceAll(',', ' ,\n\t')}\n`;
     expect(parseAdd(environment(), stdin).stdin).toBe(stdin);
     expect(parseDel(environment(), stdin).stdin).toBe(stdin);
@@ -237,7 +237,7 @@ describe('several faults at once', () => {
     expect(addWith({}, stdin)?.code).toBe(code);
   });
 
-  it('in the environment do not hide that stdin is no JSON', () => {
+  it('in the environment do not hide that stdin is not JSON', () => {
     const error = addWith({ CNI_IFNAME: undefined }, '{');
     expect(error?.code).toBe(4);
     expect(error?.message).toContain('JSON');
@@ -248,7 +248,7 @@ describe('a CHECK', () => {
   const check = (changes: object, env: Environment = {}) =>
     refusal(() => parseCheck(environment(env), textOf(network({ prevResult: { ips: [] }, ...changes }))));
 
-  it('needs what ADD answered', () => {
+  it('needs ADD’s answer', () => {
     expect(check({})).toBeUndefined();
     expect(check({ prevResult: undefined })).toMatchObject({ code: 7, message: expect.stringContaining('prevResult') });
   });
@@ -264,7 +264,7 @@ describe('a CHECK', () => {
     });
   });
 
-  it('is held to the rules of ADD', () => {
+  it('has to obey the rules of ADD', () => {
     expect(check({}, { CNI_NETNS: '' })?.code).toBe(4);
     expect(check({ host: { engine: 'bess', iftype: 'vhostuser' } })?.code).toBe(2);
   });
@@ -274,7 +274,7 @@ describe('a DEL', () => {
   const del = (config: unknown, env: Environment = {}) =>
     parseDel(environment({ CNI_COMMAND: 'DEL', ...env }), textOf(config));
 
-  it('needs neither a network namespace nor CNI_PATH nor arguments that can be read (case A16)', () => {
+  it('needs no network namespace, no CNI_PATH and no readable arguments (case A16)', () => {
     const request = del(network(), { CNI_NETNS: '', CNI_PATH: undefined, CNI_ARGS: 'garbage;MAC=none' });
     expect(request).toMatchObject({ netns: '', path: [], key: { ifName: 'net1' } });
   });
@@ -295,7 +295,7 @@ describe('a DEL', () => {
     expect(del(network(changes)).key.network).toBe('net');
   });
 
-  it('keeps what it can use of a configuration whose rest is broken', () => {
+  it('keeps the usable keys of a configuration whose rest is broken', () => {
     const changes = {
       dataDir: '/data',
       ovsdb: 'unix:/run/x.sock',
@@ -320,7 +320,7 @@ describe('a DEL', () => {
     expect(kept.deadlines.delMs).toBe(5);
   });
 
-  it('falls back to the default of every key that is of no use', () => {
+  it('falls back to the default of every unusable key', () => {
     const spoilt = {
       dataDir: 'x',
       ovsdb: 7,

@@ -51,7 +51,7 @@ const golden: { readonly [version: string]: object } = {
 };
 
 describe('a result', () => {
-  it('says socket, MTU and PCI address from 1.1.0 on, and passes on what an earlier plugin said of them', () => {
+  it('has socket, MTU and PCI address from 1.1.0 on, and passes on an earlier plugin’s', () => {
     const known = { name: 'net1', mtu: 2000, socketPath: '/s', pciID: '0000:00:01.0' };
     const result = { interfaces: [known], ips: [], routes: [] };
     expect(parseResult(formatResult(result, '1.1.0'))?.interfaces).toEqual([known]);
@@ -60,7 +60,7 @@ describe('a result', () => {
     }
   });
 
-  it('can be had in every version that is advertised, and in no other', () => {
+  it('can be written in every advertised version, and in no other', () => {
     expect([...supportedVersions]).toEqual(Object.keys(golden));
   });
 
@@ -68,7 +68,7 @@ describe('a result', () => {
     expect(formatResult(whole, version)).toEqual(golden[version]);
   });
 
-  it.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'])('of version %s reads back as what was written', (version) => {
+  it.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'])('of version %s reads back unchanged', (version) => {
     expect(parseResult(formatResult(whole, version))).toEqual(whole);
   });
 
@@ -81,7 +81,7 @@ describe('a result', () => {
     });
   });
 
-  it('leaves out what is empty', () => {
+  it('leaves out empty members', () => {
     const nothing: Result = { interfaces: [], ips: [], routes: [] };
     expect(formatResult(nothing, '1.0.0')).toEqual({ cniVersion: '1.0.0' });
     expect(formatResult({ ...nothing, interfaces: [{ name: 'net1' }] }, '0.4.0')).toEqual({
@@ -94,13 +94,16 @@ describe('a result', () => {
     });
   });
 
-  it.each(['0.1.0', '0.2.0'])('without an address cannot be said in version %s: code 1, with the remedy', (version) => {
-    const error = refusal(() => formatResult({ interfaces: [{ name: 'net1' }], ips: [], routes: [] }, version));
-    expect(error?.code).toBe(1);
-    for (const word of [version, 'ipam', '0.3.0']) expect(error?.message).toContain(word);
-  });
+  it.each(['0.1.0', '0.2.0'])(
+    'without an address cannot be expressed in version %s: code 1, with the remedy',
+    (version) => {
+      const error = refusal(() => formatResult({ interfaces: [{ name: 'net1' }], ips: [], routes: [] }, version));
+      expect(error?.code).toBe(1);
+      for (const word of [version, 'ipam', '0.3.0']) expect(error?.message).toContain(word);
+    },
+  );
 
-  it('of old versions may have an address of the sixth family alone', () => {
+  it('of old versions may have an IPv6 address only', () => {
     const v6: Result = { interfaces: [], ips: [{ address: 'fd00::5/64' }], routes: [{ dst: '0.0.0.0/0' }] };
     expect(formatResult(v6, '0.2.0')).toEqual({ cniVersion: '0.2.0', ip6: { ip: 'fd00::5/64' } });
   });
@@ -120,7 +123,7 @@ describe('reading a result', () => {
     });
   });
 
-  it.each([null, undefined, 7, 'x', true, [], [{}]])('of %j gives nothing: it is no object', (raw) => {
+  it.each([null, undefined, 7, 'x', true, [], [{}]])('of %j gives nothing: it is not an object', (raw) => {
     expect(parseResult(raw)).toBeUndefined();
   });
 
@@ -141,7 +144,7 @@ describe('reading a result', () => {
     expect(parseResult(raw)).toBeUndefined();
   });
 
-  it('ignores what no version knows and what is empty', () => {
+  it('ignores unknown and empty members', () => {
     expect(parseResult({ cniVersion: '1.0.0', colour: 'red', dns: {}, ips: [] })).toEqual({
       interfaces: [],
       ips: [],

@@ -6,7 +6,7 @@ const newest = (more: object = {}) => textOf(network({ cniVersion: '1.1.0', ...m
 const listed = (value: unknown, key = 'cni.dev/valid-attachments') => newest({ [key]: value });
 
 describe('GC', () => {
-  it('knows which attachments the runtime has, by container and interface', () => {
+  it('knows the runtime’s attachments, by container and interface', () => {
     const request = parseGc(
       environment(),
       listed([
@@ -22,14 +22,14 @@ describe('GC', () => {
     ]);
   });
 
-  it('reads the name that the specification had first, and the other before it', () => {
+  it('reads the list under the specification’s first name too, but prefers the other name', () => {
     const one = [{ containerID: 'a', ifname: 'net1' }];
     expect(parseGc(environment(), listed(one, 'cni.dev/attachments')).isValid('a', 'net1')).toBe(true);
     const both = newest({ 'cni.dev/valid-attachments': [], 'cni.dev/attachments': one });
     expect(parseGc(environment(), both).isValid('a', 'net1')).toBe(false);
   });
 
-  it.each([[[]], [null]])('with the list %j knows that none is valid', (list) => {
+  it.each([[[]], [null]])('with the list %j knows that no attachment is valid', (list) => {
     expect(parseGc(environment(), listed(list)).isValid('a', 'net1')).toBe(false);
   });
 
@@ -48,7 +48,7 @@ describe('GC', () => {
   );
 });
 
-describe('what an IPAM plugin is told of a GC', () => {
+describe('the GC that an IPAM plugin is given', () => {
   const more = [
     { network: 'net', containerId: 'a', ifName: 'net1' },
     { network: 'net', containerId: 'b', ifName: 'net1' },
@@ -91,7 +91,7 @@ describe.each([
     expect(refusal(() => parse(environment({ ...none, CNI_PATH: '' }), listed([])))).toMatchObject({ code: 4 });
   });
 
-  it('of a configuration that no ADD would take is served as far as it goes', () => {
+  it('of a configuration that an ADD would refuse is served as far as possible', () => {
     const { config } = parse(
       environment(),
       newest({ host: { engine: 'toaster' }, dataDir: 7, 'cni.dev/valid-attachments': [] }),

@@ -13,7 +13,7 @@ import { type Child, startChild } from '../support/real/child.ts';
 import { soon } from '../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-/** A process that bears a lease whose deadline is so far away. */
+/** Starts a process with a lease whose deadline is `inMs` from now. */
 async function bearer(inMs: number, purpose: string, fds: readonly number[] = [], program = 'cat'): Promise<Child> {
   const lease = `USERSPACE_CNI_CALL=${Math.ceil(sinceBootMs() + inMs)} ${purpose}`;
   const child = startChild('sh', ['-c', 'echo started; exec env "$0" "$1"', lease, program], fds);
@@ -22,7 +22,7 @@ async function bearer(inMs: number, purpose: string, fds: readonly number[] = []
   return child;
 }
 
-/** A journal whose lock a process has by inheritance, and nobody else. */
+/** A journal whose lock is held only by a process that inherited it. */
 async function inherited(inMs: number) {
   const path = join(temporaryDirectory(), 'a:b:c.journal');
   const fd = realDisk.open(path, 'a+', 0o600);
@@ -56,7 +56,7 @@ describe('a lock that was inherited', () => {
     expect(await orphan.ended()).toBe('SIGKILL');
   });
 
-  it('kind 3: of a process whose deadline is not over stays with it: it may do what it was asked for', async () => {
+  it('kind 3: of a process whose deadline is not over stays with it: it may finish its task', async () => {
     const { path, next, orphan } = await inherited(60_000);
     expect(await lock({ disk: realDisk, path, fd: next }, now() + 1_600)).toBe('busy');
     expect(lives(orphan.process.pid ?? 0)).toBe(true);
@@ -68,7 +68,7 @@ describe('a lock that was inherited', () => {
     expect(lives(orphan.process.pid ?? 0)).toBe(true);
   });
 
-  it('kind 3: of a process that bears no lease is never taken: it is not ours to end', async () => {
+  it('kind 3: of a process without a lease is never taken: it is not ours to end', async () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const fd = realDisk.open(path, 'a+', 0o600);
     expect(realDisk.tryLock(fd)).toBe(true);
@@ -80,7 +80,7 @@ describe('a lock that was inherited', () => {
     realDisk.close(next);
   });
 
-  it('kind 3: of a process of this executable is never taken, whatever it bears (PS2)', async () => {
+  it('kind 3: of a process of this executable is never taken, whatever lease it has (PS2)', async () => {
     const path = join(temporaryDirectory(), 'a:b:c.journal');
     const fd = realDisk.open(path, 'a+', 0o600);
     expect(realDisk.tryLock(fd)).toBe(true);
@@ -96,7 +96,7 @@ describe('a lock that was inherited', () => {
     realDisk.close(next);
   });
 
-  it('kind 3: is taken with all that bears the same lease, and no other: the rest of that program would act on', async () => {
+  it('kind 3: is taken by ending every process of the same lease, and no other: the rest of that program could still act', async () => {
     const { path, next, orphan } = await inherited(-1_500);
     const lease = readFileSync(`/proc/${orphan.process.pid}/environ`, 'utf8')
       .split('\0')
@@ -110,8 +110,8 @@ describe('a lock that was inherited', () => {
   });
 });
 
-describe('which process holds a lock', () => {
-  it('is told for one byte of a file too, by that byte alone', async () => {
+describe('the holder of a lock', () => {
+  it('is found for one byte of a file too, and only for that byte', async () => {
     const path = join(temporaryDirectory(), 'instance');
     writeFileSync(path, '');
     const fd = openSync(path, 'r+');
@@ -130,7 +130,7 @@ describe('which process holds a lock', () => {
 });
 
 describe('orphans of an attachment', () => {
-  it('kind 3: are ended in whatever session they are, and those of no other attachment', async () => {
+  it('kind 3: are ended in whatever session they are, but not those of another attachment', async () => {
     const own = await bearer(60_000, 'net:a:b');
     const others = [await bearer(60_000, 'net:a:b2'), await bearer(60_000, 'net:a')];
     await endOrphans('net:a:b');
@@ -139,7 +139,7 @@ describe('orphans of an attachment', () => {
   });
 });
 
-/** Runs a script with a lock of a file of its own. */
+/** Runs a script that is given a lock of its own file. */
 function locked(body: string, ms: number) {
   const own = programs();
   const file = own.write('program', body);
@@ -161,15 +161,12 @@ const ways = [
   ['without our variable', 'env -i PATH=/usr/bin:/bin D=$D setsid --fork'],
 ] as const;
 
-describe('what a program leaves behind', () => {
-  it.each(ways)(
-    'kind 3: %s is ended with a program that overran its time: nothing of it acts later',
-    async (_, how) => {
-      const { own, finished } = locked(`export D; ${daemon(how)}\nuntil [ -s $D/pid ]; do :; done; exec sleep 60`, 600);
-      expect(await finished).toMatchObject({ timedOut: true });
-      expect(lives(await pidOf(own))).toBe(false);
-    },
-  );
+describe('a process that a program leaves behind', () => {
+  it.each(ways)('kind 3: %s is ended with a program that overran its time, so it cannot act later', async (_, how) => {
+    const { own, finished } = locked(`export D; ${daemon(how)}\nuntil [ -s $D/pid ]; do :; done; exec sleep 60`, 600);
+    expect(await finished).toMatchObject({ timedOut: true });
+    expect(lives(await pidOf(own))).toBe(false);
+  });
 
   it.each(ways)('kind 3: %s goes on if the program ended by itself, and the lock is not its own', async (_, how) => {
     const { own, path, fd, finished } = locked(`export D; ${daemon(how)}\nuntil [ -s $D/pid ]; do :; done`, 5_000);
@@ -182,14 +179,14 @@ describe('what a program leaves behind', () => {
     closeSync(next);
   });
 
-  it('kind 3: by a program that was killed may have the lock for all we know', async () => {
+  it('kind 3: by a program that was killed may still have the lock', async () => {
     const { fd, finished } = locked('kill -KILL $$', 5_000);
     expect(isLent(fd)).toBe(true);
     expect(await finished).toMatchObject({ signal: 'SIGKILL' });
     expect(isLent(fd)).toBe(true);
   });
 
-  it('kind 3: earlier is spared when a later program overruns its time, and so is what runs beside it', async () => {
+  it('kind 3: earlier is spared when a later program overruns its time, and so are programs that run beside that one', async () => {
     const early = locked(`export D; ${daemon('setsid --fork')}\nuntil [ -s $D/pid ]; do :; done`, 5_000);
     await early.finished;
     const pid = await pidOf(early.own);

@@ -16,7 +16,7 @@ const script = (body: string): { file: string; own: Programs } => {
   return { file: own.write('program', body), own };
 };
 
-/** Blocks in the shell itself: nothing is left when that is killed. */
+/** Blocks in the shell itself, so nothing is left when the shell is killed. */
 const forever = 'mkfifo $D/never; read x < $D/never';
 
 describe('a program', () => {
@@ -45,14 +45,14 @@ describe('a program', () => {
     ]);
   });
 
-  it('kind 6: gets the arguments that are meant for it, each as it is', async () => {
+  it('kind 6: gets its arguments, each unchanged', async () => {
     const { file } = script('for one; do echo "<$one>"; done');
     expect(await start(file, { args: ['a b', '', '$(touch x)', '*'] })).toMatchObject({
       stdout: '<a b>\n<>\n<$(touch x)>\n<*>\n',
     });
   });
 
-  it('kind 6: that floods its output until its deadline takes no memory for it', async () => {
+  it('kind 6: that floods its output until its deadline costs no memory', async () => {
     const before = process.memoryUsage().rss;
     const finished = await start(script('exec cat /dev/zero').file, { end: soon(1_500) });
     expect(finished).toMatchObject({ timedOut: true, signal: 'SIGKILL' });
@@ -60,7 +60,7 @@ describe('a program', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(256 * 1024 * 1024);
   });
 
-  it('is run without a shell and without arguments: its name is a name', async () => {
+  it('is run without a shell and without arguments, even if its name has blanks and signs of a shell', async () => {
     const own = programs();
     const file = own.write('a b;$(touch x)', 'echo $#');
     expect(await start(file)).toMatchObject({ exitCode: 0, stdout: '0\n' });
@@ -78,25 +78,25 @@ describe('a program', () => {
     expect(finished.spawnError).toBeUndefined();
   });
 
-  it('that is not there or is no program says so by its errno', async () => {
+  it('that is missing or is not a program gives its errno', async () => {
     expect(await start(join(programs().directory, 'none'))).toMatchObject({ spawnError: 'ENOENT', exitCode: null });
     expect(await start(programs().directory)).toMatchObject({ spawnError: 'EACCES' });
   });
 
-  it('that ends without reading what it was sent has ended, and so has nobody else', async () => {
+  it('that ends without reading its input has ended, and ends no other process', async () => {
     const stdin = 'x'.repeat(4 * 1024 * 1024);
     expect(await start(script('exec <&-; echo fine').file, { stdin })).toMatchObject({ exitCode: 0, stdout: 'fine\n' });
     expect(await start(script('exit 3').file, { stdin })).toMatchObject({ exitCode: 3 });
   });
 
-  it('that writes ten mebibytes is read to its end, and so much of it kept as fits', async () => {
+  it('that writes ten mebibytes is read to its end, and kept up to the limit', async () => {
     const finished = await start(script('head -c 10485760 /dev/zero | tr "\\0" x; echo end >&2').file);
     expect(finished).toMatchObject({ exitCode: 0, stderr: 'end\n' });
     expect(finished.stdout.length).toBeGreaterThanOrEqual(1024 * 1024);
     expect(finished.stdout.length).toBeLessThan(2 * 1024 * 1024);
   });
 
-  it('that says much on stderr is quoted by the end of it', async () => {
+  it('that writes much to stderr is quoted by its last part', async () => {
     const { stderr } = await start(script('head -c 100000 /dev/zero | tr "\\0" x >&2; printf "the reason" >&2').file);
     expect(stderr.length).toBe(2048);
     expect(stderr.endsWith('the reason')).toBe(true);
@@ -109,7 +109,7 @@ describe('a program', () => {
 });
 
 describe('a program that hangs', () => {
-  it('is killed at its moment, and what it said until then is kept (case A44, bug B38)', async () => {
+  it('is killed at its deadline, and its output until then is kept (case A44, bug B38)', async () => {
     const end = soon(300);
     const finished = await start(script(`trap "" TERM INT; echo waiting; ${forever}`).file, { end });
     expect(finished).toMatchObject({ timedOut: true, exitCode: null, signal: 'SIGKILL' });
@@ -118,18 +118,18 @@ describe('a program that hangs', () => {
     expect(now()).toBeGreaterThan(end - 1);
   });
 
-  it('is killed with what it started: nothing of it acts later', async () => {
+  it('is killed with its descendants, so none of them acts later', async () => {
     const { file, own } = script('(echo started; sleep 0.4; echo late > $D/late) & wait');
     expect(await start(file, { end: soon(150) })).toMatchObject({ timedOut: true, stdout: 'started\n' });
     await sleep(600);
     expect(own.has('late')).toBe(false);
   });
 
-  it('past its moment already is killed at once', async () => {
+  it('past its deadline already is killed at once', async () => {
     expect(await start(script(forever).file, { end: soon(-1) })).toMatchObject({ timedOut: true });
   });
 
-  it('in a grandchild that keeps the pipes open does not hold us: its parent has answered', async () => {
+  it('in a grandchild that keeps the pipes open does not delay us, because its parent has answered', async () => {
     const { file, own } = script('sleep 60 & echo $! > $D/pid; echo answer');
     const finished = await start(file);
     expect(finished).toMatchObject({ exitCode: 0, timedOut: false, stdout: 'answer\n' });
@@ -138,7 +138,7 @@ describe('a program that hangs', () => {
 });
 
 describe('the lock', () => {
-  it('is handed on: while a grandchild lives, nobody else gets it', async () => {
+  it('is handed on: while a grandchild lives, no other process gets it', async () => {
     const { file, own } = script(
       'sh -c "echo \\$\\$ > $D/pid; read x < $D/end" > /dev/null 2>&1 & until [ -s $D/pid ]; do :; done',
     );
@@ -155,7 +155,7 @@ describe('the lock', () => {
     const other = openSync(path, 'a+');
     onTestFinished(() => closeSync(other));
     expect(flock(other)).toBe(false);
-    // The grandchild ends, and with it the lock: else this waits for ever.
+    // The lock ends with the grandchild; otherwise this would wait for ever.
     const writer = openSync(join(own.directory, 'end'), 'w');
     closeSync(writer);
     while (!flock(other)) await new Promise((resolve) => setImmediate(resolve));

@@ -1,4 +1,4 @@
-/** How the lanes of tests speak. */
+/** The output of the lanes of tests. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join, matchesGlob } from 'node:path';
@@ -58,7 +58,7 @@ describe('a lane that would run nothing fails:', () => {
   );
 });
 
-/** By the globs alone: which files of a lane run, no argument says. */
+/** The lanes of a file by their globs: no command chooses a lane's files. */
 const lanesOf = (file: string): string[] => {
   const fits = (globs: readonly string[]) => globs.some((glob) => matchesGlob(file, glob));
   return lanes.filter(({ include, exclude }) => fits(include) && !fits(exclude)).map(({ name }) => name);

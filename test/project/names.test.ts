@@ -1,12 +1,12 @@
 /**
- * A name that two files of the product export is one thing to a reader who searches for it, and two things in the code.
+ * A name that two files of the product export misleads a search: it finds two different things.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { exportsOf, productFiles } from '../support/product-code.ts';
 
 describe('an exported name', () => {
-  it('is exported by one file alone, unless a file hands on what another exports', () => {
+  it('is exported by one file only, unless a file re-exports it', () => {
     const filesOf = new Map<string, string[]>();
     for (const file of productFiles()) {
       for (const name of exportsOf(file, readFileSync(file, 'utf8'))) {

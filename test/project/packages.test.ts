@@ -1,4 +1,4 @@
-/** package.json and the lock file: what npm would warn of on a machine that README names. `.ci/run` tries it with npm itself. */
+/** package.json and the lock file give no cause for npm's warnings on README's machines. `.ci/run` tries it with npm itself. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -20,7 +20,7 @@ const locked = Object.entries(packages).filter(([path]) => path !== '');
 
 /** The oldest of each range: "^20.19.0 || >=24.0.0" promises 20.19.0 and 24.0.0. */
 const oldest = manifest.engines.node.match(/\d+(\.\d+)+/g) ?? [];
-/** Whatever comes. */
+/** Any later Node. */
 const newest = '999.0.0';
 
 test.each([...oldest, newest])('no package of the lock file asks for another Node than %s (need N16)', (node) => {
@@ -33,7 +33,7 @@ test('README names the oldest Node of each range that package.json promises (nee
   for (const version of oldest) expect(sentence).toContain(version.replace(/(\.0)+$/, ''));
 });
 
-test('each package with an install script is allowed by its name alone: the lock file has no addresses to know versions by (need N16)', () => {
+test('each package with an install script is allowed by its name only: the lock file has no addresses that tell versions (need N16)', () => {
   const scripted = locked
     .filter(([, one]) => one.hasInstallScript)
     .map(([path]) => path.replace(/^.*node_modules\//, ''));

@@ -1,4 +1,4 @@
-/** Every bug of `npm run test:planted` can still be planted: a line that moved is seen here, and not by the lane that needs it. */
+/** Every bug of `npm run test:planted` can still be planted: this test sees a moved line long before that lane would. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

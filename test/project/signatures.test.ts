@@ -1,5 +1,5 @@
 /**
- * A call with five arguments is read with a finger on the declaration: what goes together is one value.
+ * A call with five arguments cannot be read without the declaration, so values that go together are one parameter.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

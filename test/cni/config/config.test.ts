@@ -1,4 +1,7 @@
-/** Keys of the configuration: what is refused, with which code, and what is only warned of. Values taken over: config-values.test.ts. */
+/**
+ * Keys of the configuration that are refused, with their codes, and keys that only give a warning. Values taken over:
+ * values.test.ts.
+ */
 import { describe, expect, it } from 'vitest';
 import { parseAdd, parseDel } from '../../../src/cni/request.ts';
 import { added, environment, host, type Json, network, refusal, textOf } from '../../support/cni-requests.ts';
@@ -57,7 +60,7 @@ describe('a value of the wrong type', () => {
   );
 });
 
-describe('a key that nobody knows', () => {
+describe('an unknown key', () => {
   it.each([
     'host.speed',
     'host.vhost.queues',
@@ -88,7 +91,7 @@ describe('a key that nobody knows', () => {
         expect(message).toContain(`unsupported key "${place}.${key}" with value ${value}`);
   });
 
-  it('at the top level is a warning, unless runtimes or Multus put it there (need N7)', () => {
+  it('at the top level gives a warning, unless runtimes or Multus put it there (need N7)', () => {
     const { warnings } = added({
       colour: 'red',
       'cni.dev/x': 1,
@@ -126,7 +129,7 @@ describe('an "ipam"', () => {
     },
   );
 
-  it('I11 with content and no type is named beside a fault of shape, and not where its type is that fault', () => {
+  it('I11 with content and no type is named beside a fault of shape, but not if the type itself is that fault', () => {
     const content = { subnet: '10.56.0.0/16' };
     const message = refused({ ipam: content, sharedDir: 'pods' })?.message;
     for (const words of ['"ipam" has "subnet" and no "type"', '"sharedDir" is "pods"'])
@@ -134,13 +137,13 @@ describe('an "ipam"', () => {
     expect(refused({ ipam: { ...content, type: 7 } })?.message).not.toContain('no "type"');
   });
 
-  it('with content and no type does not keep a DEL (need N7)', () => {
+  it('with content and no type does not prevent a DEL (need N7)', () => {
     const config = network({ ipam: { subnet: '10.56.0.0/16' } });
     expect(parseDel(environment(), textOf(config)).config).not.toHaveProperty('ipam');
   });
 });
 
-describe('what the predecessor could do and this engine can not', () => {
+describe('a feature of the predecessor that this engine lacks', () => {
   it.each([
     ['host.engine', 'vpp'],
     ['host.engine', 'bess'],
@@ -158,14 +161,14 @@ describe('what the predecessor could do and this engine can not', () => {
     });
   });
 
-  it('is refused where it is not said at all: there is no default engine', () => {
+  it('is refused if the key is left out: there is no default engine', () => {
     const error = refused({ host: undefined });
     expect(error?.code).toBe(2);
     expect(error?.message).toContain('host.engine');
     expect(error?.message).toContain('host.iftype');
   });
 
-  it('I11 is said to be missing where it is not said, and a list of plugins to be a list', () => {
+  it('I11 is reported as missing if it is left out, and a list of plugins is reported as a list', () => {
     const missing = refused({ host: {} })?.message;
     expect(missing).toContain('"host.engine" is missing and needed: only "ovs-dpdk"');
     expect(missing).not.toContain('plugins');
@@ -207,7 +210,7 @@ describe('names that reach the switch or the file system', () => {
     },
   );
 
-  it('a bridgeName that is too long is told how long it may be (bug B29)', () => {
+  it('a bridgeName that is too long is refused with the limit (bug B29)', () => {
     const error = refused(at('host.bridge.bridgeName', 'b'.repeat(16)));
     expect(error?.message).toContain('expected at most 15 bytes');
   });
@@ -295,7 +298,7 @@ describe('numbers beyond their limits (case A7)', () => {
     expect(refused(at('host.bridge.trunks', trunks))?.code).toBe(7);
   });
 
-  it.each(['vlan', 'Access', 'none'])('vlanMode %j is refused, naming those that there are', (vlanMode) => {
+  it.each(['vlan', 'Access', 'none'])('vlanMode %j is refused, naming the valid ones', (vlanMode) => {
     const error = refused(at('host.bridge.vlanMode', vlanMode));
     expect(error?.code).toBe(7);
     for (const word of [vlanMode, 'access', 'native-tagged', 'native-untagged', 'trunk', 'dot1q-tunnel'])
@@ -353,7 +356,7 @@ describe('keys that contradict each other', () => {
     for (const word of words) expect(error?.message).toContain(word);
   });
 
-  it('I11 are named beside a fault of another key, and not where a key of theirs is that fault', () => {
+  it('I11 are named beside a fault of another key, but not if one of their own keys has the fault', () => {
     const named = refused({ ...host({ mtu: 1400, speed: 1, bridge: { vlanMode: 'access' } }), mtu: 1500 })?.message;
     for (const word of ['"host.speed"', '"mtu" is 1500', 'needs "host.bridge.vlanId"']) expect(named).toContain(word);
     const unread = refused(host({ bridge: { vlanMode: 'access', vlanId: 'x' } }))?.message;
@@ -383,7 +386,7 @@ describe('a key that is accepted and has no effect (bug B44)', () => {
     expect(warnings).toEqual([`"${path}" has no effect with engine "ovs-dpdk"`]);
   });
 
-  it('is not one that is empty, nor one that is honoured', () => {
+  it('gives no warning if it is empty, and neither does a key that is honoured', () => {
     const quiet = host({
       memif: {},
       mtu: 1400,

@@ -1,4 +1,4 @@
-/** No key can be forgotten between the schema and what is made of it: the compiler and the warnings see each. */
+/** No key of the schema can be forgotten by its reader: the compiler and the warnings see each. */
 import { expect, test } from 'vitest';
 import { lenient, type Optional, parseConfig } from '../../../src/cni/config/config.ts';
 import { Bridge, Side, Vhost } from '../../../src/cni/config/keys.ts';
@@ -17,7 +17,7 @@ const unset: Optional = {
   prevResult: undefined,
 };
 
-test('an optional key that is misspelt or forgotten does not compile', () => {
+test('a misspelt or forgotten optional key does not compile', () => {
   // @ts-expect-error it is "policingBurst"
   const misspelt: Optional = { ...unset, policingBrust: 1 };
   const { group: _, ...others } = unset;
@@ -31,7 +31,7 @@ const half = { engine: 'ovs-dpdk', iftype: 'vhostuser' };
 const warningsOf = (host: object, container: object) =>
   parseConfig(lenient({ name: 'net', host: { ...half, ...host }, container }), new Map()).config?.warnings;
 
-test('a key without effect in its half is warned of, in one order, and no other is', () => {
+test('keys without effect in their half give warnings in a fixed order, and no other key does', () => {
   const vhost = {
     group: 'hugetlbfs',
     socketfile: 'socket',
@@ -72,7 +72,7 @@ test('a key without effect in its half is warned of, in one order, and no other 
   );
 });
 
-test('a key that is not set is not warned of', () => {
+test('a key that is not set gives no warning', () => {
   const vhost = { socketfile: '', ingressPolicingRate: 0, ingressPolicingBurst: 0, enableGso: false };
   expect(warningsOf({ memif: {}, vhost }, { memif: {}, vhost })).toEqual([]);
 });

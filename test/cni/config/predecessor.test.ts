@@ -1,4 +1,4 @@
-/** What the predecessor got wrong in its protocol and its configuration: each case by its number. */
+/** The predecessor's faults in protocol and configuration: each case by its number. */
 import { describe, expect, test } from 'vitest';
 import { runCniCommand } from '../../../src/cni/command.ts';
 import { CniError } from '../../../src/cni/error.ts';
@@ -98,7 +98,7 @@ describe('the predecessor', () => {
     expect(planOf(request).port?.marks.mac).toBe(`02:00:00:00:00:${last}`);
   });
 
-  test('accepted keys without using them: the VLAN is in the plan, what has no effect is a warning (bug B44)', () => {
+  test('accepted keys without using them: the VLAN is in the plan, a key without effect gives a warning (bug B44)', () => {
     const request = add({
       ...host({ bridge: { bridgeName: 'br-a', vlanId: 100, bridgeId: 4 } }),
       container: { vhost: { socketfile: 'other' } },
@@ -112,7 +112,7 @@ describe('the predecessor', () => {
     expect(plan.port?.name).toBe(`${id.slice(0, 12)}-net1`);
   });
 
-  test('refused to delete what it had refused to add: DEL takes any configuration with a name (bug B22)', () => {
+  test('refused to delete an attachment that it had refused to add: DEL takes any configuration with a name (bug B22)', () => {
     const request = parseDel(env, '{"cniVersion":"9.9.9","name":"net-a","host":{"engine":"toaster"},"kubeconfig":7}');
     expect(removalPlan(request).port).toBeUndefined();
     expect(request.config.sharedDir).toBe('/usr/local/var/run/openvswitch');
@@ -165,7 +165,7 @@ describe('a request', () => {
     expect(refused.message).toContain(name);
   });
 
-  test('publishes what the predecessor published, key for key', () => {
+  test('publishes the same data as the predecessor, key for key', () => {
     const plan = planOf(add({ container: { engine: 'ovs-dpdk', vhost: { mode: 'server' } } }));
     expect(JSON.stringify(plan.publication?.data)).toBe(
       '{"containerId":"0123456789abcdef","ifName":"net1","name":"net-a","config":{"engine":"ovs-dpdk","iftype":"vhostuser",' +

@@ -1,4 +1,4 @@
-/** What the configuration's values become. What is refused: config.test.ts. */
+/** The values that an ADD takes from the configuration. Refusals: config.test.ts. */
 import { describe, expect, it } from 'vitest';
 import { defaultDeadlines } from '../../../src/deadlines.ts';
 import { added, host, refusal } from '../../support/cni-requests.ts';
@@ -45,13 +45,13 @@ describe('keys of the switch’s side (case A7, bug B44)', () => {
     });
   });
 
-  it('say whether a switch that is not root is let to the sockets: it is, unless that is forbidden (need N2)', () => {
+  it('say whether a switch that does not run as root is given access to the sockets: by default it is (need N2)', () => {
     expect(added().config.grantAccess).toBe(true);
     expect(added({ grantAccess: false }).config.grantAccess).toBe(false);
     expect(refusal(() => added({ grantAccess: 'no' }))).toMatchObject({ code: 7 });
   });
 
-  it('that are empty or zero are as good as absent: the predecessor wrote them so', () => {
+  it('that are empty or zero count as absent: the predecessor wrote them so', () => {
     const empty = host({
       netType: '',
       mtu: 0,
@@ -64,11 +64,11 @@ describe('keys of the switch’s side (case A7, bug B44)', () => {
     expect(added({ ...empty, ...more }).config).toEqual(added().config);
   });
 
-  it('name each trunk once: the switch takes no set with the same number twice', () => {
+  it('name each trunk once: the switch refuses a set with the same number twice', () => {
     expect(added(host({ bridge: { trunks: [1, 2, 1] } })).config.trunks).toEqual([1, 2]);
   });
 
-  it('take the MTU from either place it may stand in', () => {
+  it('take the MTU from either of its two places', () => {
     expect(added({ mtu: 1400 }).config.mtu).toBe(1400);
     expect(added(host({ mtu: 1400 })).config.mtu).toBe(1400);
     expect(added({ ...host({ mtu: 1400 }), mtu: 1400 }).config.mtu).toBe(1400);
@@ -109,7 +109,7 @@ describe('the MAC address (bug B41)', () => {
     expect(macOf()).toBeUndefined();
   });
 
-  it('that is empty is none: it hides no other', () => {
+  it('that is empty counts as absent: the next source is used', () => {
     const empty = { runtimeConfig: { mac: '' }, args: { cni: { mac: '' } }, ...host({ mac: macs.host }) };
     expect(added(empty, { CNI_ARGS: `MAC=${macs.env}` }).config.mac).toBe(macs.env);
     expect(added(empty, { CNI_ARGS: 'MAC=' }).config.mac).toBe(macs.host);
@@ -130,7 +130,7 @@ describe('the container’s half', () => {
     });
   });
 
-  it('keeps what the configuration says of it', () => {
+  it('keeps the values that the configuration gives', () => {
     const container = {
       engine: 'vpp',
       iftype: 'vhostuser',
@@ -143,19 +143,19 @@ describe('the container’s half', () => {
 });
 
 describe('deadlines', () => {
-  it('are those that are configured, and by default the others', () => {
+  it('are the configured ones, and the defaults for the rest', () => {
     const { deadlines } = added({ deadlines: { addMs: 20_001, ipamMs: 600_000 } }).config;
     expect(deadlines).toEqual({ ...defaultDeadlines, addMs: 20_001, ipamMs: 600_000 });
   });
 
-  it('have a key for every one of them', () => {
+  it('have a configuration key each', () => {
     const all = Object.fromEntries(Object.keys(defaultDeadlines).map((key, index) => [key, 100 - index]));
     expect(added({ deadlines: all }).config.deadlines).toEqual(all);
   });
 });
 
-describe('what the runtime adds', () => {
-  it('is taken over: prevResult, dns and the device information file', () => {
+describe('the runtime’s additions', () => {
+  it('are taken over: prevResult, dns and the device information file', () => {
     const prevResult = { cniVersion: '1.0.0', interfaces: [{ name: 'eth0' }] };
     const runtimeConfig = { CNIDeviceInfoFile: '/run/info.json', portMappings: [] };
     expect(added({ prevResult, dns: { domain: 'x' }, runtimeConfig }).config).toMatchObject({
