@@ -1,11 +1,11 @@
 /**
- * Which numbers a text cites, and where each of them is defined (docs/cases.md says the forms). Pure: texts come in as data.
+ * Finds the numbers that a text cites, and the place where each is defined (docs/cases.md has the forms). Pure: texts are data.
  */
 import { posix } from 'node:path';
 
 /**
- * Whether older forms are still allowed: a case or a bug without its word, contracts and needs by the numbers of documents that are not
- * here, one number for the invariants of two files. Once no text has them, this becomes false for good.
+ * Whether older forms are still allowed: a case or a bug without its word, contracts and needs by the numbers of documents that are
+ * not here, one number for the invariants of two files. Once no text has them, this becomes false for good.
  */
 export const isBareAllowed: boolean = true;
 
@@ -15,7 +15,9 @@ export interface Source {
   readonly text: string;
 }
 
-/** The numbers that are defined, without the words of docs/cases.md, as `I8`, `ADR 0007` or `kind 3`; local ones with their files. */
+/**
+ * The numbers that are defined, without the words of docs/cases.md, as `I8`, `ADR 0007` or `kind 3`; local ones with their files.
+ */
 export interface Definitions {
   readonly shared: ReadonlySet<string>;
   readonly local: ReadonlyMap<string, readonly string[]>;
@@ -100,7 +102,7 @@ function numberFaults(
     const number = `${family}${ofContract ?? digits}`;
     if (word !== undefined && word !== words[family]) return [`"${cited}" has the wrong word: ${words[family]}`];
     if (word === undefined && local.has(number)) return [];
-    // A family that nothing defines is no citation: SSE4, or a part of some code.
+    // A family without any definition is not a citation: SSE4, or a part of some code.
     if (!(family in words) && family !== 'I' && !families.has(family)) return [];
     if (!shared.has(number)) return [`"${cited}" is defined nowhere`];
     const isBare = word === undefined && family in words;

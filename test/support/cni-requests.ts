@@ -32,7 +32,7 @@ export const textOf = (config: unknown): string => (typeof config === 'string' ?
 export const added = (changes: Json = {}, env: Environment = {}): AddRequest =>
   parseAdd(environment(env), textOf(network(changes)));
 
-/** What an action refuses with; undefined if it refuses nothing. Any other throw is a bug and goes on. */
+/** The error with which an action refuses; undefined if it refuses nothing. Any other throw is a bug and goes on. */
 export function refusal(action: () => unknown): CniError | undefined {
   try {
     action();

@@ -1,10 +1,10 @@
-/** Pseudo-random numbers that a seed brings back. */
+/** Pseudo-random numbers that a seed repeats. */
 export interface Dice {
   /** 0 <= x < 1 */
   next(): number;
   below(count: number): number;
   pick<T>(from: readonly T[]): T;
-  /** `count` of them, in their order. */
+  /** `count` items, in their order. */
   sample<T>(from: readonly T[], count: number): T[];
 }
 

@@ -1,2 +1,2 @@
-/** The id of the data directory, wherever a test in this process' memory needs one. */
+/** The id of the data directory, for every test in memory that needs one. */
 export const instance = '0123456789abcdef';

@@ -11,7 +11,7 @@ export const productFiles = (): string[] =>
 const parsed = (file: string, text: string): ts.SourceFile =>
   ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
 
-/** The names that a file declares and exports; what it only hands on is its origin's. */
+/** The names that a file declares and exports; a re-exported name belongs to its origin. */
 export function exportsOf(file: string, text: string): string[] {
   return parsed(file, text).statements.flatMap((statement) => {
     if (ts.isExportDeclaration(statement)) {
@@ -52,7 +52,7 @@ export function signaturesOf(file: string, text: string): Signature[] {
   return found;
 }
 
-/** Its own name, or that of what holds it: a variable, a member, a class. */
+/** A function's own name, or the name of its holder: a variable, a member, a class. */
 function nameOf(node: ts.SignatureDeclaration): string {
   if (node.name) return node.name.getText();
   const { parent } = node;

@@ -7,7 +7,7 @@ export interface Programs {
   readonly directory: string;
   /** `body` is run by sh with `$D` as this directory. @returns the program's path */
   write(name: string, body: string): string;
-  /** What a program wrote into this directory. */
+  /** The text that a program wrote into this directory. */
   read(name: string): string;
   has(name: string): boolean;
 }

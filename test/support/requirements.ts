@@ -1,5 +1,5 @@
 /**
- * What the system lane needs of the machine, and what to say where it is missing: an error in CI, a visible skip elsewhere.
+ * The system lane's needs of the machine, and the message for a missing one: an error in CI, a visible skip elsewhere.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -11,17 +11,17 @@ interface Part {
   readonly remedy: string;
 }
 
-/** Of test/cluster/kube-assets/go.mod. */
+/** The version in test/cluster/kube-assets/go.mod. */
 const kubernetesVersion = 'v1.34.4';
-/** Of test/cluster/ipam-assets/go.mod. */
+/** The version in test/cluster/ipam-assets/go.mod. */
 const ipamVersion = 'v1.9.1';
 
-/** Where Debian's packages put them. */
+/** The directory of Debian's packages. */
 export const ovsDpdkPath = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 export const cniPath = '/usr/lib/cni';
 export const executable = join(import.meta.dirname, '../../dist/userspace');
 
-/** Also where Debian keeps the tools of root, which a plain user's PATH lacks. */
+/** The PATH with Debian's directories for root's tools, which a plain user's PATH lacks. */
 const searchPath = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 function onPath(program: string): boolean {
@@ -39,11 +39,11 @@ function isExecutable(path: string): boolean {
 
 const apt = (name: string) => `apt-get install ${name}`;
 
-/** Where go-assets.ts puts what it builds. */
+/** The directory into which go-assets.ts builds. */
 const cached = (...names: string[]): string =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'userspace-cni', ...names);
 
-/** KUBEBUILDER_ASSETS says otherwise. */
+/** The default directory; KUBEBUILDER_ASSETS overrides it. */
 export const kubeAssets = (): string => process.env.KUBEBUILDER_ASSETS || cached('kube-assets', kubernetesVersion);
 export const ipamAssets = (): string => cached('ipam-assets', ipamVersion);
 
@@ -87,7 +87,7 @@ export const clusterParts: readonly PartName[] = ['kubeAssets'];
 
 export const switchParts: readonly PartName[] = ['root', 'hugepages', 'database', 'dpdk'];
 
-/** One line for each missing part: what, and how to get it. */
+/** One line for each missing part: its name, and how to get it. */
 export function missing(names: readonly PartName[]): string[] {
   return names
     .map((name) => parts[name])

@@ -1,15 +1,15 @@
 /**
- * At the end of a run: which tests were skipped and why, as their titles say in brackets. A run whose pattern no test's name fits
- * fails: it would pass for one in which all went well.
+ * Prints at the end of a run which tests were skipped and why, as their titles say in brackets. A run whose pattern fits no test's
+ * name fails, because it would look like a successful one.
  */
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
 
-/** Of a test's full name, or of a suite's around it. */
+/** The reason in the full name of a test, or of a suite around it. */
 export const skippedTitle = (title: string, reason: string): string => `${title} [skipped: ${reason}]`;
 
 const reasonIn = (fullName: string): string | undefined => fullName.match(/\[skipped: (.*?)\](?= > |$)/)?.[1];
 
-/** A module that broke before its first test is told of as it is. */
+/** Whether a module ran any test; one that broke before its first test counts too, so that its error is shown. */
 const hasRun = (one: TestModule): boolean =>
   one.errors().length > 0 || [...one.children.allTests()].some((test) => test.result().state !== 'skipped');
 
@@ -24,7 +24,7 @@ export default class SkipReporter implements Reporter {
     const counts = new Map<string, number>();
     for (const one of modules) {
       for (const { fullName } of one.children.allTests('skipped')) {
-        // What a pattern leaves out was left out by the caller.
+        // Tests outside of the pattern were left out by the caller.
         const reason = reasonIn(fullName) ?? (this.#isPicked ? undefined : 'no reason is given');
         if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
       }

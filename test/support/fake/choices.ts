@@ -1,18 +1,18 @@
 /**
- * Who decides what a power cut leaves: one answer to each question, by rule, by enumeration or by fast-check.
+ * Decides the remains of a power cut: one answer to each question, by rule, by enumeration or by fast-check.
  */
 import fc from 'fast-check';
 
-/** Picks one of `options` (0 … options - 1); `question` is for whoever reads a failure. */
+/** Picks one of `options` (0 … options - 1); `question` explains a failure to its reader. */
 export type Choose = (options: number, question: string) => number;
 
-/** Everything that was not synced is gone. */
+/** All unsynced data is gone. */
 export const loseAll: Choose = () => 0;
 
-/** Everything that was not synced had reached the disk all the same. */
+/** All unsynced data had still reached the disk. */
 export const keepAll: Choose = (options) => options - 1;
 
-/** Names and sizes are kept, contents are not: what ext4 leaves of an unsynced append is NULs (contract C3.1). */
+/** Names and sizes are kept, contents are not: ext4 leaves NULs for an unsynced append (contract C3.1). */
 export const nulTail: Choose = (options, question) => (question.startsWith('content') ? 0 : options - 1);
 
 /** Of many options only the ends, their neighbours and the middle: a torn write is as good at 70 bytes as at 71. */

@@ -71,33 +71,33 @@ export interface CliScene {
    */
   journal(key: AttachmentKey, entries: readonly Entry[], going?: boolean, minutes?: number): Promise<string>;
   run(...args: string[]): Promise<Said>;
-  /** As on a terminal. */
+  /** Runs a command as on a terminal. */
   runInteractive(...args: string[]): Promise<Said>;
-  /** What was asked of the node, as `remove port net:c0ffee:net1`. */
+  /** The requests to the node, as `remove port net:c0ffee:net1`. */
   readonly asked: string[];
   /** How the node answers a request; by default nothing fails. */
   answer: (request: Request) => Outcome;
-  /** What the clock says when a command is run. */
+  /** The time at which a command is run. */
   now: Date;
-  /** Which ports the switch at an address has; by default all. */
+  /** The ports of the switch at an address; by default all. */
   isThere: (ovsdb: string, plan: Plan) => boolean;
-  /** What asking a switch throws, if it is away. */
+  /** The error of a switch that is away. */
   away: Error | undefined;
-  /** How often a switch was asked which ports are there. */
+  /** How often a switch was asked for its ports. */
   looks: number;
-  /** Of the runtime's networks, and of the kernel's counts of hugepages; neither is there by itself. */
+  /** The directories of the runtime's networks and of the kernel's counts of hugepages; a test has to make them. */
   readonly networkDir: string;
   readonly hugepagesDir: string;
   /** CNI_PATH, split. */
   path: readonly string[];
-  /** What the API server of a kubeconfig says. */
+  /** The answer of a kubeconfig's API server. */
   rights: Host['missingRights'];
-  /** What an ADD's look before its first effect finds, and whether it could ask the database. */
+  /** The findings of an ADD's pre-flight, and whether it could ask the database. */
   preflight: Host['preflight'];
   databaseAt: Host['databaseAt'];
-  /** Effective, of the person. */
+  /** The person's effective uid. */
   uid: number;
-  /** Of the terminal. */
+  /** The width of the terminal. */
   columns: number | undefined;
 }
 

@@ -1,10 +1,10 @@
 /**
  * Every window of one call in which a process can die or the power fail, and the node as it is found after each of them.
  *
- * The call runs once, undisturbed; at every call on the disk and every moment of an effect the node is copied as it stands: that
- * is what the next process finds. So nothing is counted by hand, and no code of the dead process can run on.
- * What was not fsynced is lost only with the power that fails in the same process: that a second process reads what a first one
- * wrote, and loses it then, is tried by real deaths (`dieInTurn`).
+ * The call runs once, undisturbed. At every call on the disk and every moment of an effect the node is copied, as the next process
+ * would find it. So nothing is counted by hand, and no code of the dead process can run on.
+ * Unsynced data is lost only if the power fails during the process that wrote it. A second process that reads such data and then
+ * loses it is tried by real deaths (`dieInTurn`).
  */
 import { hash } from 'node:crypto';
 import type { Disk } from '../../../src/journal/disk.ts';
@@ -13,12 +13,12 @@ import { type Answer, type Attachment, FakeNode, type Fate, type Verb } from './
 import type { SimulatedDisk } from './simulated-disk.ts';
 import { describeDisk } from './world-checker.ts';
 
-/** One thing that may be left, and how often it is. */
+/** A state that a crash may leave, and how often it does. */
 export interface Crash {
   readonly node: FakeNode;
-  /** The first way to it, for whoever reads a failure. */
+  /** The first way to it, for the reader of a failure. */
   readonly how: string;
-  /** In how many windows, by how many ends. */
+  /** The number of windows and ends that lead to it. */
   times: number;
   readonly powerCut: boolean;
 }
@@ -51,7 +51,7 @@ const changing = new Set<keyof Disk>([
   'fsyncDirectory',
 ]);
 
-/** A copy to go on with: nobody holds a lock on it, and all that it shows is durable. */
+/** A copy to go on with: no process holds a lock on it, and everything on its disk is durable. */
 export const fork = ({ disk, world }: FakeNode): FakeNode => new FakeNode(disk.powerCut(keepAll), world.clone());
 
 export function fingerprint({ disk, world }: FakeNode): string {
@@ -80,7 +80,7 @@ class Collection {
   readonly #crashes = new Map<string, Crash>();
   #windows = 0;
   #ends = 0;
-  /** What the last look found: the same as long as nothing changes. */
+  /** The result of the last look, which is valid as long as nothing changes. */
   #last: Crash[] = [];
   #changed = true;
 
@@ -144,7 +144,7 @@ interface Torn {
   readonly bytes: Uint8Array;
 }
 
-/** The disk as the product sees it, each call announced. */
+/** The disk for the product; it announces each call. */
 export function watched(disk: SimulatedDisk, announce: (name: keyof Disk, torn?: Torn) => void): Disk {
   const paths = new Map<number, string>();
   return new Proxy<Disk>(disk, {
@@ -162,7 +162,7 @@ export function watched(disk: SimulatedDisk, announce: (name: keyof Disk, torn?:
   });
 }
 
-/** The calls on the disk that a call makes, in order: how far a loop over its deaths has to go. */
+/** The calls on the disk that a call makes, in order; a loop over its deaths has to cover them all. */
 export async function diskKindsOf(from: FakeNode, verb: Verb, one: Attachment): Promise<(keyof Disk)[]> {
   const kinds: (keyof Disk)[] = [];
   const through = (disk: SimulatedDisk) => watched(disk, (name) => kinds.push(name));
@@ -173,13 +173,13 @@ export async function diskKindsOf(from: FakeNode, verb: Verb, one: Attachment): 
 export interface Death {
   readonly verb: Verb;
   readonly one: Attachment;
-  /** Before the so-many-th call on the disk. */
+  /** The number of the call on the disk before which the process dies. */
   readonly call: number;
 }
 
 /**
- * A node on which processes really died, one after the other, and then the power failed: what the first had not synced, and the
- * second may have read, is lost with what the second had not.
+ * A node on which processes really died, one after the other, before the power failed. The unsynced data of both is lost, even if
+ * the second process has read the first one's.
  */
 export async function dieInTurn(from: FakeNode, deaths: readonly Death[], choose: Choose): Promise<FakeNode> {
   const node = fork(from);

@@ -1,13 +1,13 @@
 /**
- * What is done to a node when a crash comes, and how the follow-up is judged. The judgement is world-checker.ts's; here is only
- * what follows what.
+ * The calls in which a crash comes, and the calls that follow it. world-checker.ts judges the result; this file only says the
+ * order.
  */
 import { type Crash, type Explored, explore, fingerprint, fork } from './crash-points.ts';
 import { type Answer, type Attachment, FakeNode, keyOf, podA, portOf, socketOf, type Verb } from './fake-node.ts';
 import { switchDir } from './fake-world.ts';
 import { faultsOf, headerOf, isGoing, lawsBroken, leftOf, othersThan } from './world-checker.ts';
 
-/** A node's shape: how the attachment is asked for, and whether another interface of its pod is there already. */
+/** A node's shape: the attachment's configuration, and whether another interface of its pod is there already. */
 export interface Shape {
   readonly title: string;
   readonly one: Attachment;
@@ -53,11 +53,11 @@ export interface Deed {
   readonly title: string;
   readonly verb: Verb;
   readonly from: FakeNode;
-  /** As the call asks for it; others ask for the shape's. */
+  /** The attachment as this call configures it; other calls use the shape's. */
   readonly asked: Attachment;
 }
 
-/** Answers that a scenario cannot do without. */
+/** Requires success, because the scenario cannot go on otherwise. */
 export function expectOk(answer: Answer): void {
   if (answer.kind !== 'ok') throw new Error(`the scenario cannot be set up: ${JSON.stringify(answer)}`);
 }
@@ -72,7 +72,7 @@ async function emptyNode({ one, sibling }: Shape): Promise<FakeNode> {
 async function attachedNode(shape: Shape): Promise<FakeNode> {
   const node = await emptyNode(shape);
   expectOk(await node.add(shape.one));
-  // In the switch's client mode it is the application that creates the socket.
+  // In the switch's client mode the application creates the socket.
   if (shape.one.mode === 'client') {
     node.world.files.set(socketOf(shape.one), { kind: 'socket', by: keyOf(shape.one), text: 'app' });
   }
@@ -106,10 +106,10 @@ export async function deedsOn(shape: Shape): Promise<Deed[]> {
 export type FollowUp = 'ADD' | 'DEL' | 'recover';
 export const followUps: readonly FollowUp[] = ['ADD', 'DEL', 'recover'];
 
-/** What is wrong after a crash and its follow-up, at every point where something can be said; nothing if all is well. */
+/** The faults after a crash and its follow-up, at every point that can be judged; empty if all is well. */
 export async function faultsAfter(crash: Crash, followUp: FollowUp, one: Attachment): Promise<string[]> {
   const node = fork(crash.node);
-  // Recovery after a reboot releases what another boot had attached, the sibling too; a DEL pays for one that is half gone.
+  // Recovery after a reboot releases another boot's attachments, the sibling too; a DEL finishes a half-removed one.
   const sibling = siblingOf(one);
   const released = followUp === 'recover' && isOfAnotherBoot(sibling, node);
   const putBack = followUp === 'recover' && !released && hasLostPort(sibling, node);
@@ -154,14 +154,14 @@ const kept = (answer: Answer, one: Attachment): boolean =>
   answer.kind === 'ok' &&
   ['kept', 'restored'].includes(answer.recovered?.find(({ key }) => key === keyOf(one))?.result ?? '');
 
-/** Of another boot nothing is kept: no sandbox of it lives. */
+/** The faults of a kept attachment. One of another boot must not be kept, because none of its sandboxes lives. */
 function keptFaults(one: Attachment, node: FakeNode): string[] {
   if (headerOf(one, node.disk)?.boot !== node.world.boot) return ['it is kept, and of another boot'];
   const [asAsked, other] = [faultsOf(one, node), faultsOf({ ...one, vlan: 7 }, node)];
   return other.length === 0 ? [] : asAsked;
 }
 
-/** What the same call once more changes: nothing (I5). */
+/** A fault if the same call once more changes anything (I5). */
 export async function faultsOfRepeating(crash: Crash, verb: FollowUp, one: Attachment): Promise<string[]> {
   const once = fork(crash.node);
   await once.call(verb, one);
@@ -175,7 +175,7 @@ export interface Crashed {
   readonly found: Explored;
 }
 
-/** Every call of a shape and what a crash in it leaves, found out once, for the first who asks. */
+/** Every call of a shape and the remains of a crash in it; computed once, on first use. */
 export function crashesOn(shape: Shape): () => Promise<readonly Crashed[]> {
   const find = async () => {
     const all: Crashed[] = [];

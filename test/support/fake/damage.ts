@@ -1,4 +1,4 @@
-/** What a disk, an editor or an administrator can do to a journal while its attachment lives. */
+/** The damage that a disk, an editor or an administrator can do to a journal while its attachment lives. */
 import fc from 'fast-check';
 import { type Attachment, type FakeNode, journalOf } from './fake-node.ts';
 
@@ -66,14 +66,17 @@ const garbage: fc.Arbitrary<Damage> = fc
     ),
   );
 
-/** What another tool wrote behind the last record. */
+/** Another tool's text behind the last record. */
 const appended: fc.Arbitrary<Damage> = fc
   .oneof(fc.uint8Array({ minLength: 1, maxLength: 40 }), fc.constant(new Uint8Array(700)))
   .map((more) => described((bytes) => new Uint8Array([...bytes, ...more]), `appended(${more})`));
 
 export const damages: fc.Arbitrary<Damage> = fc.oneof(cuts, nuls, nulTails, garbage, appended);
 
-/** Of every journal at once: a recursive chmod, a backup that was brought back, a file system without modes. Never our own mark. */
+/**
+ * Modes of all journals at once, as after a recursive chmod, a restored backup, or on a file system without modes. Never our own
+ * mark.
+ */
 export const modes: fc.Arbitrary<number> = fc
   .oneof(
     fc.constantFrom(

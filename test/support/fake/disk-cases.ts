@@ -1,7 +1,7 @@
 /**
- * What the journal relies on a disk for, said once and asked of the real disk and of the simulated one.
+ * The properties of a disk that the journal relies on, written once and tried on the real disk and on the simulated one.
  *
- * A case returns what it saw, as plain data; both disks must give the same, and that must be `expected`.
+ * A case returns its observations as plain data; both disks must give the same, and that must be `expected`.
  */
 import { join } from 'node:path';
 import { type Disk, isSystemError } from '../../../src/journal/disk.ts';
@@ -16,7 +16,7 @@ export interface DiskCase {
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** The errno code of a call that fails, or what it returned. */
+/** The errno code of a call that fails, or its result. */
 export function attempt<T>(action: () => T): T | string {
   try {
     return action();
@@ -26,7 +26,7 @@ export function attempt<T>(action: () => T): T | string {
   }
 }
 
-/** Above any limit of open files, so that nobody's descriptor is hit. */
+/** Above any limit of open files, so that it cannot be an open descriptor. */
 const neverOpen = 2 ** 30;
 
 const permissions = (disk: Disk, fd: number): string => (disk.stat(fd).mode & 0o777n).toString(8);
@@ -254,7 +254,7 @@ export const diskCases: readonly DiskCase[] = [
   },
 ];
 
-/** The same disk, and the descriptors that a case left open are closed at its end. */
+/** The same disk; it closes the descriptors that a case left open. */
 export function withOpenFilesClosed<T>(disk: Disk, use: (disk: Disk) => T): T {
   const opened = new Set<number>();
   const open: Disk['open'] = (path, flags, mode) => {

@@ -1,5 +1,5 @@
 /**
- * Looks, at the moment of every effect, at what a power cut would leave of the journal: what was decided must be there (I1, I2).
+ * Checks, at the moment of every effect, that a power cut would leave every decision in the journal (I1, I2).
  */
 import type { Step } from '../../../src/machines/protocol.ts';
 import { loseAll } from './choices.ts';

@@ -2,7 +2,7 @@
  * Each step's ensure, remove and find on a FakeWorld: the same promises as src/effects, without its system calls. (The port's:
  * fake-ports.ts.)
  *
- * `half` is called where the real effect stands between two of its own changes.
+ * `half` is called at the point between two changes of the real effect.
  */
 import { code, keyHash, keyText } from '../../../src/attachment.ts';
 import type {
@@ -22,7 +22,7 @@ import type { FakeFile, FakePod, FakeWorld } from './fake-world.ts';
 
 type Annotations = { readonly [name: string]: string | null };
 
-/** Of a pod: an array with one entry for each interface. */
+/** A pod's annotation: an array with one entry for each interface. */
 const dataName = 'userspace/configuration-data';
 
 export class FakeEffects {
@@ -164,13 +164,13 @@ export class FakeEffects {
     }
   }
 
-  /** The pod that is meant, if it is still there under its name. */
+  /** The plan's pod, if it is still there under its name. */
   #podOf({ pod }: AnnotationPlan): FakePod | undefined {
     const found = this.#world.pods.get(`${pod.namespace}/${pod.name}`);
     return pod.uid === undefined || found?.uid === pod.uid ? found : undefined;
   }
 
-  /** Sent, and landed when it is answered: a sender who dies in between does not know. */
+  /** Sends a write, which lands when it is answered: a sender that dies in between does not learn of it. */
   async #send({ pod }: AnnotationPlan, { version }: FakePod, annotations: Annotations, half: Half): Promise<void> {
     this.#world.writes.push({ pod: `${pod.namespace}/${pod.name}`, version, annotations });
     await half();
@@ -191,7 +191,7 @@ export class FakeEffects {
     return failed(code.tryAgainLater, 'the pod is written by others again and again');
   }
 
-  /** What a dead sender had sent lands right after this has looked: the worst moment. */
+  /** Lets a dead sender's write land right after the look at the pod, which is the worst moment. */
   async #forgetAnnotation(plan: Plan, annotation: AnnotationPlan, facts: Facts, half: Half): Promise<Outcome> {
     const { containerId, ifName } = plan.key;
     const fence = `removing-${keyHash(plan.key)}`;
@@ -219,7 +219,7 @@ export class FakeEffects {
     return own?.length === 1 && own[0]?.containerId === key.containerId ? ok : drift('the annotation is not as it was');
   }
 
-  /** As a delegated plugin does: by its own standard input and environment, and never twice for the same interface. */
+  /** Allocates as a delegated plugin does: by its own input and environment, and never twice for the same interface. */
   #allocate(text: CallText): Outcome {
     const { addresses } = this.#world;
     const holder = ipamHolder(text);
@@ -230,7 +230,7 @@ export class FakeEffects {
     return { kind: 'ok', facts: { ips: [{ address: `192.0.2.${host}/24` }], routes: [] } };
   }
 
-  /** Once ovs-vswitchd has let go of the port. */
+  /** Releases the address, once ovs-vswitchd has applied the port's removal. */
   #release(text: CallText, { port }: Facts): Outcome {
     const goneAt = port && 'goneAt' in port ? port.goneAt : 0;
     const { curCfg, nextCfg } = this.#world;
@@ -246,7 +246,7 @@ export class FakeEffects {
     return [...this.#world.addresses].find(([, by]) => by === holder)?.[0];
   }
 
-  /** What ovs-vswitchd has to search and may not; no socket of another user's making is asked for in server mode. */
+  /** The directories that ovs-vswitchd has to search and may not. In server mode it makes the sockets itself. */
   #closed({ socketDir, port }: Plan): string[] {
     const { switchUser, entries } = this.#world;
     if (switchUser === undefined || port?.mode !== 'client' || !socketDir) return [];
@@ -280,7 +280,7 @@ export class FakeEffects {
       return ok;
     }
     for (let round = 0; round < 3; round++) {
-      // Whoever comes first makes it for all interfaces of the sandbox: it is nobody's.
+      // The first call makes it for all interfaces of the sandbox, so it belongs to none of them.
       if (!files.has(own)) files.set(own, { kind: 'directory', by: 'shared', text: '' });
       await half();
       // A sibling's removal came in between: make it again.
@@ -299,7 +299,7 @@ export class FakeEffects {
     files.set(path, { kind: 'file', by, text });
   }
 
-  /** What is of another kind at our name is not ours. */
+  /** Removes a file of ours; one of another kind at our name is not ours. */
   #unlink(path: string, kind: FakeFile['kind']): void {
     if (this.#world.files.get(path)?.kind === kind) this.#world.files.delete(path);
   }
@@ -308,12 +308,12 @@ export class FakeEffects {
 const textOf = ({ publication }: { publication?: Pick<FilePlan, 'data'> }, { address }: Facts): string =>
   JSON.stringify([publication?.data, address?.ips]);
 
-/** Of a pod's annotation, by interface. */
+/** The entries of a pod's annotation, one for each interface. */
 function entriesOf({ annotations }: FakePod): { containerId: string; ifName: string }[] {
   return JSON.parse(annotations[dataName] ?? '[]');
 }
 
-/** The attachment an IPAM plugin would take this call for. */
+/** The attachment to which an IPAM plugin would assign this call. */
 function ipamHolder({ stdin, env }: CallText): string {
   return `${JSON.parse(stdin).name}:${env.CNI_CONTAINERID}:${env.CNI_IFNAME}`;
 }

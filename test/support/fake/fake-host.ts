@@ -1,6 +1,6 @@
 /**
- * The effects of a node in memory: what the real ones in src/effects do to a switch, an address store and a directory, done to a
- * FakeWorld. One FakeHost is one process; several share a world.
+ * The effects of a node in memory. They do to a FakeWorld the changes that those in src/effects do to a switch, an address store
+ * and a directory. One FakeHost is one process; several share a world.
  *
  * Owns: the meaning of each effect, and the faults. Does not own: the truth (fake-world.ts), the judgement (world-checker.ts).
  * An effect that the real node makes in more than one system call or transaction has a `during`: half of it is done.
@@ -27,30 +27,30 @@ import { ProcessKilled } from './simulated-disk.ts';
 
 type Moment = 'before' | 'during' | 'after';
 
-/** What is asked of the node beside the steps; each a `find`. */
+/** The questions to the node beside the steps; each is a `find`. */
 type Question = 'lookup' | 'preflight' | 'recall' | 'restorable';
 
-/** A moment of one effect at which a process can die, a test look, or another process come between. */
+/** A moment of one effect at which a process can die, a test can look, or another process can come between. */
 export interface Instant {
   readonly step: Step | Question;
   readonly verb: Verb;
   readonly at: Moment;
-  /** Absent where none is made yet. */
+  /** Absent if no plan is made yet. */
   readonly plan?: Plan;
 }
 
-/** What goes wrong with one step and verb: the first time it is tried, or always. */
+/** A fault of one step and verb: at the first try, or always. */
 export interface HostFault {
   readonly step: Step | Question;
   readonly verb: Verb;
-  /** An answer with this code; no answer until the effect's time is up; the death of the process. */
+  /** An answer with this code, no answer until the effect's time is up, or the death of the process. */
   readonly how: { readonly code: number } | 'hang' | 'crash';
-  /** How much of the effect has happened by then. Absent: nothing. */
+  /** The part of the effect that has happened before the fault. Absent: nothing. */
   readonly at?: Moment;
   readonly forever?: boolean;
 }
 
-/** Half of the effect is done, and that is all; with what it knows to have made. */
+/** Thrown when half of the effect is done, with the facts of that half. */
 class HalfDone extends Error {
   constructor(readonly facts: Facts[keyof Facts] | undefined) {
     super('half of it is done');
@@ -59,9 +59,9 @@ class HalfDone extends Error {
 
 interface Options {
   readonly faults?: readonly HostFault[];
-  /** Told of every instant, and waited for; it may change the world. */
+  /** Called and awaited at every instant; it may change the world. */
   readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
-  /** The process dies with its host. */
+  /** Called at the host's death, so that the process dies too. */
   readonly died?: () => void;
 }
 
@@ -79,7 +79,7 @@ export class FakeHost {
     this.#effects = new FakeEffects(world);
   }
 
-  /** The host as the handlers are handed it. */
+  /** The host for the handlers. */
   get asHost(): Host {
     return {
       perform: (request, call) => this.#perform(request, call),
@@ -143,7 +143,7 @@ export class FakeHost {
         if (fault.how === 'crash') await this.#strike(fault, call);
         throw new HalfDone(made);
       });
-      // After it there was no answer, and so nothing is known of it.
+      // The fault comes after the effect and before its answer, so its result is unknown.
       const known = fault?.at === 'during' && outcome.kind === 'ok' ? outcome.facts : undefined;
       if (fault) return { ...(await this.#strike(fault, call)), ...(known && { facts: known }) };
       await this.#pass(instant('after'));
@@ -196,7 +196,7 @@ export class FakeHost {
     return () => void acting.delete(key);
   }
 
-  /** A question, which changes nothing. @returns the injected trouble */
+  /** Asks a question, which changes nothing. @returns the injected trouble */
   async #asked(step: Question, call: Pick<Call, 'end'>, plan?: Plan): Promise<Trouble | undefined> {
     const fault = this.#take(step, 'find');
     for (const at of ['before', 'during', 'after'] as const) {
@@ -219,7 +219,7 @@ export class FakeHost {
     return { kind: 'found', place: { ...place, volume: { kind: 'emptyDir' } } };
   }
 
-  /** Reads only: names and sockets that another holds, a bridge that cannot be used. */
+  /** Finds names and sockets that another attachment holds, and an unusable bridge. Reads only. */
   async #preflight(plan: Plan, call: Call): Promise<Trouble[]> {
     const trouble = await this.#asked('preflight', call, plan);
     if (trouble) return [trouble];

@@ -27,14 +27,14 @@ export const otherDataDir = '/var/lib/cni/elsewhere';
 const otherInstance = 'eeeeeeeeeeeeeeee';
 const ovsdb = 'unix:/run/openvswitch/db.sock';
 
-/** One network interface of one pod, as its network configuration asks for it. */
+/** One network interface of one pod, by its network configuration. */
 export interface Attachment {
   readonly containerId: string;
   readonly ifName: string;
   readonly mode: 'client' | 'server';
   readonly ipam: boolean;
   readonly deviceInfo: boolean;
-  /** Its name at the API server: its sockets lie in its emptyDir, and it hears of them by annotation. */
+  /** The pod's name at the API server. Its sockets are in its emptyDir, and an annotation tells it about them. */
   readonly pod?: string;
   readonly vlan?: number;
   readonly socketfile?: string;
@@ -44,12 +44,12 @@ export interface Attachment {
 const network = 'net-a';
 export const bridge = 'br-pods';
 
-/** Of every pod that the API server knows. */
+/** The namespace of every pod that the API server knows. */
 const podNamespace = 'pods';
 
 export const podA = 'c0ffee00c0ffee00';
 
-/** Each way of having a socket: the switch's, the application's, and one whose name a user gave in a directory of the pod. */
+/** Each kind of socket: the switch's, the application's, and one in a directory of the pod with a user's name. */
 const base = { containerId: podA, ifName: 'net1', ipam: true, deviceInfo: false } as const;
 export const attachmentShapes: readonly Attachment[] = [
   { ...base, mode: 'server', deviceInfo: true },
@@ -99,18 +99,18 @@ export type Answer =
   | { readonly kind: 'error'; readonly code: number; readonly message: string }
   | { readonly kind: 'crashed' };
 
-/** What may happen to one call. */
+/** The conditions of one call. */
 export interface Fate {
   /** Added to the network configuration. */
   readonly changes?: object;
   /** Another data directory than the node's own. */
   readonly elsewhere?: true;
-  /** Of GC: what the runtime knows; the sibling net2 if it is not given. */
+  /** For GC: the runtime's attachments; by default the sibling net2. */
   readonly valid?: readonly Attachment[];
   readonly disk?: readonly Fault[];
   readonly host?: readonly HostFault[];
   readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
-  /** Of recover. */
+  /** For recover. */
   readonly dryRun?: boolean;
   /** Stands between the product and the process's disk. */
   readonly through?: (disk: SimulatedDisk) => Disk;
@@ -119,11 +119,11 @@ export interface Fate {
 export class FakeNode {
   disk: SimulatedDisk;
   readonly world: FakeWorld;
-  /** What was logged, for whoever reads a failure. */
+  /** The log, for the reader of a failure. */
   readonly log: string[] = [];
-  /** Descriptors that calls left open at their end: none, unless they died. */
+  /** The count of descriptors that calls left open: 0, unless they died. */
   leaked = 0;
-  /** What its wall clock says: it goes back, too. */
+  /** The node's wall clock, which may go back. */
   now = new Date('2025-01-17T12:00:00.000Z');
 
   constructor(disk = new SimulatedDisk(['/var/lib']), world = new FakeWorld()) {
@@ -135,14 +135,14 @@ export class FakeNode {
   del = (one: Attachment, fate: Fate = {}): Promise<Answer> => this.call('DEL', one, fate);
   recover = (fate: Fate = {}): Promise<Answer> => this.call('recover', undefined, fate);
 
-  /** With the result of ADD as the runtime hands it back. */
+  /** Calls CHECK with ADD's result as the runtime hands it back. */
   check(one: Attachment, added: Answer, fate: Fate = {}): Promise<Answer> {
     const result = added.kind === 'ok' ? added.result : undefined;
     const prevResult = result && formatResult(result, '1.0.0');
     return this.call('CHECK', one, { ...fate, changes: { ...fate.changes, prevResult } });
   }
 
-  /** A process of its own: what it leaves is on the disk and in the world, and nowhere else. */
+  /** Makes a call as a process of its own, which leaves its traces only on the disk and in the world. */
   async call(verb: Verb, one: Attachment | undefined, fate: Fate = {}): Promise<Answer> {
     const process = this.disk.spawn();
     process.inject(...(fate.disk ?? []));
@@ -179,7 +179,7 @@ export class FakeNode {
     }
   }
 
-  /** Every sandbox on the node has its namespace. */
+  /** Gives every sandbox its namespace. */
   withNetns(...all: readonly Attachment[]): this {
     for (const one of all) this.world.netns.set(netnsOf(one), `4:${4026531840 + this.world.netns.size}`);
     for (const { pod } of all) {
@@ -229,10 +229,10 @@ async function run(
     ...(one.pod && { CNI_ARGS: argsOf(one.pod) }),
   };
   const { env, stdin } = shuffled({ env: given, config: configOf(one, changes) });
-  // At hand: reading code in is a system call, which virtual time would overtake.
+  // Imported statically: loading code is a system call, which virtual time would overtake.
   const verbs = handlers(() => parts, { addCheck: async () => addCheck, del: async () => del, gc: async () => gc });
   if (verb === 'GC') {
-    // The runtime has forgotten this one, and unless told otherwise knows its sibling.
+    // The runtime has forgotten this attachment, and by default knows its sibling.
     const listed = (valid ?? [{ ...one, ifName: 'net2' }]).map(({ containerId, ifName }) => ({
       containerID: containerId,
       ifname: ifName,

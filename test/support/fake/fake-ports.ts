@@ -6,7 +6,7 @@ import { code, configDataName, holdFileName, keyText, owner, type Trouble } from
 import type { Call, Facts, Outcome, Plan, PortPlan, Recalled, Request } from '../../../src/machines/protocol.ts';
 import { emptyDir, type FakeFile, type FakePort, type FakeWorld, sharedDir, switchDir } from './fake-world.ts';
 
-/** Where the real effect stands between two of its own changes; with what it knows by then to have made. */
+/** Called at the point between two changes of the real effect, with the facts of the changes so far. */
 export type Half = (made?: Facts[keyof Facts]) => Promise<void>;
 
 export type Refusal = Extract<Outcome, { kind: 'failed' }>;
@@ -48,7 +48,7 @@ export class FakePorts {
     this.#world = world;
   }
 
-  /** By its marks, by the row that the journal has, or by its name with its socket where the marks were cleared. */
+  /** Finds the port by its marks, by the journal's row, or, if the marks were cleared, by its name and socket. */
   #seek({ plan, facts }: Sought, call: Call): Sighting {
     const { port } = plan;
     const all = [...this.#world.ports];
@@ -77,7 +77,7 @@ export class FakePorts {
     return mode === 'server' && id === undefined ? 'unsettled' : 'anothers';
   }
 
-  /** Who holds the name or the socket of this port, if it is not the attachment itself; or who made it elsewhere. */
+  /** The troubles if another attachment holds the name or the socket, or another data directory made the port. */
   troubles(plan: Plan, port: PortPlan, call: Call): Trouble[] {
     const socket = socketOf(port);
     const all = [...this.#world.ports];
@@ -92,7 +92,7 @@ export class FakePorts {
     return isStranger ? [invalid(`"${socket}" is held by a port that is not ours`)] : [];
   }
 
-  /** Of a bridge that is there. */
+  /** The troubles of an existing bridge. */
   bridgeTroubles(name: string): Trouble[] {
     const isUsable = this.#world.bridges.get(name)?.datapath !== 'system';
     return isUsable ? [] : [invalid(`bridge "${name}" has datapath_type "system"`)];
@@ -121,7 +121,7 @@ export class FakePorts {
     return files.get(socketOf(port))?.kind === 'socket' ? undefined : 'the socket is gone';
   }
 
-  /** What the marks of our port say, of a switch that can be asked. */
+  /** The marks of our port, if the switch can be asked. */
   recall(known: Plan, call: Call): Recalled {
     const { own, elsewhere } = this.#seek({ plan: known, facts: {} }, call);
     const [found] = own;
@@ -182,18 +182,18 @@ export class FakePorts {
     return ok;
   }
 
-  /** The row that a failed put-back made, and nothing else. */
+  /** Removes only the row that a failed put-back made. */
   withdraw({ port }: Facts): Outcome {
     for (const [name, { uuid }] of this.#world.ports)
       if (port && 'uuid' in port && uuid === port.uuid) this.#drop(name);
     return ok;
   }
 
-  /** @returns the next_cfg that is to be waited for before the port's address may be another's */
+  /** @returns the next_cfg that ovs-vswitchd has to reach before the port's address may be given to another port */
   #drop(name: string): number {
     const { ports, files, daemon } = this.#world;
     const made = `${switchDir}/${name}`;
-    // The datapath unlinks what it made where it made it.
+    // The datapath unlinks a socket only at the path where it made it.
     if (daemon === 'running' && files.get(made)?.text === ports.get(name)?.uuid) files.delete(made);
     ports.delete(name);
     for (const [bridge, found] of this.#world.bridges) {
@@ -203,7 +203,7 @@ export class FakePorts {
     return this.#world.raiseCfg();
   }
 
-  /** Sockets before rows; one that another row or the journal of a living attachment names is not ours any more. */
+  /** Removes sockets before rows. A socket that another row or a living attachment's journal names is no longer ours. */
   async remove(sought: Sought, call: Call, half: Half): Promise<Outcome> {
     const { plan, facts } = sought;
     if (facts.port && 'goneAt' in facts.port) return this.#removeAgain(plan, facts.port, call);
@@ -219,7 +219,7 @@ export class FakePorts {
     return { kind: 'ok', ...(goneAt !== undefined && { facts: { goneAt } }) };
   }
 
-  /** What a restored database brought back with our marks; no socket. */
+  /** Removes the rows with our marks that a restored database brought back, and no socket. */
   #removeAgain({ port: _, ...plan }: Plan, gone: { readonly goneAt: number }, call: Call): Outcome {
     let { goneAt } = gone;
     for (const [name] of this.#seek({ plan, facts: {} }, call).own) goneAt = this.#drop(name);
@@ -250,7 +250,7 @@ export class FakePorts {
     return drifted ? drift(drifted) : ok;
   }
 
-  /** What is of another kind at our name is not ours. */
+  /** Removes a socket of ours; a file of another kind at its name is not ours. */
   #unlinkSocket(path: string): void {
     if (this.#world.files.get(path)?.kind === 'socket') this.#world.files.delete(path);
   }

@@ -1,13 +1,13 @@
 /**
- * What there is on a node, as plain data: switch, address store, shared directories. The truth of every test in memory; faults are
- * elsewhere (fake-host.ts), and so is the judgement (world-checker.ts).
+ * The state of a node as plain data: switch, address store, shared directories. The truth of every test in memory; fake-host.ts
+ * makes the faults, and world-checker.ts judges.
  *
- * Every thing says who made it (`by`): the attachment as `network:container:interface`, or `admin`. That is the truth, told from
- * the request that made it and not from names or marks, so that a wrong name or a lost mark is seen.
+ * Every thing names its maker (`by`): the attachment as `network:container:interface`, or `admin`. The maker is taken from the
+ * request and not from names or marks, so that a wrong name or a lost mark is seen.
  */
 
 export interface FakeBridge {
-  /** The instance whose mark it bears; an administrator's bears none. */
+  /** The instance of its mark; an administrator's bridge has none. */
   readonly instance: string | undefined;
   readonly ports: readonly string[];
   /** Absent: `netdev`. */
@@ -19,7 +19,7 @@ export interface FakePort {
   readonly by: string;
   readonly mode: 'client' | 'server';
   readonly tag: number | undefined;
-  /** Client mode: by which path the switch connects. */
+  /** Client mode: the path by which the switch connects. */
   readonly path?: string;
   readonly marks: { readonly [name: string]: string };
 }
@@ -37,7 +37,7 @@ export interface FakePod {
   readonly annotations: { readonly [name: string]: string };
 }
 
-/** A write that was sent, and lands when it lands, whether or not its sender lives: guarded by the version that it saw. */
+/** A write that was sent and lands later, even if its sender is dead. It is guarded by the version that the sender saw. */
 export interface FakeWrite {
   readonly pod: string;
   readonly version: number;
@@ -45,12 +45,12 @@ export interface FakeWrite {
 }
 
 const admin = 'admin';
-/** Where the administrator wants the sockets; always there. */
+/** The administrator's directory for sockets, which always exists. */
 export const sharedDir = '/shared';
-/** Where the switch creates the sockets of server mode. */
+/** The directory in which the switch creates the sockets of server mode. */
 export const switchDir = '/run/openvswitch';
 export const infoDir = '/run/device-info';
-/** The kubelet's, of the one pod that asks for its directory there. */
+/** The kubelet's uid of the one pod that has its sockets in an emptyDir. */
 export const podUid = '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab';
 export const emptyDir = `/var/lib/kubelet/pods/${podUid}/volumes/kubernetes.io~empty-dir/shared-dir`;
 export const permanent = [sharedDir, switchDir, infoDir, emptyDir];
@@ -58,7 +58,7 @@ export const permanent = [sharedDir, switchDir, infoDir, emptyDir];
 export class FakeWorld {
   bridges = new Map<string, FakeBridge>();
   ports = new Map<string, FakePort>();
-  /** Address -> who was given it. */
+  /** Address -> its holder. */
   addresses = new Map<string, string>();
   /** By absolute path. */
   files = new Map<string, FakeFile>();
@@ -66,19 +66,19 @@ export class FakeWorld {
   netns = new Map<string, string>();
   /** By `namespace/name`. */
   pods = new Map<string, FakePod>();
-  /** Sent and not landed yet. */
+  /** Writes that were sent and have not landed. */
   writes: FakeWrite[] = [];
   boot = 'boot-1';
-  /** ovs-vswitchd: whether it applies what the database says. */
+  /** Whether ovs-vswitchd applies the changes of the database. */
   daemon: 'running' | 'away' = 'running';
-  /** What it was asked for, and how far it has come. */
+  /** The number of the last change; ovs-vswitchd has applied the changes up to `curCfg`. */
   nextCfg = 0;
   curCfg = 0;
-  /** Rules that were broken while it was looked at: two processes at once on one attachment, an effect without an instance. */
+  /** Broken rules: two processes at once on one attachment, an effect without an instance. */
   violations: string[] = [];
-  /** Of ovs-vswitchd, if it is not root: it is let to what it has to search by an entry. */
+  /** The user of ovs-vswitchd, if it is not root; then it may search only directories that have an entry for it. */
   switchUser: number | undefined;
-  /** The directories that have one. It goes with its directory. */
+  /** The directories that have such an entry. An entry goes with its directory. */
   entries = new Set<string>();
   #made = 0;
 
@@ -91,7 +91,7 @@ export class FakeWorld {
     return `row-${++this.#made}`;
   }
 
-  /** @returns what curCfg will be when ovs-vswitchd has applied all that was changed until now */
+  /** @returns the value of curCfg at which ovs-vswitchd has applied all changes so far */
   raiseCfg(): number {
     this.nextCfg++;
     if (this.daemon === 'running') this.curCfg = this.nextCfg;
@@ -127,7 +127,7 @@ export class FakeWorld {
   describe(): string {
     const sorted = <T>(map: ReadonlyMap<string, T>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1));
     const tables = [this.bridges, this.ports, this.addresses, this.files, this.netns];
-    // A version tells how often a pod was written, which is nobody's state.
+    // A version counts the writes to a pod, and is not part of the state.
     const pods = sorted(this.pods).map(([name, { uid, annotations }]) => [name, uid, annotations]);
     return JSON.stringify([
       tables.map((table) => sorted<unknown>(table)),
@@ -148,7 +148,10 @@ export class FakeWorld {
     for (const [name, { marks }] of this.ports) if (marks.owner !== undefined) this.ports.delete(name);
   }
 
-  /** The machine starts again: another boot id, whatever the namespaces are called. @param wiped what lay in memory is gone */
+  /**
+   * Starts the machine again: the boot id is new, even if namespaces keep their names.
+   * @param wiped memory file systems are empty
+   */
   reboot(wiped: boolean): void {
     this.boot = `boot-${Number(this.boot.split('-')[1]) + 1}`;
     if (!wiped) return;
@@ -156,7 +159,7 @@ export class FakeWorld {
     for (const path of this.entries) if (!path.startsWith('/var/lib/kubelet')) this.entries.delete(path);
   }
 
-  /** Whatever is on its way arrives now. */
+  /** Lets every write that is on its way arrive. */
   land(): void {
     for (const { pod: name, version, annotations } of this.writes.splice(0)) {
       const pod = this.pods.get(name);
@@ -174,7 +177,7 @@ export class FakeWorld {
     return [...this.files.keys()].filter((path) => path.startsWith(`${directory}/`));
   }
 
-  /** What an administrator and another instance have on the same switch, and a stranger's file in the shared directory. */
+  /** Adds things of an administrator and of another instance to the switch, and a stranger's file to the shared directory. */
   addOthers(): void {
     const marksOf = (instance: string, key: string) => ({ owner: 'userspace-cni', instance, key });
     this.bridges.set('br-admin', { instance: undefined, ports: ['admin0'] });

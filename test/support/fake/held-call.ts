@@ -2,7 +2,7 @@
 import type { Instant } from './fake-host.ts';
 
 export class HeldCall {
-  /** The process stands there. */
+  /** Resolves when the process waits there. */
   readonly reached: Promise<void>;
   #arrive: () => void = () => undefined;
   #open: () => void = () => undefined;
@@ -24,7 +24,7 @@ export class HeldCall {
     this.#open();
   }
 
-  /** For the call that is to be held; the first time it comes here. */
+  /** Given to the call that is to be held; holds it the first time it comes here. */
   watch = async ({ step, verb, at }: Instant): Promise<void> => {
     if (this.#passed || step !== this.#place.step || verb !== this.#place.verb || at !== this.#place.at) return;
     this.#passed = true;
@@ -33,19 +33,19 @@ export class HeldCall {
   };
 }
 
-/** Lets everybody else go on until it is so. */
+/** Lets the other processes go on until it holds. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise(setImmediate);
 }
 
-/** The moments that a call comes through, in order; `find` changes nothing and is left out. */
+/** The moments of a call, in order, without `find`, which changes nothing. */
 export async function momentsIn(call: (watch: (instant: Instant) => void) => Promise<unknown>): Promise<Instant[]> {
   const seen: Instant[] = [];
   await call((instant) => void (instant.verb !== 'find' && seen.push(instant)));
   return seen;
 }
 
-/** The same with the questions, which change nothing. */
+/** All moments of a call, the questions included, which change nothing. */
 export async function everyMomentIn(call: (watch: (instant: Instant) => void) => Promise<unknown>): Promise<Instant[]> {
   const seen: Instant[] = [];
   await call((instant) => void seen.push(instant));

@@ -1,5 +1,6 @@
 /**
- * Folds events through a machine by xstate's pure `transition`, as whoever reads a journal does, and keeps what the machine waits for.
+ * Folds events through a machine by xstate's pure `transition`, as a reader of a journal does, and keeps the machine's pending
+ * request.
  */
 import { type AnyMachineSnapshot, initialTransition, type SnapshotFrom, transition } from 'xstate';
 import { addMachine } from '../../../src/machines/add.ts';
@@ -14,15 +15,15 @@ export type Snapshot = SnapshotFrom<typeof addMachine> | SnapshotFrom<typeof del
 
 export interface Folded {
   readonly snapshot: Snapshot;
-  /** What the machine waits for; it stays so while events move nothing. */
+  /** The request that the machine waits for; it stays while events move nothing. */
   readonly pending: Request | undefined;
-  /** All that was asked for until now. */
+  /** All requests so far. */
   readonly asked: readonly Request[];
 }
 
 export const trouble = { code: 11, message: 'the switch does not answer' };
 
-/** Of the steps that leave something behind for others. */
+/** The facts of the steps that later steps need. */
 export const factsOf: Facts = {
   address: { ips: [{ address: '192.0.2.7/24' }], routes: [] },
   bridge: { created: true },
@@ -41,14 +42,14 @@ const wholePlan: Required<Omit<Plan, 'predecessor' | 'database'>> = {
   deviceInfo: { path: '/info.json', mode: 'server', socket: '/shared/sock' },
 };
 
-/** A whole plan less the steps it does not take. */
+/** A whole plan without some steps. */
 export function planWithout(...absent: readonly ('address' | 'bridge' | 'deviceInfo')[]): Plan {
   const plan: { -readonly [name in keyof Plan]: Plan[name] } = { ...wholePlan };
   for (const step of absent) delete plan[step];
   return plan;
 }
 
-/** The steps that a request is told of. */
+/** The steps that are in a plan. */
 export const plannedOf = (plan: Plan): Step[] => steps.filter((step) => plan[step] !== undefined);
 
 export const begin = (plan: Plan = planWithout(), facts?: Facts): AttachmentEvent => ({
@@ -83,7 +84,7 @@ export const initial = (machine: Machine): Folded => ({
   asked: [],
 });
 
-/** @throws if the machine does not know the event where it stands, or asks for two things at once. */
+/** @throws if the machine does not know the event in its state, or asks for two things at once. */
 export function hear(machine: Machine, { snapshot, pending, asked }: Folded, event: AttachmentEvent): Folded {
   if (!snapshot.can(event)) throw new Error(`"${event.type}" is not heard in ${JSON.stringify(snapshot.value)}`);
   const [next, actions] = transition(machine, snapshot as never, event);

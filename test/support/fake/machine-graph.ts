@@ -1,5 +1,5 @@
 /**
- * The whole graph of a machine by xstate/graph: every state it can be brought into by the events that the loop can send.
+ * The whole graph of a machine by xstate/graph: every state that it can reach by the events that the loop can send.
  */
 import { type AnyStateNode, type AnyTransitionDefinition, getMicrosteps, getNextTransitions } from 'xstate';
 import { type AdjacencyMap, getAdjacencyMap } from 'xstate/graph';
@@ -32,12 +32,12 @@ export const everyPlan: readonly Plan[] = [
   planWithout('address', 'deviceInfo'),
 ];
 
-/** Where a machine stands: `idle`, `ready`, a final state, or the step it waits for and whether it makes or removes it. */
+/** A machine's state: `idle`, `ready`, a final state, or the pending step and whether the machine makes or removes it. */
 export function standing({ value }: Pick<Snapshot, 'value'>): { readonly state: string; readonly removing: boolean } {
   return typeof value === 'string' ? { state: value, removing: false } : { state: value.removing, removing: true };
 }
 
-/** What the loop may tell a machine that stands there. A step is announced before anything is heard of it. */
+/** The events that the loop may send to a machine in this state. A step is announced before its outcome. */
 export function heardIn(snapshot: Snapshot, plans: readonly Plan[]): AttachmentEvent[] {
   const { state, removing } = standing(snapshot);
   const step = state as Step;
@@ -53,12 +53,14 @@ export function heardIn(snapshot: Snapshot, plans: readonly Plan[]): AttachmentE
   return [ensured(step), ...refusals, abandon, ...(step === 'port' ? [displaced] : [])];
 }
 
-/** A removal of which nothing says that there is anything to remove. */
+/** A removal without any sign that there is something to remove. */
 function doubtfulBeginnings({ machine }: Snapshot, plans: readonly Plan[]): AttachmentEvent[] {
   return machine.id === 'del' ? plans.map((plan) => ({ ...begin(plan), doubtful: steps })) : [];
 }
 
-/** Why a machine gives up and what steps left behind decide nothing: without them the graph is finite and small. */
+/**
+ * Drops the reason of giving up and the facts of steps, because no transition depends on them: so the graph is finite and small.
+ */
 export function whatDecides(snapshot: Snapshot): string {
   const { plan, begun, owed: debts, displacements, doubtful } = contextOf(snapshot);
   const debtors = debts.map(({ step }) => step);
@@ -92,7 +94,7 @@ export function graphOf(machine: Machine, plans = everyPlan): Vertex[] {
   }));
 }
 
-/** One way through a machine: what was heard, and what it made of it. */
+/** One way through a machine: its events, and the machine at their end. */
 export interface Walk {
   readonly events: readonly AttachmentEvent[];
   readonly end: Folded;
@@ -122,7 +124,7 @@ export function transitionsOf(machine: Machine): AnyTransitionDefinition[] {
   return below(machine.root as unknown as AnyStateNode);
 }
 
-/** Those of them that are taken when this event is heard there, to the next state of rest. */
+/** The transitions that this event takes in this state, up to the next state of rest. */
 export function takenBy(machine: Machine, snapshot: Snapshot, event: AttachmentEvent): AnyTransitionDefinition[] {
   const heard = machine.getTransitionData(snapshot as never, event) as unknown as AnyTransitionDefinition[];
   const states = getMicrosteps(machine, snapshot as never, event).map(([state]) => state);
@@ -134,5 +136,5 @@ export function takenBy(machine: Machine, snapshot: Snapshot, event: AttachmentE
   return [...heard, ...silent.filter((transition) => transition !== undefined)];
 }
 
-/** Eventless, or on the end of an inner state: xstate takes it by itself. */
+/** Eventless transitions, and those at the end of an inner state: xstate takes them by itself. */
 const isSilent = (eventType: string): boolean => eventType === '' || eventType.startsWith('xstate.done.');

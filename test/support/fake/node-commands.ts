@@ -1,6 +1,6 @@
 /**
- * Calls on a fake node as fast-check's commands, and the model that says what may come of each: an attachment is attached, absent,
- * owed, or, after a death or a disk that failed, one of these and nobody knows which.
+ * Calls on a fake node as fast-check's commands, and the model of their results. An attachment is attached, absent or owed; after a
+ * death or a failed disk it is unclear which.
  */
 
 import fc from 'fast-check';
@@ -38,21 +38,21 @@ export class Real {
     this.#others = this.others;
   }
 
-  /** The machine starts again on what a power cut left. */
+  /** Starts the machine again on the remains of a power cut. */
   powerCut(choose: Choose): void {
     const { disk, world, now } = this.node;
     this.node = new FakeNode(disk.powerCut(choose), world);
-    // The clock on the wall has a battery: set back, it would make what is owed wait for as long.
+    // The wall clock has a battery. If it were set back, debts would wait for that much longer.
     this.node.now = now;
     this.node.world.reboot(false);
   }
 
-  /** What nobody here may touch, in every boot alike. */
+  /** The things that no call here may touch, with the same text in every boot. */
   get others(): string {
     return othersThan(attachments, this.node).replaceAll(/boot-\d+/g, 'boot');
   }
 
-  /** What must be true after every call, whatever it was. */
+  /** Checks the laws that hold after every call. */
   expectLaws({ states }: Model): void {
     expect(lawsBroken(this.node)).toEqual([]);
     expect(this.others).toBe(this.#others);
@@ -73,7 +73,7 @@ function attachmentOf(index: number): Attachment {
   return one;
 }
 
-/** Shared things that nobody uses are somebody else's to remove while he is owed or unclear. */
+/** Unused shared things are not counted: an attachment that is owed or unclear may still have to remove them. */
 const ownLeft = (one: Attachment, node: FakeNode): string[] =>
   leftOf(one, node).filter((thing) => !/^(idle bridge|empty directory)/.test(thing));
 
@@ -113,7 +113,7 @@ abstract class OnOne implements NodeCommand {
     real.expectLaws(model);
   }
 
-  /** What the call may have done for others. */
+  /** Updates the model for the call's effects on other attachments. */
   settle(_model: Model, _real: Real): void {}
 
   abstract call(node: FakeNode, fate: Fate, model: Model): Promise<Answer>;
@@ -156,13 +156,13 @@ class Del extends OnOne {
     const untroubled = !this.trouble.host && !this.trouble.disk;
     if (!untroubled) return;
     expect(model.states[this.index]).toEqual({ is: 'absent' });
-    // It has paid what others owe.
+    // It has paid the debts of others.
     for (const [index, { is }] of model.states.entries()) {
       if (is === 'owed') expect(ownLeft(attachmentOf(index), node)).toEqual([]);
     }
   }
 
-  /** With a trouble of its own it may have paid, or not. */
+  /** A DEL in trouble may have paid the debts of others, or not. */
   override settle({ states }: Model, { node }: Real): void {
     for (const [index, { is }] of states.entries()) {
       if (is === 'owed' && !isGoing(attachmentOf(index), node.disk)) states[index] = { is: 'absent' };
@@ -170,7 +170,7 @@ class Del extends OnOne {
   }
 }
 
-/** A disk that failed leaves anything; every other failure leaves nothing, or what is owed. */
+/** After a failed disk any state is possible; after every other failure the attachment is absent or owed. */
 function afterFailure(one: Attachment, { disk }: Trouble, node: FakeNode): State {
   if (disk) return { is: 'unclear' };
   return { is: isGoing(one, node.disk) ? 'owed' : 'absent' };
@@ -197,7 +197,7 @@ class Recover implements NodeCommand {
   async run(model: Model, real: Real): Promise<void> {
     counted.commands++;
     const { node } = real;
-    // No sandbox of another boot lives.
+    // Sandboxes of another boot are dead.
     const isOld = (index: number) => headerOf(attachmentOf(index), node.disk)?.boot !== node.world.boot;
     const old = model.states.map((_, index) => isOld(index));
     expect(await node.recover()).toMatchObject({ kind: 'ok' });
@@ -214,7 +214,7 @@ class Recover implements NodeCommand {
   toString = (): string => 'Recover()';
 }
 
-/** Everything is over: nothing may be left of anybody. */
+/** Removes everything, and expects that nothing is left of any attachment. */
 export async function expectCleanEnd(real: Real): Promise<void> {
   expect(await real.node.recover()).toMatchObject({ kind: 'ok' });
   for (const one of attachments) expect(await real.node.del(one)).toMatchObject({ kind: 'ok' });

@@ -1,4 +1,4 @@
-/** What the tests of recovery share: a fake node's journals opened as recovery does, and the task it is given. */
+/** Parts for the tests of recovery: a fake node's journals, opened as recovery opens them, and its tasks. */
 
 import { now } from '../../../src/deadlines.ts';
 import type { Entry } from '../../../src/drive/entry.ts';

@@ -1,6 +1,6 @@
 /**
- * What runtimes hand over in another order at each call, in an order that no two calls in a row share: libcni the variables, whatever
- * keeps arguments or a configuration in a Go map the pairs of CNI_ARGS and the keys.
+ * Shuffles the parts whose order differs between a runtime's calls, so that no two calls in a row have the same order. libcni
+ * varies the variables; a program that keeps arguments or a configuration in a Go map varies the pairs of CNI_ARGS and the keys.
  */
 let calls = 0;
 
@@ -24,7 +24,7 @@ interface Handed<E> {
   readonly config: unknown;
 }
 
-/** One call of a runtime: what it means is what was given. */
+/** One call of a runtime, with the given meaning and a new order. */
 export function shuffled<E extends Readonly<Record<string, string | undefined>>>({ env, config }: Handed<E>) {
   const by = ++calls;
   const { CNI_ARGS: args } = env;

@@ -1,8 +1,8 @@
 /**
- * A disk in memory that loses what was not fsynced: one process's view of a Volume, with faults on demand.
+ * A disk in memory that loses unsynced data: one process's view of a Volume, with faults on demand.
  *
- * Owns: file descriptors, flock, errno, faults. Does not own: what survives (volume.ts), which of it (choices.ts).
- * It answers as the real disk does; disk-cases.ts and a property hold the two against each other.
+ * Owns: file descriptors, flock, errno, faults. Does not own: the data that can survive (volume.ts), the choice among it
+ * (choices.ts). It answers as the real disk does; disk-cases.ts and a property hold the two against each other.
  */
 import { basename, dirname } from 'node:path';
 import type { Disk, FileStat } from '../../../src/journal/disk.ts';
@@ -11,7 +11,7 @@ import { Directory, File, Volume } from './volume.ts';
 
 export type Call = keyof Disk;
 
-/** The process is no more. Not an errno: no code under test may take it for an expected failure. */
+/** The process is dead. Not an errno, so that no code under test takes it for an expected failure. */
 export class ProcessKilled extends Error {
   override readonly name = 'ProcessKilled';
 }
@@ -27,7 +27,7 @@ export interface Fault {
   readonly forever?: boolean;
 }
 
-/** open(2)'s file description: what flock belongs to, and what a child is handed a copy of. All that write append. */
+/** open(2)'s file description: a flock belongs to it, and a child gets a copy of it. All writers append. */
 interface Description {
   readonly file: File;
   readonly readable: boolean;
@@ -46,7 +46,7 @@ interface Place {
 
 const places = new Map<string, Place>();
 
-/** Every call takes its path apart at each level, and the paths of a run are few. */
+/** A cache, because every call splits its path at each level, and a run has few paths. */
 function placeOf(path: string): Place {
   const known = places.get(path);
   if (known) return known;
@@ -57,7 +57,7 @@ function placeOf(path: string): Place {
 }
 
 export class SimulatedDisk implements Disk {
-  /** Every call of this process, in order: how far a loop over its crash points has to go. */
+  /** Every call of this process, in order; a loop over its crash points has to cover them all. */
   readonly calls: Call[] = [];
   readonly #volume: Volume;
   readonly #descriptors = new Map<number, Description>();
@@ -78,7 +78,7 @@ export class SimulatedDisk implements Disk {
     for (const fault of faults) this.#faults.push({ fault, seen: 0 });
   }
 
-  /** The faults are over: the full disk has been cleaned up. */
+  /** Ends the faults, as if the full disk had been cleaned up. */
   heal(): void {
     this.#faults = [];
   }
@@ -92,7 +92,7 @@ export class SimulatedDisk implements Disk {
     this.#volume.readOnly = value;
   }
 
-  /** What is there when power returns, by `choose`. This disk stays as it is. */
+  /** The disk when power returns, by `choose`. This disk stays as it is. */
   powerCut(choose: Choose): SimulatedDisk {
     return new SimulatedDisk(this.#volume.afterPowerCut(choose));
   }

@@ -1,8 +1,8 @@
 /**
- * Time that passes only while everybody waits: a timer fires as soon as nothing else is left to do, and the clock says that its
- * wait is over. A deadline of 20 s costs nothing, and what is measured is the same in every run.
+ * Time that passes only while all code waits: a timer fires as soon as nothing else is left to do, and the clock jumps to its end.
+ * A deadline of 20 s costs nothing, and measured times are the same in every run.
  *
- * For code whose every wait is a setTimeout or somebody else's promise: a real system call under way would be overtaken.
+ * Only for code whose every wait is a setTimeout or another promise, because a real system call under way would be overtaken.
  */
 interface Timer {
   readonly due: number;
@@ -16,7 +16,7 @@ export class VirtualTime {
   #pumping = false;
   #restore: (() => void) | undefined;
 
-  /** From now on, for the whole process. @returns what puts the real time back. */
+  /** Starts virtual time for the whole process. @returns the function that puts the real time back. */
   install(): () => void {
     const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
     const now = Object.getOwnPropertyDescriptor(performance, 'now');
@@ -42,7 +42,7 @@ export class VirtualTime {
     return this.#lastId;
   }
 
-  /** One timer per turn of the event loop: what it wakes has come to rest before the next one fires. */
+  /** Fires one timer per turn of the event loop, so that the code it wakes has come to rest before the next one. */
   #pump(): void {
     if (this.#pumping || this.#timers.size === 0) return;
     this.#pumping = true;

@@ -1,8 +1,8 @@
 /**
- * What a simulated disk holds: for every file and directory the truth that processes see, and apart from it what would survive.
+ * The contents of a simulated disk: for every file and directory the state that processes see, and the state that would survive.
  *
- * The rules are the strict ones: fsync of a file makes its content and its mode durable and never its name; fsync of a directory
- * makes its names durable and never what they lead to. Everything since is in doubt and may survive in part.
+ * The rules are the strict ones: fsync of a file makes its content and its mode durable, but never its name; fsync of a directory
+ * makes its names durable, but never their files. Every later change is in doubt and may survive in part.
  */
 import type { Choose } from './choices.ts';
 
@@ -15,7 +15,7 @@ export class File {
   mode: number;
   links = 1n;
   mtimeMs = 0n;
-  /** How often its pages could not be written: every descriptor open since before is told so once. */
+  /** How often its pages could not be written: every descriptor that was open before gets one error for it. */
   failures = 0;
   /** The open file description that holds the lock. */
   holder: object | undefined;
@@ -98,7 +98,7 @@ export class File {
     let size = image.length;
     for (const change of this.#changes) {
       if (change.kind === 'truncate') {
-        // Metadata goes in order: what followed a lost truncation is lost with it.
+        // Metadata is written in order: changes after a lost truncation are lost with it.
         if (choose(2, `truncation of inode ${this.ino}`) === 0) break;
         image = resized(image, change.size);
         size = change.size;
@@ -118,7 +118,7 @@ export class Directory {
   readonly mode: number;
   readonly names: Map<string, File | Directory>;
   #durable: Map<string, File | Directory>;
-  /** Per name what it has led to since the last fsync, in order. */
+  /** For each name the files that it has led to since the last fsync, in order. */
   #changes = new Map<string, (File | Directory | undefined)[]>();
 
   constructor(ino: bigint, mode: number, names: ReadonlyMap<string, File | Directory> = new Map()) {
@@ -177,7 +177,7 @@ export class Volume {
     return ++this.#ticks;
   }
 
-  /** What is there when power returns. This volume stays as it is, so that another fate can be tried. */
+  /** The volume when power returns. This volume stays as it is, so that another fate can be tried. */
   afterPowerCut(choose: Choose): Volume {
     const volume = new Volume(this.root.afterPowerCut(choose), this.#lastIno, this.#ticks);
     volume.readOnly = this.readOnly;

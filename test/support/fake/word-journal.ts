@@ -8,10 +8,10 @@ export interface Word {
   readonly word: string;
 }
 
-/** Always the same moment: what is read back is compared whole. */
+/** Always the same moment, because tests compare whole records. */
 export const clock = (): Date => new Date('2025-01-17T12:00:00.000Z');
 
-/** The words that tell of something. */
+/** The last word that tells whether the journal is at rest or in a removal. */
 export const tells: Tells<Word> = (records) => {
   const last = records.findLast(({ word }) => word === 'rest' || word === 'removal')?.word;
   return last === 'rest' || last === 'removal' ? last : undefined;
@@ -32,7 +32,7 @@ export async function lockedWords(disk: Disk, path: string, create = true): Prom
 
 export const wordsOf = ({ records }: Journal<Word>): string[] => records.map(({ word }) => word);
 
-/** What the next call reads, and its end. */
+/** Reads the journal as the next call does, and closes it. */
 export async function wordsFound(disk: Disk, path: string): Promise<string[]> {
   const journal = await lockedWords(disk, path);
   try {

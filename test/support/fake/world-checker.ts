@@ -1,5 +1,5 @@
 /**
- * Judges what calls left behind, from the truth of a fake world and from the bytes of its disk. It uses nothing of the product:
+ * Judges the remains of calls, by the truth of a fake world and the bytes of its disk. It uses nothing of the product:
  * names are spelled out again here (fake-node.ts), records are read as the JSON lines that `cat` shows.
  */
 import { instance } from '../instance.ts';
@@ -19,14 +19,14 @@ import {
 import { type FakePod, type FakeWorld, permanent } from './fake-world.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 
-/** Everything that is still there of an attachment, and every shared thing of ours that nobody uses; nothing after a removal. */
+/** Everything that is still there of an attachment, and every unused shared thing of ours; empty after a removal. */
 export function leftOf(one: Attachment, node: FakeNode): string[] {
   const disk = node.disk.spawn();
   const files = [journalOf(one), `${journalOf(one)}.corrupt`].filter((path) => disk.lookup(path) !== undefined);
   return [...ownThings(keyOf(one), node.world), ...unusedThings(node.world), ...files];
 }
 
-/** Without the journal: of a disk that cannot be written, that is all that can go. */
+/** The remains without the journal, which a removal cannot take away on a disk that cannot be written. */
 export const leftInWorld = (one: Attachment, { world }: FakeNode): string[] => [
   ...ownThings(keyOf(one), world),
   ...unusedThings(world),
@@ -42,7 +42,7 @@ function ownThings(key: string, world: FakeWorld): string[] {
   ];
 }
 
-/** Once everything that is on its way has arrived. */
+/** Judges after everything that is on its way has arrived. */
 function annotationsOf(key: string, world: FakeWorld): string[] {
   const later = world.clone();
   later.land();
@@ -70,7 +70,7 @@ function unusedThings(world: FakeWorld): string[] {
   ];
 }
 
-/** All that is not this attachment's, as text: it must be the same before and after. */
+/** Everything that does not belong to the attachments, as text: it must be the same before and after. */
 export function othersThan(ones: readonly Attachment[], { world }: FakeNode): string {
   const keys = ones.map(keyOf);
   const rest = world.clone();
@@ -95,7 +95,7 @@ export function othersThan(ones: readonly Attachment[], { world }: FakeNode): st
   return rest.describe();
 }
 
-/** Of the other attachments in the pod, and whatever else is written there. */
+/** The annotations of the pod's other attachments, and of anything else. */
 function othersAnnotations({ annotations }: FakePod, keys: readonly string[]): FakePod['annotations'] {
   const { 'userspace/configuration-data': data = '[]', ...rest } = annotations;
   const others = JSON.parse(data).filter(
@@ -106,8 +106,8 @@ function othersAnnotations({ annotations }: FakePod, keys: readonly string[]): F
 }
 
 /**
- * What is missing or wrong of an attachment that was answered with success; nothing if it is exactly attached.
- * @param boot of the machine when it was attached
+ * The faults of an attachment that was answered with success; empty if it is exactly attached.
+ * @param boot the machine's boot at the time of ADD
  */
 export function faultsOf(one: Attachment, node: FakeNode, answer?: Answer, boot = node.world.boot): string[] {
   const { world, disk } = node;
@@ -151,7 +151,7 @@ function difference(wanted: readonly string[], seen: readonly string[]): string[
   ];
 }
 
-/** What was answered is what the store holds. */
+/** A fault unless the answered address is the one in the store. */
 function addressFaults(key: string, { addresses }: FakeWorld, answer: Answer | undefined): string[] {
   if (answer?.kind !== 'ok' || !answer.result) return [];
   const held = [...addresses].filter(([, by]) => by === key).map(([address]) => `${address}/24`);
@@ -165,7 +165,10 @@ export function headerOf(one: Attachment, disk: SimulatedDisk): { boot: string }
   return first?.kind === 'begin' ? (first as unknown as { boot: string }) : undefined;
 }
 
-/** The whole lines of an attachment's journal, as a person reads them: what a power cut or a rotten disk made of others is none. */
+/**
+ * The intact lines of an attachment's journal, as a person reads them; lines damaged by a power cut or a rotten disk are left
+ * out.
+ */
 export function recordsOf(one: Attachment, disk: SimulatedDisk): SeenRecord[] {
   const text = contentOf(journalOf(one), disk.spawn());
   return (text ?? '')
@@ -189,7 +192,7 @@ function readLine(line: string): SeenRecord | undefined {
   }
 }
 
-/** The mark: it has to be come back for. */
+/** Whether the journal has the going mark, so that a later call has to finish the removal. */
 export function isGoing(one: Attachment, disk: SimulatedDisk): boolean {
   return ((disk.spawn().lookup(journalOf(one))?.mode ?? 0n) & 0o7777n) === 0o1714n;
 }
@@ -220,7 +223,7 @@ export function describeDisk(disk: SimulatedDisk): string {
   );
 }
 
-/** No place that is nobody's business has been touched, and no attachment has two addresses. */
+/** The broken laws: a touched place outside of our directories, or an attachment with two addresses. */
 export function lawsBroken({ world }: FakeNode): string[] {
   const holders = [...world.addresses.values()].filter((by) => by !== 'admin');
   const twice = holders.filter((by, index) => holders.indexOf(by) !== index);

@@ -15,7 +15,7 @@ async function live(ground: Ground, note: string, changes: Changes = {}, call: C
   await ground.cni('DEL', red, { ...call, changes, note: 'again' });
 }
 
-/** Those of one attachment that need no look at its repetition. */
+/** As `live`, without the repetition. */
 async function addAndDelete(ground: Ground, note: string, changes: Changes = {}, call: Call = {}): Promise<void> {
   const red = await ground.sandbox('red');
   const added = await ground.cni('ADD', red, { ...call, changes, note });
@@ -33,7 +33,7 @@ ADD) echo '{"cniVersion":"1.0.0","ips":[{"address":"10.57.0.7/24","gateway":"10.
 esac
 cat > /dev/null`;
 
-/** README's first network, as intel/userspace-cni-network-plugin takes it too; with that one's other keys. */
+/** README's first network, which intel/userspace-cni-network-plugin takes too, with that plugin's other keys. */
 const predecessors = (ground: Ground): Changes => ({
   cniVersion: '0.3.1',
   name: 'dpdk-net',

@@ -1,4 +1,4 @@
-/** What differs between two records of the tour, call by call; and where the committed record lies. */
+/** The differences between two records of the tour, call by call, and the place of the committed record. */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CallRecord, Chapter } from './ground.ts';
@@ -24,7 +24,7 @@ export function forgetOtherGolden(names: readonly string[]): void {
   for (const name of goldenChapters()) if (!names.includes(name)) rmSync(fileOf(name));
 }
 
-/** Of one call: its title, and the first lines that differ. */
+/** One call's difference: its title, and the first lines that differ. */
 export interface Difference {
   readonly chapter: string;
   readonly call: string;
@@ -64,7 +64,7 @@ function firstDifferent(old: string, fresh: string): number {
   return at;
 }
 
-/** A line of a journal is long: it begins shortly before what differs. */
+/** A line of a journal is long, so it is shown from shortly before the difference. */
 function nearTo(column: number, line: string): string {
   const from = Math.max(0, column - 60);
   return from > 0 ? `…${line.slice(from)}` : line;

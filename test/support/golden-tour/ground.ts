@@ -1,6 +1,6 @@
 /**
- * Where a chapter of the tour takes place: directories of its own, names that are the same in every run, and the record of every call
- * with all that it changed.
+ * The ground of a chapter of the tour: directories of its own, names that are the same in every run, and the record of every call
+ * with all its changes.
  */
 
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -22,13 +22,13 @@ import { changesBetween, linesOf, type Place, type Snapshot, takeSnapshot } from
 /** Above the plugin's own deadlines. */
 const hangMs = 60_000;
 
-/** One call, or one thing done behind the plugin's back, as it is compared. */
+/** One call, or one action behind the plugin's back, in the form that is compared. */
 export interface CallRecord {
   readonly title: string;
   readonly text: string;
 }
 
-/** How much was looked at: after every call everything is. */
+/** How much was compared: after every call, all files and rows. */
 export interface Counts {
   calls: number;
   files: number;
@@ -58,7 +58,7 @@ export interface Call {
   readonly args?: string;
   /** undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** What is special in it, for the title. */
+  /** The special part of the call, for the title. */
   readonly note?: string;
   readonly under?: readonly string[];
 }
@@ -66,11 +66,11 @@ export interface Call {
 export interface Answer {
   readonly exitCode: number | undefined;
   readonly stdout: string;
-  // biome-ignore lint/suspicious/noExplicitAny: what ADD answered is handed to CHECK as it is.
+  // biome-ignore lint/suspicious/noExplicitAny: ADD's answer is handed to CHECK unchanged.
   readonly json: any;
 }
 
-/** By name, in the order in which they are played. */
+/** The chapters by name, in the order in which they are played. */
 export type Chapters = { readonly [name: string]: (ground: Ground) => Promise<void> };
 
 export const bridge = 'br-tour';
@@ -79,7 +79,7 @@ export class Ground {
   readonly dataDir: string;
   readonly sharedDir: string;
   readonly ipamDir: string;
-  /** The only directory of CNI_PATH: no other program's version shows in an answer. */
+  /** The only directory of CNI_PATH, so that no other program's version shows in an answer. */
   readonly binDir: string;
   readonly normaliser = new Normaliser();
   readonly counts: Counts = { calls: 0, files: 0, rows: 0, bytes: 0 };
@@ -118,7 +118,7 @@ export class Ground {
     return ground;
   }
 
-  /** Everything goes, whatever state the chapter left it in. */
+  /** Removes everything, whatever state the chapter left it in. */
   async close(): Promise<Chapter> {
     const { directory, theSwitch, calls, counts } = this;
     const names = (await tree(join(directory, 'netns'))).filter((name) => !name.endsWith('/'));
@@ -133,11 +133,12 @@ export class Ground {
     this.normaliser.knowNext(`${dev}:${ino}`, kind);
   }
 
-  // ---- what there is
+  // ---- the things of a chapter
 
   /**
-   * One and the same for a name: inodes of namespaces are used again, so a new one could have the number of one that went.
-   * @param id whose 64 characters begin with the name, unless it is given
+   * The pod of a name, always the same one: inodes of namespaces are used again, so a new one could have the number of a removed
+   * one.
+   * @param id by default 64 characters that begin with the name
    */
   async sandbox(name: string, id = name.padEnd(64, '0')): Promise<Sandbox> {
     const known = this.#sandboxes.get(name);
@@ -149,18 +150,18 @@ export class Ground {
     return made;
   }
 
-  /** Its namespace goes. */
+  /** Removes a pod's namespace. */
   async leave({ name, netns }: Sandbox): Promise<void> {
     await this.act(`the namespace of ${name} goes`, () => removeNetns(netns));
   }
 
-  /** The body of a shell script. */
+  /** Writes a shell script. */
   async program(name: string, body: string): Promise<void> {
     await this.write(join(this.binDir, name), `#!/bin/sh\n${body}\n`);
     await chmod(join(this.binDir, name), 0o755);
   }
 
-  /** A file of the chapter's own, with its directory. */
+  /** Writes a file of the chapter's own, and makes its directory. */
   async write(path: string, text: string): Promise<void> {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text);
@@ -196,7 +197,7 @@ export class Ground {
 
   portName = ({ id }: Sandbox, ifName = 'net1'): string => `${id.slice(0, 12)}-${ifName}`;
 
-  // ---- what is done, and recorded
+  // ---- recorded actions
 
   environment(verb: string, sandbox: Sandbox | undefined, { ifName, args, env }: Call) {
     const entries = {
@@ -214,14 +215,14 @@ export class Ground {
     );
   }
 
-  /** As a runtime calls it. */
+  /** Calls the plugin as a runtime does. */
   async cni(verb: string, sandbox: Sandbox | undefined, call: Call = {}): Promise<Answer> {
     const child = this.start(verb, sandbox, call);
     const title = [verb, sandbox?.name, sandbox && (call.ifName ?? 'net1')].filter(Boolean).join(' ');
     return await this.#recordEnd(call.note ? `${title}: ${call.note}` : title, await child);
   }
 
-  /** For a call that is not awaited at once; it is recorded by `ended`. */
+  /** Starts a call that is not awaited at once; `ended` records it. */
   start(verb: string, sandbox: Sandbox | undefined, call: Call = {}) {
     const config = 'config' in call ? call.config : this.config(call.changes);
     const input = typeof config === 'string' ? config : JSON.stringify(config);
@@ -232,7 +233,7 @@ export class Ground {
     return await this.#recordEnd(title, await child);
   }
 
-  /** As a person calls it. Only `here` names the tour's own places: the defaults are the machine's. */
+  /** Calls the command as a person does. Only `here` names the tour's own places: the defaults are the machine's. */
   async people(args: readonly string[], env: Readonly<Record<string, string>> = {}, note = ''): Promise<Answer> {
     const all = { PATH: process.env.PATH ?? '', ...env };
     const title = ['userspace', ...args, ...(note && [`(${note})`])].join(' ');
@@ -246,7 +247,7 @@ export class Ground {
     return this.people([command, ...more, '--data-dir', this.dataDir, ...ovsdb], { CNI_PATH: this.binDir });
   }
 
-  /** Something done behind the plugin's back, with what it changes. */
+  /** Does something behind the plugin's back, and records its changes. */
   async act(title: string, action: () => unknown): Promise<void> {
     await action();
     await this.#record(`* ${title}`, []);
@@ -256,7 +257,7 @@ export class Ground {
     await this.act(`ovs-vsctl ${args.join(' ')}`, () => this.theSwitch.vsctl(...args));
   }
 
-  /** The database's socket is away. Its rows are looked at when it is back. */
+  /** Takes the database's socket away. Its rows are looked at when it is back. */
   async whileAway(action: () => Promise<unknown>): Promise<void> {
     await this.act('the switch goes away', () => undefined);
     this.#isSilent = true;
@@ -265,7 +266,7 @@ export class Ground {
     await this.act('the switch is back', () => undefined);
   }
 
-  /** The database takes connections, and answers nothing. */
+  /** Lets the database accept connections without answering. */
   async whileSilent(action: () => Promise<unknown>): Promise<void> {
     this.#isSilent = true;
     await this.act('the database stands still', () => this.theSwitch.pauseDatabase());
@@ -274,7 +275,7 @@ export class Ground {
     await this.act('the database goes on', () => undefined);
   }
 
-  /** The database answers, and nothing is applied. */
+  /** Lets the database answer, while ovs-vswitchd applies nothing. */
   async whilePaused(action: () => Promise<unknown>): Promise<void> {
     await this.act('ovs-vswitchd stands still', () => this.theSwitch.pauseVswitchd());
     await action().finally(() => this.theSwitch.resumeVswitchd());
@@ -298,7 +299,7 @@ export class Ground {
   }
 
   async #record(title: string, told: readonly string[]): Promise<void> {
-    // Before the streams are told: an instance that was made by this call has its number by then.
+    // Before the streams are recorded, so that an instance made by this call has its number already.
     const after = await this.#snapshot();
     const lines = [...told.map((line) => this.normaliser.text(line)), ...changesBetween(this.#before, after)];
     this.#before = after;

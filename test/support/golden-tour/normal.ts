@@ -1,7 +1,7 @@
 /**
- * Takes out of a run's texts what must vary from run to run and from machine to machine, and nothing else.
+ * Takes out of a run's texts only the values that must vary from run to run and from machine to machine.
  *
- * A value that tells things apart becomes a numbered token: the same value is the same token within a chapter, in order of
+ * A value that identifies a thing becomes a numbered token: the same value is the same token within a chapter, in order of
  * appearance, so that which text names which row is still compared. A value without identity becomes a bare token.
  */
 import { crc32 } from 'node:zlib';
@@ -30,7 +30,7 @@ const accidents: readonly [pattern: RegExp, token: string | ((found: string) => 
   [/(?<="pid": ?)\d+/g, '<pid>'],
   [/(?<=\bprocess )\d+/g, '<pid>'],
   [/(?<=\bkill -CONT )\d+/g, '<pid>'],
-  // A journal's own inode, where `show` repeats it: inodes are used again.
+  // A journal's own inode, which `show` repeats: inodes are used again.
   [/(?<="file": ?")\d+:\d+(?=")/g, '<inode>'],
   [/(?<="started":")\d+/g, '<ticks>'],
   // The number that ovs-vswitchd gave a port; -1, none, is kept.
@@ -40,7 +40,7 @@ const accidents: readonly [pattern: RegExp, token: string | ((found: string) => 
   [/(?<=has applied )\d+ of \d+(?= changes)/g, '<changes>'],
   // The words of Debian's host-local are its version's.
   [/(?<=IPAM plugin \\?"host-local\\?" (?:ADD|CHECK|DEL): )[^;"]*/g, '<its words>'],
-  // The executable's size: another one for every build.
+  // The executable's size, which differs for every build.
   [/(?<="bytes": ?)\d+/g, '<bytes>'],
   [/\b\d+(?= bytes\))/g, '<bytes>'],
   // The machine's hugepages, of every size that it has.
@@ -64,7 +64,7 @@ export class Normaliser {
 
   text(raw: string): string {
     let text = raw;
-    // The longest first: a directory lies in another.
+    // The longest first, because a directory may be in another.
     const literals = [...this.#literals].sort(([a], [b]) => b.length - a.length);
     for (const [value, token] of literals) text = text.replaceAll(value, token);
     for (const [kind, pattern] of identities) text = text.replace(pattern, (value) => this.#token(kind, value));
@@ -92,8 +92,8 @@ const seal = /^(.*),"crc":"([0-9a-f]{8})","chain":"([0-9a-f]{8})"\}$/s;
 const hex = (value: number): string => value.toString(16).padStart(8, '0');
 
 /**
- * The lines of a journal with its checksums judged instead of shown, since they are of times and uuids too. Computed here once more, as
- * ARCHITECTURE's journal format says: the CRC-32 of a line's text, and the same continued from the line before.
+ * The lines of a journal with a verdict in place of each checksum, because checksums depend on times and uuids too. The checksums
+ * are computed here by ARCHITECTURE's journal format: the CRC-32 of a line's text, and the same continued from the line before.
  */
 export function unsealed(journal: string): string {
   let chain = 0;
@@ -107,7 +107,7 @@ export function unsealed(journal: string): string {
   return lines.join('\n');
 }
 
-/** A record under true checksums. @param chain that of the record before */
+/** A record with correct checksums. @param chain the chain of the record before */
 export function sealed(text: string, chain: number): { readonly line: string; readonly chain: number } {
   const next = crc32(text, chain);
   return { line: `${text},"crc":"${hex(crc32(text))}","chain":"${hex(next)}"}\n`, chain: next };

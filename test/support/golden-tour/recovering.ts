@@ -1,4 +1,4 @@
-/** What is owed, interrupted, damaged or lost, and how it ends. */
+/** Attachments that are owed, interrupted, damaged or lost, and their end. */
 
 import { chmod, cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,13 +12,13 @@ const impatient = { delMs: 1_500, reconnectMs: 100, switchMs: 500, ipamMs: 400, 
 const noIpam: Changes = { ipam: undefined };
 const server: Changes = { host: { vhost: { mode: 'server' } } };
 
-/** As a person looks at what there is. */
+/** A person's look at the attachments. */
 async function look(ground: Ground, name: string): Promise<void> {
   for (const more of [[], ['--json']]) await ground.here('list', ...more);
   for (const more of [[], ['--json']]) await ground.here('show', name, ...more);
 }
 
-/** A program that hangs in one verb of host-local until its file `on` goes; `begun` says that it does. */
+/** A program that hangs in one verb of host-local until its file `on` goes; the file `begun` says that it hangs. */
 const hanging = (verb: string): string =>
   `[ "$CNI_COMMAND" = ${verb} ] && [ -e "$0.on" ] && { echo $$ > "$0.begun"; exec sleep 60; }\nexec "$(dirname "$0")/host-local"`;
 
@@ -28,7 +28,7 @@ async function killInIpam(ground: Ground, verb: 'ADD' | 'DEL', sandbox: Sandbox,
   const [on, begun] = ['on', 'begun'].map((name) => join(ground.binDir, `hanging.${name}`)) as [string, string];
   await rm(begun, { force: true });
   await writeFile(on, '');
-  // Far: a program whose time is up would be ended by the next call.
+  // A far deadline, because the next call would end a program whose time is up.
   const deadlines = { ipamMs: 20_000 };
   const child = ground.start(verb, sandbox, { changes: { ipam: { type: 'hanging' }, deadlines } });
   const pid = await Promise.race([written(begun), child.then(() => 0)]);
@@ -51,7 +51,7 @@ async function written(path: string): Promise<number> {
 
 const linesIn = async (path: string): Promise<string[]> => (await readFile(path, 'utf8')).trimEnd().split('\n');
 
-/** Another story in the first record, its checksums and all that follow true again. */
+/** Changes the first record, and makes its checksums and all later ones correct again. */
 async function retell(path: string, change: (header: string) => string): Promise<void> {
   let chain = 0;
   const lines = (await linesIn(path)).map((line, index) => {
@@ -295,7 +295,7 @@ export const recovering: Chapters = {
   },
 };
 
-/** As a runtime that keeps it in a map hands it over. */
+/** The keys in another order, as from a runtime that keeps them in a map. */
 function turned(value: unknown): unknown {
   if (Array.isArray(value) || typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(

@@ -82,7 +82,7 @@ const configurations: readonly Changes[] = [
   { host: { engine: 'bess', bridge: { vlanId: 5000 } }, sharedDir: 'pods' },
 ];
 
-/** What is said where `note` is no text of a configuration. */
+/** The note for a case: its changes, with null for a key that is taken away. */
 const noted = (changes: Changes): string => JSON.stringify(changes, (_, value) => (value === undefined ? null : value));
 
 const noIpam: Changes = { ipam: undefined };
@@ -111,7 +111,7 @@ export const refusing: Chapters = {
   input: async (ground) => {
     const red = await ground.sandbox('red');
     for (const text of texts) {
-      // None has a name: a DEL that is taken would go to the machine's own data directory.
+      // None has a name, because an accepted DEL would use the machine's own data directory.
       for (const verb of ['ADD', 'DEL']) await ground.cni(verb, red, { config: text, note: `stdin is ${text}` });
     }
     for (const changes of configurations) await ground.cni('ADD', red, { changes, note: noted(changes) });

@@ -1,6 +1,6 @@
 /**
- * What the calls of a tour leave: every file below the tour's own directories, byte for byte, and every row of the switch in the columns
- * that the plugin writes. Read by ovs-vsctl and the file tree alone.
+ * The remains of a tour's calls: every file below the tour's own directories, byte for byte, and every row of the switch in the
+ * columns that the plugin writes. Read only by ovs-vsctl and from the file tree.
  */
 
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import type { Row, Tables } from '../real/world.ts';
 
 import { type Normaliser, unsealed } from './normal.ts';
 
-/** One file or row: what it is, and the lines in it. */
+/** One file or row: its kind, and its lines. */
 interface Entry {
   readonly kind: 'file' | 'row';
   readonly about: string;
@@ -25,7 +25,7 @@ export interface Place {
   readonly path: string;
 }
 
-/** @param tables of a switch that cannot be asked: the snapshot before, whose rows are taken over */
+/** @param tables for a switch that cannot be asked: the snapshot before, whose rows are taken over */
 export async function takeSnapshot(
   places: readonly Place[],
   tables: Tables | Snapshot,
@@ -47,7 +47,7 @@ async function addFiles({ name, path }: Place, into: Map<string, Entry>, normali
   });
   if (names?.includes('instance')) {
     const [, instance] = /^([0-9a-f]{16})$/m.exec(await textOf(join(path, 'instance'))) ?? [];
-    // Random, once for a data directory; marks and journals name it.
+    // Random for each data directory; marks and journals name it.
     if (instance) normaliser.knowNext(instance, 'instance');
   }
   if (names) into.set(`${name}/`, { kind: 'file', about: await aboutFile(path), lines: [] });
@@ -66,7 +66,7 @@ async function addFiles({ name, path }: Place, into: Map<string, Entry>, normali
 /** In the switch's run directory: the database's socket, control sockets, and two for each bridge. */
 const isDaemons = (name: string): boolean => /^db\.sock(\.away)?$/.test(name) || /\.(ctl|mgmt|snoop|pid)$/.test(name);
 
-/** Kind, mode, owner; not the times: the due time of a debt is one, and shows in what later calls do. */
+/** Kind, mode, owner. Times are left out; the one that matters, a debt's due time, shows in later calls. */
 async function aboutFile(path: string): Promise<string> {
   const stats = await lstat(path);
   const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0');
@@ -82,13 +82,15 @@ async function aboutFile(path: string): Promise<string> {
   return `${kind} ${mode} ${stats.uid}:${stats.gid}`;
 }
 
-/** A journal says which file it is, so that a copy is known as one. Inodes are used again: judged here, and not numbered. */
+/**
+ * A journal names its own inode, so that a copy is detected. It is compared here and not numbered, because inodes are used again.
+ */
 const withOwnInode = (text: string, inode: string): string =>
   text.replace(/(?<=^\{"seq":1,.*"file":")\d+:\d+(?=","crc")/, (found) =>
     found === inode ? '<own inode>' : '<other inode>',
   );
 
-/** Bytes that are no UTF-8, and control characters, are shown as they are in C. */
+/** Bytes that are not UTF-8, and control characters, are shown as in C. */
 async function textOf(path: string): Promise<string> {
   const bytes = await readFile(path);
   const text = bytes.toString('utf8');
@@ -106,7 +108,10 @@ const escaped = (character: string): string => `\\x${character.charCodeAt(0).toS
 
 // ---- the switch
 
-/** What the plugin writes. What ovs-vswitchd answers (ofport, mtu, statistics) is its own; an error is told by its being there. */
+/**
+ * The columns that the plugin writes. ovs-vswitchd's answers (ofport, mtu, statistics) are left out; only the presence of an
+ * error counts.
+ */
 const columns = {
   Bridge: ['_uuid', 'ports', 'datapath_type', 'fail_mode', 'external_ids', 'other_config', 'protocols'],
   Port: ['_uuid', 'interfaces', 'tag', 'trunks', 'vlan_mode', 'external_ids', 'other_config'],
@@ -116,14 +121,14 @@ const columns = {
   ],
 } as const;
 
-/** By name; an uuid of another row becomes that row's name, since a set of them has no order. */
+/** The rows by name. Another row's uuid becomes that row's name, because a set of uuids has no order. */
 function rowsOf(tables: Tables): [string, Entry][] {
   const names = new Map<string, string>();
   for (const rows of Object.values(tables)) for (const row of rows) names.set(uuidOf(row._uuid), String(row.name));
   return (['Bridge', 'Port', 'Interface'] as const).flatMap((table) =>
     [...tables[table]]
       .sort((a, b) => (String(a.name) < String(b.name) ? -1 : 1))
-      // The bridge's own port and interface are ovs-vswitchd's matter, but for their being there.
+      // Only the presence of the bridge's own port and interface counts, because ovs-vswitchd writes them.
       .map((row): [string, Entry] => [
         `${table} ${row.name}`,
         { kind: 'row', about: 'row', lines: linesOfRow(row, columns[table], names) },
@@ -159,9 +164,9 @@ function readable(value: unknown, names: ReadonlyMap<string, string>): unknown {
   return (value[1] as unknown[]).map((one) => readable(one, names)).sort();
 }
 
-// ---- between two of them
+// ---- the changes between two snapshots
 
-/** What became of what was there: new, changed, gone. An equal history of these is an equal history of whole snapshots. */
+/** The changes of a snapshot: new, changed, gone. Equal histories of changes mean equal histories of snapshots. */
 export function changesBetween(before: Snapshot, after: Snapshot): string[] {
   const names = [...new Set([...before.keys(), ...after.keys()])].sort();
   return names.flatMap((name) => {

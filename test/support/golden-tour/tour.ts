@@ -1,6 +1,7 @@
 /**
- * The golden tour: a fixed row of calls on an executable against a real switch and a real host-local, and everything that they print
- * and leave, without what must vary (normal.ts). Two executables of one behaviour have equal records, byte for byte.
+ * The golden tour: a fixed row of calls on an executable against a real switch and a real host-local, and everything that they
+ * print and leave, without the values that must vary (normal.ts). Two executables of equal behaviour have equal records, byte for
+ * byte.
  */
 
 import type { Switch } from '../real/switch.ts';
@@ -16,7 +17,7 @@ const chapters: Chapters = { ...words, ...attaching, ...refusing, ...upkeep, ...
 
 export const chapterNames: readonly string[] = Object.keys(chapters);
 
-/** Everything of one executable. */
+/** Plays the whole tour with one executable. */
 export type TourRecord = ReadonlyMap<string, Chapter>;
 
 export async function runChapter(name: string, executable: string, theSwitch: Switch): Promise<Chapter> {
@@ -26,7 +27,7 @@ export async function runChapter(name: string, executable: string, theSwitch: Sw
   try {
     await play(ground);
   } catch (error) {
-    // An executable that answers nothing fits to go on with has a record too: of as far as it came.
+    // An executable whose answer stops the chapter has a record too, up to that call.
     ground.calls.push({ title: 'the chapter ended here', text: `${error}\n` });
   }
   return await ground.close();
@@ -39,7 +40,7 @@ export async function runTour(executable: string, theSwitch: Switch, names = cha
   return record;
 }
 
-/** As it is kept in a file: readable from top to bottom. */
+/** The text of a record's file, readable from top to bottom. */
 export function textOfChapter({ calls }: Pick<Chapter, 'calls'>): string {
   return calls.map(({ title, text }, index) => `== ${index + 1}. ${title}\n${text}`).join('\n');
 }

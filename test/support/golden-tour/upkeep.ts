@@ -1,4 +1,4 @@
-/** CHECK of what has drifted, GC, STATUS, and `status` for people. */
+/** CHECK after a drift, GC, STATUS, and `status` for people. */
 
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { bridge, type Call, type Chapters, type Ground } from './ground.ts';
 
 const newest: Changes = { cniVersion: '1.1.0', ipam: undefined };
 
-/** An IPAM program that knows 1.1.0, and fails where its file `broken` lies beside it. */
+/** An IPAM program that knows 1.1.0, and fails if there is a file `broken` beside it. */
 const modern = `case $CNI_COMMAND in VERSION) echo '{"cniVersion":"1.1.0","supportedVersions":["1.0.0","1.1.0"]}'; exit 0;; esac
 [ -e "$0.broken" ] && { echo '{"code":50,"msg":"pool is empty"}'; exit 1; }
 case $CNI_COMMAND in GC) cat > "$0.told";; ADD) echo '{"cniVersion":"1.1.0","ips":[{"address":"10.56.0.9/24"}]}';; esac

@@ -1,4 +1,4 @@
-/** What the executable says of itself, and to words that it does not know. */
+/** The executable's words about itself, and its answers to unknown arguments. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Chapters } from './ground.ts';
