@@ -62,7 +62,7 @@ describe('the log file', () => {
 
 describe('stderr', () => {
   it.each(levels)(
-    'is told every error and every warning, and no news, with level %s too (need N7)',
+    'gets every error and every warning, and nothing else, with level %s too (need N7)',
     async (logLevel) => {
       const { log, err } = opened({ logLevel });
       await sayAll(log);
@@ -84,7 +84,7 @@ describe('a log file that cannot be written', () => {
   const root = temporaryPlaces();
 
   it.each(Object.keys(root))(
-    'because it is %s never fails a call, nor holds it; stderr is told all the same',
+    'because it is %s neither fails nor delays a call, and stderr still gets the lines',
     async (place) => {
       const { log, err } = opened({ logFile: root[place as keyof typeof root](temporaryDirectory()) });
       await sayAll(log);

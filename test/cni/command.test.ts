@@ -171,7 +171,7 @@ describe('a call by a program that we started', () => {
   const env = { USERSPACE_CNI_CALL: '1 net:c0ffee:net1' };
 
   it.each(['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'])(
-    'kind 6: is refused with code 7 at once, naming the key that leads to itself: else the chain would not end (%s)',
+    'kind 6: is refused with code 7 at once, naming the key that leads to itself, because the chain would not end (%s)',
     async (command) => {
       const { exitCode, json, loaded } = await call(command, { env });
       expect({ exitCode, loaded, code: json.code }).toEqual({ exitCode: 1, loaded: 0, code: 7 });

@@ -143,7 +143,7 @@ describe('a log level', () => {
   });
 
   it.each(['loud', 'warn', 7, {}])(
-    '%j is no reason to refuse a pod: it is warned of, and the default is taken (need N6)',
+    '%j does not refuse a pod: it gives a warning, and the default is taken (need N6)',
     (logLevel) => {
       expect(added({ logLevel }).config).toMatchObject({
         logLevel: 'warning',

@@ -123,7 +123,7 @@ describe('CNI_ARGS', () => {
   );
 
   it.each(['IgnoreUnknown', 'MAC', 'A=b=c', '=;=a=', 'IgnoreUnknown=1;K8S_POD_NAME'])(
-    '%j is refused: it is no list of pairs',
+    '%j is refused: it is not a list of pairs',
     (args) => {
       expect(addWith({ CNI_ARGS: args })).toMatchObject({ code: 4, message: expect.stringContaining('invalid pair') });
     },
@@ -146,7 +146,7 @@ describe('CNI_ARGS', () => {
 
 describe('the configuration on stdin', () => {
   it.each(['', ' ', '{', '{"cniVersion":', 'null', '[]', '7', '"text"', 'undefined', '{} {}'])(
-    '%j is refused with code 6: it is no JSON object',
+    '%j is refused with code 6: it is not a JSON object',
     (stdin) => {
       for (const parse of [parseAdd, parseCheck, parseDel]) {
         expect(refusal(() => parse(environment(), stdin))).toMatchObject({
@@ -180,7 +180,7 @@ describe('the configuration on stdin', () => {
   );
 
   it.each(['4.0.0', '0.3', '1.2.0', '1', ' 1.0.0', 1])(
-    'with the version %j is refused with code 1, naming the versions that are known',
+    'with the version %j is refused with code 1, naming the known versions',
     (cniVersion) => {
       const error = addWith({}, textOf(network({ cniVersion })));
       expect(error?.code).toBe(1);

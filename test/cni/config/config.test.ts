@@ -113,7 +113,7 @@ describe('an "ipam"', () => {
     [{ type: '', subnet: '10.56.0.0/16' }, '"subnet"'],
     [{ type: null, subnet: '10.56.0.0/16' }, '"subnet"'],
   ])(
-    'with content and no type is refused with code 7, for the pod would have no address: %j (need N7)',
+    'with content and no type is refused with code 7, because the pod would have no address: %j (need N7)',
     (ipam, keys) => {
       expect(refused({ ipam })).toMatchObject({
         code: 7,
@@ -123,7 +123,7 @@ describe('an "ipam"', () => {
   );
 
   it.each([{}, { type: '' }, { type: null }, { ranges: null }, null])(
-    'that says nothing is none: %j (need N7)',
+    'that is empty counts as absent: %j (need N7)',
     (ipam) => {
       expect(added({ ipam }).config).not.toHaveProperty('ipam');
     },
@@ -202,7 +202,7 @@ describe('names that reach the switch or the file system', () => {
   });
 
   it.each(['-br', 'a/b', '../br', 'br 0', 'name="x"', "br'0", '.br', 'b'.repeat(16), 'br\u00000'])(
-    'bridgeName %j is refused with code 7, shown: it is a device name, and no option (bug B29)',
+    'bridgeName %j is refused with code 7, shown: it must be a device name, and not an option (bug B29)',
     (bridgeName) => {
       const error = refused(at('host.bridge.bridgeName', bridgeName));
       expect(error?.code).toBe(7);
@@ -254,7 +254,7 @@ describe('names that reach the switch or the file system', () => {
 
 describe('a MAC address', () => {
   it.each(['runtimeConfig.mac', 'args.cni.mac', 'host.mac'])(
-    'at %s that is none is refused with code 7, shown',
+    'at %s that is malformed is refused with code 7, shown',
     (path) => {
       for (const mac of ['garbage', '02:00:00:00:00', '02:00:00:00:00:01=', 7])
         expect(refused(at(path, mac))).toMatchObject({

@@ -154,7 +154,7 @@ describe('a request', () => {
     ['the same mode twice', { container: { vhost: { mode: 'client' } } }, 7, 'container.vhost.mode'],
     ['an unknown version', { cniVersion: '4.0.0' }, 1, '4.0.0'],
     ['a version that needs an address', { cniVersion: '0.2.0' }, 1, 'ipam'],
-    ['a database that is no unix socket', { ovsdb: 'tcp:127.0.0.1:6640' }, 7, 'ovsdb'],
+    ['a database that is not a unix socket', { ovsdb: 'tcp:127.0.0.1:6640' }, 7, 'ovsdb'],
     ['access without a VLAN', host({ bridge: { vlanMode: 'access' } }), 7, 'vlanId'],
     ['two MTUs', { ...host({ mtu: 9000 }), mtu: 1500 }, 7, 'mtu'],
     ['a directory with ".."', { sharedDir: '/a/../b' }, 7, 'sharedDir'],

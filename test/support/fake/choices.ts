@@ -15,7 +15,7 @@ export const keepAll: Choose = (options) => options - 1;
 /** Names and sizes are kept, contents are not: ext4 leaves NULs for an unsynced append (contract C3.1). */
 export const nulTail: Choose = (options, question) => (question.startsWith('content') ? 0 : options - 1);
 
-/** Of many options only the ends, their neighbours and the middle: a torn write is as good at 70 bytes as at 71. */
+/** Only the ends of many options, their neighbours and the middle, because a torn write of 70 bytes tests the same as one of 71. */
 function representatives(options: number): number[] {
   const all = [0, 1, Math.floor(options / 2), options - 2, options - 1];
   return [...new Set(all.filter((option) => option >= 0 && option < options))].sort((a, b) => a - b);

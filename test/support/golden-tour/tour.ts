@@ -17,7 +17,7 @@ const chapters: Chapters = { ...words, ...attaching, ...refusing, ...upkeep, ...
 
 export const chapterNames: readonly string[] = Object.keys(chapters);
 
-/** Plays the whole tour with one executable. */
+/** The record of one executable: its chapters by name. */
 export type TourRecord = ReadonlyMap<string, Chapter>;
 
 export async function runChapter(name: string, executable: string, theSwitch: Switch): Promise<Chapter> {
