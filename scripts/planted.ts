@@ -1,6 +1,6 @@
 /**
- * Can the suites fail? Each bug of planted-bugs.ts is planted in a scratch copy of the tree, and the suites that should see it are
- * run there until one does: `npm run test:planted [-- LETTER…]`. Exit status 1 if a bug goes unseen.
+ * Can the suites fail? `npm run test:planted [-- LETTER…]` plants each bug of planted-bugs.ts in a scratch copy of the tree. It
+ * runs the suites that should see the bug until one does. Exit status 1 if a bug goes unseen.
  *
  * Each suite has to pass in the clean copy first, because one that fails without the bug proves nothing.
  */

@@ -67,8 +67,8 @@ const libcOf = () => {
 };
 
 /**
- * flock(2) LOCK_EX, not waiting. The lock belongs to the open file description: it ends when the last copy of the fd is closed, a
- * child's copy included, or when one of the processes that have a copy unlocks it.
+ * flock(2) LOCK_EX, not waiting. The lock belongs to the open file description. It ends when the last copy of the fd is closed, a
+ * child's copy included, or when a process with a copy unlocks it.
  * @returns false if another open file description holds it.
  */
 export const flock = (fd: number): boolean => libcOf().flock(fd, LOCK_EX_NB) === 0;

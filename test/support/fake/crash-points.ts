@@ -1,5 +1,5 @@
 /**
- * Every window of one call in which a process can die or the power fail, and the node as it is found after each of them.
+ * Every window of one call in which a process can die or the power can fail, and the node after each of them.
  *
  * The call runs once, undisturbed. At every call on the disk and every moment of an effect the node is copied, as the next process
  * would find it. So nothing is counted by hand, and no code of the dead process can run on.
