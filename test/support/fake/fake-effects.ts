@@ -1,23 +1,24 @@
 /**
- * Each step's ensure, remove and find on a FakeWorld: the same promises as src/effects, without its system calls. (The port's:
- * fake-ports.ts.)
+ * Each step's ensure, remove and find on a FakeWorld: the same promises as src/effects, without its system calls. (The switch's:
+ * fake-engine.ts.)
  *
  * `half` is called at the point between two changes of the real effect.
  */
 import { code, keyHash, keyText } from '../../../src/attachment.ts';
+import type { EngineRequest } from '../../../src/effects/engine.ts';
 import type {
   AnnotationPlan,
   Call,
   CallText,
   Facts,
   FilePlan,
-  IdleBridges,
   Outcome,
   Plan,
   Request,
   Step,
 } from '../../../src/machines/protocol.ts';
-import { drift, FakePorts, failed, type Half, ok } from './fake-ports.ts';
+import type { FakeEngine } from './fake-engine.ts';
+import { drift, failed, type Half, ok } from './fake-ports.ts';
 import type { FakeFile, FakePod, FakeWorld } from './fake-world.ts';
 
 type Annotations = { readonly [name: string]: string | null };
@@ -25,53 +26,47 @@ type Annotations = { readonly [name: string]: string | null };
 /** A pod's annotation: an array with one entry for each interface. */
 const dataName = 'userspace/configuration-data';
 
-export class FakeEffects {
-  readonly ports: FakePorts;
-  readonly #world: FakeWorld;
+/** The steps that are not the switch's. */
+type OwnStep = Exclude<Step, EngineRequest['step']>;
 
-  constructor(world: FakeWorld) {
+/** What a step is handed beside its plan. */
+interface Given {
+  readonly facts: Facts;
+  readonly call: Call;
+  readonly half: Half;
+}
+
+export class FakeEffects {
+  readonly #world: FakeWorld;
+  readonly #engine: FakeEngine;
+
+  constructor(world: FakeWorld, engine: FakeEngine) {
     this.#world = world;
-    this.ports = new FakePorts(world);
+    this.#engine = engine;
   }
 
   async act(request: Request, call: Call, half: Half): Promise<Outcome> {
     const { step, verb, plan, facts } = request;
-    if (verb === 'find') return this.#find(step, plan, facts, call);
-    if (verb === 'restore') return plan.port ? await this.ports.restore(plan, plan.port, call, half) : ok;
-    if (verb === 'withdraw') return plan.port ? this.ports.withdraw(facts) : ok;
-    return verb === 'ensure'
-      ? await this.#ensure(step, plan, facts, call, half)
-      : await this.#remove(step, plan, facts, call, half);
+    if (step === 'bridge' || step === 'port') return await this.#engine.perform({ ...request, step }, call, half);
+    switch (verb) {
+      case 'ensure':
+      case 'restore':
+        return await this.#ensure(step, plan, { facts, call, half });
+      case 'remove':
+      case 'withdraw':
+        return await this.#remove(step, plan, { facts, call, half });
+      case 'find':
+        return await this.#find(step, plan, { facts, call });
+    }
   }
 
-  removeIdleBridges({ ids, used, dryRun }: IdleBridges): string[] {
-    const { bridges } = this.#world;
-    const isOurs = (instance: string | undefined) => instance !== undefined && ids.has(instance);
-    const idle = [...bridges].filter(
-      ([name, { instance, ports }]) => isOurs(instance) && !used.has(name) && ports.length === 0,
-    );
-    for (const [name] of dryRun ? [] : idle) bridges.delete(name);
-    return idle.map(([name]) => name);
-  }
-
-  async #ensure(step: Step, plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
+  async #ensure(step: OwnStep, plan: Plan, { facts, call, half }: Given): Promise<Outcome> {
     const by = keyText(plan.key);
     switch (step) {
       case 'address':
         return plan.address ? this.#allocate(plan.request) : ok;
       case 'socketDir':
-        if (!plan.socketDir) return ok;
-        return await this.#opened(plan, await this.#ensureDirectory(plan.socketDir, by, half), half);
-      case 'bridge': {
-        const { bridges } = this.#world;
-        if (!plan.bridge) return ok;
-        const there = bridges.get(plan.bridge.name);
-        if (there) return { kind: 'ok', facts: { created: false, ours: there.instance === call.instance } };
-        bridges.set(plan.bridge.name, { instance: call.instance, ports: [] });
-        return { kind: 'ok', facts: { created: true, ours: true } };
-      }
-      case 'port':
-        return plan.port ? await this.ports.ensure(plan, plan.port, call, half) : ok;
+        return await this.#makeDirectory(plan, by, { call, half });
       case 'publication': {
         if (!plan.publication) return ok;
         if ('pod' in plan.publication) return await this.#annotate(plan, plan.publication, facts, half);
@@ -95,11 +90,11 @@ export class FakeEffects {
     }
   }
 
-  async #remove(step: Step, plan: Plan, facts: Facts, call: Call, half: Half): Promise<Outcome> {
+  async #remove(step: OwnStep, plan: Plan, { facts, call, half }: Given): Promise<Outcome> {
     const { files } = this.#world;
     switch (step) {
       case 'address':
-        return plan.address ? this.#release(plan.request, facts) : ok;
+        return plan.address ? await this.#release(plan, facts, call) : ok;
       case 'socketDir': {
         if (!plan.socketDir) return ok;
         const { own, hold, link } = plan.socketDir;
@@ -112,14 +107,6 @@ export class FakeEffects {
         this.#world.entries.delete(own);
         return ok;
       }
-      case 'bridge': {
-        const { bridges } = this.#world;
-        const found = plan.bridge && bridges.get(plan.bridge.name);
-        if (found?.instance === call.instance && found.ports.length === 0) bridges.delete(plan.bridge?.name ?? '');
-        return ok;
-      }
-      case 'port':
-        return await this.ports.remove({ plan, facts }, call, half);
       case 'publication': {
         if (!plan.publication) return ok;
         if ('pod' in plan.publication) return await this.#forgetAnnotation(plan, plan.publication, facts, half);
@@ -139,21 +126,16 @@ export class FakeEffects {
     }
   }
 
-  #find(step: Step, plan: Plan, facts: Facts, call: Call): Outcome {
-    const { files, bridges } = this.#world;
-    const { socketDir, publication, deviceInfo, port } = plan;
+  async #find(step: OwnStep, plan: Plan, { facts, call }: Omit<Given, 'half'>): Promise<Outcome> {
+    const { files } = this.#world;
+    const { socketDir, publication, deviceInfo } = plan;
     switch (step) {
       case 'address':
         return this.#addressOf(plan.request) === undefined ? drift('the address is gone') : ok;
       case 'socketDir':
         if (socketDir?.link && files.get(socketDir.link)?.kind !== 'symlink') return drift('the symlink is gone');
-        if (this.#closed(plan).length > 0) return drift('the switch may not search its way');
-        return !socketDir?.own || files.has(`${socketDir.own}/${socketDir.hold}`) ? ok : drift('the hold file is gone');
-      case 'bridge':
-        if (plan.bridge && this.ports.bridgeTroubles(plan.bridge.name).length > 0) return drift('it is no "netdev"');
-        return !plan.bridge || bridges.has(plan.bridge.name) ? ok : drift('the bridge is gone');
-      case 'port':
-        return port ? this.ports.find({ plan, facts }, port, call) : ok;
+        if (socketDir?.own && !files.has(`${socketDir.own}/${socketDir.hold}`)) return drift('the hold file is gone');
+        return await this.#engine.way.find(plan, call.end);
       case 'publication': {
         if (publication && 'pod' in publication) return this.#findAnnotation(plan, publication);
         const file = publication && files.get(`${publication.directory}/${publication.file}`);
@@ -230,13 +212,10 @@ export class FakeEffects {
     return { kind: 'ok', facts: { ips: [{ address: `192.0.2.${host}/24` }], routes: [] } };
   }
 
-  /** Releases the address, once ovs-vswitchd has applied the port's removal. */
-  #release(text: CallText, { port }: Facts): Outcome {
-    const goneAt = port && 'goneAt' in port ? port.goneAt : 0;
-    const { curCfg, nextCfg } = this.#world;
-    if (curCfg < goneAt && goneAt <= nextCfg)
-      return failed(code.tryAgainLater, 'ovs-vswitchd has not let go of the port yet');
-    const address = this.#addressOf(text);
+  async #release(plan: Plan, { port }: Facts, call: Call): Promise<Outcome> {
+    const released = await this.#engine.released(plan, port, call.end);
+    if (released.kind !== 'ok') return released;
+    const address = this.#addressOf(plan.request);
     if (address !== undefined) this.#world.addresses.delete(address);
     return ok;
   }
@@ -246,24 +225,10 @@ export class FakeEffects {
     return [...this.#world.addresses].find(([, by]) => by === holder)?.[0];
   }
 
-  /** The directories that ovs-vswitchd has to search and may not. In server mode it makes the sockets itself. */
-  #closed({ socketDir, port }: Plan): string[] {
-    const { switchUser, entries } = this.#world;
-    if (switchUser === undefined || port?.mode !== 'client' || !socketDir) return [];
-    const { base, own, kubelet } = socketDir;
-    const way = kubelet ? ['/var/lib/kubelet', '/var/lib/kubelet/pods', base] : own ? [own] : [];
-    return way.filter((path) => !entries.has(path));
-  }
-
-  async #opened(plan: Plan, made: Outcome, half: Half): Promise<Outcome> {
-    const closed = this.#closed(plan);
-    if (made.kind !== 'ok' || closed.length === 0) return made;
-    for (const path of closed) {
-      this.#world.entries.add(path);
-      await half();
-    }
-    const granted = closed.map((path) => ({ path, right: 'search' as const }));
-    return { kind: 'ok', facts: { uid: this.#world.switchUser ?? 0, granted } };
+  async #makeDirectory(plan: Plan, by: string, { call, half }: Pick<Given, 'call' | 'half'>): Promise<Outcome> {
+    if (!plan.socketDir) return ok;
+    const made = await this.#ensureDirectory(plan.socketDir, by, half);
+    return made.kind === 'ok' ? await this.#engine.way.open(plan, call.end, half) : made;
   }
 
   async #ensureDirectory(

@@ -5,8 +5,7 @@
  * Owns: the meaning of each effect, and the faults. Does not own: the truth (fake-world.ts), the judgement (world-checker.ts).
  * An effect that the real node makes in more than one system call or transaction has a `during`: half of it is done.
  */
-
-import { code, keyText, owner, type PodRef, type Trouble } from '../../../src/attachment.ts';
+import { code, keyText, type PodRef, type Trouble } from '../../../src/attachment.ts';
 import { remainingMs } from '../../../src/deadlines.ts';
 import type { Host } from '../../../src/effects/host.ts';
 import type {
@@ -21,6 +20,7 @@ import type {
   Verb,
 } from '../../../src/machines/protocol.ts';
 import { FakeEffects } from './fake-effects.ts';
+import { FakeEngine } from './fake-engine.ts';
 import type { Half } from './fake-ports.ts';
 import type { FakeWorld } from './fake-world.ts';
 import { ProcessKilled } from './simulated-disk.ts';
@@ -68,6 +68,7 @@ interface Options {
 export class FakeHost {
   readonly #world: FakeWorld;
   readonly #options: Options;
+  readonly #engine: FakeEngine;
   readonly #effects: FakeEffects;
   #faults: HostFault[];
   #dead: ProcessKilled | undefined;
@@ -76,7 +77,8 @@ export class FakeHost {
     this.#world = world;
     this.#options = options;
     this.#faults = [...(options.faults ?? [])];
-    this.#effects = new FakeEffects(world);
+    this.#engine = new FakeEngine(world);
+    this.#effects = new FakeEffects(world, this.#engine);
   }
 
   /** The host for the handlers. */
@@ -95,9 +97,9 @@ export class FakeHost {
         const now = this.#world.netns.get(path);
         return now === file ? 'alive' : 'gone';
       },
-      isPortLost: async (sought, call) => this.#effects.ports.isLost(sought, call),
-      restoreTrouble: async (sought, call) =>
-        (await this.#asked('restorable', call, sought.plan)) ?? this.#effects.ports.restoreTrouble(sought, call),
+      isPortLost: (recorded, call) => this.#engine.isPortLost(recorded, call),
+      restoreTrouble: async (recorded, call) =>
+        (await this.#asked('restorable', call, recorded.plan)) ?? (await this.#engine.restoreTrouble(recorded, call)),
       forgetAway: () => false,
       collectAddresses: async (_, { stdin }, toldOf) => {
         const told = JSON.parse(toldOf(stdin));
@@ -109,15 +111,11 @@ export class FakeHost {
         }
         return [];
       },
-      databaseAt: () => undefined,
-      removeIdleBridges: async (sought) => this.#effects.removeIdleBridges(sought),
+      databaseAt: (ovsdb) => this.#engine.databaseAt(ovsdb),
+      removeIdleBridges: (sought, call) => this.#engine.removeIdleBridges(sought, call),
       missingRights: async () => [],
-      portsThere: async (_, sought) => sought.map(({ plan }) => this.#world.ports.has(plan.port?.name ?? '')),
-      listPorts: async () =>
-        [...this.#world.ports].flatMap(([name, { marks }]) => {
-          const { key = '', instance = '', 'data-dir': dataDir } = marks;
-          return marks.owner === owner ? [{ name, key, instance, ...(dataDir && { dataDir }) }] : [];
-        }),
+      portsThere: (database, ports, end) => this.#engine.portsThere(database, ports, end),
+      listPorts: (database, end) => this.#engine.listPorts(database, end),
       netnsTroubles: (path) =>
         this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
       bootId: () => this.#world.boot,
@@ -223,16 +221,17 @@ export class FakeHost {
   async #preflight(plan: Plan, call: Call): Promise<Trouble[]> {
     const trouble = await this.#asked('preflight', call, plan);
     if (trouble) return [trouble];
-    const { ports } = this.#effects;
-    return [
-      ...(plan.bridge ? ports.bridgeTroubles(plan.bridge.name) : []),
-      ...(plan.port ? ports.troubles(plan, plan.port, call) : []),
-    ];
+    const { pathTroubles, stateTroubles } = this.#engine.preflight;
+    return [...pathTroubles(plan), ...(await stateTroubles(plan, call, () => call.end))];
   }
 
   async #recall(known: Plan, call: Call): Promise<Recalled> {
     const trouble = await this.#asked('recall', call, known);
-    return trouble ? { kind: 'unsettled', trouble } : this.#effects.ports.recall(known, call);
+    if (trouble) return { kind: 'unsettled', trouble };
+    const port = await this.#engine.recall(known, call);
+    if (port.kind === 'elsewhere') return port;
+    if (port.kind === 'none') return { kind: 'known', plan: known, instance: call.instance, isProved: false };
+    return { kind: 'known', plan: { ...known, ...port.plan }, instance: port.instance, isProved: true };
   }
 }
 

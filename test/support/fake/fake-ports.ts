@@ -1,10 +1,21 @@
 /**
- * The port of an attachment on a FakeWorld: the same promises as port.ts, own-ports.ts, port-removal.ts, port-view.ts and
- * restorable.ts in src/effects, without a database.
+ * The port of an attachment on a FakeWorld: the part of FakeEngine (fake-engine.ts) that makes, seeks and removes it. It has no database,
+ * and no row beside the port's.
  */
-import { code, configDataName, holdFileName, keyText, owner, type Trouble } from '../../../src/attachment.ts';
-import type { Call, Facts, Outcome, Plan, PortPlan, Recalled, Request } from '../../../src/machines/protocol.ts';
-import { emptyDir, type FakeFile, type FakePort, type FakeWorld, sharedDir, switchDir } from './fake-world.ts';
+import { basename, dirname } from 'node:path';
+import { code, configDataName, holdFileName, keyText, owner, shortId, type Trouble } from '../../../src/attachment.ts';
+import type { LivePort, RecalledPort, Recorded } from '../../../src/effects/engine.ts';
+import {
+  type Call,
+  type Facts,
+  isAnnotation,
+  isGonePort,
+  isMadePort,
+  type Outcome,
+  type Plan,
+  type PortPlan,
+} from '../../../src/machines/protocol.ts';
+import { type FakeFile, type FakePort, type FakeWorld, switchDir } from './fake-world.ts';
 
 /** Called at the point between two changes of the real effect, with the facts of the changes so far. */
 export type Half = (made?: Facts[keyof Facts]) => Promise<void>;
@@ -18,7 +29,6 @@ export const failed = (number: number, message: string): Refusal => ({
 });
 export const drift = (message: string): Outcome => failed(code.drift, message);
 
-type Sought = Pick<Request, 'plan' | 'facts'>;
 type Marks = FakePort['marks'];
 type Row = readonly [name: string, port: FakePort];
 
@@ -33,10 +43,14 @@ interface Sighting {
 const socketOf = ({ directory, file }: PortPlan): string => `${directory}/${file}`;
 const switchPathOf = ({ link, directory, file }: PortPlan): string => `${link ?? directory}/${file}`;
 
+/** What is said of a daemon that applies nothing. */
+export const daemonIsBehind = 'ovs-vswitchd is behind, or not running';
+
 const later = (message: string): Trouble => ({ code: code.tryAgainLater, message });
 const invalid = (message: string): Trouble => ({ code: code.invalidConfig, message });
 
-const isOwn = (marks: Marks, { instance, dataDir }: Pick<Call, 'instance' | 'dataDir'>): boolean =>
+/** By the id of its data directory, or by that directory's path where the id was lost with it. */
+export const isOwn = (marks: Marks, { instance, dataDir }: Pick<Call, 'instance' | 'dataDir'>): boolean =>
   marks.instance === instance || (dataDir !== undefined && marks['data-dir'] === dataDir);
 
 const isOfKey = (marks: Marks, { key }: Plan): boolean => marks.owner === owner && marks.key === keyText(key);
@@ -49,13 +63,14 @@ export class FakePorts {
   }
 
   /** Finds the port by its marks, by the journal's row, or, if the marks were cleared, by its name and socket. */
-  #seek({ plan, facts }: Sought, call: Call): Sighting {
+  #seek({ plan, facts }: Recorded, call: LivePort['call'] & Pick<Call, 'isAnothersSocket'>): Sighting {
     const { port } = plan;
     const all = [...this.#world.ports];
     const keyed = all.filter(([, { marks }]) => isOfKey(marks, plan));
-    const id = facts.port && 'uuid' in facts.port ? facts.port.uuid : undefined;
+    const id = isMadePort(facts.port) ? facts.port.uuid : undefined;
     const recorded = all.find(([, { uuid }]) => uuid === id);
-    const isFree = ({ marks }: FakePort) => marks.owner === undefined || isOfKey(marks, plan);
+    // Of a recorded row the key can only be one that was lost or spoilt.
+    const isFree = ({ marks }: FakePort) => marks.owner === undefined || marks.owner === owner;
     const bare = all.find(([name, { marks }]) => !recorded && name === port?.name && marks.owner === undefined);
     const settled = port && bare ? this.#settle(port, bare[1], id, call) : 'anothers';
     const own = new Map([
@@ -71,7 +86,7 @@ export class FakePorts {
     };
   }
 
-  #settle(port: PortPlan, { path, mode }: FakePort, id: string | undefined, call: Call) {
+  #settle(port: PortPlan, { path, mode }: FakePort, id: string | undefined, call: Pick<Call, 'isAnothersSocket'>) {
     if (port.mode === 'client')
       return path === switchPathOf(port) && !call.isAnothersSocket?.(socketOf(port)) ? 'own' : 'anothers';
     return mode === 'server' && id === undefined ? 'unsettled' : 'anothers';
@@ -87,27 +102,17 @@ export class FakePorts {
       ([name, { marks }]) => name === port.name || (marks.owner === owner && marks.socket === socket),
     );
     const taken = holders.find(([, { marks }]) => !isOfKey(marks, plan));
-    if (taken) return [invalid(`"${port.name}" is held by "${taken[1].marks.key}"`)];
+    const holder = taken?.[1].marks.owner === owner ? `"${taken[1].marks.key}"` : 'a port that is not ours';
+    if (taken) return [invalid(`"${port.name}" is held by ${holder}`)];
     const isStranger = holders.length === 0 && all.some(([, { path }]) => path === switchPathOf(port));
     return isStranger ? [invalid(`"${socket}" is held by a port that is not ours`)] : [];
   }
 
-  /** The troubles of an existing bridge. */
-  bridgeTroubles(name: string): Trouble[] {
-    const isUsable = this.#world.bridges.get(name)?.datapath !== 'system';
-    return isUsable ? [] : [invalid(`bridge "${name}" has datapath_type "system"`)];
+  isThere(port: LivePort): boolean {
+    return this.#seek(port, port.call).own.length > 0;
   }
 
-  restoreTrouble({ plan, facts }: Sought, call: Call): Trouble | undefined {
-    const { port, bridge } = plan;
-    if (!port) return undefined;
-    const isOurs = facts.bridge?.ours ?? facts.bridge?.created;
-    if (!this.#world.bridges.has(port.bridge) && bridge && !isOurs) return later(`bridge "${bridge.name}" is gone`);
-    const trouble = this.bridgeTroubles(port.bridge)[0] ?? this.troubles(plan, port, call)[0];
-    return trouble ?? (this.#world.daemon === 'away' ? later('ovs-vswitchd is behind, or not running') : undefined);
-  }
-
-  isLost({ plan, facts }: Sought, call: Call): boolean {
+  isLost({ plan, facts }: Recorded, call: Call): boolean {
     const { port } = plan;
     if (!port) return false;
     const { own } = this.#seek({ plan, facts }, call);
@@ -121,20 +126,14 @@ export class FakePorts {
     return files.get(socketOf(port))?.kind === 'socket' ? undefined : 'the socket is gone';
   }
 
-  /** The marks of our port, if the switch can be asked. */
-  recall(known: Plan, call: Call): Recalled {
+  /** The marks of our port. */
+  recall(known: Plan, call: Call): RecalledPort {
     const { own, elsewhere } = this.#seek({ plan: known, facts: {} }, call);
     const [found] = own;
     const [foreign] = elsewhere;
-    if (!found && foreign) return { kind: 'elsewhere', trouble: madeElsewhere(foreign) };
-    if (!found) return { kind: 'known', plan: known, instance: call.instance, isProved: false };
+    if (!found) return foreign ? { kind: 'elsewhere', trouble: madeElsewhere(foreign) } : { kind: 'none' };
     const { marks } = found[1];
-    return {
-      kind: 'known',
-      plan: planOfMarks(known, marks),
-      instance: marks.instance ?? call.instance,
-      isProved: true,
-    };
+    return { kind: 'own', instance: marks.instance ?? call.instance, plan: planOfMarks(known, marks) };
   }
 
   async ensure(plan: Plan, port: PortPlan, call: Call, half: Half): Promise<Outcome> {
@@ -151,14 +150,15 @@ export class FakePorts {
     const uuid = this.#world.newUuid();
     const by = keyText(plan.key);
     const { name, mode, directory, vlan } = port;
-    const made = { uuid, ofport: -1 };
+    const { database } = this.#world;
+    const made = { uuid, ofport: -1, database };
     ports.set(name, { uuid, by, mode, tag: vlan.tag, marks: marksOf(plan, port, call), ...path });
     bridges.set(port.bridge, { ...bridge, ports: [...bridge.ports, name] });
     if (this.#world.daemon === 'away')
       return { ...failed(code.tryAgainLater, 'ovs-vswitchd did not take the port in time'), facts: made };
     if (mode === 'client') {
       await half(made);
-      return { kind: 'ok', facts: { uuid, ofport: 1 } };
+      return { kind: 'ok', facts: { ...made, ofport: 1 } };
     }
     const file: FakeFile = { kind: 'socket', by, text: uuid };
     files.set(`${switchDir}/${name}`, file);
@@ -166,7 +166,7 @@ export class FakePorts {
     if (!files.has(directory)) return { ...failed(code.io, `ENOENT: "${directory}"`), facts: made };
     files.delete(`${switchDir}/${name}`);
     files.set(socket, file);
-    return { kind: 'ok', facts: { uuid, ofport: 1, switchSocket: `${switchDir}/${name}` } };
+    return { kind: 'ok', facts: { ...made, ofport: 1, switchSocket: `${switchDir}/${name}` } };
   }
 
   async restore(plan: Plan, port: PortPlan, call: Call, half: Half): Promise<Outcome> {
@@ -184,8 +184,7 @@ export class FakePorts {
 
   /** Removes only the row that a failed put-back made. */
   withdraw({ port }: Facts): Outcome {
-    for (const [name, { uuid }] of this.#world.ports)
-      if (port && 'uuid' in port && uuid === port.uuid) this.#drop(name);
+    for (const [name, { uuid }] of this.#world.ports) if (isMadePort(port) && uuid === port.uuid) this.#drop(name);
     return ok;
   }
 
@@ -204,9 +203,9 @@ export class FakePorts {
   }
 
   /** Removes sockets before rows. A socket that another row or a living attachment's journal names is no longer ours. */
-  async remove(sought: Sought, call: Call, half: Half): Promise<Outcome> {
+  async remove(sought: Recorded, call: Call, half: Half): Promise<Outcome> {
     const { plan, facts } = sought;
-    if (facts.port && 'goneAt' in facts.port) return this.#removeAgain(plan, facts.port, call);
+    if (isGonePort(facts.port)) return this.#removeAgain(plan, facts.port, call);
     const { own, unsettled } = this.#seek(sought, call);
     if (unsettled) return { kind: 'failed', trouble: unsettled };
     for (const socket of this.#socketsToRemove(plan, own, call)) this.#unlinkSocket(socket);
@@ -240,14 +239,16 @@ export class FakePorts {
       .map(([socket]) => socket);
   }
 
-  find(sought: Sought, port: PortPlan, call: Call): Outcome {
+  find(sought: Recorded, port: PortPlan, call: Call): Outcome {
     const [own] = this.#seek(sought, call).own;
     if (!own) return drift(`port "${port.name}" is gone`);
     if (own[1].marks.owner === undefined) return drift('its marks are gone');
     if (own[1].tag !== port.vlan.tag) return drift(`tag is ${own[1].tag} instead of ${port.vlan.tag}`);
     if (!this.#world.bridges.get(port.bridge)?.ports.includes(own[0])) return drift(`it is not on "${port.bridge}"`);
+    if (port.mode === 'client' && own[1].path !== switchPathOf(port)) return drift(`it leads to "${own[1].path}"`);
     const drifted = port.mode === 'server' && this.#socketDrift(port);
-    return drifted ? drift(drifted) : ok;
+    if (drifted) return drift(drifted);
+    return this.#world.daemon === 'away' ? { kind: 'failed', trouble: later(daemonIsBehind), unjudged: true } : ok;
   }
 
   /** Removes a socket of ours; a file of another kind at its name is not ours. */
@@ -271,23 +272,21 @@ const marksOf = (plan: Plan, port: PortPlan, call: Call): Marks => ({
   ...(port.link && { link: port.link }),
   ...(call.dataDir && { 'data-dir': call.dataDir }),
   ...(call.begun && { begun: call.begun }),
+  ...(call.netns && { 'netns-file': call.netns.file, 'netns-directory': call.netns.directory }),
 });
 
-function planOfMarks(known: Plan, marks: Marks): Plan {
-  const { directory, bridge, link = known.socketDir?.link, kubeconfig } = marks;
+function planOfMarks({ key, socketDir, publication }: Plan, marks: Marks): Partial<Plan> {
+  const { directory, bridge, link = socketDir?.link, kubeconfig } = marks;
   const [namespace, name] = marks.pod?.split('/') ?? [];
   const uid = marks['pod-uid'];
-  const rest = { hold: holdFileName(known.key), ...(link && { link }) };
-  const file = { directory: directory ?? '', file: configDataName(known.key), data: {} };
-  const isAnnotated = known.publication && 'pod' in known.publication;
+  const rest = { hold: holdFileName(key), ...(link && { link }) };
   const pod = kubeconfig && namespace && name ? { namespace, name, ...(uid && { uid }) } : undefined;
+  if (!directory) return bridge ? { bridge: { name: bridge } } : {};
+  const isShared = basename(directory) !== shortId(key);
+  const annotation = pod ? { kubeconfig: kubeconfig ?? '', pod, mappedDir: '', data: {} } : publication;
   return {
-    ...known,
     ...(bridge && { bridge: { name: bridge } }),
-    ...(directory && {
-      socketDir: directory === emptyDir ? { base: directory, ...rest } : { base: sharedDir, own: directory, ...rest },
-      ...(pod && { publication: { kubeconfig: kubeconfig ?? '', pod, mappedDir: '', data: {} } }),
-      ...(!pod && !isAnnotated && { publication: file }),
-    }),
+    socketDir: isShared ? { base: directory, ...rest } : { base: dirname(directory), own: directory, ...rest },
+    publication: isAnnotation(annotation) ? annotation : { directory, file: configDataName(key), data: {} },
   };
 }

@@ -10,6 +10,10 @@ export interface FakeBridge {
   /** The instance of its mark; an administrator's bridge has none. */
   readonly instance: string | undefined;
   readonly ports: readonly string[];
+  /** Of its row; absent where no test asks. */
+  readonly uuid?: string;
+  /** The data directory that its marks name. */
+  readonly dataDir?: string;
   /** Absent: `netdev`. */
   readonly datapath?: 'system';
 }
@@ -69,6 +73,8 @@ export class FakeWorld {
   /** Writes that were sent and have not landed. */
   writes: FakeWrite[] = [];
   boot = 'boot-1';
+  /** The _uuid of this switch's database. */
+  database = 'database-1';
   /** Whether ovs-vswitchd applies the changes of the database. */
   daemon: 'running' | 'away' = 'running';
   /** The number of the last change; ovs-vswitchd has applied the changes up to `curCfg`. */
@@ -81,6 +87,7 @@ export class FakeWorld {
   /** The directories that have such an entry. An entry goes with its directory. */
   entries = new Set<string>();
   #made = 0;
+  #bridgesMade = 0;
 
   constructor() {
     for (const path of permanent) this.files.set(path, { kind: 'directory', by: admin, text: '' });
@@ -89,6 +96,10 @@ export class FakeWorld {
   /** Rows are numbered in the order of making, so that equal histories give equal worlds. */
   newUuid(): string {
     return `row-${++this.#made}`;
+  }
+
+  newBridgeUuid(): string {
+    return `bridge-${++this.#bridgesMade}`;
   }
 
   /** @returns the value of curCfg at which ovs-vswitchd has applied all changes so far */
@@ -113,6 +124,7 @@ export class FakeWorld {
     copy.pods = new Map(this.pods);
     copy.writes = [...this.writes];
     copy.boot = this.boot;
+    copy.database = this.database;
     copy.daemon = this.daemon;
     copy.nextCfg = this.nextCfg;
     copy.curCfg = this.curCfg;
@@ -120,6 +132,7 @@ export class FakeWorld {
     copy.switchUser = this.switchUser;
     copy.entries = new Set(this.entries);
     copy.#made = this.#made;
+    copy.#bridgesMade = this.#bridgesMade;
     return copy;
   }
 
