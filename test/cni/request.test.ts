@@ -339,7 +339,7 @@ describe('a DEL', () => {
     [{ CNI_IFNAME: undefined }],
     [{ CNI_CONTAINERID: '../x' }],
     [{ CNI_IFNAME: '..' }],
-  ])('with %j is refused with code 4: nobody knows what is meant', (env) => {
+  ])('with %j is refused with code 4: its meaning is unknown', (env) => {
     expect(refusal(() => del(network(), env))?.code).toBe(4);
   });
 });

@@ -105,13 +105,16 @@ function ofOvn(column: Column): Column {
 }
 
 /** The columns that ADD inserts into a table, beside names, references and marks. */
-export const plannedRow = (table: Table, port: PortPlan): Row =>
-  Object.fromEntries(
-    allColumns
-      .filter((column) => column.table === table)
-      .map(({ column, written }) => [column, written(port)] as const)
-      .filter(([, value]) => value !== undefined && value !== ''),
-  );
+export function plannedRow(table: Table, port: PortPlan): Row {
+  const row: { [column: string]: unknown } = {};
+  for (const { column, written } of allColumns.filter((one) => one.table === table)) {
+    const value = written(port);
+    if (value === undefined || value === '') continue;
+    // Two keys of one map are two lines of the table, and one value of the row.
+    row[column] = column in row ? map({ ...readMap(row[column]), ...readMap(value) }) : value;
+  }
+  return row;
+}
 
 /** The columns that CHECK selects from a table. */
 export const plannedColumns = (table: Table): string[] => [

@@ -93,7 +93,7 @@ describe('the predecessor', () => {
     ],
     ['args.cni', { args: { cni: { mac: '02:00:00:00:00:02' } } }, '02'],
     ['CNI_ARGS', {}, '03'],
-  ])('made a random MAC that nobody got: %s decides, and the port bears it as a mark (bug B41)', (_, more, last) => {
+  ])('made a random MAC that no device got: %s decides, and the port bears it as a mark (bug B41)', (_, more, last) => {
     const request = add(more, { CNI_ARGS: 'IgnoreUnknown=1;MAC=02:00:00:00:00:03' });
     expect(planOf(request).port?.marks.mac).toBe(`02:00:00:00:00:${last}`);
   });
