@@ -1,4 +1,4 @@
-/** What a real API server does of what the plugin leans on: the stand-in is held to the same cases (test/effects). */
+/** The behaviour of a real API server that the plugin relies on; the stand-in is held to the same cases (test/effects). */
 import { describe } from 'vitest';
 import { Cluster } from '../support/cluster/cluster.ts';
 import { clusterParts, missing } from '../support/requirements.ts';

@@ -10,7 +10,7 @@ import { authority } from '../support/stand-in/certificates.ts';
 const ok = { exitCode: 0 };
 const quick = { deadlines: { apiMs: 1000, apiRetryMs: 1500, reconnectMs: 300 } };
 
-onCluster('an API server that is of no help', (parts) => {
+onCluster('an API server that fails', (parts) => {
   const home = useKubeNode(parts);
   const { cluster } = parts;
 
@@ -38,7 +38,7 @@ onCluster('an API server that is of no help', (parts) => {
     await refused(pod, 11, ['401', 'expired'], { kubeconfig: home().kubeconfigOf('stranger') });
   });
 
-  test('a DEL whose account may not patch any more owes the annotation, and the next DEL with the right pays it', async () => {
+  test('a DEL whose account may no longer patch owes the annotation, and the next DEL with the right pays it', async () => {
     const [pod, other] = [await home().pod(), await home().pod()];
     expect(await pod.add()).toMatchObject(ok);
     // The same file, another account: as an administrator changes it.
@@ -176,7 +176,7 @@ onCluster('an API server that is of no help', (parts) => {
 
     test.each([
       ['that is not there', undefined, ['ENOENT']],
-      ['that is no YAML', `users: [{name: me, user: {token: ${tokenOf('plugin')}\n  : : }`, ['cannot be used']],
+      ['that is not YAML', `users: [{name: me, user: {token: ${tokenOf('plugin')}\n  : : }`, ['cannot be used']],
       ['without a cluster', 'apiVersion: v1\nkind: Config\ncurrent-context: x\n', ['no cluster', '"x"']],
       [
         'without a user',

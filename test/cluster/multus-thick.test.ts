@@ -13,7 +13,7 @@ import { killByTime } from '../support/real/kill-by-time.ts';
 const ok = { exitCode: 0 };
 const kills = 40;
 
-/** What a test starts the executable by. */
+/** The words before the executable. */
 const chrooted = (root: string): string[] => [
   ...['unshare', '--mount', '--propagation', 'slave'],
   ...['sh', '-c', 'mount --rbind / "$0" && exec chroot "$0" "$@"', root],
@@ -30,7 +30,7 @@ onCluster('chrooted, with mounts of its own', (parts) => {
   const nothingLeft = async () => expect(await home().world()).toEqual(emptyKubeWorld);
 
   test.each<Volume>(['emptyDir', 'hostPath'])(
-    'ADD, CHECK and DEL of a pod with %s are as ever, and nothing is mounted (case A2)',
+    'ADD, CHECK and DEL of a pod with %s work as elsewhere, and nothing is mounted (case A2)',
     async (volume) => {
       const options = await under();
       const pod = await home().pod(volume);
@@ -38,7 +38,7 @@ onCluster('chrooted, with mounts of its own', (parts) => {
       const added = await pod.add('net1', {}, options);
       expect(added).toMatchObject(ok);
       expect(readFileSync('/proc/mounts', 'utf8')).toBe(before);
-      // Whoever comes without the chroot sees the same.
+      // A process without the chroot sees the same.
       expect(await pod.check(added.json)).toMatchObject(ok);
       expect(await pod.add('net1', {}, options)).toMatchObject({ ...ok, json: added.json });
       expect(await pod.del('net1', {}, options)).toMatchObject({ ...ok, stdout: '' });

@@ -156,7 +156,7 @@ onCluster('pods of a cluster', (parts) => {
     },
   );
 
-  test('a static pod is known by its mirror: paths by the kubelet’s uid, the annotation by the API server’s', async () => {
+  test('a static pod is known by its mirror: paths have the kubelet’s uid, the annotation has the API server’s', async () => {
     const uid = 'c0ffee00c0ffee00c0ffee00c0ffee00';
     const pod = await home().pod('emptyDir', { annotations: { 'kubernetes.io/config.mirror': uid } });
     const directory = pod.directory.replace(pod.uid, uid);

@@ -1,4 +1,4 @@
-/** What a lane of tests leaves when it is killed, and two switches at once. */
+/** A lane of tests that is killed, and two switches at once. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

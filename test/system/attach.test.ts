@@ -1,5 +1,5 @@
 /**
- * What a runtime sees of one attachment: the result in every version, the files a consumer reads, and nothing once it is gone.
+ * One attachment as a runtime sees it: the result in every version, the files a consumer reads, and nothing once it is gone.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -30,12 +30,12 @@ const environment: Case[] = [
   ['an interface name that is a directory', (call) => ({ ...call, ifName: '..' }), 4, ['CNI_IFNAME']],
   ['an interface name with a leading minus', (call) => ({ ...call, ifName: '--help' }), 4, ['CNI_IFNAME']],
   ['an interface name of 16 bytes', (call) => ({ ...call, ifName: 'x'.repeat(16) }), 4, ['CNI_IFNAME']],
-  ['CNI_ARGS that are no pairs', (call) => ({ ...call, args: 'IgnoreUnknown' }), 4, ['CNI_ARGS', 'IgnoreUnknown']],
+  ['CNI_ARGS that are not pairs', (call) => ({ ...call, args: 'IgnoreUnknown' }), 4, ['CNI_ARGS', 'IgnoreUnknown']],
   ['an unknown argument', (call) => ({ ...call, args: 'COLOUR=red' }), 4, ['COLOUR']],
 ];
 
 const stdin: Case[] = [
-  ['something that is no JSON', (call) => ({ ...call, config: '{"cniVersion":' }), 6, ['JSON']],
+  ['text that is not JSON', (call) => ({ ...call, config: '{"cniVersion":' }), 6, ['JSON']],
   ['nothing at all', (call) => ({ ...call, config: '' }), 6, ['JSON']],
   ['a JSON list', (call) => ({ ...call, config: '[]' }), 6, ['object']],
   ['no name', config({ name: undefined }), 7, ['name']],
@@ -68,7 +68,7 @@ const stdin: Case[] = [
     7,
     ['socketfile', '-x'],
   ],
-  ['a shared directory that is no absolute path', config({ sharedDir: 'pods' }), 7, ['sharedDir', 'pods']],
+  ['a shared directory that is not an absolute path', config({ sharedDir: 'pods' }), 7, ['sharedDir', 'pods']],
   [
     'one mode on both sides',
     config({ container: { vhost: { mode: 'client' } } }),
@@ -106,7 +106,7 @@ const surroundings: Case[] = [
     ['no-such-ipam', '/usr/lib/cni'],
   ],
   ['an IPAM type that is a path', config({ ipam: { type: '../../bin/true' } }), 7, ['../../bin/true']],
-  ['a data directory that is no absolute path', config({ dataDir: 'relative' }), 7, ['dataDir', 'relative']],
+  ['a data directory that is not an absolute path', config({ dataDir: 'relative' }), 7, ['dataDir', 'relative']],
   ['a database socket that is not there', config({ ovsdb: 'unix:/nowhere/db.sock' }), 11, ['/nowhere/db.sock']],
   [
     'a network namespace that is not there',
@@ -171,7 +171,7 @@ onRealSwitch('bad input', (theSwitch) => {
   });
 
   describe('at DEL', () => {
-    test('a configuration that ADD refuses is no reason not to delete (bug B22)', async () => {
+    test('a configuration that ADD refuses can be deleted (bug B22)', async () => {
       const pod = await node().pod();
       for (const changes of [{ host: { engine: 'bess' } }, { host: { netType: 'typo' } }, { host: 7 }]) {
         expect(await pod.del('net1', changes)).toMatchObject({ exitCode: 0, stdout: '' });

@@ -25,7 +25,7 @@ onRealSwitch('a switch with mounts of its own', (theSwitch) => {
     await delay(200);
   }
 
-  test('is told by name which directory it does not see; nothing is touched (case A2)', async () => {
+  test('is refused, with the name of the directory that it does not see; nothing is touched (case A2)', async () => {
     mkdirSync(node().sharedDir, { recursive: true });
     await runAs(`mount -t tmpfs none ${node().sharedDir}`);
     const pod = await node().pod();
@@ -39,7 +39,7 @@ onRealSwitch('a switch with mounts of its own', (theSwitch) => {
   test.each([
     ['where it sees the same', () => 'true', {}],
     ['in server mode, where it need not', () => `mount -t tmpfs none ${node().sharedDir}`, server],
-  ])('is no trouble %s (case A2)', async (_, mounts, changes) => {
+  ])('is not refused %s (case A2)', async (_, mounts, changes) => {
     mkdirSync(node().sharedDir, { recursive: true });
     await runAs(mounts());
     const pod = await node().pod();

@@ -37,7 +37,7 @@ onRealSwitch('bridges', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('I6 a bridge of ours with a port that somebody else put there stays, with that port', async () => {
+  test('I6 a bridge of ours with a foreign port stays, with that port', async () => {
     const pod = await node().pod();
     await pod.add();
     const foreign = `${node().bridge}p`;
@@ -64,7 +64,7 @@ onRealSwitch('bridges', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('the last pod leaves while the next one comes, again and again: whoever is told success has a port (bug B21)', async () => {
+  test('the last pod leaves while the next one comes, again and again: each ADD that succeeds has a port (bug B21)', async () => {
     let leaving = await node().pod();
     await leaving.add();
     for (let round = 0; round < 8; round++) {

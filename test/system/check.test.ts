@@ -1,5 +1,5 @@
 /**
- * CHECK looks: whatever was changed behind the plugin's back is named; what is no fault is none.
+ * CHECK names each change that was made behind the plugin's back, and nothing else.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const changes: Changes = {
   host: { mtu: 2000, vhost: { ingressPolicingRate: 1000, ingressPolicingBurst: 100 }, bridge: { vlanId: 100 } },
 };
 
-/** What is done behind its back, and the words that the error must have. */
+/** A change behind its back, and the words that the error must have. */
 const drifts: [string, (node: TestNode, pod: Pod) => Promise<unknown>, string[]][] = [
   [
     'the VLAN tag',
@@ -64,7 +64,7 @@ onRealSwitch('CHECK', (theSwitch) => {
     return { pod, result: json };
   };
 
-  test('passes while nobody has connected: in client mode the application makes the socket, and a link down is no fault (case A3)', async () => {
+  test('passes while no application has connected: in client mode the application makes the socket, and a link that is down is not a fault (case A3)', async () => {
     const { pod, result } = await attach();
     expect(await node().port(pod.portName())).toMatchObject({ linkState: 'down' });
     expect(await pod.check(result, 'net1', changes)).toMatchObject({ exitCode: 0, stdout: '' });

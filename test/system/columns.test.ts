@@ -1,5 +1,5 @@
 /**
- * What the configuration asks of the switch stands in the switch's rows, or is refused.
+ * Each wish of the configuration is in the switch's rows, or is refused.
  */
 import { describe, expect, test } from 'vitest';
 import type { Changes } from '../support/real/node.ts';

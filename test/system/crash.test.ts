@@ -1,6 +1,6 @@
 /**
  * The real executable is killed with SIGKILL at every fsync and at every other call that changes something, against the real
- * switch; then whoever comes next finishes. The number of kills is computed from a whole run.
+ * switch; then the next call finishes. The number of kills is computed from a whole run.
  */
 import { describe, expect, test } from 'vitest';
 import { killedAt, pointsOf } from '../support/real/kill-at-syscall.ts';
@@ -11,7 +11,7 @@ import { expectNothingLeft } from '../support/real/world.ts';
 const durable = 'fsync';
 const changing = 'fsync,write,sendto,sendmsg,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,fchmod';
 
-/** Who comes after a killed ADD, and what must be there afterwards: nothing. */
+/** The call after a killed ADD, after which nothing may be left. */
 const followUps: [string, (pod: Pod, node: TestNode) => Promise<void>][] = [
   [
     'DEL',
@@ -24,7 +24,7 @@ const followUps: [string, (pod: Pod, node: TestNode) => Promise<void>][] = [
     async (pod, node) => {
       const { exitCode, json } = await node.recover();
       expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0, held: 0 } });
-      // Killed after the last record it was attached, whether or not anybody heard; the runtime's DEL follows.
+      // Killed after the last record it was attached, whether or not the runtime heard; its DEL follows.
       if (json.kept > 0) await pod.del();
     },
   ],
@@ -40,7 +40,7 @@ const followUps: [string, (pod: Pod, node: TestNode) => Promise<void>][] = [
 onRealSwitch(
   'a killed call',
   (theSwitch) => {
-    /** Of an ADD on a node that has seen one before: the first makes the instance's own file as well. */
+    /** The calls of an ADD on a node that has had one before: the first ADD also makes the instance's own file. */
     const addPoints = async (node: TestNode, calls: string) => {
       const [first, counted] = [await node.pod(), await node.pod()];
       await first.add();

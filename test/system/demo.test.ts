@@ -63,7 +63,7 @@ function startDemo({ args = [], directory = temporaryDirectory(), under = [], pa
   };
 }
 
-/** What is still there of demos in this directory. */
+/** Things of demos that are still there in this directory. */
 async function leftIn(directory: string): Promise<string[]> {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
@@ -92,7 +92,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     }
   });
 
-  // Of a run's lines, so that the moments lie in each part of the story.
+  // The moments are lines of a run, so that each part of the story has some.
   test.each([0, 1, 3, 5, 8, 10, 12, 20, 35, 45])(
     'a SIGINT after line %d puts everything back: no mount, no directory, no process, no hugepage (need N17)',
     async (line) => {

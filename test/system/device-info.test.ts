@@ -15,7 +15,7 @@ onRealSwitch('device information', (theSwitch) => {
     const changes = { runtimeConfig: { CNIDeviceInfoFile: file } };
     const socketIn = async () => JSON.parse(await readFile(file, 'utf8'))['vhost-user'].path;
     const [living, other] = [await node().pod(), await node().pod()];
-    // What a dead one left is in nobody's way.
+    // The file of a dead attachment hinders no other.
     await writeFile(
       file,
       '{"type":"vhost-user","version":"1.1.0","vhost-user":{"mode":"server","path":"/x/dead-net1"}}',

@@ -15,7 +15,7 @@ const damages: [string, (bytes: Buffer) => Buffer][] = [
   ['half a record', (bytes) => bytes.subarray(0, Math.floor(bytes.indexOf('\n') / 2))],
   ['cut in the middle of its last record', (bytes) => bytes.subarray(0, -20)],
   ['nothing but NULs', (bytes) => Buffer.alloc(bytes.length)],
-  ['text of somebody else', () => Buffer.from('{"vhostname":"x"}\nhello\n')],
+  ['foreign text', () => Buffer.from('{"vhostname":"x"}\nhello\n')],
   [
     'wrong in the middle',
     (bytes) => {
@@ -71,7 +71,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('a shared directory that somebody removed: port and address go (bug B7)', async () => {
+    test('a shared directory that was removed by hand: port and address go (bug B7)', async () => {
       const pod = await node().pod();
       await pod.add();
       await rm(node().sharedDir, { recursive: true });
@@ -90,7 +90,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('a port that somebody deleted', async () => {
+    test('a port that was deleted by hand', async () => {
       const pod = await node().pod();
       await pod.add();
       await theSwitch().vsctl('del-port', pod.portName());
@@ -107,7 +107,7 @@ onRealSwitch('DEL with little to go by', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('a kernel interface of that name in the namespace is somebody else’s, and stays (bug B24)', async () => {
+  test('a kernel interface of that name in the namespace is foreign, and stays (bug B24)', async () => {
     const pod = await node().pod();
     await inNetns(pod.netns, 'ip', 'tuntap', 'add', 'net1', 'mode', 'tap');
     await pod.add();

@@ -71,7 +71,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('and gave an address before its upgrade reads them no more: its address is released without "IP=" (need N3)', async () => {
+    test('and gave an address before its upgrade no longer reads them: its address is released without "IP=" (need N3)', async () => {
       await node().program(
         'lenient',
         `[ "$CNI_COMMAND" = ADD ] && export CNI_ARGS=IgnoreUnknown=true\nexec ${hostLocal}`,
@@ -109,7 +109,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
     test('passes its code on, and the message says how many addresses of the network this node holds (need N9)', async () => {
       const pods = await Promise.all(Array.from({ length: 5 }, () => node().pod()));
       for (const pod of pods) expect(await pod.add('net1', small())).toMatchObject(ok);
-      // Of another network, and of this one without an address.
+      // One of another network, and one of this network without an address.
       const [other, bare, late] = [await node().pod(), await node().pod(), await node().pod()];
       expect(await other.add('net1', { name: 'net-b' })).toMatchObject(ok);
       expect(await bare.add('net1', { ipam: undefined })).toMatchObject(ok);

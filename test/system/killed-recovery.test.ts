@@ -35,7 +35,7 @@ onRealSwitch('recovery, killed', (theSwitch) => {
     expect(await pod.add('net1', noAddress)).toMatchObject(ok);
     await theSwitch().vsctl('del-port', pod.portName());
     theSwitch().pauseVswitchd();
-    // Anybody's change, such as the ADD of another pod.
+    // A foreign change, such as the ADD of another pod.
     const change = theSwitch().vsctl('set', 'Open_vSwitch', '.', 'external_ids:somebody=else');
     await delay(100);
     const recovering = node().recover();

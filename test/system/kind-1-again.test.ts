@@ -1,4 +1,4 @@
-/** What a removal has done already is not done again to what came since; orphans and removals come before put-backs. */
+/** A removal is not done again to things that came since; orphans and removals come before put-backs. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -134,7 +134,7 @@ onRealSwitch('what was done', (theSwitch) => {
   });
 });
 
-/** What starts a call as if the machine had another boot id. */
+/** The words that start a call as if the machine had another boot id. */
 function anotherBoot(file: string): readonly string[] {
   writeFileSync(file, '00000000-0000-0000-0000-000000000000\n');
   const machine = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"';

@@ -246,7 +246,7 @@ function nextSandbox(theSwitch: () => Switch): void {
   });
   afterAll(() => api.stop());
 
-  /** What an old sandbox's DEL owes, and why. */
+  /** The debts of an old sandbox's DEL, and why. */
   type Owing = (home: KubeNode, impatient: () => Promise<void>) => Promise<void>;
   const debts: [string, Owing][] = [
     [

@@ -11,7 +11,7 @@ import { emptyWorld, expectNothingLeft, tree, withoutLease } from '../support/re
 const ok = { exitCode: 0 };
 const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };
 
-/** What may become of the file that has the data directory's id. */
+/** Ways in which the file with the data directory's id gets lost or changed. */
 const identities: [string, (path: string) => void][] = [
   ['empty', (path) => writeFileSync(path, '')],
   ['garbage', (path) => writeFileSync(path, 'hello\n\0\0\0')],

@@ -58,7 +58,7 @@ onRealSwitch('the journal of a living pod', (theSwitch) => {
   test.each(damages)('kind 2: with %s is kept by recover, listed, and removed by DEL', async (_, damage) => {
     const { pod, bytes } = await attached();
     writeFileSync(pod.journal(), damage(bytes));
-    // What another pod's DEL does meanwhile, it does not do to this one.
+    // Another pod's DEL meanwhile does nothing to this one.
     const other = await node().pod();
     await other.add();
     expect(await other.del()).toMatchObject(ok);
@@ -102,7 +102,7 @@ onRealSwitch('the journal of a living pod', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('kind 2: damaged is no obstacle to a repeated ADD, which leaves one port and one address', async () => {
+  test('kind 2: a damaged journal does not stop a repeated ADD, which leaves one port and one address', async () => {
     const { pod, bytes } = await attached();
     writeFileSync(pod.journal(), bytes.subarray(0, -lastBytes));
     expect(await pod.add()).toMatchObject(ok);
@@ -111,9 +111,9 @@ onRealSwitch('the journal of a living pod', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('kind 2: the beginning of one record at its end, as a killed put-back leaves it, is no damage', async () => {
+  test('kind 2: the beginning of one record at its end, as a killed put-back leaves it, is not damage', async () => {
     const { pod, bytes } = await attached();
-    // What a killed put-back leaves: the attachment was at rest, and is again.
+    // A killed put-back leaves this: the attachment was at rest, and is again.
     const torn = Buffer.from(`{"seq":${endsOf(bytes).length + 1},"at":"2025-01-17T12:00:00.000Z","kind":"resto`);
     writeFileSync(pod.journal(), Buffer.concat([bytes, torn]));
     await kept(pod, 'attached');

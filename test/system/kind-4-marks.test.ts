@@ -261,7 +261,7 @@ onRealSwitch('a going mark', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('kind 4: the mode 0600 of an attachment at rest is kept as ever', async () => {
+    test('kind 4: the mode 0600 of an attachment at rest is kept', async () => {
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject(ok);
       asOfOld(pod.journal(), 0o600);

@@ -1,4 +1,4 @@
-/** A debt that no retry can pay is none; what can be paid is looked for where the caller says that it is by now. */
+/** Nothing is owed that no retry could pay; for the rest, things are looked for where the caller says that they are now. */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -247,7 +247,7 @@ onRealSwitch('a debt', (theSwitch) => {
     const pod = await node().pod();
     const under = ['timeout', '--signal=KILL', '1'];
     expect((await pod.add('net1', { ipam: { type: 'sleepy' } }, { under })).exitCode).not.toBe(0);
-    // What it started ends by itself.
+    // The processes that it started end by themselves.
     await delay(1_500);
     await moved(theSwitch(), async (ovsdb) => {
       expect(await node().recover('--ovsdb', ovsdb)).toMatchObject({ ...ok, json: { removed: 1, owed: 0 } });

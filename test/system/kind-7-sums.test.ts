@@ -1,4 +1,4 @@
-/** Each wait is bounded, and so is their sum: what is away is waited for once, whatever the number of those that need it. */
+/** Each wait is bounded, and so is their sum: a server that is away is waited for once, however many attachments need it. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

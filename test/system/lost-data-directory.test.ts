@@ -1,6 +1,6 @@
 /**
- * The data directory restored, copied, moved, emptied, read-only, with names in it that nobody thought of. Each test here failed when it
- * was written, or stands beside one that did.
+ * The data directory restored, copied, moved, emptied, read-only, with unexpected names in it. Each test here failed when it was written,
+ * or stands beside one that did.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
@@ -21,7 +21,7 @@ const sh = (command: string) => execFileSync('sh', ['-c', command], { encoding: 
 onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
   const node = useNode(theSwitch);
 
-  describe('kind 2: a living pod’s port without a journal is no orphan: its marks name its namespace, which lives', () => {
+  describe('kind 2: a living pod’s port without a journal is not an orphan: its marks name its namespace, which lives', () => {
     /** How the journal of a living attachment gets lost. */
     const losses: [string, (node: TestNode) => void][] = [
       ['its journal was deleted', (one) => sh(`rm ${one.dataDir}/*.journal`)],
@@ -165,7 +165,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     }
   });
 
-  test('kind 2: a DEL whose journal is immutable (chattr +i) takes away all else, and is no success', async () => {
+  test('kind 2: a DEL whose journal is immutable (chattr +i) removes everything else, and fails', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     sh(`chattr +i ${pod.journal()}`);
@@ -181,7 +181,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  describe('kind 6: names that are no journals of ours', () => {
+  describe('kind 6: names that are not journals of ours', () => {
     const bounded = (...args: string[]) =>
       execa(executable, [...args, '--data-dir', node().dataDir], {
         reject: false,
@@ -210,7 +210,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
       expect(await pod.add()).toMatchObject(ok);
       mkdirSync(join(node().dataDir, 'd:e:f.journal'));
       expect(await run(['list', '--data-dir', node().dataDir])).toMatchObject({
-        // What cannot be read may owe something.
+        // A journal that cannot be read may owe a removal.
         exitCode: 3,
         stdout: expect.stringContaining(pod.portName()),
       });

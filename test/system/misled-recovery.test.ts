@@ -1,4 +1,4 @@
-/** Recovery beside other nodes on the same switch, and with what a dead one left. */
+/** Recovery beside other nodes on the same switch, and after a dead recovery. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,9 +42,9 @@ onRealSwitch('recovery where it could be misled', (theSwitch) => {
 
   describe('kind 7: a lease that a killed recovery left, while the clock was ahead, keeps no later one from its work', () => {
     test.each([
-      ['its number is another process’s by now', JSON.stringify({ pid: 1, since: '', command: 'userspace recover' })],
-      ['it was killed before it said who it was', undefined],
-      ['what it said was cut off', '{"pid":'],
+      ['its number is another process’s now', JSON.stringify({ pid: 1, since: '', command: 'userspace recover' })],
+      ['it was killed before it wrote its number', undefined],
+      ['its file was cut off', '{"pid":'],
     ])('%s', async (_, told) => {
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject(ok);
@@ -84,7 +84,7 @@ onRealSwitch('recovery where it could be misled', (theSwitch) => {
     expect({ exitCode, code: json.code }).not.toEqual({ exitCode: 1, code: 11 });
   });
 
-  test('kind 5: DEL on a full disk whose data directory was lost is no fault of ours (code 999)', async () => {
+  test('kind 5: DEL on a full disk whose data directory was lost succeeds', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     sh(`rm -r ${node().dataDir}; mkdir ${node().dataDir}; mount -t tmpfs -o size=64k tmpfs ${node().dataDir}`);

@@ -27,7 +27,7 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
     return cni('DEL', { ...pod.call(ifName, { ...changes(), ...more }), args });
   };
 
-  /** The bridge is the predecessor's: nobody's that we know, so it stays. */
+  /** The bridge is the predecessor's and bears no mark of ours, so it stays. */
   const nothingLeft = async () => {
     const world = await node().world();
     expect(world).toMatchObject({ ports: [], addresses: [], files: [], journals: [], sockets: [] });
@@ -130,7 +130,7 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
     await nothingLeft();
   });
 
-  test('kind 2: a port of nobody’s below the mount keeps it, and that is owed', async () => {
+  test('kind 2: a mount with a foreign port below it is kept, and owed', async () => {
     const pod = await node().pod();
     const { inside, directory } = await bound();
     await made(pod, 'net1', { directory, inside });
@@ -359,7 +359,7 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
     await nothingLeft();
   });
 
-  test('I6 a port of such a name without a state file is somebody’s', async () => {
+  test('I6 a port of such a name without a state file is foreign, and stays', async () => {
     const pod = await node().pod();
     await made(pod, 'net1', { directory: join(node().sharedDir, pod.shortId) });
     rmSync(stateFile(pod));

@@ -17,10 +17,10 @@ import { StandInApi } from '../support/stand-in/stand-in-api.ts';
 const directory = join(import.meta.dirname, '../golden/networks');
 
 interface Attached {
-  /** What the port has; other columns are as they come. */
+  /** Columns of the port; others are not compared. */
   readonly port: { readonly [column: string]: unknown };
   readonly addresses?: number;
-  /** Of the pod, where the network names a kubeconfig. */
+  /** The pod's volume, where the network names a kubeconfig. */
   readonly volume?: Volume;
   /** In stderr, one line each. */
   readonly warnings?: readonly string[];
@@ -87,7 +87,7 @@ const stranger = `
 cat >/dev/null
 [ "$CNI_COMMAND" != ADD ] || echo '{"cniVersion":"0.3.1","ips":[{"version":"4","address":"10.10.0.7/16"}]}'`;
 
-/** What a runtime hands on of a file: a list's only plugin with the list's name and version, a definition's configuration. */
+/** The part of a file that a runtime hands on: a list's only plugin with the list's name and version, a definition's configuration. */
 function network(name: string): Json {
   const file: Json = JSON.parse(readFileSync(join(directory, `${name}.json`), 'utf8'));
   if (file.kind === 'NetworkAttachmentDefinition') {

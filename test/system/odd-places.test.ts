@@ -1,5 +1,5 @@
 /**
- * Calls in places that nobody had thought of: processes of other namespaces, programs that cannot be run or are slow, dependencies that
+ * Calls in unusual places: processes of other namespaces, programs that cannot be run or are slow, dependencies that
  * are away for all at once. Each was seen to fail.
  */
 import { execFileSync, spawn } from 'node:child_process';
@@ -19,7 +19,7 @@ import { StandInApi } from '../support/stand-in/stand-in-api.ts';
 const ok = { exitCode: 0, stdout: '' };
 const hostLocal = '/usr/lib/cni/host-local';
 const newest = { cniVersion: '1.1.0' };
-/** Killed with all that it started, where it does not end by itself. */
+/** Killed with its children, where it does not end by itself. */
 const killedAfter = (seconds: number) => ['timeout', '-s', 'KILL', `${seconds}`];
 const lives = (pid: number): boolean =>
   existsSync(`/proc/${pid}`) && !/\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
@@ -128,7 +128,7 @@ print('killed' if ended else 'lives')
     expect(statSync(pod.journal()).size - before).toBeLessThan(1_000);
   });
 
-  test('kind 5: with SIGCHLD ignored by whoever starts it an ADD attaches and a DEL owes nothing', async () => {
+  test('kind 5: started by a program that ignores SIGCHLD, an ADD attaches and a DEL owes nothing', async () => {
     const script =
       'import os,signal,sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])';
     const ignoring = { under: ['python3', '-c', script] };
@@ -190,8 +190,8 @@ print('killed' if ended else 'lives')
 
   test.each([
     ['has no interpreter', '#!/no/such/interpreter\n'],
-    ['is no program', 'echo hello\n'],
-  ])('kind 2: STATUS is no success where the IPAM program %s, so that no ADD can be served', async (_, text) => {
+    ['is not a program', 'echo hello\n'],
+  ])('kind 2: STATUS fails where the IPAM program %s, because no ADD could be served', async (_, text) => {
     await node().program('strange', '');
     writeFileSync(join(node().binDir, 'strange'), text);
     const changes = { ipam: { type: 'strange' } };
@@ -211,7 +211,7 @@ print('killed' if ended else 'lives')
       'has a directory at the place of its id',
       (dataDir: string) => mkdirSync(join(dataDir, 'instance'), { recursive: true }),
     ],
-  ])('kind 2: STATUS is no success where the data directory %s, so that no ADD can be served', async (_, make) => {
+  ])('kind 2: STATUS fails where the data directory %s, because no ADD could be served', async (_, make) => {
     const dataDir = own('strange-data');
     make(dataDir);
     const pod = await node().pod();
@@ -294,7 +294,7 @@ onRealSwitch('calls in odd places, in a pod', (theSwitch) => {
   afterAll(() => api.stop());
 
   test.each(['garbage', '[{"containerId":"ffff","ifName":"net1"},5]'])(
-    'kind 5: the annotation of the directory goes with its DEL, or is owed, though somebody spoilt that of the data (%s)',
+    'kind 5: the annotation of the directory goes with its DEL, or is owed, although that of the data was spoilt (%s)',
     async (spoilt) => {
       const kube = new KubeNode(node(), api);
       const pod = await kube.pod();

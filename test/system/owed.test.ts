@@ -9,7 +9,7 @@ import { expectNothingLeft } from '../support/real/world.ts';
 
 const impatient: Changes = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500, ipamMs: 500 } };
 
-/** Who finishes. */
+/** The call that finishes. */
 const payers: [string, (pod: Pod, node: TestNode) => Promise<void>][] = [
   ['DEL', async (pod) => expect(await pod.del()).toMatchObject({ exitCode: 0 })],
   [
@@ -49,7 +49,7 @@ onRealSwitch('an owed removal', (theSwitch) => {
         } finally {
           await theSwitch().startDatabase();
         }
-        // The address is held for as long as the port is there: nobody else may get it.
+        // The address is held as long as the port is there: no other attachment may get it.
         expect(await node().world()).toMatchObject({ ports: [pod.portName()], addresses: ['net-a/10.56.0.2'] });
         await pay(pod, node());
         expectNothingLeft(await node().world());

@@ -266,7 +266,7 @@ onRealSwitch('for people', (theSwitch) => {
       await pod.add();
       await theSwitch().stopDatabase();
       await pod.del('net1', { deadlines: { delMs: 1_000, reconnectMs: 100 } });
-      // The switch itself is no attachment (need N14).
+      // The switch itself is not an attachment (need N14).
       const { ovsdb } = theSwitch();
       const json = { owed: 1, removed: 0, unreachable: [{ ovsdb }] };
       expect(await node().recover()).toMatchObject({ exitCode: 3, json });

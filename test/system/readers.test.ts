@@ -1,5 +1,5 @@
 /**
- * Those who read what the executable says: gone, standing, or reading the wrong thing. And where it stands when it is started.
+ * Readers of the executable's output that are gone, stopped, or the wrong file; and the directory in which it is started.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** What README shows, as it stands there, on a machine with the default paths: they lie in a directory of the test's own. */
+/** README's examples as they stand there, with the default paths, which lead into a directory of the test's own. */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';

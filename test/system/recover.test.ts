@@ -181,7 +181,7 @@ onRealSwitch('recovery', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('whose database file was wiped, and which was started anew: client-mode peers pass packets again as they are', async () => {
+    test('whose database file was wiped, and which was started again: client-mode peers pass packets without a restart', async () => {
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject(ok);
       const peer = await startPeer(pod.socket(), 'server', [], 'txonly');
@@ -201,7 +201,7 @@ onRealSwitch('recovery', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('an administrator’s bridge that is gone is not made again: owed, until he makes it', async () => {
+    test('an administrator’s bridge that is gone is not made again: owed until it is there', async () => {
       await theSwitch().vsctl('add-br', node().bridge, '--', 'set', 'Bridge', node().bridge, 'datapath_type=netdev');
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject(ok);
@@ -213,7 +213,7 @@ onRealSwitch('recovery', (theSwitch) => {
       expect(await pod.del()).toMatchObject(ok);
     });
 
-    test('in server mode that restarted: the socket it made again is moved to the pod, and a peer that starts anew is heard', async () => {
+    test('in server mode that restarted: the socket it made again is moved to the pod, and a peer that starts again is heard', async () => {
       const server = await TestNode.create(theSwitch(), 'server');
       try {
         const [pod, listener] = [await server.pod(), await server.pod()];
@@ -228,7 +228,7 @@ onRealSwitch('recovery', (theSwitch) => {
           await startPeer(pod.socket(), 'client', [], 'txonly'),
         ];
         try {
-          // Open vSwitch 3.1 counts no packets of a server-mode port: whom they reach counts them.
+          // Open vSwitch 3.1 counts no packets of a server-mode port: the receiver counts them.
           await theSwitch().vsctl('wait-until', 'Interface', listener.portName(), 'statistics:tx_packets>0');
         } finally {
           await Promise.all(peers.map((peer) => peer.stop()));
@@ -294,7 +294,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('a second one says who is at work, and since when; a killed one is not waited for', async () => {
+  test('a second one names the process at work, and since when; a killed one is not waited for', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     const told = join(node().dataDir, 'recover.holder');

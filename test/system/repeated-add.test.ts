@@ -84,7 +84,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('of an attachment whose address is another’s by now starts over (need N24)', async () => {
+  test('of an attachment whose address is another’s now starts over (need N24)', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     const before = await rowOf(pod.portName());

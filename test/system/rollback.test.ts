@@ -78,7 +78,7 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     await expectFailure(await node().pod(), { host: { netType: 'interface' } }, 2, 'interface');
   });
 
-  test('an IPAM plugin that knows nothing of the address at DEL is no error (case A13)', async () => {
+  test('an IPAM plugin that does not know the address at DEL is not an error (case A13)', async () => {
     await node().program(
       'forgetful',
       `[ "$CNI_COMMAND" = DEL ] && { echo '{"code":11,"msg":"Did not find reserved IP for container"}'; exit 1; }\nexec /usr/lib/cni/host-local`,

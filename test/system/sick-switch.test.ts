@@ -186,7 +186,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
   });
 
   test('an ADD whose bridge ovs-vswitchd cannot make names the bridge, the process that runs, and its log (need N10)', async () => {
-    // Of the datapath that all bridges of this kind share: it is gone with the last bridge.
+    // The device of the datapath that all bridges of this kind share: it is gone with the last bridge.
     const tun = (verb: string) =>
       execa('nsenter', ['--net', `--target=${pidOf(theSwitch())}`, 'ip', 'tuntap', verb, 'ovs-netdev', 'mode', 'tun']);
     await tun('add');

@@ -10,7 +10,7 @@ import { expectNothingLeft } from '../support/real/world.ts';
 
 const script = new URL('../support/real/silent-mount.ts', import.meta.url).pathname;
 
-/** What the executable is started by. */
+/** The words before the executable. */
 const onSilent = (directory: string) => ({
   under: ['unshare', '--mount', process.execPath, script, directory],
 });

@@ -35,7 +35,7 @@ onRealSwitch('a socket file named by the user', (theSwitch) => {
       expect(left.map((path) => join(node().sharedDir, path)).sort()).toEqual(foreign.sort());
     });
 
-    test('that another pod holds is refused, naming the holder, who is not disturbed (bug B28)', async () => {
+    test('that another pod holds is refused, naming the holder, which is not disturbed (bug B28)', async () => {
       const [holder, late] = [await node().pod(), await node().pod()];
       await holder.add('net1', named(node()));
       const refused = await late.add('net1', named(node()));
@@ -97,7 +97,7 @@ onRealSwitch('a socket file named by the user', (theSwitch) => {
           expect(await old.del('net1', impatient)).toMatchObject({ exitCode: 0 });
           adding = next.add('net1', changes);
           while (!(await node().port(`s${node().bridge}`))) await delay(20);
-          // What it sees of the two changes when it goes on, it sees as one.
+          // When it goes on, it sees the two changes as one.
           await delay(100);
         } finally {
           theSwitch().resumeVswitchd();

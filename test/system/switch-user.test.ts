@@ -1,6 +1,6 @@
 /**
  * An ovs-vswitchd that is not root, as distributions of Red Hat run it (`openvswitch:hugetlbfs`): it comes to the sockets of pods whose
- * directories root, and the kubelet, keep to themselves. What is closed and not ours to open is said, where nothing was.
+ * directories root, and the kubelet, keep to themselves. A closed place that is not ours to open is named.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -68,7 +68,7 @@ onRealSwitch(
       return new KubeNode(node(), api);
     }
 
-    /** As the kubelet leaves it: its own directories are root's, and the volume everybody's who comes that far. */
+    /** As the kubelet leaves it: its own directories are root's, and the volume is open to every user that can reach it. */
     async function kubePod(home: KubeNode): Promise<KubePod> {
       const pod = await home.pod('emptyDir');
       for (const [path, mode] of [
@@ -272,7 +272,7 @@ onRealSwitch(
       const elsewhere = join(node().directory, 'run');
       mkdirSync(elsewhere);
       writeFileSync(join(elsewhere, 'ovs-vswitchd.pid'), withoutPidfile());
-      // Of the database nothing can be learnt then.
+      // Then the database tells nothing.
       chownSync(join(run(), 'db.sock'), 0, 0);
       onTestFinished(() => chownSync(join(run(), 'db.sock'), user, user));
       await theSwitch().vsctl('set', 'Open_vSwitch', '.', `external_ids:rundir=${elsewhere}`);

@@ -1,4 +1,4 @@
-/** GC and STATUS of CNI 1.1.0 on a real switch, and against servers that are of no help. */
+/** GC and STATUS of CNI 1.1.0 on a real switch, and against servers that fail. */
 import { existsSync, rmSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -90,14 +90,14 @@ cat > /dev/null`,
     rmSync(gcWaits);
     expect(await collected).toMatchObject(ok);
     expect((await node().world()).ports).toEqual([listed, later].map((pod) => pod.portName()).sort());
-    // Called now, it knows better.
+    // A GC that is called now has the newer list.
     expect(await gc([listed])).toMatchObject(ok);
     expect((await node().world()).ports).toEqual([listed.portName()]);
     expect(await listed.del()).toMatchObject(ok);
     expectNothingLeft(await node().world());
   });
 
-  /** An IPAM program that releases, told of a GC, whatever it is not told of. While `stay` is there it stays in its GC. */
+  /** An IPAM program whose GC releases each address that is not in the list. While the file `stay` is there, it stays in its GC. */
   const tidyIpam = async () => {
     const [store, stay, staying] = [
       join(node().ipamDir, 'net-a'),

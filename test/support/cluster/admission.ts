@@ -1,4 +1,4 @@
-/** A webhook of a cluster's own for pods' status: what a policy engine does with our writes, decided by the test. */
+/** A webhook of a cluster's own for pods' status. The test decides, as a policy engine would, what becomes of our writes. */
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

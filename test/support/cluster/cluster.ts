@@ -93,7 +93,7 @@ export class Cluster extends Api {
     this.#apiserver = undefined;
   }
 
-  /** SIGSTOP: connections are accepted by the kernel and nobody answers. */
+  /** SIGSTOP: the kernel accepts connections, and no process answers. */
   pauseServer(): void {
     this.#apiserver?.kill('SIGSTOP');
   }
@@ -137,7 +137,7 @@ export class Cluster extends Api {
   }
 }
 
-/** The server's certificate, a key for tokens of service accounts (there are none), and who has which token. */
+/** The server's certificate, a key for tokens of service accounts (there are none), and the token of each account. */
 function filesOf(directory: string, { cert, key }: Pair): string[] {
   const file = (name: string, text: string): string => {
     writeFileSync(join(directory, name), text, { mode: 0o600 });

@@ -20,11 +20,11 @@ let made = 0;
 interface KubePodOptions {
   readonly name?: string;
   readonly annotations?: { readonly [key: string]: string };
-  /** Of a pod that is there already: another sandbox. */
+  /** A pod that is there already: this is another sandbox of it. */
   readonly sandboxOf?: KubePod;
 }
 
-/** What is left beyond the node's own: below the kubelet's directory, symlinks, annotations of ours. */
+/** Leftovers beyond the node's own: below the kubelet's directory, symlinks, annotations of ours. */
 export interface KubeWorld extends World {
   readonly volumes: string[];
   readonly links: string[];
@@ -110,7 +110,7 @@ export class KubePod {
     readonly json: Json,
     readonly name: string,
     readonly sandbox: Pod,
-    /** Of its sockets, on the host. */
+    /** The directory of its sockets, on the host. */
     readonly directory: string,
   ) {}
 
@@ -144,7 +144,7 @@ export class KubePod {
     return await this.home.api.annotations(this.name);
   }
 
-  /** What the application reads, parsed. */
+  /** The annotation that the application reads, parsed. */
   async entries(): Promise<Json[]> {
     return JSON.parse((await this.annotations())['userspace/configuration-data'] ?? '[]');
   }

@@ -21,7 +21,7 @@ export interface Call {
 }
 
 export interface CallOptions {
-  /** What the executable is started by, e.g. strace and its arguments. */
+  /** The words before the executable, such as strace and its arguments. */
   readonly under?: readonly string[];
   /** Added to the environment; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -33,7 +33,7 @@ export interface Answer {
   readonly signal: string | undefined;
   readonly stdout: string;
   readonly stderr: string;
-  /** stdout as the one JSON document it has to be. @throws if it is none, or not alone. */
+  /** stdout as the one JSON document it has to be. @throws if it is not one, or not alone. */
   readonly json: Json;
 }
 
@@ -55,7 +55,7 @@ function environment(command: string | undefined, call: Call): Record<string, st
   );
 }
 
-/** Starts a call and returns the process, for those who kill it. */
+/** Starts a call and returns the process, so that a test can kill it. */
 export function start(command: string, call: Call, options: CallOptions = {}) {
   const { env, stdin } = shuffled({
     env: { ...environment(command, call), ...options.env },
@@ -77,7 +77,7 @@ export async function cni(command: string, call: Call, options: CallOptions = {}
 }
 
 /** A command for people. */
-/** @param under what the executable is started by */
+/** @param under the words before the executable */
 export async function run(
   args: readonly string[],
   env: Record<string, string> = {},

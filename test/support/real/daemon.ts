@@ -1,4 +1,4 @@
-/** Servers of tests: children that die with us, whatever ends us. */
+/** Servers of tests: children that die with this process, whatever ends it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 

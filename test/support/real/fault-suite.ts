@@ -1,5 +1,5 @@
 /**
- * What the suites of the fault lane share: their size, their dice, their last line, and the executable killed at its n-th call.
+ * Shared by the suites of the fault lane: their size, their dice, their last line, and the executable killed at its n-th call.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** A GC among living attachments: what every IPAM plugin has to stand. */
+/** A GC among living attachments, which every IPAM plugin has to survive. */
 import { expect } from 'vitest';
 import { cni } from './cni.ts';
 import type { Changes, Pod, TestNode } from './node.ts';
@@ -6,7 +6,7 @@ import { expectNothingLeft } from './world.ts';
 
 const ok = { exitCode: 0 };
 
-/** What a runtime adds to a network's configuration for GC (CNI SPEC 1.1.0). */
+/** The keys that a runtime adds to a network's configuration for GC (CNI SPEC 1.1.0). */
 export const gcConfig = (valid: readonly Pod[], changes: Changes = {}): Changes => ({
   cniVersion: '1.1.0',
   'cni.dev/valid-attachments': valid.map(({ containerId }) => ({ containerID: containerId, ifname: 'net1' })),
@@ -14,7 +14,7 @@ export const gcConfig = (valid: readonly Pod[], changes: Changes = {}): Changes 
 });
 
 /**
- * Of 50 attachments every other one is listed, and 10 ADDs run beside the GC.
+ * Every other one of 50 attachments is listed, and 10 ADDs run beside the GC.
  * @param path where IPAM programs are looked for, if not where the node's are
  */
 export async function halfIsCollected(node: TestNode, changes: Changes = {}, path = node.path): Promise<void> {

@@ -1,4 +1,4 @@
-/** What a container plants at names of ours, and the canary that it hopes we touch. */
+/** The things that a container plants at names of ours, and the canary that it hopes we touch. */
 import { execFileSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -18,7 +18,7 @@ export function plantCanary(directory: string): { readonly path: string; readonl
   return { path, state };
 }
 
-/** Things that are no regular file, by name; each is planted at a path. */
+/** Things other than regular files, by name; each is planted at a path. */
 export const plants: { readonly [kind: string]: (path: string, canary: string) => Promise<void> | void } = {
   symlink: (path, canary) => symlinkSync(canary, path),
   'dangling symlink': (path, canary) => symlinkSync(`${canary}-not-there`, path),
@@ -34,7 +34,7 @@ async function listenAt(path: string): Promise<void> {
   onTestFinished(() => void server.close());
 }
 
-/** What lies at a path, without looking through it. */
+/** Looks at a path without following it. */
 export function kindAt(path: string): string {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (!stats) return 'nothing';

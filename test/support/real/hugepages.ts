@@ -1,10 +1,10 @@
 /**
- * 2 MiB pages for a private switch and its peers: what is missing is reserved, and exactly that is given back.
+ * 2 MiB pages for a private switch and its peers: missing pages are reserved, and exactly those are given back.
  *
  * No hugetlbfs mount is made: everything here runs DPDK with --in-memory, which maps the pages anonymously.
  *
  * Each run has a claim: a file that says how many pages it added, locked as long as the run lives. So two runs at once take none of each
- * other's pages, and what a killed run added is given back by the next one.
+ * other's pages, and the next run gives back the pages that a killed one added.
  */
 import {
   closeSync,
@@ -62,7 +62,7 @@ async function inTurn<T>(action: () => T): Promise<T> {
   }
 }
 
-/** Gives back what killed runs added. @returns how many runs are alive */
+/** Gives back the pages that killed runs added. @returns how many runs are alive */
 function collectDead(): number {
   let alive = 0;
   for (const name of readdirSync(claims)) {

@@ -1,6 +1,6 @@
 /**
  * A matrix of kills: the executable dies as it enters its n-th system call that changes something, for every n, whichever thread makes
- * the call; then whoever comes next finishes at once, while a child of the killed call may still run. Nothing may be left.
+ * the call; then the next call finishes at once, while a child of the killed call may still run. Nothing may be left.
  */
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,10 +11,10 @@ import { complete, type Tally, type Traced, tracedCni, tracedRun } from './fault
 import type { Changes, Pod, TestNode } from './node.ts';
 import { expectNothingLeft } from './world.ts';
 
-/** Of each row when it is sampled. */
+/** The number of cases of each row when it is sampled. */
 const sampledPoints = 14;
 
-/** Of two kills in a row; all pairs are played in process. */
+/** The number of cases of two kills in a row; all pairs are played in process. */
 const pairs = complete ? 40 : 4;
 
 /** A run may wait less often than the one that was counted and so make fewer calls: then another is killed there. */
@@ -62,10 +62,10 @@ interface Scene {
 /** One verb of the matrix. */
 interface Verb {
   readonly name: string;
-  /** What is there before the call that is killed. */
+  /** The state before the call that is killed. */
   prepare(scene: Scene): Promise<void>;
   call(scene: Scene, nth: number): Promise<Traced>;
-  /** Who comes next. */
+  /** The next call. */
   follow(scene: Scene): Promise<void>;
 }
 
@@ -115,7 +115,7 @@ const owe = async (scene: Scene) => {
 const recoverCall = ({ node }: Scene, nth: number) =>
   tracedRun(nth, ['recover', '--json', '--data-dir', node.dataDir, '--ovsdb', node.theSwitch.ovsdb]);
 
-/** What the killed one's child still works on is left to it; it ends in a moment. */
+/** An attachment that the killed call's child still works on is left to the child, which ends in a moment. */
 const recoverAgain = async ({ node }: Scene) => {
   const deadline = performance.now() + 30_000;
   for (;;) {
@@ -129,7 +129,7 @@ const recoverAgain = async ({ node }: Scene) => {
 const gcOf = ({ pod, changes }: Scene): Call =>
   pod.call('net1', { ...changes, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] });
 
-/** What an orphan of the killed one still holds is left to recovery. */
+/** An attachment that an orphan of the killed call still holds is left to recovery. */
 const gcAgain = async (scene: Scene) => {
   expect(await cni('GC', gcOf(scene))).toMatchObject(succeed);
   await recoverAgain(scene);
@@ -219,7 +219,7 @@ export function killMatrix(ground: () => Ground, tally: Tally, die: Dice): void 
       if (call === undefined) missed.push(nth);
       else hit.push(call.split(' ')[0] ?? '');
     }
-    // A run that waits more often makes more calls: on until nobody has one left.
+    // A run that waits more often makes more calls: on until no call is left.
     let total = all.length;
     while (complete) {
       const call = await killSurelyAt(verb, total + 1);

@@ -89,7 +89,7 @@ export class LoopDisk {
     } while (!(await this.#works()));
   }
 
-  /** A mount namespace that somebody just made holds a copy of the mount: then it is still the one without power. */
+  /** A mount namespace that another process just made holds a copy of the mount: then it is still the one without power. */
   async #works(): Promise<boolean> {
     const works = await readdir(this.path).then(
       () => true,

@@ -14,7 +14,7 @@ import { emptyWorld, look, type Places, type Port, readSwitch, tree, type View, 
 
 export type Mode = 'client' | 'server';
 
-/** What a test changes in the configuration; objects are merged, undefined takes a key away. */
+/** A test's changes of the configuration; objects are merged, undefined takes a key away. */
 export type Changes = { readonly [key: string]: unknown };
 
 export const newId = (): string => randomBytes(32).toString('hex');
@@ -56,7 +56,7 @@ export class TestNode<S extends View = Switch> implements Places {
     return node;
   }
 
-  /** From now on, what is there now is no leftover. */
+  /** Things that are there now are not leftovers later. */
   async takeBaseline(): Promise<void> {
     this.#baseline = await look(this.theSwitch, this);
   }
@@ -118,7 +118,7 @@ export class TestNode<S extends View = Switch> implements Places {
     return run(['recover', '--json', '--data-dir', this.dataDir, '--ovsdb', this.theSwitch.ovsdb, ...more]);
   }
 
-  /** Started by other programs, such as one that changes what it sees of the machine. */
+  /** The same, with other words before the executable, such as a program that changes its view of the machine. */
   recoverUnder(under: readonly string[], ...more: string[]): Promise<Answer> {
     return run(['recover', '--json', '--data-dir', this.dataDir, '--ovsdb', this.theSwitch.ovsdb, ...more], {}, under);
   }
@@ -160,7 +160,7 @@ export class Pod {
     return join(this.node.dataDir, `${network}:${this.containerId}:${ifName}.journal`);
   }
 
-  /** The parameters of a call, for those who start it themselves. */
+  /** The parameters of a call, for a test that starts it itself. */
   call(ifName = 'net1', changes: Changes = {}): Call {
     const { containerId, netns, node } = this;
     return { containerId, netns, ifName, config: node.config(changes), path: node.path };

@@ -10,7 +10,7 @@ const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 export interface Pipe {
   /** Its writing end, which waits as any pipe of a runtime does. */
   readonly fd: number;
-  /** What is in it now. */
+  /** The bytes in it now. */
   read(): string;
   /** The reader goes. */
   close(): void;

@@ -1,4 +1,4 @@
-/** What intel/userspace-cni-network-plugin leaves behind: rows without marks, its state files, its bind mounts. */
+/** The things that intel/userspace-cni-network-plugin leaves behind: rows without marks, its state files, its bind mounts. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -9,7 +9,7 @@ import { cniPath } from '../requirements.ts';
 import type { Pod, TestNode } from './node.ts';
 import type { Switch } from './switch.ts';
 
-/** Of a pod. */
+/** The uid of a pod. */
 export const uid = '5b0d9e2a-6d5c-4c40-9d0e-0123456789ab';
 
 const emptyDir = 'volumes/kubernetes.io~empty-dir/shared-dir';
@@ -21,11 +21,11 @@ interface Made {
   /** The same directory as the application sees it. */
   readonly inside?: string;
   readonly name?: string;
-  /** Of the Interface: the fork's. */
+  /** external_ids of the Interface, as the fork writes them. */
   readonly marks?: readonly string[];
 }
 
-/** For a suite: what is mounted is unmounted after each test, before its node goes. */
+/** For a suite: its mounts are unmounted after each test, before its node goes. */
 export function usePredecessor(theSwitch: () => Switch, node: () => TestNode) {
   const stateDir = () => join(node().directory, 'usrspcni');
   /** Where it bound directories to. */
@@ -57,7 +57,7 @@ export function usePredecessor(theSwitch: () => Switch, node: () => TestNode) {
     writeFileSync(stateFile(pod, ifName), text);
   }
 
-  /** What its ADD leaves, in the order in which it does. */
+  /** Does the work of its ADD, in the same order. */
   async function made(pod: Pod, ifName: string, how: Made): Promise<void> {
     const { mode = 'client', directory, inside = directory, name = pod.portName(ifName), marks = [] } = how;
     mkdirSync(directory, { recursive: true });

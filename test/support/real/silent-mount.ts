@@ -1,6 +1,6 @@
 /**
  * Runs a program where a directory is on a file system that never answers: `silent-mount.ts DIRECTORY PROGRAM ARGUMENT…`, in a mount
- * namespace of its own. The mount is of FUSE, and there is no process that reads what is asked of it.
+ * namespace of its own. The mount is of FUSE, and no process reads its requests.
  */
 import { dlopen } from 'bun:ffi';
 import { spawnSync } from 'node:child_process';

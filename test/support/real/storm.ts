@@ -14,7 +14,7 @@ export const failures = (answers: readonly Answer[]): string[] =>
 
 interface Mixture<T extends Target> {
   readonly targets: readonly T[];
-  /** Of the dice. */
+  /** The seed of the dice. */
   readonly salt: string;
   readonly workers: number;
   readonly ms: number;
@@ -55,7 +55,7 @@ async function mixture<T extends Target>({ targets, salt, workers, ms, tally }: 
   return wrong;
 }
 
-/** What a disturbed ADD may say: it is done, or somebody else works on the attachment or removes it. */
+/** The answers that a disturbed ADD may give: it is done, or another call works on the attachment or removes it. */
 function unexpected(command: string, given: Answer): string[] {
   const { exitCode, signal, stdout, stderr } = given;
   if (signal === 'SIGKILL' || exitCode === 0) return [];

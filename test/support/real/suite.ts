@@ -47,7 +47,7 @@ export function useNode(theSwitch: () => Switch, mode: Mode = 'client'): () => T
   return () => node ?? absent();
 }
 
-/** A bridge made by hand, as an administrator would; it is no leftover of the test. */
+/** A bridge made by hand, as an administrator would; it is not a leftover of the test. */
 export async function adminBridge(node: TestNode, ...settings: string[]): Promise<void> {
   const { theSwitch, bridge } = node;
   await theSwitch.vsctl('add-br', bridge, '--', 'set', 'Bridge', bridge, 'datapath_type=netdev', ...settings);

@@ -32,7 +32,7 @@ export interface Switch extends View {
   stopDatabase(): Promise<void>;
   /** Returns once ovs-vswitchd follows the database again. */
   startDatabase(): Promise<void>;
-  /** SIGSTOP: connections are accepted by the kernel and nobody answers. */
+  /** SIGSTOP: the kernel accepts connections, and no process answers. */
   pauseDatabase(): void;
   resumeDatabase(): void;
   pauseVswitchd(): void;
@@ -104,7 +104,7 @@ class PrivateSwitch implements Switch {
     return this.options.dpdk !== false;
   }
 
-  /** What root made here goes to the daemons' user. */
+  /** Files that root made here are given to the daemons' user. */
   async #handOver(): Promise<void> {
     const { user } = this.options;
     if (user === undefined) return;
@@ -137,7 +137,7 @@ class PrivateSwitch implements Switch {
       'pmd-cpu-mask': '0x2',
       // An idle polling thread would take one of two cores from everything else.
       'pmd-maxsleep': '200',
-      // --no-pci: the machine's own network card is none of our business.
+      // --no-pci: the machine's own network card is not touched.
       'dpdk-extra': '--in-memory --no-pci --no-telemetry',
     };
     const settings = Object.entries(wanted).map(([key, value]) => `other_config:${key}="${value}"`);
@@ -224,7 +224,7 @@ class PrivateSwitch implements Switch {
   async startVswitchd(): Promise<void> {
     const log = `--log-file=${join(this.directory, 'vswitchd.log')}`;
     const control = `--unixctl=${join(this.directory, 'vswitchd.ctl')}`;
-    // The socket of the last run would answer nobody, and its presence is what we wait for.
+    // The socket of the last run answers no longer, and we wait for the presence of the new one.
     await rm(join(this.directory, 'vswitchd.ctl'), { force: true });
     await this.vsctl('--no-wait', '--', 'set', 'Open_vSwitch', '.', 'dpdk_initialized=false');
     const daemon = [ovsDpdkPath, this.ovsdb, log, control, '--pidfile', '-vconsole:off'];

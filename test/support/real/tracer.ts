@@ -2,7 +2,7 @@
  * Runs a program under ptrace and kills it with SIGKILL as it enters its n-th system call that changes something, counted over
  * all of its threads: `bun tracer.ts N REPORT PROGRAM ARG…`, N = 0 for a whole run. Ends as the program ended.
  *
- * strace counts for each thread alone, and a thread pool shares its calls out anew in each run: only one counter for the whole
+ * strace counts for each thread alone, and a thread pool distributes its calls differently in each run: only one counter for the whole
  * process hits every call exactly once. Children are seen to their execve (which counts) and then let go: they are not killed.
  */
 import { dlopen, FFIType, type Pointer, ptr } from 'bun:ffi';
@@ -39,7 +39,7 @@ const [creatFlag, threadFlag] = [0o100n, 0x10000n];
 const always = () => true;
 const creating = (index: number) => (entry: Entry) => ((entry.args[index] ?? 0n) & creatFlag) !== 0n;
 
-/** What changes something outside the process, by number (x86-64). */
+/** The system calls that change something outside the process, by number (x86-64). */
 const changing: Record<number, [name: string, counts: (entry: Entry) => boolean]> = {
   1: ['write', unlessWaking],
   2: ['open', creating(1)],
@@ -82,7 +82,7 @@ const changing: Record<number, [name: string, counts: (entry: Entry) => boolean]
 const info = new BigUint64Array(12);
 const status = new Int32Array(1);
 
-/** argv or envp; the texts are returned too, so that nobody collects them. */
+/** argv or envp; the texts are returned too, so that they are not garbage-collected. */
 function strings(texts: readonly string[]): { readonly array: Pointer; readonly kept: unknown } {
   const buffers = texts.map((text) => Buffer.from(`${text}\0`));
   const pointers = new BigUint64Array([...buffers.map((buffer) => BigInt(ptr(buffer))), 0n]);

@@ -79,7 +79,7 @@ export function expectNothingLeft(world: World): void {
   deepStrictEqual(world, emptyWorld);
 }
 
-/** Of a recovery that was refused, or is at work: it says nothing of an attachment. */
+/** A file of a recovery that was refused, or is at work: it belongs to no attachment. */
 export const withoutLease = (world: World): World => ({
   ...world,
   journals: world.journals.filter((name) => !name.startsWith('recover.')),
@@ -107,7 +107,7 @@ export async function look(view: View, places: Places, baseline: World = emptyWo
     addresses: addresses.filter((path) => !/(^|\/)(lock|last_reserved_ip\.[^/]*)$/.test(path) && !path.endsWith('/')),
     files,
     journals: journals.filter((path) => path !== 'instance'),
-    // What the daemons themselves make: the database's socket, control sockets, and two for each bridge.
+    // The daemons' own files: the database's socket, control sockets, and two for each bridge.
     sockets: sockets.filter((name) => name !== 'db.sock' && !/\.(ctl|mgmt|snoop|pid)$/.test(name)),
   };
   const beyond = (part: keyof World) => all[part].filter((name) => !baseline[part].includes(name)).sort();
