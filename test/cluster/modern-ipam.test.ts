@@ -1,4 +1,4 @@
-/** CNI 1.1.0 with a current host-local, built from its module: Debian's knows it not. */
+/** CNI 1.1.0 with a current host-local, built from its module, because Debian's does not know 1.1.0. */
 import { expect, test } from 'vitest';
 import { cni } from '../support/real/cni.ts';
 import { halfIsCollected } from '../support/real/gc-among-living.ts';

@@ -1,4 +1,4 @@
-/** ADD and DEL of pods that a real API server knows, on a real switch: what is there, what the application reads, what is left. */
+/** ADD and DEL of pods that a real API server knows, on a real switch: the port, the application's annotations, and no leftovers. */
 import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -63,7 +63,7 @@ onRealSwitch('one attachment', (theSwitch) => {
       await pod.del();
     });
 
-    test('needs no kubeconfig: what a consumer reads is a file beside the socket, and goes with it (case A1)', async () => {
+    test('needs no kubeconfig: the consumer reads a file beside the socket, which goes with it (case A1)', async () => {
       const pod = await node().pod();
       const added = await pod.add();
       const file = join(node().sharedDir, pod.shortId, `configData-${pod.shortId}-net1.json`);

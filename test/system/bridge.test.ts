@@ -46,7 +46,7 @@ onRealSwitch('bridges', (theSwitch) => {
     expect(await node().world()).toMatchObject({ bridges: [node().bridge], ports: [foreign], journals: [] });
   });
 
-  test('a DEL that cannot ask the switch removes no bridge from under the others (bug B20)', async () => {
+  test('a DEL that cannot ask the switch does not remove the bridge that others use (bug B20)', async () => {
     const [staying, leaving] = [await node().pod(), await node().pod()];
     await staying.add();
     await leaving.add();
@@ -79,7 +79,7 @@ onRealSwitch('bridges', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('I6 two instances share a switch: neither removes what the other made', async () => {
+  test('I6 two instances share a switch: neither removes a thing of the other', async () => {
     const other = await TestNode.create(theSwitch());
     try {
       const [mine, theirs] = [await node().pod(), await other.pod()];

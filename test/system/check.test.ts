@@ -71,7 +71,7 @@ onRealSwitch('CHECK', (theSwitch) => {
     await pod.del();
   });
 
-  describe('names what is not as ADD left it', () => {
+  describe('names each difference from what ADD left', () => {
     test.each(drifts)('%s', async (_, spoil, words) => {
       const { pod, result } = await attach();
       await spoil(node(), pod);
@@ -145,7 +145,7 @@ onRealSwitch('CHECK', (theSwitch) => {
     });
   });
 
-  test('needs what ADD answered: without prevResult it is refused', async () => {
+  test('needs the result of ADD: without prevResult it is refused', async () => {
     const { pod } = await attach();
     expect(await pod.check(undefined, 'net1', changes)).toMatchObject({
       exitCode: 1,

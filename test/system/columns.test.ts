@@ -48,7 +48,7 @@ onRealSwitch('what the configuration asks for is on the rows (case A7, bug B44)'
     expectNothingLeft(await node().world());
   });
 
-  test('the marks tell whose port it is, without the journal', async () => {
+  test('the marks tell which attachment a port belongs to, without the journal', async () => {
     const pod = await node().pod();
     await pod.add();
     const port = await node().port(pod.portName());

@@ -118,7 +118,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('with another request starts afresh: the new request is what the switch has', async () => {
+  test('with another request starts over: the switch has the new request', async () => {
     const pod = await node().pod();
     await pod.add();
     const changes = { host: { bridge: { vlanId: 42 } } };
@@ -129,7 +129,7 @@ onRealSwitch('a repeated ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('after the port was deleted behind our back makes it again', async () => {
+  test('makes the port again that was deleted behind our back', async () => {
     const pod = await node().pod();
     await pod.add();
     await theSwitch().vsctl('del-port', pod.portName());

@@ -78,7 +78,7 @@ const lacking = process.env.CI ? [] : missing([...switchParts, 'ipam', 'executab
 const title = 'the demo';
 
 describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lacking.join('; ')) : title, () => {
-  test('runs to its end, in lines of 80 columns but for what is to be copied, and leaves nothing (need N17, need N19)', async () => {
+  test('runs to its end, in lines of 80 columns except for text to copy, and leaves nothing (need N17, need N19)', async () => {
     const pages = hugepageCount();
     const running = startDemo();
     expect(await running.ended()).toBe(0);
@@ -112,7 +112,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     },
   );
 
-  test('what a killed demo left is removed by the next one, which says so (need N17)', async () => {
+  test('the next demo removes the leftovers of a killed one, and says so (need N17)', async () => {
     const pages = hugepageCount();
     const running = startDemo();
     await running.said((lines) => lines.some((line) => line.includes('KILL')));
@@ -127,7 +127,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect(hugepageCount()).toBe(pages);
   });
 
-  test('--keep stands still, what it says to type works, and Ctrl-C ends the story (need N19)', async () => {
+  test('--keep stops before the end, the lines that it gives to type work, and Ctrl-C ends the story (need N19)', async () => {
     const running = startDemo({ args: ['--keep'] });
     await running.said((lines) => lines.some((line) => line.includes('Ctrl-C')));
     const text = running.lines.join('\n');

@@ -30,7 +30,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       return { pod, result: added.json };
     }
 
-    test('is found by CHECK and by DEL in the directory that the runtime names by then (need N3)', async () => {
+    test('is found by CHECK and by DEL in the directory that the runtime names then (need N3)', async () => {
       const { pod, result } = await upgraded();
       const changes = { ...moved, prevResult: result };
       expect(await called('CHECK', pod, place(), changes)).toMatchObject(ok);
@@ -61,7 +61,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('and was killed before it could refuse is asked to release once more without "IP=": nothing is owed (need N3)', async () => {
+    test('and was killed before it could refuse is asked again to release, without "IP=": nothing is owed (need N3)', async () => {
       await node().program('slow', `[ "$CNI_COMMAND" = ADD ] && exec sleep 60\nexec ${hostLocal}`);
       const pod = await node().pod();
       const call = { ...pod.call('net1', { ipam: { type: 'slow' }, deadlines: { ipamMs: 400 } }), args: dual };
@@ -123,7 +123,7 @@ onRealSwitch('an IPAM program', (theSwitch) => {
       expect(await late.add('net1', small())).toMatchObject(ok);
     });
 
-    test('says that nothing here holds one where others do (need N9)', async () => {
+    test('says that no attachment here holds one, where others do (need N9)', async () => {
       await node().program(
         'poor',
         `[ "$CNI_COMMAND" = ADD ] || exit 0
@@ -134,7 +134,7 @@ echo '{"code":999,"msg":"failed to allocate for range 0: no IP addresses availab
       expect(json.msg).toContain(' 0 attachments');
     });
 
-    test('no other refusal counts anything (need N9)', async () => {
+    test('is the only refusal that counts addresses (need N9)', async () => {
       const pod = await node().pod();
       const { json } = await pod.add('net1', small('10.56.0.0/33'));
       expect(json.msg).not.toContain('userspace list');

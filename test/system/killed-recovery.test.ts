@@ -46,7 +46,7 @@ onRealSwitch('recovery, killed', (theSwitch) => {
     expect({ exitCode, json }).toMatchObject({ ...ok, json: { restored: 1, owed: 0 } });
   });
 
-  test('a port of ours without a journal whose mark tells no key is said, not passed over', async () => {
+  test('a port of ours without a journal, whose mark tells no key, is listed', async () => {
     const pod = await node().pod();
     expect(await pod.add('net1', noAddress)).toMatchObject(ok);
     await pod.removeNetns();

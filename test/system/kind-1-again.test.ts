@@ -11,7 +11,7 @@ import { expectNothingLeft, readSwitch } from '../support/real/world.ts';
 const ok = { exitCode: 0 };
 const impatient = { deadlines: { delMs: 1_500, reconnectMs: 200, switchMs: 500 } };
 
-onRealSwitch('what was done', (theSwitch) => {
+onRealSwitch('a removal that was done', (theSwitch) => {
   const node = useNode(theSwitch);
 
   const payDebts = async () => {

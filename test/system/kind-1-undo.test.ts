@@ -159,7 +159,7 @@ onRealSwitch('an undo', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('kind 1: a DEL that comes to a pod whose put-back was refused finds nothing in its way', async () => {
+    test('kind 1: a DEL that comes to a pod whose put-back was refused succeeds', async () => {
       const { pod } = await attached();
       await theSwitch().vsctl('del-br', node().bridge);
       await theSwitch().vsctl('--no-wait', 'add-br', node().bridge);

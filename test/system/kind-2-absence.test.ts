@@ -54,7 +54,7 @@ onRealSwitch('absence is proved', (theSwitch) => {
         expectNothingLeft(await node().world());
       });
 
-      test('kind 2: recover keeps the living, removes the dead, with a journal or without one, and a dry run says so', async () => {
+      test('kind 2: recover keeps the living, removes the dead, with a journal or without one, and a dry run says the same', async () => {
         const { pod } = await attached();
         const [dead, orphan] = [(await attached()).pod, (await attached({ ipam: undefined })).pod];
         for (const one of [dead, orphan]) await one.removeNetns();
@@ -70,7 +70,7 @@ onRealSwitch('absence is proved', (theSwitch) => {
       });
     });
 
-    test('kind 2: a data directory whose every file was lost is known by its path: DEL takes its ports away, and recover tells them', async () => {
+    test('kind 2: a data directory whose every file was lost is known by its path: DEL takes its ports away, and recover lists them', async () => {
       const [one, other] = [(await attached({ ipam: undefined })).pod, (await attached({ ipam: undefined })).pod];
       rmSync(node().dataDir, { recursive: true });
       expect(await one.del('net1', { ipam: undefined })).toMatchObject(ok);
@@ -122,7 +122,7 @@ onRealSwitch('absence is proved', (theSwitch) => {
       expect((await node().world()).ports).toEqual([]);
     });
 
-    test('kind 2: CHECK tells that the marks were cleared, recover keeps the port, a repeated ADD changes nothing, and DEL takes it away', async () => {
+    test('kind 2: CHECK says that the marks were cleared, recover keeps the port, a repeated ADD changes nothing, and DEL takes it away', async () => {
       const { pod, added } = await attached();
       await clearMarks(pod);
       const { exitCode, json } = await pod.check(added.json);
@@ -221,7 +221,7 @@ onRealSwitch('absence is proved', (theSwitch) => {
       expect(await everything()).toMatchObject({ ports: [], addresses: [], other: ['instance'] });
     });
 
-    test('kind 2: a DEL of Multus with three keys, which mean the default directory, touches nothing', async () => {
+    test('kind 2: a DEL of Multus with three keys, and so with the default directory, touches nothing', async () => {
       const pod = await attached();
       const before = await node().world();
       const { cniVersion, name, type } = node().config();

@@ -84,7 +84,7 @@ onRealSwitch('a going mark', (theSwitch) => {
       await nothingLeft();
     });
 
-    test('kind 4: an ADD that is killed while it waits for its pod leaves nothing that recover does not clear', async () => {
+    test('kind 4: an ADD that is killed while it waits for its pod leaves nothing after recover', async () => {
       const pod = await home.pod();
       const hung = api.inject({ kind: 'hang' }, { verb: 'GET' });
       const killed = pod.add('net1', {}, { under: ['timeout', '--signal=KILL', '1'] });
@@ -127,7 +127,7 @@ onRealSwitch('a going mark', (theSwitch) => {
     await theSwitch().removeBridge(node().bridge);
   });
 
-  test('kind 4: of two ADDs of one key at once one answers, or both the same, and one DEL leaves nothing', async () => {
+  test('kind 4: two ADDs of one key at once: one answers, or both answer the same, and one DEL leaves nothing', async () => {
     const pod = await node().pod();
     const added = await Promise.all([pod.add(), pod.add(), pod.add()]);
     expect(new Set(added.map(({ stdout }) => stdout)).size).toBe(1);
@@ -176,7 +176,7 @@ onRealSwitch('a going mark', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('kind 4: a mode that is neither alive nor going is kept, and said', async () => {
+    test('kind 4: a journal with a mode that is neither alive nor going is kept, and its line says so', async () => {
       const [pod] = await twoLiving();
       if (pod) chmodSync(pod.journal(), 0o755);
       const { json } = await node().recover();
@@ -246,7 +246,7 @@ onRealSwitch('a going mark', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('kind 4: on an attachment whose records say that it is at rest means nothing, and is said', async () => {
+    test('kind 4: on an attachment whose records say that it is at rest means nothing, and its line says so', async () => {
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject(ok);
       asOfOld(pod.journal(), 0o700);

@@ -65,7 +65,7 @@ onRealSwitch('a debt', (theSwitch) => {
       },
     );
 
-    test('kind 5: an ADD of another kind after a refused one finds nothing in its way', async () => {
+    test('kind 5: an ADD of another kind after a refused one succeeds', async () => {
       const pod = await node().pod();
       expect(await pod.add('net1', slip)).toMatchObject({ exitCode: 1 });
       expect(await pod.add()).toMatchObject(ok);
@@ -115,7 +115,7 @@ onRealSwitch('a debt', (theSwitch) => {
       await paid();
     });
 
-    test('kind 5: by a program that says afterwards that it failed is released by the ADD itself', async () => {
+    test('kind 5: by a program that then says that it failed is released by the ADD itself', async () => {
       await badLocal(
         `[ "$CNI_COMMAND" = ADD ] && { ${hostLocal} > /dev/null; echo '{"code":999,"msg":"too late"}'; exit 1; }`,
       );
@@ -208,7 +208,7 @@ onRealSwitch('a debt', (theSwitch) => {
       expectNothingLeft(await own().world());
     });
 
-    test('kind 5: is paid by recover --ovsdb NEW, and what lives is kept there', async () => {
+    test('kind 5: is paid by recover --ovsdb NEW, and living attachments are kept there', async () => {
       const [dead, living] = [await attached(), await attached()];
       await dead.removeNetns();
       await moved(theSwitch(), async (ovsdb) => {
@@ -255,7 +255,7 @@ onRealSwitch('a debt', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('kind 5: whose program is there and cannot be run any more is paid by the one that the caller has', async () => {
+  test('kind 5: whose program is there and can no longer be run is paid by the caller’s program', async () => {
     await node().program('moved', `exec ${hostLocal}`);
     const pod = await node().pod();
     expect(await pod.add('net1', { ipam: { type: 'moved' } })).toMatchObject(ok);

@@ -61,7 +61,7 @@ onRealSwitch('a sum of waits', (theSwitch) => {
   }
 
   describe('at a switch', () => {
-    test('kind 7: recover asks a database that hangs less often than there are owed', async () => {
+    test('kind 7: recover asks a database that hangs less often than there are debts', async () => {
       await owed(6);
       const { answer, count } = await whilePaused(recovering);
       expect(answer).toMatchObject({ exitCode: 3 });
@@ -72,7 +72,7 @@ onRealSwitch('a sum of waits', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('kind 7: recover asks a database that is away as often for 300 that are owed as for three, and pays all when it is back', async () => {
+    test('kind 7: recover asks a database that is away as often for 300 debts as for three, and pays all when it is back', async () => {
       await owed(3);
       const three = await whileAway(theSwitch(), recovering);
       await manyOwed(297);
@@ -84,7 +84,7 @@ onRealSwitch('a sum of waits', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('kind 7: what lives is kept while a database hangs, asked for once for all', async () => {
+    test('kind 7: living attachments are kept while a database hangs, which is asked once for all of them', async () => {
       const pods = await attached(4);
       const { answer, count } = await whilePaused(recovering);
       expect(answer).toMatchObject({ exitCode: 3, json: { notLookedAt: 4, kept: 0, removed: 0 } });
@@ -176,7 +176,7 @@ onRealSwitch('a sum of waits', (theSwitch) => {
       return { seen, first, go: () => writeFileSync(join(node().binDir, 'slow.go'), '') };
     }
 
-    test('kind 7: one that is refused leaves word and succeeds, and the one at work makes another round for it', async () => {
+    test('kind 7: one that is refused leaves a note and succeeds, and the one at work makes another round for it', async () => {
       const { seen, first, go } = await atWork();
       await seen.removeNetns();
       const second = await node().recover();
@@ -198,7 +198,7 @@ onRealSwitch('a sum of waits', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('kind 7: a word that was left for one that died costs the next one nothing', async () => {
+    test('kind 7: a note that was left for a recovery that died costs the next one nothing', async () => {
       const [pod] = await attached(1);
       writeFileSync(join(node().dataDir, 'recover.again'), '{}\n');
       expect(await node().recover()).toMatchObject({ ...ok, json: { kept: 1 } });

@@ -8,7 +8,7 @@ import { expectNothingLeft } from '../support/real/world.ts';
 onRealSwitch('a network in any case, with nulls', (theSwitch) => {
   const node = useNode(theSwitch);
 
-  test('is attached where it says and is removed; what is odd in it is said on stderr, once each (need N6, need N7)', async () => {
+  test('is attached and removed as it says; stderr names each odd key once (need N6, need N7)', async () => {
     const { sharedDir, dataDir, ovsdb, ipam, bridge } = { ...node().config(), bridge: node().bridge };
     const config = {
       CNIVersion: '1.0.0',

@@ -82,7 +82,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     });
   });
 
-  test('kind 5: DEL of what a lost data directory made takes it away: "a session is fenced for one attachment"', async () => {
+  test('kind 5: DEL removes an attachment of a lost data directory, without "a session is fenced for one attachment"', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     rmSync(node().dataDir, { recursive: true });
@@ -91,7 +91,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('kind 2: DEL through a path that is spelt otherwise (a slash at its end, a symlink) is of the same directory', async () => {
+  test('kind 2: a path that is spelt otherwise (a slash at its end, a symlink) leads a DEL to the same directory', async () => {
     mkdirSync(join(node().directory, 'real'));
     symlinkSync(join(node().directory, 'real'), node().dataDir);
     const pods = [await node().pod(), await node().pod()];
@@ -113,7 +113,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     expect((await node().world()).ports).toEqual([pod.portName()]);
   });
 
-  test('kind 2: a copy of a journal under another name is told, in whatever state its original is, and nothing is removed by it', async () => {
+  test('kind 2: a copy of a journal under another name is listed, in each state of its original, and nothing is removed by it', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     const copy = join(node().dataDir, 'copy.journal');
@@ -131,7 +131,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('kind 1: a journal that lies under another attachment’s name is not what that one’s DEL removes by', async () => {
+  test('kind 1: a DEL does not remove by a journal that is of another attachment, and has its name', async () => {
     const [living, other] = [await node().pod(), await node().pod()];
     expect(await living.add()).toMatchObject(ok);
     sh(`cp -a ${living.journal()} ${other.journal()}`);
@@ -139,7 +139,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     expect(await node().world()).toMatchObject({ ports: [living.portName()], addresses: ['net-a/10.56.0.2'] });
   });
 
-  describe('kind 2: an ADD whose journal was taken away while it waited has nothing that remembers it, and fails', () => {
+  describe('kind 2: an ADD whose journal was taken away while it waited fails', () => {
     test.each(['rm -r D', 'rm D/*.journal', 'mv D D.moved && mkdir D'])('%s', async (command) => {
       await node().program('slow-local', 'sleep 1\nexec /usr/lib/cni/host-local');
       const changes = { ipam: { type: 'slow-local' } };
@@ -153,7 +153,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
     });
   });
 
-  test('a journal that cannot be opened (chattr +i) is not told as an interrupted ADD', async () => {
+  test('a journal that cannot be opened (chattr +i) is not listed as an interrupted ADD', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     sh(`chattr +i ${pod.journal()}`);

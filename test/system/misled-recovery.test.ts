@@ -40,7 +40,7 @@ onRealSwitch('recovery where it could be misled', (theSwitch) => {
     }
   });
 
-  describe('kind 7: a lease that a killed recovery left, while the clock was ahead, keeps no later one from its work', () => {
+  describe('kind 7: a lease that a killed recovery left, while the clock was ahead, does not stop a later recovery', () => {
     test.each([
       ['its number is another process’s now', JSON.stringify({ pid: 1, since: '', command: 'userspace recover' })],
       ['it was killed before it wrote its number', undefined],
@@ -78,7 +78,7 @@ onRealSwitch('recovery where it could be misled', (theSwitch) => {
     }
   });
 
-  test('a time for ADD that leaves none beside that of its rollback is refused as such (code 7), not by each ADD as "try again later"', async () => {
+  test('a time for ADD that leaves none beside that of its rollback is refused with code 7, and not by each ADD with "try again later"', async () => {
     const pod = await node().pod();
     const { exitCode, json } = await pod.add('net1', { deadlines: { addMs: 20_000 } });
     expect({ exitCode, code: json.code }).not.toEqual({ exitCode: 1, code: 11 });

@@ -171,7 +171,7 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
     await nothingLeft();
   });
 
-  test('kind 1: what an administrator mounted where a pod’s sockets lie stays', async () => {
+  test('kind 1: an administrator’s mount over the directory of a pod’s sockets stays', async () => {
     const pod = await node().pod();
     const directory = join(node().directory, 'volume');
     await mount(directory, '-t', 'tmpfs', 'admins');
@@ -343,7 +343,7 @@ onRealSwitch('moving over from the predecessor', (theSwitch) => {
     await nothingLeft();
   });
 
-  test('with the switch away it is owed, and recover knows all that the DEL knew', async () => {
+  test('with the switch away a DEL is owed, and recover knows all that the DEL knew', async () => {
     const pod = await node().pod();
     await made(pod, 'net1', { directory: join(node().sharedDir, pod.shortId) });
     const socket = join(theSwitch().rundir, 'db.sock');

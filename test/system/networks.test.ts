@@ -120,7 +120,7 @@ function placed(file: Json, node: TestNode, kube: KubeNode): Json {
   return config;
 }
 
-test('13 every network of test/golden/networks has its line here', () => {
+test('every network of test/golden/networks has its line here', () => {
   const files = readdirSync(directory).map((file) => file.replace(/\.json$/, ''));
   expect(Object.keys(expected).sort()).toEqual(files.sort());
 });
@@ -168,7 +168,7 @@ onRealSwitch('networks as the field writes them', (theSwitch) => {
     return { kube, config: placed(network(name), node(), kube) };
   };
 
-  describe.each(Object.entries(expected))('13 %s', (name, wanted) => {
+  describe.each(Object.entries(expected))('%s', (name, wanted) => {
     if ('code' in wanted) {
       test(`is refused with code ${wanted.code}, each fault named, nothing touched; its DEL succeeds`, async () => {
         const { config, kube } = await setUp(name, {});

@@ -49,7 +49,7 @@ onRealSwitch('calls in odd places', (theSwitch) => {
 
   // ---- kind 3
 
-  test('kind 3: no process of another pid namespace is ended in the stead of an orphan, where /proc is the host’s', async () => {
+  test('kind 3: no process of another pid namespace is ended instead of an orphan, where /proc is the host’s', async () => {
     await node().program(
       'stuck',
       `[ "$CNI_COMMAND" = ADD ] && { ${hostLocal} > /dev/null; ${pidTo('pid')}; exec sleep 300; }\nexec ${hostLocal}`,
@@ -140,7 +140,7 @@ print('killed' if ended else 'lives')
     expect(await pod.del()).toMatchObject(ok);
   });
 
-  test('kind 5: a DEL in an environment that still has the lease of a program whose time is long up is a DEL', async () => {
+  test('kind 5: a DEL in an environment that still has the lease of a program whose time was up long ago works as any DEL', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject({ exitCode: 0 });
     // A daemon that an IPAM program started, and that starts us: 1 ms after the machine's boot.
@@ -222,7 +222,7 @@ print('killed' if ended else 'lives')
 
   // ---- kind 7
 
-  /** So many attachments whose sandboxes are gone. */
+  /** A number of attachments whose sandboxes are gone. */
   const abandoned = async (count: number, changes: Changes = {}) => {
     for (let made = 0; made < count; made++) {
       const pod = await node().pod();

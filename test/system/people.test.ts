@@ -132,7 +132,7 @@ onRealSwitch('for people', (theSwitch) => {
       expect(json.findings.map(({ check }: HealthFinding) => check)).toEqual(checks);
     });
 
-    test('of a network that an ADD refuses for what it finds on this node says so, as the ADD does (need N12)', async () => {
+    test('of a network that an ADD refuses because of this node says so, as the ADD does (need N12)', async () => {
       const plain = join(node().directory, 'plain');
       await writeFile(plain, '');
       await theSwitch().vsctl('add-br', 'br-sys', '--', 'set', 'Bridge', 'br-sys', 'datapath_type=system');
@@ -189,7 +189,7 @@ onRealSwitch('for people', (theSwitch) => {
       }
     });
 
-    test('with something owed is exit code 3, and says since when (need N12)', async () => {
+    test('with a debt is exit code 3, and says since when it is owed (need N12)', async () => {
       await node().program(
         'stuck',
         'if [ "$CNI_COMMAND" = DEL ]; then echo "{\\"code\\":11,\\"msg\\":\\"pool away\\"}"; exit 1; fi\nexec /usr/lib/cni/host-local',
@@ -227,7 +227,7 @@ onRealSwitch('for people', (theSwitch) => {
       await pod.del();
     });
 
-    test('leaves an ADD that is still running alone (I8), which then finishes', async () => {
+    test('leaves alone an ADD that is still running, which then finishes (I8)', async () => {
       // The IPAM program says when it has begun, and goes on when it is told to.
       await node().program(
         'slow',
@@ -261,7 +261,7 @@ onRealSwitch('for people', (theSwitch) => {
       expectNothingLeft(await node().world());
     });
 
-    test('with the switch away owes what it cannot do, and tells by its exit code', async () => {
+    test('with the switch away owes the removals that it cannot do, and says so by its exit code', async () => {
       const pod = await node().pod();
       await pod.add();
       await theSwitch().stopDatabase();

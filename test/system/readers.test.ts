@@ -108,7 +108,7 @@ onRealSwitch('a reader', (theSwitch) => {
     expect(await node().list()).toEqual([]);
   });
 
-  test('kind 6: of a recovery that stands (a pager) holds neither it nor the next one, and reads everything later', async () => {
+  test('kind 6: of a recovery that stops reading (a pager) delays neither it nor the next one, and reads everything later', async () => {
     const pods = await owing(3);
     const pager = fullPipe();
     const { child, ended } = startOn('stdout', pager, recovering(), {});
@@ -125,7 +125,7 @@ onRealSwitch('a reader', (theSwitch) => {
   });
 
   test.each(['/dev/stdout', '/proc/self/fd/1', '/dev/fd/1'])(
-    'kind 6: of the answer reads one document though the log goes to %s too (I9)',
+    'kind 6: of the answer reads one document although the log goes to %s too (I9)',
     async (logFile) => {
       const pod = await node().pod();
       const call = pod.call('net1', { logFile, logLevel: 'verbose' });
@@ -137,7 +137,7 @@ onRealSwitch('a reader', (theSwitch) => {
     },
   );
 
-  test('kind 6: of the answer in a file reads one document though that is the log', async () => {
+  test('kind 6: of the answer in a file reads one document although that file is the log', async () => {
     const pod = await node().pod();
     const file = join(node().directory, 'answer');
     const onFile = { under: ['sh', '-c', 'exec "$@" >> "$0"', file] };
@@ -168,7 +168,7 @@ onRealSwitch('a working directory that was deleted', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('a relative path is one from the directory where a person stands', async () => {
+  test('a relative path begins at the working directory of the command', async () => {
     const pod = await node().pod();
     await pod.add();
     const under = ['sh', '-c', 'cd "$0" && exec "$@"', node().directory];

@@ -21,7 +21,7 @@ function startOf(pid: number): string | undefined {
 onRealSwitch('recovery', (theSwitch) => {
   const node = useNode(theSwitch);
 
-  test('a namespace that is gone, or is another by its name, releases what was in it (case A31)', async () => {
+  test('a namespace that is gone, or is another by its name, releases its attachments (case A31)', async () => {
     const [gone, recycled, alive] = [await node().pod(), await node().pod(), await node().pod()];
     for (const pod of [gone, recycled, alive]) expect(await pod.add()).toMatchObject(ok);
     await gone.removeNetns();
@@ -34,7 +34,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('a namespace below /proc cannot be judged: left alone, and said so', async () => {
+  test('a namespace below /proc cannot be judged: its attachment is kept, and its line says so', async () => {
     const pod = await node().pod(newId(), `/proc/${process.pid}/ns/net`);
     expect(await pod.add('net1', {}, { env: { CNI_NETNS_OVERRIDE: '1' } })).toMatchObject(ok);
     const { exitCode, json } = await node().recover();
@@ -43,7 +43,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expect(await pod.del()).toMatchObject(ok);
   });
 
-  test('a port without a journal is kept while its namespace lives, then removed, and what may be left is said (case A11)', async () => {
+  test('a port without a journal is kept while its namespace lives, then removed, and its line says what may be left (case A11)', async () => {
     const [orphan, kept] = [await node().pod(), await node().pod()];
     for (const pod of [orphan, kept]) expect(await pod.add('net1', { ipam: undefined })).toMatchObject(ok);
     rmSync(orphan.journal());
@@ -149,7 +149,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('--dry-run says what would be, and changes nothing', async () => {
+  test('--dry-run says what it would do, and changes nothing', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     await pod.removeNetns();
@@ -323,7 +323,7 @@ onRealSwitch('recovery', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('--forget drops what is owed, and says what it leaves; what is attached it does not touch', async () => {
+  test('--forget drops a debt, and says what it leaves; it does not touch a living attachment', async () => {
     const pod = await node().pod();
     expect(await pod.add()).toMatchObject(ok);
     const key = `net-a:${pod.containerId}:net1`;

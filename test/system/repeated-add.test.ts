@@ -1,4 +1,4 @@
-/** An ADD that a runtime repeats: the same is answered again, whatever order it comes in, and what cannot be judged is let be. */
+/** An ADD that a runtime repeats: the same request gets the same answer, in whatever order it comes; if the world cannot be asked, nothing is touched. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -53,7 +53,7 @@ onRealSwitch('the database of the switch, restored', (theSwitch) => {
     expect({ exitCode, json }).toMatchObject({ ...ok, json: { restored: 1, owed: 0 } });
   });
 
-  test('a symlink for a long path that is gone (shortDir was cleared) is put back by recover, which says otherwise that all is well', async () => {
+  test('a symlink for a long path that is gone (shortDir was cleared) is put back by recover', async () => {
     const changes = {
       sharedDir: join(node().directory, 'd'.repeat(60), 'e'.repeat(40)),
       shortDir: join(node().directory, 'short'),

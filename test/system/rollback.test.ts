@@ -1,5 +1,5 @@
 /**
- * An ADD that fails halfway takes back what it made, in the same call; the DEL that the runtime sends all the same succeeds.
+ * An ADD that fails halfway takes everything back in the same call. The DEL that the runtime sends nevertheless succeeds.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     expectNothingLeft(await node().world());
   };
 
-  test('passes the error of the IPAM plugin on, leaves nothing, and its DEL succeeds (bug B4, case A14, case A15)', async () => {
+  test('passes on the error of the IPAM plugin, leaves nothing, and its DEL succeeds (bug B4, case A14, case A15)', async () => {
     await node().program(
       'full',
       `[ "$CNI_COMMAND" = ADD ] && { echo '{"cniVersion":"1.0.0","code":117,"msg":"no free addresses"}'; exit 1; }\nexit 0`,
@@ -29,7 +29,7 @@ onRealSwitch('a failing ADD', (theSwitch) => {
     await expectFailure(await node().pod(), { ipam: { type: 'full' } }, 117, 'no free addresses');
   });
 
-  test('gives an answer without an address back to the IPAM plugin (bug B4)', async () => {
+  test('has the IPAM plugin release an answer without an address (bug B4)', async () => {
     await node().program(
       'empty',
       'echo "$CNI_COMMAND" >> "$0.calls"\n[ "$CNI_COMMAND" = ADD ] && echo \'{"cniVersion":"1.0.0","ips":[]}\'\nexit 0',

@@ -80,7 +80,7 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('CHECK finds, once an application is there, that an MTU is not honoured which no log told of (need N4)', async () => {
+    test('CHECK finds, once an application is there, an MTU that the switch does not honour and no log told of (need N4)', async () => {
       const pod = await node().pod();
       hidePidFile(theSwitch());
       const { json } = await pod.add('net1', tooMuch);
@@ -200,7 +200,7 @@ onRealSwitch('a sick switch', (theSwitch) => {
     expectNothingLeft(await node().world());
   });
 
-  test('an ADD at a database that does not answer says what, where and how long, in no word of its protocol (need N10)', async () => {
+  test('an ADD at a database that does not answer names the database, its socket and the time that it waited, without words of the protocol (need N10)', async () => {
     theSwitch().pauseDatabase();
     onTestFinished(() => theSwitch().resumeDatabase());
     const pod = await node().pod();
@@ -243,7 +243,7 @@ onRealSwitch(
   (theSwitch) => {
     const node = useNode(theSwitch);
 
-    test('an ADD says what STATUS says: that there is no DPDK, and what sets it (need N10)', async () => {
+    test('an ADD says, as STATUS does, that there is no DPDK, and how to set it (need N10)', async () => {
       const pod = await node().pod();
       const added = await pod.add();
       expectWords(added, 11, pod.portName(), node().bridge);

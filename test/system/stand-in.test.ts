@@ -1,6 +1,6 @@
 /**
- * The stand-in database answers as the real one: the same requests to both, the same shapes of replies. What the in-process
- * tests and the demo's fallback believe of OVSDB rests on this.
+ * The stand-in database answers as the real one: the same requests to both, the same shapes of replies. The in-process
+ * tests and the demo's fallback rely on it.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -94,7 +94,7 @@ onRealSwitch('the stand-in database answers as ovsdb-server does', (theSwitch) =
   };
   let both: RawSession[] = [];
 
-  /** Asks both, and shows what the real one said. */
+  /** Asks both, and returns the answer of the real one. */
   const compare = async (ask: (session: RawSession) => Promise<unknown>, pair = both): Promise<unknown> => {
     const [real, pretended] = await Promise.all(pair.map(async (session) => shape(await ask(session))));
     expect(pretended).toEqual(real);

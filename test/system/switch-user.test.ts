@@ -126,7 +126,7 @@ onRealSwitch(
     });
 
     test.each([0, 1234])(
-      'is told by CHECK of a socket of umask 0022 (of uid %i), and let to it by recover (need N2)',
+      'cannot use a socket of umask 0022 (of uid %i): CHECK says so, and recover gives it the right (need N2)',
       async (as) => {
         const pod = await kubePod(await kubelet());
         const { json } = await pod.add();
@@ -160,7 +160,7 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
-    test('reaches a directory that a "group" owns which is none of its own (need N2)', async () => {
+    test('reaches a directory that is owned by a "group" to which it does not belong (need N2)', async () => {
       const pod = await node().pod();
       const changes = { host: { vhost: { group: '4242' } } };
       expect(await pod.add('net1', changes)).toMatchObject({ exitCode: 0 });

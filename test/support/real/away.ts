@@ -1,4 +1,4 @@
-/** A database that cannot be reached. ovs-vswitchd keeps its connection: it need not find its way back for seconds. */
+/** A database that cannot be reached. ovs-vswitchd keeps its connection: otherwise it would need seconds to connect again. */
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { View } from './world.ts';

@@ -1,6 +1,6 @@
 /**
  * How applications find their interface, as their own code does it: app-netutil (openshift/app-netutil lib/v1alpha/network.go and
- * pkg/userspace), and the predecessor's test script (docker/testpmd/testpmd.sh). Written again from what they do.
+ * pkg/userspace), and the predecessor's test script (docker/testpmd/testpmd.sh). Written again from their behaviour.
  */
 
 /** The downward API's file of annotations: one a line, the value quoted as Go quotes it. */

@@ -35,7 +35,7 @@ export class Tally {
     readonly extent: string = complete ? 'complete' : 'sampled',
   ) {}
 
-  /** Runs one case; a leftover is what `looked` throws. */
+  /** Runs one case; `looked` throws on a leftover. */
   async clean(looked: () => Promise<void>): Promise<void> {
     try {
       await looked();

@@ -12,7 +12,7 @@ export interface Peer {
 
 /**
  * @param role of the application: `server` creates the socket and waits for the switch (which is then the client)
- * @param under what it is started by, such as a container's mounts
+ * @param under the words before it, such as those for a container's mounts
  */
 export async function startPeer(
   socket: string,

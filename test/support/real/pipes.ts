@@ -33,19 +33,19 @@ export function pipe(): Pipe {
   return { fd, read: () => drain(reader), close };
 }
 
-/** Whose reader has gone. */
+/** A pipe whose reader has gone. */
 export function brokenPipe(): Pipe {
   const broken = pipe();
   broken.close();
   return broken;
 }
 
-/** Whose reader does not read. */
+/** A pipe whose reader does not read. */
 export function fullPipe(): Pipe {
   const full = pipe();
   const writer = openSync(`/proc/self/fd/${full.fd}`, O_WRONLY | O_NONBLOCK);
   try {
-    // To the last page: a pipe takes no part of so little.
+    // Filled to the last page: a pipe takes a small write whole or not at all.
     for (;;) writeSync(writer, '.'.repeat(4096));
   } catch {
     closeSync(writer);

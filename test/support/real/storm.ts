@@ -37,7 +37,7 @@ export async function storms<T extends Target>(
   }
 }
 
-/** @returns what no call may say */
+/** @returns the answers that no call may give */
 async function mixture<T extends Target>({ targets, salt, workers, ms, tally }: Mixture<T>): Promise<string[]> {
   const end = performance.now() + ms;
   const wrong: string[] = [];
@@ -63,7 +63,7 @@ function unexpected(command: string, given: Answer): string[] {
   return [`${command}: ${signal ?? exitCode} ${stdout}${stderr}`];
 }
 
-/** One call, left alone or killed or paused for a while. @returns whether it was disturbed, and what it must not have said. */
+/** One call, left alone or killed or paused for a while. @returns whether it was disturbed, and the answers that it must not have given. */
 async function disturbed(command: string, target: Target, roll: Dice): Promise<{ fault: boolean; wrong: string[] }> {
   const [what, moment, pause] = [roll.next(), roll.next() ** 2 * 2_000, roll.next() * 1_000];
   const child = start(command, target.call('net1', {}));
