@@ -1,5 +1,5 @@
 /**
- * What an engine (src/effects/engine.ts) has to answer, said once: each case is run on the engine in memory, on Open vSwitch with the
+ * The answers of an engine (src/effects/engine.ts), said once. Each case is run on the engine in memory, on Open vSwitch with the
  * stand-in database, and on Open vSwitch itself. Outcomes are compared by their kinds, their codes and the names of their facts.
  */
 import { bridgeCases } from './engine/bridge-cases.ts';

@@ -65,6 +65,21 @@ export const removalCases: readonly EngineCase[] = [
       const again = await factsOf<Facts['port']>(perform(engine, 'remove port', plan, { facts }));
       expect(goneAtOf(again)).toBeGreaterThan(goneAtOf(first));
       expect(await scene.ports()).not.toContain(plan.port.name);
+      expect(scene.hasSocket(socketOf(plan))).toBe(true);
+    },
+  },
+  {
+    title:
+      'a removal that is tried again leaves a port of its name and socket that bears no mark of ours: it is another’s by now',
+    run: async (engine, scene) => {
+      const plan = planIn(scene);
+      await attach(engine, scene, plan);
+      const port = await factsOf<Facts['port']>(perform(engine, 'remove port', plan));
+      await scene.makePort(plan.port.bridge, plan.port.name, socketOf(plan));
+      await scene.makeSocket(socketOf(plan));
+      expect(await factsOf(perform(engine, 'remove port', plan, { facts: port ? { port } : {} }))).toEqual(port);
+      expect(await scene.ports()).toContain(plan.port.name);
+      expect(scene.hasSocket(socketOf(plan))).toBe(true);
     },
   },
   {

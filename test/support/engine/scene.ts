@@ -13,7 +13,7 @@ import { keyOf, type PlanChanges, planAt, soon, type WholePlan } from '../stand-
 
 export type Mode = 'client' | 'server';
 
-/** What another tool has written into a row. */
+/** Columns that another tool writes. */
 export interface Written {
   readonly tag?: number;
   /** All of its external_ids. */
@@ -49,7 +49,7 @@ export interface EngineScene {
   removeBridge(name: string): Promise<void>;
   removePort(name: string): Promise<void>;
   writePort(name: string, written: Written): Promise<void>;
-  /** Other marks for a bridge: none at all. */
+  /** Another tool takes all marks from a bridge. */
   clearBridge(name: string): Promise<void>;
   /** The daemon of the switch stops applying what it is told, or goes on. */
   setDaemon(state: 'running' | 'away'): void;
@@ -89,13 +89,13 @@ export interface Seen {
   readonly code?: number;
   readonly made?: string;
   readonly unjudged?: true;
-  /** The names of what is told. */
+  /** Their names. */
   readonly facts?: readonly string[];
 }
 
 const keysOf = (facts: object | undefined) => (facts ? { facts: Object.keys(facts).sort() } : {});
 
-/** What was thrown becomes an outcome, as host.ts makes one of it. */
+/** An error becomes an outcome, as host.ts makes one of it. */
 export async function outcomeOf(action: Promise<Outcome>): Promise<Seen> {
   try {
     const outcome = await action;
@@ -134,14 +134,14 @@ export const perform = (
   return engine.perform({ step: of, verb, plan, facts }, call);
 };
 
-/** What a step told that went well. */
+/** The facts of a step that has to go well. */
 export async function factsOf<T extends StepFacts>(action: Promise<Outcome>): Promise<T> {
   const outcome = await action;
   expect(outcome).toMatchObject({ kind: 'ok' });
   return (outcome.kind === 'ok' ? outcome.facts : undefined) as T;
 }
 
-/** What the journal of an attachment would tell. */
+/** The facts that a journal would have of an attachment. */
 export type Attached = Required<Pick<Facts, 'bridge' | 'port'>> & { readonly uuid: string };
 
 /** Bridge and port of a plan; a client's application has made its socket. */
@@ -154,7 +154,7 @@ export async function attach(engine: Engine, scene: EngineScene, plan: WholePlan
   return { bridge, port, uuid: port.uuid };
 }
 
-/** What ADD's pre-flight finds on the switch: codes, and all words as one text. */
+/** The troubles that a pre-flight finds on the switch: codes, and all words as one text. */
 export async function preflightOf(engine: Engine, plan: WholePlan, call = callOf()) {
   const troubles = await engine.preflight.stateTroubles(plan, call, () => call.end);
   return { codes: troubles.map(({ code }) => code), words: troubles.map(({ message }) => message).join() };

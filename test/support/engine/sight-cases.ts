@@ -224,22 +224,21 @@ const recallCases: readonly EngineCase[] = [
     },
   },
   {
-    title: 'ports are told to be there in the order that they are asked for: by marks, by row, and not by name alone',
+    title:
+      'ports are told to be there in the order that they are asked for: by marks, row or socket, and not by name alone',
     run: async (engine, scene) => {
-      const plans = ['a', 'b', 'c', 'd'].map((letter) => planIn(scene, { letter }));
-      const [marked, cleared, strangers, none] = plans as [WholePlan, WholePlan, WholePlan, WholePlan];
-      const call = { instance, dataDir: `${scene.sharedDir}/data` };
-      await attach(engine, scene, marked);
-      const facts = await attach(engine, scene, cleared);
-      await scene.writePort(cleared.port.name, { marks: {} });
+      const [none, marked] = [planIn(scene, { letter: 'a' }), planIn(scene, { letter: 'b' })];
+      const [strangers, bySocket] = [planIn(scene, { letter: 'c' }), planIn(scene, { letter: 'd' })];
+      const byRow = planIn(scene, { letter: 'e', port: { mode: 'server' } });
+      for (const plan of [marked, bySocket]) await attach(engine, scene, plan);
+      const recorded = await attach(engine, scene, byRow);
+      for (const { port } of [bySocket, byRow]) await scene.writePort(port.name, { marks: {} });
       await scene.makePort(bridgeIn(scene), strangers.port.name, `${scene.sharedDir}/another`);
-      const asked = [none, marked, strangers, cleared].map((plan) => ({
-        plan,
-        facts: plan === cleared ? facts : {},
-        call,
-      }));
+      const call = { instance, dataDir: `${scene.sharedDir}/data` };
+      const unrecorded = [none, marked, strangers, bySocket].map((plan) => ({ plan, facts: {}, call }));
+      const asked = [...unrecorded, { plan: byRow, facts: recorded, call }];
       const there = await engine.portsThere({ ovsdb: scene.ovsdb }, asked, callOf().end);
-      expect(there).toEqual([false, true, false, true]);
+      expect(there).toEqual([false, true, false, true, true]);
     },
   },
   {

@@ -49,7 +49,7 @@ const invalid = (message: string): Trouble => ({ code: code.invalidConfig, messa
 export class FakeEngine implements Engine {
   readonly #world: FakeWorld;
   readonly #ports: FakePorts;
-  /** By the database of a switch: what told it when a pre-flight looked. */
+  /** The databases that a pre-flight looked at, by the place of each. */
   readonly #databases = new Map<string, string>();
 
   constructor(world: FakeWorld) {
@@ -234,7 +234,7 @@ export class FakeEngine implements Engine {
     ];
   }
 
-  /** What ovs-vswitchd has to search and may not; no socket of another user's making is asked for in server mode. */
+  /** The directories that ovs-vswitchd has to search and may not; no socket of another user's making is asked for in server mode. */
   #closed({ socketDir, port }: Plan): string[] {
     const { switchUser, entries } = this.#world;
     if (switchUser === undefined || port?.mode !== 'client' || !socketDir) return [];

@@ -43,7 +43,7 @@ interface Sighting {
 const socketOf = ({ directory, file }: PortPlan): string => `${directory}/${file}`;
 const switchPathOf = ({ link, directory, file }: PortPlan): string => `${link ?? directory}/${file}`;
 
-/** What is said of a daemon that applies nothing. */
+/** The words for a daemon that applies nothing. */
 export const daemonIsBehind = 'ovs-vswitchd is behind, or not running';
 
 const later = (message: string): Trouble => ({ code: code.tryAgainLater, message });

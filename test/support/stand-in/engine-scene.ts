@@ -1,4 +1,4 @@
-/** A switch with an OVSDB, the stand-in or the real one, as the cases of an engine see it: what others do to it is said in its own words. */
+/** A switch with an OVSDB, the stand-in or the real one, as the cases of an engine see it. Other parties change it by plain transactions. */
 import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
@@ -9,7 +9,7 @@ import type { EngineScene, Written } from '../engine/scene.ts';
 import { readSwitch, type View } from '../real/world.ts';
 import { RawSession } from './raw-ovsdb.ts';
 
-/** What a scene needs of its switch beside the database. */
+/** The two daemons of a switch, as a scene stops them. */
 interface Daemons {
   readonly setDaemon: EngineScene['setDaemon'];
   readonly setDatabase: EngineScene['setDatabase'];
