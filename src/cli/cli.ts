@@ -84,13 +84,21 @@ const options = {
   version: { type: 'boolean', default: false },
 } as const;
 
-/** For each command: the most words, itself included, and its options beside those that all commands take. */
-const commands: { readonly [command: string]: { readonly words: number; readonly options: readonly string[] } } = {
-  list: { words: 1, options: ['no-live'] },
-  show: { words: 3, options: [] },
-  recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'] },
-  status: { words: 1, options: ['config', 'ovsdb'] },
-  install: { words: 2, options: [] },
+interface Command {
+  /** The most words, itself included. */
+  readonly words: number;
+  /** Its options beside those that all commands take. */
+  readonly options: readonly string[];
+  /** @returns the exit code */
+  readonly run: (call: Call) => number | Promise<number>;
+}
+
+const commands: { readonly [command: string]: Command } = {
+  list: { words: 1, options: ['no-live'], run: listAttachments },
+  show: { words: 3, options: [], run: showAttachment },
+  recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'], run: recoverOrForget },
+  status: { words: 1, options: ['config', 'ovsdb'], run: reportStatus },
+  install: { words: 2, options: [], run: installHere },
 };
 
 /** Options that name a file, a directory or a socket: an empty value would mean the working directory. */
@@ -123,11 +131,13 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   if (words.values.version) return await tellVersion(words, terminal);
   if (words.values.help || command === undefined || command === 'help')
     return answer(terminal, help(terminal.version, command));
-  const misuse = misuseOf(command, words);
+  const known = Object.hasOwn(commands, command) ? commands[command] : undefined;
+  if (!known) return refuseWords(terminal, `there is no command "${command}"`);
+  const misuse = misuseOf(command, known, words);
   if (misuse) return refuseWords(terminal, misuse);
   words.values['data-dir'] = resolve(words.values['data-dir']);
   try {
-    return await run(command, { words, terminal, machine });
+    return await known.run({ words, terminal, machine });
   } catch (error) {
     terminal.stderr(`userspace ${command}: ${messageOf(error)}\n`);
     return exit.failed;
@@ -135,9 +145,7 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
 }
 
 /** An option that a command ignores is refused, because its user would rely on it. */
-function misuseOf(command: string, { positionals, tokens }: Words): string | undefined {
-  const known = commands[command];
-  if (!known) return `there is no command "${command}"`;
+function misuseOf(command: string, known: Command, { positionals, tokens }: Words): string | undefined {
   if (positionals.length > known.words) return `"${command}" takes no word "${positionals[known.words]}"`;
   if (command === 'show' && !positionals[1]) return 'show needs a container id';
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
@@ -149,14 +157,9 @@ function misuseOf(command: string, { positionals, tokens }: Words): string | und
   return given.includes('forget') && given.includes('boot') ? '--forget takes no --boot' : undefined;
 }
 
-async function run(command: string, call: Call): Promise<number> {
-  const { words, terminal } = call;
-  if (command === 'list') return await listAttachments(call);
-  if (command === 'show') return showAttachment(call);
-  if (command === 'status') return await reportStatus(call);
-  if (command === 'install') return await installHere(words, terminal);
-  if (words.values.forget !== undefined) return await forgetOne(words.values.forget, call);
-  return await recoverAlone(call);
+async function recoverOrForget(call: Call): Promise<number> {
+  const { forget } = call.words.values;
+  return forget === undefined ? await recoverAlone(call) : await forgetOne(forget, call);
 }
 
 function answer({ stdout }: Terminal, text: string): number {
@@ -175,7 +178,7 @@ async function tellVersion({ values }: Words, terminal: Terminal): Promise<numbe
   return answer(terminal, values.json ? json(identity) : `${identityText(identity)}\n`);
 }
 
-async function installHere({ values, positionals }: Words, terminal: Terminal): Promise<number> {
+async function installHere({ words: { values, positionals }, terminal }: Call): Promise<number> {
   const { defaultBinDir, identityText, install } = await import('./install.ts');
   const installed = install(positionals[1] ?? defaultBinDir, terminal.version);
   return answer(

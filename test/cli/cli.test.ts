@@ -32,6 +32,7 @@ describe('the words of a command', () => {
   it.each([
     [['dance'], 'dance'],
     [['add'], 'add'],
+    [['constructor'], 'constructor'],
     [['list', '--colour'], '--colour'],
     [['recover', '--json=yes'], '--json'],
     [['list', '-x'], '-x'],

@@ -142,7 +142,7 @@ export async function factsOf<T extends StepFacts>(action: Promise<Outcome>): Pr
 }
 
 /** The facts that a journal would have of an attachment. */
-export type Attached = Required<Pick<Facts, 'bridge' | 'port'>> & { readonly uuid: string };
+type Attached = Required<Pick<Facts, 'bridge' | 'port'>>;
 
 /** Bridge and port of a plan; a client's application has made its socket. */
 export async function attach(engine: Engine, scene: EngineScene, plan: WholePlan, call = callOf()): Promise<Attached> {
@@ -151,7 +151,7 @@ export async function attach(engine: Engine, scene: EngineScene, plan: WholePlan
   const port = await factsOf<Facts['port']>(perform(engine, 'ensure port', plan, { call }));
   if (plan.port.mode === 'client') await scene.makeSocket(socketOf(plan));
   if (!bridge || !isMadePort(port)) throw new Error('it told nothing of what it made');
-  return { bridge, port, uuid: port.uuid };
+  return { bridge, port };
 }
 
 /** The troubles that a pre-flight finds on the switch: codes, and all words as one text. */
