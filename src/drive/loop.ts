@@ -5,7 +5,7 @@
  *
  * Invariants
  *  DR1 No creating effect without an fsynced intent.
- *  DR2 No effect and no answer of an ADD on an outcome that is not fsynced: the next intent's fsync makes it durable.
+ *  DR2 An ADD begins no effect and gives no answer before its last outcome is fsynced: the next append does that.
  *  DR3 A step that cannot be recorded is taken back with everything before it.
  */
 import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
@@ -24,7 +24,7 @@ export interface DriveOptions {
   readonly journal: Pick<Journal<Entry>, 'append' | 'stage' | 'note'>;
   readonly perform: Perform;
   readonly call: Omit<Call, 'end'>;
-  /** The moments until which something may be made, and taken away. */
+  /** The moments until which the loop may make things, and take them away. */
   readonly end: { readonly make: Moment; readonly remove: Moment };
   /** Why nothing more may be made; asked before each intent. */
   readonly reasonToStop: () => Trouble | undefined;
@@ -79,8 +79,8 @@ export function step(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachin
 }
 
 /**
- * Pure: the effect that the machine asks for is noted, and left to the caller.
- * @returns undefined for an event that the machine does not know in this state: xstate then answers the snapshot that it was given
+ * Pure: the effect that the machine asks for is returned with the new snapshot, and not performed.
+ * @returns undefined for an event that the machine does not know in this state: xstate then returns the old snapshot itself
  */
 export function stepIfKnown(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachine>, event: AttachmentEvent) {
   let asked: Request | undefined;
@@ -91,7 +91,7 @@ export function stepIfKnown(machine: AnyStateMachine, from: SnapshotFrom<AnyStat
   return snapshot === from ? undefined : ([snapshot, asked] as const);
 }
 
-/** @returns why the step must not be taken. */
+/** Records the intent, unless the ADD has to stop. @returns why the step must not be taken */
 function recordIntent({ step: name }: Request, { journal, reasonToStop }: DriveOptions): Trouble | undefined {
   return reasonToStop() ?? journalTrouble(() => journal.append({ kind: 'intent', step: name }));
 }

@@ -26,20 +26,20 @@ export interface Past {
   readonly header: Begin & Stamped;
   /** `attached`: at rest. `adding`: its ADD was interrupted. `going`: a removal was begun. */
   readonly state: 'attached' | 'adding' | 'going';
-  /** The plan that a removal has to look for (planToUndo). */
+  /** The parts of the plan that a removal has to look for (planToUndo). */
   readonly undo: Plan;
   readonly facts: Facts;
   /** The steps of `undo` that may have made nothing: they leave no debt. */
   readonly doubtful: readonly Step[];
-  /** Steps that an earlier removal took away. Unless the machine lost power since, a thing found under their names is another's. */
+  /** Steps that an earlier removal took away. Unless the power failed since, a thing found under their names is another's. */
   readonly removed: readonly Step[];
 }
 
 /** The state of an attachment by its records alone, to judge a mark that could be an accident. */
 export const tells: Tells<Entry> = (entries) => {
-  const added = addedBy(entries);
-  if (added.some((entry) => replayed(entry) === 'removal')) return 'removal';
-  const isAtRest = added.some(({ kind }) => kind === 'attached') || fold(entries)?.state === 'attached';
+  const recorded = withoutPutBacks(entries);
+  if (recorded.some((entry) => replayed(entry) === 'removal')) return 'removal';
+  const isAtRest = recorded.some(({ kind }) => kind === 'attached') || fold(entries)?.state === 'attached';
   return isAtRest ? 'rest' : undefined;
 };
 
@@ -54,23 +54,23 @@ export const peekJournal = (disk: Disk, path: string) => Journal.peek<Entry>(dis
 export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const [header, ...rest] = entries;
   if (header?.kind !== 'begin' || isOfAnotherVersion(entries)) return undefined;
-  const added = addedBy(rest);
-  const snapshot = replay(header.plan, added);
+  const recorded = withoutPutBacks(rest);
+  const snapshot = replay(header.plan, recorded);
   if (!snapshot) return undefined;
   const { facts, begun, doubtful, refused } = snapshot.context;
-  const removed = removals(added);
-  const isUsed = snapshot.matches('ready') || added.some(({ kind }) => kind === 'attached');
-  const isGoing = added.some((entry) => replayed(entry) === 'removal');
+  const removed = removedSteps(recorded);
+  const isUsed = snapshot.matches('ready') || recorded.some(({ kind }) => kind === 'attached');
+  const isGoing = recorded.some((entry) => replayed(entry) === 'removal');
   const database = (isMadePort(facts.port) ? facts.port.database : undefined) ?? header.database;
-  const whole = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
-  const undo = isUsed ? whole : neverUsed(whole);
-  const never = undo.address && !begun.includes('address') ? (['address'] as const) : [];
+  const asUsed = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
+  const undo = isUsed ? asUsed : neverUsed(asUsed);
+  const neverBegun = undo.address && !begun.includes('address') ? (['address'] as const) : [];
   return {
     header,
     state: isGoing ? 'going' : snapshot.matches('ready') ? 'attached' : 'adding',
     undo,
     facts: { ...facts, ...goneFacts(removed) },
-    doubtful: [...doubtful, ...never],
+    doubtful: [...doubtful, ...neverBegun],
     removed: [...new Set(removed.map(({ step: name }) => name))],
   };
 }
@@ -90,9 +90,10 @@ function replay(plan: Plan, entries: readonly Entry[]): SnapshotFrom<typeof addM
 }
 
 /**
- * Everything that is ours by its name, begun or not, because the disk may have lost the record of its step. Two parts only if their
- * step was begun: the port, whose socket may bear a name that a user gave; and an annotation, whose removal costs other writers a
- * conflict. A step that was refused without making anything is not undone.
+ * The parts of a plan that a removal has to undo. A part that is ours by its name is undone whether it was begun or not, because
+ * the disk may have lost the record of its step. Two parts are undone only if their step was begun: the port, whose socket may
+ * bear a name that a user gave; and an annotation, whose removal costs other writers a conflict. A step that was refused without
+ * making anything is not undone.
  */
 export function planToUndo(plan: Plan, begun: readonly Step[], refused: readonly Step[]): Plan {
   const isMeant = (name: string): boolean => {
@@ -103,12 +104,13 @@ export function planToUndo(plan: Plan, begun: readonly Step[], refused: readonly
   return Object.fromEntries(Object.entries(plan).filter(([name]) => isMeant(name))) as unknown as Plan;
 }
 
-interface Removal {
+/** A step that a removal has taken away. */
+interface RemovedStep {
   readonly step: Step;
   readonly facts: Facts[keyof Facts] | undefined;
 }
 
-const removals = (entries: readonly Entry[]): Removal[] =>
+const removedSteps = (entries: readonly Entry[]): RemovedStep[] =>
   entries.flatMap((entry) =>
     entry.kind === 'outcome' && entry.verb === 'remove' && entry.outcome.kind === 'ok'
       ? [{ step: entry.step, facts: entry.outcome.facts }]
@@ -116,13 +118,13 @@ const removals = (entries: readonly Entry[]): Removal[] =>
   );
 
 /** When ovs-vswitchd releases a port that is removed already: the removal of its address waits for that. */
-function goneFacts(removed: readonly Removal[]): Pick<Facts, 'port'> {
+function goneFacts(removed: readonly RemovedStep[]): Pick<Facts, 'port'> {
   const facts = removed.findLast(({ step: name }) => name === 'port')?.facts;
   return isGonePort(facts) ? { port: facts } : {};
 }
 
-/** The records without those of put-backs: a put-back changes nothing that the ADD made, and an interrupted one is done again. */
-function addedBy(entries: readonly Entry[]): Entry[] {
+/** Leaves out put-backs: a put-back changes nothing that the ADD made, and one that was interrupted is done again. */
+function withoutPutBacks(entries: readonly Entry[]): Entry[] {
   let restoring = false;
   return entries.filter(({ kind }) => {
     if (kind === 'restoring') restoring = true;

@@ -1,9 +1,9 @@
 /**
- * The interface of a switch: all questions and changes that the rest of the program needs, without words of any one switch. Open
+ * The interface of a switch: all questions and changes that the rest of the program needs, in words that fit any switch. Open
  * vSwitch implements it in ovs/engine.ts. The tests have a second one in memory, and one suite of cases for both.
  *
- * Every question throws EngineFailure if the switch cannot be asked or refuses. Any other error is a bug. host.ts makes outcomes of
- * both.
+ * A method throws EngineFailure if the switch cannot be asked or refuses, unless its answer can say so. Any other error is a bug.
+ * For a step, perform.ts makes an outcome of both.
  */
 import { code, type Trouble } from '../attachment.ts';
 import type { Moment } from '../deadlines.ts';
@@ -22,7 +22,7 @@ import type { FindHolder } from './files/holder.ts';
 
 /** The switch could not be asked, so nothing is known of the world; or it refused, and nothing was changed. */
 export class EngineFailure extends Error {
-  /** @param told the message as the reason of a failed step, if it differs */
+  /** @param told the message for a step that fails by this, if it differs */
   constructor(
     message: string,
     readonly told = message,
@@ -64,11 +64,11 @@ export interface OtherSandbox {
 export interface EnginePreflight {
   /** Sockets whose paths this switch could not use. */
   pathTroubles(plan: Plan): Trouble[];
-  /** Directories that this switch sees differently from us. @param soon the end of a look that begins now */
+  /** Directories that this switch sees differently from us. @param soon gives the end of a look that begins now */
   viewTroubles(plan: Plan, soon: () => Moment): Promise<Trouble[]>;
   /** Bridges, ports and sockets that are in the way, by their state or their owner. */
   stateTroubles(plan: Plan, call: Call, soon: () => Moment): Promise<Trouble[]>;
-  /** Places on the switch's way to the socket that are closed to it and not ours to open. */
+  /** Places on the way to the socket that the switch may not pass and that we may not open. */
   wayTroubles(plan: Plan, end: Moment): Promise<Trouble[]>;
 }
 
@@ -95,7 +95,7 @@ export interface Engine {
   restoreTrouble(recorded: Recorded, call: Call): Promise<Trouble | undefined>;
   /** Every port of this plugin, whichever data directory it belongs to. */
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
-  /** Which ports exist, in order. It is one question without a fence, for people. */
+  /** Whether each of the ports exists, in their order. One question without a fence, because only people read the answer. */
   portsThere(database: Database, ports: readonly LivePort[], end: Moment): Promise<readonly boolean[]>;
   /** Removes bridges of ours that no port uses. @returns their names */
   removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;

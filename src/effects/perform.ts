@@ -1,5 +1,5 @@
 /**
- * A step of an attachment: request -> outcome. The only place where an exception becomes an outcome.
+ * A step of an attachment: request -> outcome. Every exception that a step throws becomes an outcome here.
  */
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import {
@@ -37,11 +37,11 @@ interface Performance {
   readonly means: Means;
   readonly request: Request;
   readonly call: Call;
-  /** The end of what touches directories that are not root's own. */
+  /** The end of all work in directories that are not root's own. */
   readonly nearby: Moment;
 }
 
-/** Total: a bug becomes an outcome too, so that what was begun is taken back like after any other failure. */
+/** Total: a bug becomes an outcome too, so that the begun steps are taken back as after any other failure. */
 export async function perform(means: Means, request: Request, call: Call): Promise<Outcome> {
   const { step, verb } = request;
   try {
@@ -78,6 +78,7 @@ async function performByEngine({ means, request, call }: Performance, step: Engi
 /** The verbs that every step knows. */
 type Plain = Exclude<Verb, 'restore' | 'withdraw'>;
 
+/** The verbs of the port as the other steps would perform them. */
 const plain: Record<Verb, Plain> = {
   ensure: 'ensure',
   restore: 'ensure',
@@ -86,7 +87,7 @@ const plain: Record<Verb, Plain> = {
   find: 'find',
 };
 
-/** A step that the plan does not have is done. */
+/** A part that is not in the plan needs no work. */
 const performPart = <T>(
   verb: Verb,
   part: T | undefined,

@@ -2,8 +2,8 @@
  * The words between the machines, which decide, and the effects, which act.
  *
  * A plan says what one ADD intends. It is computed once from the request and written into the journal's header. A later version
- * may derive another plan from the same request, so an attachment is removed by the plan it was made with. Everything here is
- * plain JSON data.
+ * may derive another plan from the same request, so an attachment is removed by the plan it was made with. Plans, facts, requests
+ * and outcomes are plain JSON data.
  */
 import type { Addresses, AttachmentKey, PodRef, Trouble, VlanMode } from '../attachment.ts';
 
@@ -13,12 +13,12 @@ export const steps = ['address', 'socketDir', 'bridge', 'port', 'publication', '
 export type Step = (typeof steps)[number];
 
 /**
- * ensure, remove and find are safe to repeat, and find changes nothing. Only the port has the other two. restore makes again the
- * parts that are missing; withdraw takes back the row that a failed restore made, and nothing else.
+ * Every step has ensure, remove and find. They are safe to repeat, but for the IPAM program's ADD; and find changes nothing. Two
+ * verbs are the port's alone: restore makes its missing parts again; withdraw takes back only the row that a failed restore made.
  */
 export type Verb = 'ensure' | 'remove' | 'find' | 'restore' | 'withdraw';
 
-/** Making needs an intent. Taking away needs the going mark, or the failure that it answers. */
+/** A verb that makes something needs a recorded intent. A removal needs the going mark, or a failed ADD that is rolled back. */
 export const isMaking = (verb: Verb): boolean => verb === 'ensure' || verb === 'restore';
 
 /** The delegated IPAM plugin. */
@@ -55,9 +55,9 @@ export type PodLookup =
 export interface SocketDirPlan {
   /** The directory named by the administrator, the pod or the kubelet. Absolute; never removed. */
   readonly base: string;
-  /** The kubelet makes `base` before the sandbox starts. We never make it, because the kubelet would take ours for orphaned. */
+  /** The kubelet makes `base` before the sandbox starts. We never make it: the kubelet would take it for an orphan's. */
   readonly kubelet?: true;
-  /** The directory below it that is ours by name; removed when empty. Absent where the socket is in `base` itself. */
+  /** The directory below `base` that is ours by name; removed when empty. Absent where the socket is in `base` itself. */
   readonly own?: string;
   /** The file that keeps siblings from removing `own` while this attachment uses it. */
   readonly hold: string;
@@ -65,11 +65,11 @@ export interface SocketDirPlan {
   readonly link?: string;
   /** `vhost.group`: the group that may create sockets in the directory. */
   readonly group?: string;
-  /** No access is given to the user of a switch that is not root. Absent: it is given to directories of the kubelet and our own. */
+  /** A switch that does not run as root gets no rights. Absent: it gets them on the kubelet's directories and on ours. */
   readonly grantAccess?: false;
 }
 
-/** A right given to the switch's user: to search a directory, or to connect to a socket or to those made in a directory. */
+/** A right given to the switch's user: to search a directory, or to connect to a socket, or to all sockets of a directory. */
 export interface Grant {
   readonly path: string;
   readonly right: 'search' | 'connect';
@@ -112,7 +112,7 @@ export interface PortPlan {
   readonly socketStays?: true;
 }
 
-/** The predecessor's data, without the IPAM result, which is added later. */
+/** The application's configuration, in the predecessor's format. The IPAM result is added later. */
 type PublishedData = { readonly [key: string]: unknown };
 
 /** Without Kubernetes: a file beside the socket. */
@@ -144,12 +144,12 @@ export interface DeviceInfoPlan {
   readonly socket: string;
 }
 
-/** Leftovers that the predecessor may have under this key; its state file is the proof. Removal only. */
+/** Things that the predecessor may have left under this key; its state file is the proof. Removal only. */
 export interface PredecessorPlan {
   readonly stateFile: string;
   /** Directories that may hold a socket which no row names. */
   readonly directories: readonly string[];
-  /** Where it may have bound the pod's directory to, by the pod's uid. A row or the list of mounts is the better source. */
+  /** The mount point that it may have made for the pod, by the pod's uid. A row or the list of mounts is the better source. */
   readonly mount?: string;
   /** Directories in which it made such mount points. */
   readonly bases?: readonly string[];
@@ -158,7 +158,7 @@ export interface PredecessorPlan {
 /** A switch's database: its socket, and the id that identifies it after a move (Plan.database). */
 export type Database = Pick<Plan, 'ovsdb' | 'database'>;
 
-/** The intent of one ADD. A step without a plan is not taken. A port without a bridge is on one that others make and keep. */
+/** Everything that one ADD is to make. A step without a plan is not taken. Without `bridge`, others keep the port's bridge. */
 export interface Plan {
   readonly key: AttachmentKey;
   /** The OVSDB socket: `unix:` and an absolute path. */
@@ -198,8 +198,9 @@ export interface Facts {
   /** The rights that were given, if any. No removal takes them back: they go with the directory, or all pods share them. */
   readonly socketDir?: { readonly uid: number; readonly granted: readonly Grant[] };
   /**
-   * Whether this ADD created it, and whether it bears our mark: a lost bridge that does may be made again. `uuid` is the _uuid of
-   * its row, if the bridge is this data directory's: it is found by that without marks too. Absent in journals of earlier releases.
+   * `created`: this ADD created the bridge. `ours`: the bridge bears our mark, so it may be made again if it is lost. `uuid`: the
+   * _uuid of a bridge of this data directory, which is found by it even without marks. Earlier releases wrote only `created`, or the
+   * first two.
    */
   readonly bridge?: { readonly created: boolean; readonly ours?: boolean; readonly uuid?: string };
   readonly port?: MadePort | GonePort;
@@ -238,20 +239,20 @@ export interface Request {
 
 /**
  * The answer of an effect. `displaced`: the port's bridge went away between the two steps, and nothing was made. For find, `ok`
- * means that the world is as the plan and the facts say; the troubles are the drift.
+ * means that the world is as the plan and the facts say; otherwise the trouble is the drift.
  */
 export type Outcome =
   | {
       readonly kind: 'ok';
       readonly facts?: Facts[keyof Facts];
-      /** Removal only: a fault that a person should know of, and no retry could mend. */
+      /** Removal only: a fault that a person should know of, and that no retry could mend. */
       readonly warning?: string;
     }
   | { readonly kind: 'displaced'; readonly trouble: Trouble }
   | {
       readonly kind: 'failed';
       readonly trouble: Trouble;
-      /** ensure only, from the answer that refused it: nothing was made, so nothing is undone; or it is doubtful (see Request). */
+      /** ensure only: the refusal proves that nothing was made, so nothing is undone; or it leaves doubt (Request.doubtful). */
       readonly made?: 'nothing' | 'doubtful';
       /** find only: no answer came, so nothing is known of the world. The trouble says what was asked. */
       readonly unjudged?: true;
@@ -259,7 +260,7 @@ export type Outcome =
       readonly facts?: Facts[keyof Facts];
     };
 
-/** The knowledge of an attachment that has no journal. */
+/** The things that are known of an attachment without its journal. */
 export type Recalled =
   | {
       readonly kind: 'known';
@@ -271,7 +272,7 @@ export type Recalled =
     }
   /** It exists and was made through another data directory, so this one may remove nothing of it. */
   | { readonly kind: 'elsewhere'; readonly trouble: Trouble }
-  /** The switch, which knows, cannot be asked. */
+  /** Only the switch could tell, and it cannot be asked. */
   | { readonly kind: 'unsettled'; readonly trouble: Trouble };
 
 /** An effect's surroundings, beside its request: the data directory it acts for, its locks and its time. */
@@ -288,7 +289,7 @@ export interface Call {
   readonly begun?: string;
   /** The sandbox's network namespace and its directory, dev:inode each. A port without a journal is judged by them. */
   readonly netns?: { readonly file: string; readonly directory: string };
-  /** Whether the journal of another attachment that is not going names this socket as its own. */
+  /** Whether the journal of another attachment names this socket as its own. Attachments that are going do not count. */
   readonly isAnothersSocket?: (socket: string) => boolean;
 }
 
@@ -302,17 +303,17 @@ export interface IdleBridges {
   readonly ids: ReadonlySet<string>;
   /** Bridges of attachments, which stay: a port may be about to be made on them. */
   readonly used: ReadonlySet<string>;
-  /** They are only named, and stay. */
+  /** The idle bridges are only named, and stay. */
   readonly dryRun: boolean;
 }
 
-/** A port that bears a mark of ours or of another data directory's, as recovery sees it. */
+/** A port with this plugin's marks, of this data directory or another one, as recovery sees it. */
 export interface KnownPort {
   readonly name: string;
   /** `network:container:interface`. */
   readonly key: string;
   readonly instance: string;
-  /** The network namespace of its sandbox, from its marks. Ports of earlier releases bear its path alone. */
+  /** The network namespace of the sandbox, from the port's marks. Ports of earlier releases bear only the path. */
   readonly netns?: {
     readonly path: string;
     readonly file?: string | undefined;

@@ -15,13 +15,14 @@ import { type Judgement, judge, keyOf } from './judge.ts';
 import type { Recovered, Task, Visit } from './options.ts';
 import type { Found } from './words.ts';
 
-/** An ADD locks the journal right after creating it: an empty journal that is older than this belongs to no call. */
+/** An ADD locks the journal right after creating it: an empty journal that is unlocked after this time belongs to no call. */
 const secondLookMs = 1000;
 
 /** Long enough for one look at the process that holds a lock (processes.ts). */
 const leaseLookMs = 500;
 
-const released: ReadonlySet<Found> = new Set(['interrupted', 'going', 'rebooted', 'abandoned', 'empty']);
+/** The findings after which a recovery or a GC removes all of the attachment. */
+const toRemove: ReadonlySet<Found> = new Set(['interrupted', 'going', 'rebooted', 'abandoned', 'empty']);
 
 const labelOf = (name: string): string => name.slice(0, -journalSuffix.length);
 
@@ -51,10 +52,10 @@ interface Opened extends Target {
   readonly journal: Journal<Entry>;
 }
 
-/** The end of a visit to a journal. */
+/** The result of a visit to a journal. */
 type Seen =
   | { readonly kind: 'recovered'; readonly one: Recovered }
-  /** The journal went away meanwhile, or this visit is not for it. */
+  /** The journal went away meanwhile, or this visit does nothing in its state. */
   | { readonly kind: 'passed by' }
   /** Empty: an ADD may have created it a moment ago, and is about to lock it. */
   | { readonly kind: 'perhaps new' };
@@ -65,7 +66,7 @@ const perhapsNew: Seen = { kind: 'perhaps new' };
 
 const isDryRun = (visit: Visit): boolean => visit.why === 'recovery' && visit.dryRun;
 
-/** @returns undefined if the journal went away meanwhile, or this visit is not for it. @throws JournalError */
+/** @returns undefined if the journal went away meanwhile, or this visit does nothing in its state. @throws JournalError */
 export async function recoverOne(name: string, task: Task, visit: Visit): Promise<Recovered | undefined> {
   const target = { name, task, visit };
   let seen = await underLock(target, treat);
@@ -116,27 +117,30 @@ const unjudged = { note: 'its network namespace cannot be judged from here: DEL 
 const unasked = { note: 'the switch could not be asked whether its port is there' };
 export const untold = { note: 'an address that it had may still be held by its IPAM plugin' };
 
+/** Acts on the judgement, unless the journal may be that of an ADD that begins. */
 async function treat(opened: Opened, judgement: Judgement): Promise<Seen> {
   const { why } = opened.visit;
   const mayBeNew = judgement.found === 'empty' && (why === 'recovery' || why === 'gc');
   return mayBeNew ? perhapsNew : await settle(opened, judgement);
 }
 
-/** Acts on the judgement. An empty journal counts as left behind here, and not as that of an ADD that begins. */
+/** Acts on the judgement. Here an empty journal counts as left behind by a dead call. */
 async function settle(opened: Opened, judgement: Judgement): Promise<Seen> {
   const { visit } = opened;
   const { found, past } = judgement;
   switch (visit.why) {
     case 'orphan':
       // Records mean that another call began since the port was seen without a journal.
-      return found === 'empty' ? recovered(await finished(opened, 'orphan')) : passedBy;
+      return found === 'empty' ? recovered(await removeAndReport(opened, 'orphan')) : passedBy;
     case 'debt':
-      return found === 'going' ? recovered(await finished(opened, found)) : passedBy;
+      return found === 'going' ? recovered(await removeAndReport(opened, found)) : passedBy;
     case 'gc':
-      if (released.has(found)) return recovered(await finished(opened, found));
-      return recovered(isLater(opened, visit.calledAt) ? kept(opened, judgement) : await finished(opened, 'stale'));
+      if (toRemove.has(found)) return recovered(await removeAndReport(opened, found));
+      return recovered(
+        isLater(opened, visit.calledAt) ? kept(opened, judgement) : await removeAndReport(opened, 'stale'),
+      );
     case 'recovery':
-      if (released.has(found)) return recovered(await finished(opened, found));
+      if (toRemove.has(found)) return recovered(await removeAndReport(opened, found));
       if (found === 'lost' && past) return recovered(await restore(opened, visit, past));
       return recovered(kept(opened, judgement));
   }
@@ -176,12 +180,12 @@ async function restore(opened: Opened, visit: Visit & { why: 'recovery' }, past:
   if (dryRun) return { key, found: 'lost', result: 'restored', owed: [] };
   const trouble = await putBack({ journal, past, host: task.host, asChecked, call: callOf(journal, task) });
   // The mark is read before the lock is released: a DEL that came meanwhile left the removal to this lock holder.
-  if (journal.going) return await finished(opened, 'going');
+  if (journal.going) return await removeAndReport(opened, 'going');
   const owed = trouble ? [{ step: 'port', message: trouble.message }] : [];
   return { key, found: 'lost', result: trouble ? 'owed' : 'restored', owed };
 }
 
-async function finished(opened: Opened, found: Found): Promise<Recovered> {
+async function removeAndReport(opened: Opened, found: Found): Promise<Recovered> {
   const { journal, name, task, visit } = opened;
   const key = visit.why === 'orphan' ? visit.key : keyOf(name, journal);
   const about = { key: key ? keyText(key) : labelOf(name), found };
@@ -192,7 +196,7 @@ async function finished(opened: Opened, found: Found): Promise<Recovered> {
   const removed: Recovered = { ...about, result: 'removed', owed: [], ...(isUntold && untold) };
   if (isDryRun(visit)) return removed;
   try {
-    // Every journal that is not blank is marked before anything is removed (I1).
+    // If there may be more to remove than the journal, the journal is marked first (I1).
     if (hasMore(journal, found) && !journal.going) journal.markGoing();
     const before = journal.records.length;
     const { owed = [], warnings = [], elsewhere } = key ? await removal(opened, key) : {};

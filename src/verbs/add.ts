@@ -29,7 +29,7 @@ import { isSamePlan } from '../plan/same-plan.ts';
 import { busy, described, openOwn, tolerate, unlinkJournal, type Work, warn } from './locked.ts';
 import type { Node } from './node.ts';
 
-/** Started while this module was still loading. */
+/** The ADD's time, and its question to the API server: both began before this module was loaded. */
 interface Started {
   readonly end: Moment;
   /** With a kubeconfig: where the pod shares its sockets, or why it cannot be attached. */
@@ -75,16 +75,16 @@ async function preparePlan(work: Work<AddRequest>, podLookup: Started['podLookup
     refuse([...ofNetns(), ...(await host.preflight(plan, call.dataDir, call))]);
     return plan;
   } catch (error) {
-    await leave(work);
+    await giveUpJournal(work);
     throw error;
   }
 }
 
 /**
- * Leaves the journal of an ADD that is refused before its first effect. A DEL that came meanwhile has answered success, or waits
- * for the lock, so this lock holder does its removal.
+ * Unlinks the blank journal of an ADD that is refused before its first effect. If a DEL marked it meanwhile, that DEL has answered
+ * success or waits for the lock, so this lock holder does the removal.
  */
-async function leave({ journal, request, node, call }: Work<AddRequest>): Promise<void> {
+async function giveUpJournal({ journal, request, node, call }: Work<AddRequest>): Promise<void> {
   const { key, config, stdin, env } = request;
   const { host, disk, log } = node;
   let isBlank = false;
@@ -144,14 +144,14 @@ async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | un
   return undefined;
 }
 
-/** Whether the attachment is at rest, from the same boot, the same sandbox and the same request. */
+/** Whether the attachment is at rest, and was made in this boot, for this sandbox and by the same plan. */
 const isAsBefore = ({ state, header }: Past, { request, node: { host } }: Work<AddRequest>, plan: Plan): boolean =>
   state === 'attached' &&
   header.boot === host.bootId() &&
   JSON.stringify(header.netns) === JSON.stringify(host.readNetns(request.netns)) &&
   isSamePlan(header.plan, plan);
 
-/** Whether the world agrees. @throws CniError 11 if it cannot be asked: the attachment may be alive, so it is not taken down */
+/** Whether the world still is as the journal says. @throws CniError 11 if that cannot be told: a living attachment must stay */
 async function stands({ header, facts }: Past, { request, node, call }: Work<AddRequest>): Promise<boolean> {
   const { plan } = header;
   const asChecked = { ...plan, request: { ...plan.request, stdin: withPrevResult(request, plan, facts) } };
@@ -212,7 +212,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
   throw new CniError(trouble.code, message, trouble.details);
 }
 
-/** The message; with the number of addresses that this node holds, if there is none left. */
+/** The message; if it says that no address is left, with the number of those that this node holds. */
 async function messageWithHeld({ message }: Trouble, { request, node, call }: Work<AddRequest>): Promise<string> {
   const { withHeld } = await import('./exhausted.ts');
   return withHeld(message, { disk: node.disk, dataDir: call.dataDir, network: request.key.network });
@@ -230,10 +230,10 @@ function whyNotRemembered(journal: Journal<Entry>): Trouble | undefined {
   const unseen = journalTrouble(() => {
     isInPlace = journal.isInPlace;
   });
-  return unseen ?? (isInPlace ? undefined : takenAway);
+  return unseen ?? (isInPlace ? undefined : notInPlace);
 }
 
-const takenAway: Trouble = {
+const notInPlace: Trouble = {
   code: code.tryAgainLater,
   message: 'the journal was taken away or replaced while ADD was at work: was "dataDir" moved?',
 };

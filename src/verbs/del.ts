@@ -1,5 +1,5 @@
 /**
- * DEL: mark, lock, remove; and then retry for a moment the removals that earlier DELs owe.
+ * DEL: mark, lock, remove; then spend a moment on the removals that earlier DELs owe.
  */
 import { code, journalSuffix, keyText } from '../attachment.ts';
 import { CniError, refuse } from '../cni/error.ts';
@@ -37,14 +37,14 @@ export async function del(request: DelRequest, node: Node): Promise<void> {
     } finally {
       journal.close();
     }
-    // An ADD that was refused before it began may have unlinked the journal just before our mark. Nothing was removed yet.
+    // An ADD that was refused before its first effect may have unlinked the journal just before our mark. Nothing was removed yet.
   } while (done === undefined && now() < end);
   if (done === undefined) throw busy(request);
   // If our own removal is owed, the switch or a program is down, and other removals would likely fail too.
   if (done === 'removed') await payForOthers(request, node, instance);
 }
 
-/** Whether the journal may exist. If it cannot be opened, a living ADD may hold it, and it would stay after the removal. */
+/** Whether the journal may exist. One that cannot be opened may be a living ADD's, and would stay after the removal. */
 function mayExist(disk: Disk, path: string): boolean {
   try {
     return disk.lookup(path) !== undefined;
@@ -97,7 +97,7 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
     return 'removed';
   }
   journal.dueAt(nextTry(journal, node.clock()));
-  // The next removal learns the address's owner from the journal alone.
+  // Only the journal can tell the next removal which IPAM program gave the address.
   const isTold = !known.address || planOfHeader(journal.records) !== undefined;
   const isKept = marked && isTold && tolerate(log, () => journal.fsyncName());
   log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);

@@ -99,7 +99,7 @@ const columns: { readonly [Key in Exclude<keyof PortPlan, NoColumn>]-?: readonly
 
 const allColumns: readonly Column[] = Object.values(columns).flat();
 
-/** Where the plan asks for no logical port, the key is OVN's own. */
+/** Compares the key only where the plan asks for a logical port: elsewhere the key is OVN's own. */
 function ofOvn(column: Column): Column {
   return { ...column, seen: (row, port) => port.ovnPort && column.seen(row, port) };
 }

@@ -87,19 +87,19 @@ async function makePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome>
 }
 
 /**
- * Inserts a port again that the database lost, and moves a socket again that a restarted switch made again. The MTU is not proved,
- * because the pod has lived with the one that the switch gives (CHECK reports it).
+ * Inserts the port again if the database lost it. Moves the socket again if a restarted switch has made a new one. The MTU is not
+ * proved: the pod has lived with the one that the switch gives, and CHECK reports it.
  */
 export async function restorePort(ovs: AttachmentSwitch, port: PortPlan): Promise<Outcome> {
   const asked = [select('Port', [withMarks(keyMarks(ovs))], ['_uuid']), typeOf(port), selectSwitch];
   const [ports, devices, root] = await ovs.read(asked);
   const row = ports?.rows?.[0];
-  // An earlier put-back that did not finish has left the name empty.
+  // An earlier put-back did not finish: the port's interface still has the empty type (replaceOnceReleased).
   const isEmpty = devices?.rows?.[0]?.type === emptyType;
   if (row && isEmpty) await deletePort(ovs, { id: readUuid(row._uuid) });
   if (!row || isEmpty) return await makePort(ovs, port);
-  const made = join(switchSocketDirectory(ovs.ovsdb, root?.rows?.[0]), port.name);
-  if (port.mode === 'server') await moveSocket(port, made, ovs.end);
+  const switchSocket = join(switchSocketDirectory(ovs.ovsdb, root?.rows?.[0]), port.name);
+  if (port.mode === 'server') await moveSocket(port, switchSocket, ovs.end);
   return ok;
 }
 
@@ -142,7 +142,7 @@ const interfaceOf = (port: PortPlan): Row => ({ name: port.name, ...plannedRow('
 
 /**
  * ovs-vswitchd knows an interface by its name, and applies all outstanding changes in one step. If it is behind, a deleted
- * port of this name would live on in ours, with its socket. So the name stays empty until ovs-vswitchd has applied the deletion.
+ * port of this name would live on in ours, with its socket. So the interface has the empty type until the deletion is applied.
  * @param row the Port's _uuid
  */
 async function replaceOnceReleased(ovs: AttachmentSwitch, port: PortPlan, row: string): Promise<Inserted | Failed> {
@@ -202,7 +202,7 @@ async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): P
     const { whyNotTaken } = await import('./not-taken.ts');
     return failed(code.tryAgainLater, `${what}; ${await whyNotTaken(ovs, port.bridge)}`);
   };
-  const named = `port "${port.name}" on bridge "${port.bridge}"`;
+  const thePort = `port "${port.name}" on bridge "${port.bridge}"`;
   try {
     const wait = untilApplied(id, ms);
     const results = await ovs.read([wait, select('Interface', where, ['ofport', 'error']), selectSwitch]);
@@ -212,14 +212,14 @@ async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): P
     if (ofport >= 0 && !trouble) {
       return { kind: 'applied', ofport, directory: switchSocketDirectory(ovs.ovsdb, results[2]?.rows?.[0]) };
     }
-    return await notTaken(`Open vSwitch could not open ${named}: ${trouble ?? 'it gave no ofport'}`);
+    return await notTaken(`Open vSwitch could not open ${thePort}: ${trouble ?? 'it gave no ofport'}`);
   } catch (error) {
     if (!isGuardFailure(error)) throw error;
-    return await notTaken(`ovs-vswitchd did not take ${named} in ${Math.ceil(ms / 100) / 10} s`);
+    return await notTaken(`ovs-vswitchd did not take ${thePort} in ${Math.ceil(ms / 100) / 10} s`);
   }
 }
 
-/** Verifies the socket at its new place, because the pod must see it once the ADD answers success (bug B9). */
+/** Moves the socket into the shared directory, and verifies it there: the pod must see it once the ADD answers success (bug B9). */
 async function moveSocket(port: PortPlan, from: string, end: Moment): Promise<void> {
   const directory = await Directory.open(port.directory, end);
   try {
