@@ -60,7 +60,10 @@ export async function run({ file, args = [], env, stdin, locks, end, purpose = '
   const program: Started = { pid: child.pid, startMs, lease };
   const giveBack = lend(locks);
   running.add(program);
-  const stdout = collect(child.stdout, (text, more) => (text.length < stdoutBytesMax ? text + more : text));
+  // A process that had to wait is handed all that came meanwhile as one chunk.
+  const stdout = collect(child.stdout, (text, more) =>
+    text.length < stdoutBytesMax ? text + more.slice(0, stdoutBytesMax) : text,
+  );
   const stderr = collect(child.stderr, (text, more) => (text + more).slice(-stderrTail));
   const ended = (await before(end, child.ended)) ?? (await endProgram(child, program));
   running.delete(program);
