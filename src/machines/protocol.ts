@@ -133,7 +133,7 @@ export interface AnnotationPlan {
 
 /** Whether a publication is the pod's annotations, and no file. */
 export const isAnnotation = (publication: Plan['publication']): publication is AnnotationPlan =>
-  publication !== undefined && 'pod' in publication;
+  !!publication && 'pod' in publication;
 
 /** Device Information Specification 1.1.0. */
 export interface DeviceInfoPlan {
@@ -208,9 +208,9 @@ export interface Facts {
   readonly publication?: { readonly settled: true };
 }
 
-export const isMadePort = (port: Facts['port']): port is MadePort => port !== undefined && 'uuid' in port;
+export const isMadePort = (port: Facts['port']): port is MadePort => !!port && 'uuid' in port;
 
-export const isGonePort = (facts: Facts[keyof Facts]): facts is GonePort => facts !== undefined && 'goneAt' in facts;
+export const isGonePort = (facts: Facts[keyof Facts]): facts is GonePort => !!facts && 'goneAt' in facts;
 
 /**
  * Places that the caller names, tried when the place in the journal no longer works. A program, a database or a kubeconfig can move
