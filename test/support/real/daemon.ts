@@ -1,4 +1,5 @@
 /** Servers of tests: children that die with this process, whatever ends it. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 
@@ -29,5 +30,21 @@ export async function whenReady(child: Daemon, name: string, ready: () => Promis
     if (ended) throw new Error(`${name} does not start: ${(await child).stderr?.slice(-2000)}`);
     if (performance.now() > deadline) throw new Error(`${name} does not become ready in ${ms} ms`);
     await delay(20);
+  }
+}
+
+/** A stopped process shows state T (proc_pid_stat(5)); its name in brackets can hold anything. */
+const isStopped = (stat: string): boolean => /^.*\) [Tt] /s.test(readFileSync(stat, 'utf8'));
+
+const pauseMs = 5_000;
+
+/** Stops a process with all its threads. The signal is only a request, so this waits until the kernel shows them stopped. */
+export function pause({ pid = 0 }: Daemon): void {
+  process.kill(pid, 'SIGSTOP');
+  const tasks = `/proc/${pid}/task`;
+  const end = performance.now() + pauseMs;
+  while (!readdirSync(tasks).every((task) => isStopped(`${tasks}/${task}/stat`))) {
+    if (performance.now() > end) throw new Error(`process ${pid} was told to stop, and did not in ${pauseMs} ms`);
+    Bun.sleepSync(1);
   }
 }

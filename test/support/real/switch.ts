@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { ovsDpdkPath } from '../requirements.ts';
-import { type Daemon, end, launch } from './daemon.ts';
+import { type Daemon, end, launch, pause } from './daemon.ts';
 import { type Hugepages, reserveHugepages } from './hugepages.ts';
 import type { Row, Tables, View } from './world.ts';
 
@@ -189,7 +189,7 @@ class PrivateSwitch implements Switch {
   }
 
   pauseDatabase(): void {
-    this.#database?.kill('SIGSTOP');
+    if (this.#database) pause(this.#database);
   }
 
   resumeDatabase(): void {
@@ -197,7 +197,7 @@ class PrivateSwitch implements Switch {
   }
 
   pauseVswitchd(): void {
-    this.#vswitchd?.kill('SIGSTOP');
+    if (this.#vswitchd) pause(this.#vswitchd);
   }
 
   resumeVswitchd(): void {
