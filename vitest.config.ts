@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // One project per lane, so that a lane can be asked for by name.
@@ -11,8 +10,8 @@ const others = ['property', 'fault', 'cluster', 'system'];
 
 export default defineConfig({
   test: {
-    // One more than there are processors: many files mostly wait, and a processor would wait with them.
-    maxWorkers: availableParallelism() + 1,
+    // By default one processor is left for a person at work, of two one.
+    maxWorkers: '100%',
     // Bun reads TypeScript itself; vite's own loader would transform each module once more for every test file.
     experimental: { viteModuleRunner: false, nodeLoader: false },
     reporters: ['default', './test/support/skip-reporter.ts'],

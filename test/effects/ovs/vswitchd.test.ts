@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -17,7 +17,9 @@ async function running(pidFile = 'ovs-vswitchd.pid', program = 'ovs-vswitchd') {
     child.kill('SIGKILL');
     await child;
   });
-  for (let tries = 0; tries < 1_000 && logOf(pid)?.path !== log; tries++) await Bun.sleep(10);
+  // The shell opens the log before it becomes the program.
+  const isRunning = () => logOf(pid)?.path === log && readFileSync(`/proc/${pid}/comm`, 'utf8') !== 'sh\n';
+  for (let tries = 0; tries < 1_000 && !isRunning(); tries++) await Bun.sleep(10);
   writeFileSync(join(rundir, pidFile), `${pid}\n`);
   return { rundir, pid, log, child };
 }
