@@ -2,10 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { keyText } from '../../src/attachment.ts';
 import { now, sleep } from '../../src/deadlines.ts';
 import { flock } from '../../src/os/native.ts';
 import { type Program, run } from '../../src/os/subprocess.ts';
-import { type Programs, programs } from '../support/programs.ts';
+import { ownKey, type Programs, programs } from '../support/programs.ts';
 import { soon } from '../support/stand-in/scene.ts';
 
 const start = (file: string, more: Partial<Program> = {}) =>
@@ -23,10 +24,11 @@ describe('a program', () => {
   it('gets standard input byte for byte and its environment and nothing else', async () => {
     const stdin = `{"name":"ä€😀",\n\t"x": "\\u0000"}  `.repeat(1000);
     const { file, own } = script('cat > $D/stdin; env > $D/env');
+    const purpose = keyText(ownKey());
     expect(
       await start(file, {
         stdin,
-        purpose: 'net:c0ffee:net1',
+        purpose,
         env: { PATH: '/usr/bin:/bin', CNI_COMMAND: 'ADD', CNI_ARGS: 'A=b;C=d e' },
       }),
     ).toMatchObject({
@@ -41,7 +43,7 @@ describe('a program', () => {
       'CNI_ARGS=A=b;C=d e',
       'CNI_COMMAND=ADD',
       'PATH=/usr/bin:/bin',
-      expect.stringMatching(/^USERSPACE_CNI_CALL=\d+ net:c0ffee:net1$/),
+      expect.stringMatching(new RegExp(`^USERSPACE_CNI_CALL=\\d+ ${purpose}$`)),
     ]);
   });
 

@@ -1,7 +1,19 @@
 /** IPAM programs of a test's own: shell scripts in a directory that is CNI_PATH. */
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AttachmentKey } from '../../src/attachment.ts';
 import { temporaryDirectory } from './temporary.ts';
+
+/**
+ * The key of an attachment of the test's own. A DEL ends what earlier calls started for its key, on the whole machine: with one key
+ * in two files, a test of one ends the programs of the other.
+ */
+export const ownKey = (network = 'net'): AttachmentKey => ({
+  network,
+  containerId: randomBytes(8).toString('hex'),
+  ifName: 'net1',
+});
 
 export interface Programs {
   readonly directory: string;

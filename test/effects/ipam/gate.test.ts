@@ -5,7 +5,7 @@ import { defaultDeadlines, sleep } from '../../../src/deadlines.ts';
 import { collectAddresses, ensureAddress } from '../../../src/effects/ipam/plugin.ts';
 import { crc32, lockByte } from '../../../src/os/native.ts';
 import { until } from '../../support/fake/held-call.ts';
-import { programs } from '../../support/programs.ts';
+import { ownKey, programs } from '../../support/programs.ts';
 import { startChild } from '../../support/real/child.ts';
 import { call, soon, troubleOf } from '../../support/stand-in/scene.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -36,14 +36,12 @@ function scene() {
     dataDir,
     own,
     goOn: () => own.write('go', ''),
-    add: (more: object = {}, key = keyIn(network)) =>
+    add: (more: object = {}, key = ownKey(network)) =>
       ensureAddress({ plan, text, key, call: ours, deadlines: { ...defaultDeadlines, ...more } }),
     gc: (toldOf = (stdin: string) => stdin, end = soon()) =>
       collectAddresses({ plan, text, network, call: { ...ours, end }, deadlines: defaultDeadlines }, toldOf),
   };
 }
-
-const keyIn = (one: string) => ({ network: one, containerId: 'c0ffee', ifName: 'net1' });
 
 const byte = crc32(new TextEncoder().encode(`${network}\0pool`));
 
@@ -148,7 +146,7 @@ describe('the gate between ADDs and GC', () => {
     const s = scene();
     onTestFinished(held(s.dataDir, 'alone'));
     s.goOn();
-    expect(await s.add({ lockMs: 30 }, keyIn('other'))).toMatchObject({ kind: 'ok' });
+    expect(await s.add({ lockMs: 30 }, ownKey('other'))).toMatchObject({ kind: 'ok' });
     expect(troubleOf(await s.add({ lockMs: 30 }))).toMatchObject({ code: 11 });
   });
 

@@ -7,7 +7,7 @@ import type { IpamCall } from '../../../src/effects/ipam/delegate.ts';
 import { checkAddress, ensureAddress, removeAddress } from '../../../src/effects/ipam/plugin.ts';
 import { findProgram, programTroubles } from '../../../src/effects/program.ts';
 import type { AddressPlan, Call, CallText, Outcome } from '../../../src/machines/protocol.ts';
-import { type Programs, programs } from '../../support/programs.ts';
+import { ownKey, type Programs, programs } from '../../support/programs.ts';
 import { call, troubleOf } from '../../support/stand-in/scene.ts';
 
 const text: CallText = {
@@ -18,7 +18,7 @@ const text: CallText = {
 const answer =
   '{"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.0.0.5/24","gateway":"10.0.0.1"}],"routes":[{"dst":"0.0.0.0/0"}]}';
 
-const key = { network: 'net', containerId: 'c0ffee', ifName: 'net1' };
+const key = ownKey();
 
 const given = { isGiven: true, isDoubtful: false };
 

@@ -17,7 +17,7 @@ import { findProgram, programTroubles } from '../../../src/effects/program.ts';
 import type { CallText } from '../../../src/machines/protocol.ts';
 import { sinceBootMs } from '../../../src/os/native.ts';
 import { until } from '../../support/fake/held-call.ts';
-import { programs } from '../../support/programs.ts';
+import { ownKey, programs } from '../../support/programs.ts';
 import { startChild } from '../../support/real/child.ts';
 import { call } from '../../support/stand-in/scene.ts';
 
@@ -26,7 +26,7 @@ const text: CallText = {
   env: { CNI_CONTAINERID: 'c0ffee', CNI_IFNAME: 'net1', CNI_PATH: '/opt/cni/bin' },
 };
 
-const key = { network: 'net', containerId: 'c0ffee', ifName: 'net1' };
+const key = ownKey();
 
 const given = { isGiven: true, isDoubtful: false };
 
