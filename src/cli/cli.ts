@@ -5,7 +5,6 @@
  * Exit codes: 0 done and nothing left to do, 1 the command failed (status: the node is sick), 2 wrong arguments, 3 something is
  * owed (dry run: something is to be done).
  */
-
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../attachment.ts';

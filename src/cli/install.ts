@@ -4,7 +4,6 @@
  * A copy by cp(1) fails over a running plugin ("Text file busy"), or leaves half of one that a runtime may start. Here the name
  * leads to the old or to the new file at any moment, even after a power cut. The new file has run once before it gets the name.
  */
-
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { arch, platform } from 'node:os';

@@ -2,7 +2,6 @@
  * Network configurations in people's files: a network, a list of plugins (libcni), a NetworkAttachmentDefinition of Multus, or
  * kubectl's output of many; as JSON or YAML.
  */
-
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../attachment.ts';

@@ -2,7 +2,6 @@
  * When a removal that is owed is tried again. The pause grows with each recorded try, because a debt that fails for ever must not
  * cost every DEL of the node a try.
  */
-
 import type { Journal } from '../journal/journal.ts';
 import type { Entry } from './entry.ts';
 

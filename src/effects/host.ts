@@ -1,7 +1,6 @@
 /**
  * The effects of a real node, put together once: the engine, API servers, IPAM plugins and files behind what the verbs and recovery ask.
  */
-
 import type { PodRef, Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';
 import type {

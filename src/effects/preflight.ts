@@ -1,7 +1,6 @@
 /**
  * Finding all faults of the world that can be known before an ADD touches it, all at once (I11). Reads only.
  */
-
 import { dirname } from 'node:path';
 import type { Trouble } from '../attachment.ts';
 import { type Deadlines, type Moment, within } from '../deadlines.ts';

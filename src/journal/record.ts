@@ -9,7 +9,6 @@
  *  RE2 A torn tail (the beginning of one record, in its place) is a different value from corruption: a kill leaves only the former.
  *  RE3 No input makes decode throw.
  */
-
 import { crc32 } from '../os/native.ts';
 
 /** The members of every record; all others belong to the writer. */

@@ -4,7 +4,6 @@
  * Owns: the meaning of ADD for an attachment in any state (repeated, going, interrupted). Does not own: protocol (cni/), steps
  * (machines/), effects (host).
  */
-
 import { code, keyText, type Trouble } from '../attachment.ts';
 import { CniError, refuse } from '../cni/error.ts';
 import type { AddRequest } from '../cni/request.ts';
@@ -23,7 +22,6 @@ import { addMachine } from '../machines/add.ts';
 import type { Facts, Plan, PodLookup } from '../machines/protocol.ts';
 import type { Owed } from '../machines/steps.ts';
 import { planOf } from '../plan/plans.ts';
-
 import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
 import { busy, described, openOwn, tolerate, unlinkJournal, type Work, warn } from './locked.ts';

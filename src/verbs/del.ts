@@ -56,6 +56,7 @@ function mayExist(disk: Disk, path: string): boolean {
 async function payForOthers({ config }: DelRequest, node: Node, instance: string): Promise<void> {
   const { dataDir, ovsdb } = config;
   const { host, log, disk } = node;
+  // Closing the session ends this attachment's fence.
   host.close();
   try {
     const names = listDue(disk, dataDir, journalSuffix, node.clock());

@@ -1,7 +1,6 @@
 /**
  * GC (CNI SPEC 1.1.0): removes the attachments of a network that its runtime no longer lists, by the same steps as a DEL.
  */
-
 import { type AttachmentKey, code, keyOfText, messageOf, type Trouble } from '../attachment.ts';
 import { refuse } from '../cni/error.ts';
 import { type GcRequest, withValid } from '../cni/upkeep.ts';

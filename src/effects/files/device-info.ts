@@ -7,7 +7,6 @@
  * The caller chooses the name, so another attachment may have the same. The socket in the file tells its owner (holder.ts). A
  * living attachment's file is neither replaced nor removed; a dead one's is replaced.
  */
-
 import { lstat, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type AttachmentKey, code, portName } from '../../attachment.ts';

@@ -1,7 +1,6 @@
 /**
  * The group of `vhost.group`, as the host's /etc/group knows it.
  */
-
 import { readFileSync } from 'node:fs';
 import { code, messageOf, type Trouble } from '../../attachment.ts';
 import type { SocketDirPlan } from '../../machines/protocol.ts';

@@ -1,7 +1,6 @@
 /**
  * Looking at paths that a user, a pod or the kubelet named: do they exist, and can they be used? Each look has its moment.
  */
-
 import { constants } from 'node:fs';
 import { access as permitted, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';

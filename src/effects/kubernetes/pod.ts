@@ -2,7 +2,6 @@
  * Looking the pod of an ADD up: its volume "shared-dir" and the path where containers see it. The API server is asked once. The
  * answer goes into the plan, and with it into the journal, so no later step or removal has to ask again.
  */
-
 import { code, type PodRef, sharedVolume } from '../../attachment.ts';
 import type { PodLookup, PodPlace } from '../../machines/protocol.ts';
 import { type Kubernetes, type Patience, type Pod, podName } from './api-server.ts';

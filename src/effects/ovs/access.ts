@@ -5,6 +5,7 @@
 import type { Trouble } from '../../attachment.ts';
 import { type Moment, within } from '../../deadlines.ts';
 import type { Outcome, Plan } from '../../machines/protocol.ts';
+import { ok } from '../outcome.ts';
 import { runDirectory, selectSwitch, socketPathOf } from './root-row.ts';
 import type { Switch } from './switch.ts';
 import type { Sought } from './switch-access.ts';
@@ -15,8 +16,6 @@ type Acts = typeof import('./switch-access.ts');
 
 /** Short, because the database only tells here where to find the process. The steps that need its answer wait longer. */
 const askedMs = 1_000;
-
-const nothing: Outcome = { kind: 'ok' };
 
 export class Access {
   readonly #ovs: Switch;
@@ -42,13 +41,13 @@ export class Access {
   }
 
   async open(plan: Plan, end: Moment): Promise<Outcome> {
-    return await this.#with(plan, end, nothing, (acts, sought, user) => acts.openWay(sought, user, end));
+    return await this.#with(plan, end, ok, (acts, sought, user) => acts.openWay(sought, user, end));
   }
 
   async find(plan: Plan, end: Moment): Promise<Outcome> {
-    return await this.#with(plan, end, nothing, async (acts, sought, user) => {
+    return await this.#with(plan, end, ok, async (acts, sought, user) => {
       const trouble = await acts.accessDrift(sought, user, end);
-      return trouble ? { kind: 'failed', trouble } : nothing;
+      return trouble ? { kind: 'failed', trouble } : ok;
     });
   }
 

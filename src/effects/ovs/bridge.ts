@@ -3,7 +3,6 @@
  * administrator is never touched (I6). Making and removing are one guarded transaction each, because an ADD and a DEL could
  * otherwise interleave (bug B20, bug B21, bug B42).
  */
-
 import { code, owner } from '../../attachment.ts';
 import type { BridgePlan, Call, Facts, IdleBridges, Outcome } from '../../machines/protocol.ts';
 import { failed, ok } from '../outcome.ts';
@@ -20,12 +19,12 @@ import {
   select,
   unless,
   uuid,
+  withId,
   withMarks,
+  withName,
 } from './operations.ts';
 import type { Switch } from './switch.ts';
 import { AttachmentSwitch } from './switch.ts';
-
-const byName = (name: string): unknown => ['name', '==', name];
 
 export async function ensureBridge(ovs: AttachmentSwitch, { name }: BridgePlan): Promise<Outcome> {
   const { call } = ovs;
@@ -34,7 +33,7 @@ export async function ensureBridge(ovs: AttachmentSwitch, { name }: BridgePlan):
     return { kind: 'ok', facts: { created: true, ours: true, uuid: readUuid(made?.uuid) } };
   } catch (error) {
     if (!isGuardFailure(error)) throw error;
-    const [bridges] = await ovs.read([select('Bridge', [byName(name)], ['_uuid', 'external_ids'])]);
+    const [bridges] = await ovs.read([select('Bridge', [withName(name)], ['_uuid', 'external_ids'])]);
     const found = bridges?.rows?.[0];
     const ours = found !== undefined && isOwners(found);
     const isOwn = found !== undefined && isOurs(found, undefined, call);
@@ -57,7 +56,7 @@ function isOurs({ _uuid, external_ids }: Row, known: Facts['bridge'], call: Call
 
 /** A bridge needs a local port. fail_mode standalone makes it a learning switch at once (bug B43). */
 const creation = (name: string, call: Call) => [
-  unless('Bridge', [byName(name)], []),
+  unless('Bridge', [withName(name)], []),
   { op: 'insert', table: 'Interface', row: { name, type: 'internal' }, 'uuid-name': 'interface' },
   { op: 'insert', table: 'Port', row: { name, interfaces: named('interface') }, 'uuid-name': 'port' },
   {
@@ -87,7 +86,7 @@ export async function removeBridge(
   known: Facts['bridge'],
 ): Promise<Outcome> {
   await ovs.patiently(async () => {
-    const [found] = await look(ovs, [byName(name)]);
+    const [found] = await look(ovs, [withName(name)]);
     if (found && isOurs(found, known, ovs.call)) await removeIfEmpty(ovs, found);
   });
   return ok;
@@ -131,19 +130,16 @@ const isEmpty = ({ ports }: Row): boolean => readUuids(ports).length <= 1;
 async function removeIfEmpty(ovs: AttachmentSwitch, bridge: Row): Promise<boolean> {
   if (!isEmpty(bridge)) return false;
   const { name, ports, external_ids } = bridge;
-  const id = uuid(readUuid(bridge._uuid));
-  const asSeen = [
-    ['_uuid', '==', id],
-    ['external_ids', '==', external_ids],
-  ];
+  const id = readUuid(bridge._uuid);
+  const asSeen = [withId(id), ['external_ids', '==', external_ids]];
   const operations = [
     unless('Bridge', asSeen, [{ ports }]),
-    ...readUuids(ports).map((local) => unless('Port', [['_uuid', '==', uuid(local)]], [{ name }])),
+    ...readUuids(ports).map((local) => unless('Port', [withId(local)], [{ name }])),
     {
       op: 'mutate',
       table: 'Open_vSwitch',
       where: [],
-      mutations: [['bridges', 'delete', id]],
+      mutations: [['bridges', 'delete', uuid(id)]],
     },
   ];
   try {
@@ -156,7 +152,7 @@ async function removeIfEmpty(ovs: AttachmentSwitch, bridge: Row): Promise<boolea
 }
 
 export async function findBridge(ovs: AttachmentSwitch, bridge: BridgePlan): Promise<Outcome> {
-  const [bridges] = await ovs.read([select('Bridge', [byName(bridge.name)], ['datapath_type'])]);
+  const [bridges] = await ovs.read([select('Bridge', [withName(bridge.name)], ['datapath_type'])]);
   const found = bridges?.rows?.[0];
   if (found?.datapath_type === 'netdev') return ok;
   const seen = found ? `has datapath_type "${found.datapath_type}" instead of "netdev"` : 'is gone';

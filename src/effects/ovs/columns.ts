@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { PortPlan } from '../../machines/protocol.ts';
-import { map, type Operation, type Row, readMap, readSet, select, set } from './operations.ts';
+import { map, type Operation, type Row, readMap, readSet, select, set, withName } from './operations.ts';
 
 /** Column `type` of table Interface, by the switch's side of the socket. */
 export const interfaceType = { client: 'dpdkvhostuserclient', server: 'dpdkvhostuser' } as const;
@@ -129,8 +129,7 @@ export const differenceOf = (name: string, planned: unknown, seen: unknown): str
   planned === seen ? [] : [`${name} is "${seen ?? ''}" instead of "${planned ?? ''}"`];
 
 /** Selects the type of the interface that has the port's name, if there is one. */
-export const typeOf = ({ name }: Pick<PortPlan, 'name'>): Operation =>
-  select('Interface', [['name', '==', name]], ['type']);
+export const typeOf = ({ name }: Pick<PortPlan, 'name'>): Operation => select('Interface', [withName(name)], ['type']);
 
 export const socketOf = (port: Pick<PortPlan, 'directory' | 'file'>): string => join(port.directory, port.file);
 

@@ -2,7 +2,6 @@
  * Which of many attachments' ports a switch has, in one transaction and without a fence. It is for people: no decision depends on
  * it.
  */
-
 import { keyText } from '../../attachment.ts';
 import type { LivePort } from '../engine.ts';
 import { emptyType } from './columns.ts';

@@ -2,7 +2,6 @@
  * The marks of this plugin: the external_ids of its rows in tables Port and Bridge. They find a row without a journal. They also
  * tell it from rows of other attachments, data directories and tools.
  */
-
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { AttachmentKey } from '../../attachment.ts';

@@ -6,7 +6,6 @@
  * ovs-vswitchd's log tells of a refusal, at once and with the port's name. Neither an absent value nor a silent log is taken for a
  * refusal.
  */
-
 import { open } from 'node:fs/promises';
 import { code } from '../../attachment.ts';
 import { type Moment, now, sleep, within } from '../../deadlines.ts';
@@ -14,7 +13,7 @@ import type { Outcome, PortPlan } from '../../machines/protocol.ts';
 import { attempting } from '../attempt.ts';
 import { inTime } from '../outcome.ts';
 import { usedMtu } from './columns.ts';
-import { select } from './operations.ts';
+import { select, withName } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
 import { findVswitchd, logOf } from './vswitchd.ts';
@@ -37,7 +36,7 @@ export async function honouringMtu(
   if (outcome.kind !== 'ok' || !outcome.facts) return outcome;
   const { facts } = outcome;
   return await attempting(facts, async (): Promise<Outcome> => {
-    const [devices] = await ovs.read([select('Interface', [['name', '==', port.name]], ['mtu'])]);
+    const [devices] = await ovs.read([select('Interface', [withName(port.name)], ['mtu'])]);
     const used = usedMtu(devices?.rows?.[0]);
     const isAsked = used === undefined && log && from !== undefined;
     const line = isAsked ? await refusalIn(log.through, from, port.name, end) : undefined;

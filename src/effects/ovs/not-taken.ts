@@ -4,7 +4,7 @@
  */
 import { EngineFailure } from '../engine.ts';
 import { describeNoDpdk } from './daemon.ts';
-import { type Row, readMap, readSet, select } from './operations.ts';
+import { type Row, readMap, readSet, select, withName } from './operations.ts';
 import { runDirectory, selectSwitch } from './root-row.ts';
 import type { BoundSwitch } from './switch.ts';
 import { describeDaemon } from './vswitchd.ts';
@@ -12,8 +12,8 @@ import { describeDaemon } from './vswitchd.ts';
 /** @returns the switch's words about the port's bridge and about itself, and where to look */
 export async function whyNotTaken(ovs: BoundSwitch, bridge: string): Promise<string> {
   const asked = [
-    select('Bridge', [['name', '==', bridge]], ['datapath_id', 'datapath_type', 'status']),
-    select('Interface', [['name', '==', bridge]], ['error']),
+    select('Bridge', [withName(bridge)], ['datapath_id', 'datapath_type', 'status']),
+    select('Interface', [withName(bridge)], ['error']),
     selectSwitch,
   ];
   const answers = await ovs.read(asked).catch((error) => {

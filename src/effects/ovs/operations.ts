@@ -56,6 +56,21 @@ export const unless = (table: string, where: readonly unknown[], rows: readonly 
   timeout: 0,
 });
 
+/** A wait until the one row of `where` differs from `row` (RFC 7047 5.2.6). The transaction fails if it does not in that time. */
+export const untilDiffers = (table: string, where: readonly unknown[], row: Row, timeoutMs: number): Operation => ({
+  op: 'wait',
+  table,
+  where,
+  columns: Object.keys(row),
+  until: '!=',
+  rows: [row],
+  timeout: Math.floor(timeoutMs),
+});
+
+export const withId = (id: string): unknown => ['_uuid', '==', uuid(id)];
+
+export const withName = (name: string): unknown => ['name', '==', name];
+
 export const withMarks = (marks: { readonly [key: string]: string }): unknown => [
   'external_ids',
   'includes',

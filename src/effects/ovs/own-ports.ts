@@ -2,7 +2,6 @@
  * Which rows of table Port are an attachment's: by its marks, or by the _uuid in its journal. If another tool has cleared the
  * marks, its name and its socket together decide. A port that none of these settles is reported, and is not taken for absent.
  */
-
 import { type AttachmentKey, code, keyText, type Trouble } from '../../attachment.ts';
 import { type Call, type Facts, isMadePort, type Plan, type PortPlan } from '../../machines/protocol.ts';
 import { interfaceType, socketOf, switchPathOf } from './columns.ts';
@@ -14,8 +13,9 @@ import {
   readMap,
   readUuid,
   select,
-  uuid,
+  withId,
   withMarks,
+  withName,
 } from './operations.ts';
 import { selectSwitch } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
@@ -103,14 +103,18 @@ const isFree = (marks: Marks): boolean => marks.owner === undefined || isOurs(ma
 export const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
 
 function questions({ key, port, recorded }: SoughtPort): Operation[] {
-  const byName = [['name', '==', port?.name]];
   return [
     selectSwitch,
     select('Port', [withMarks(ownerMarks(key))], portColumns),
-    ...(recorded === undefined ? [] : [select('Port', [['_uuid', '==', uuid(recorded)]], portColumns)]),
-    ...(port ? [select('Port', byName, portColumns), select('Interface', byName, ['type', 'options'])] : []),
+    ...(recorded === undefined ? [] : [select('Port', [withId(recorded)], portColumns)]),
+    ...(port ? selectNamed(port) : []),
   ];
 }
+
+const selectNamed = ({ name }: PortPlan): Operation[] => [
+  select('Port', [withName(name)], portColumns),
+  select('Interface', [withName(name)], ['type', 'options']),
+];
 
 function answersOf({ port, recorded }: SoughtPort, answers: readonly OperationResult[]) {
   const rest = [...answers];

@@ -3,19 +3,18 @@
  * socket's file. A switch has one port of each name. So while that port exists, its attachment lives and the published file is its
  * own.
  */
-
 import { code, keyText, owner, type Trouble } from '../../attachment.ts';
 import type { Plan, PortPlan } from '../../machines/protocol.ts';
 import type { FindHolder } from '../files/holder.ts';
 import { socketOf, switchPathOf } from './columns.ts';
 import { isOwn, madeElsewhere, ownerMarks } from './marks.ts';
-import { map, type Operation, type OperationResult, readMap, select, withMarks } from './operations.ts';
+import { map, type Operation, type OperationResult, readMap, select, withMarks, withName } from './operations.ts';
 import type { AttachmentSwitch } from './switch.ts';
 
 export const otherHolder =
   (ovs: AttachmentSwitch): FindHolder =>
   async (name) => {
-    const [ports] = await ovs.read([select('Port', [['name', '==', name]], ['external_ids'])]);
+    const [ports] = await ovs.read([select('Port', [withName(name)], ['external_ids'])]);
     const [row] = ports?.rows ?? [];
     if (!row) return undefined;
     const marks = readMap(row.external_ids);
@@ -26,8 +25,8 @@ export const otherHolder =
 /** The questions for `heldTroubles`. */
 export function selectHolders({ key }: Pick<Plan, 'key'>, port: PortPlan): Operation[] {
   return [
-    select('Port', [['name', '==', port.name]], ['external_ids']),
-    select('Interface', [['name', '==', port.name]], ['external_ids']),
+    select('Port', [withName(port.name)], ['external_ids']),
+    select('Interface', [withName(port.name)], ['external_ids']),
     select('Port', [withMarks({ owner, socket: socketOf(port) })], ['external_ids']),
     select('Interface', [['options', 'includes', map({ 'vhost-server-path': switchPathOf(port) })]], ['name']),
     select('Port', [withMarks(ownerMarks(key))], ['external_ids']),

@@ -3,7 +3,6 @@
  * key's journal or row names it. It stays if another row or a living attachment's journal names it too (bug B13, bug B14, case A22,
  * case A40).
  */
-
 import type { Stats } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -13,7 +12,7 @@ import { isGonePort, isMadePort } from '../../machines/protocol.ts';
 import { codeOf, inTime, ok } from '../outcome.ts';
 import { untilApplied } from './applied.ts';
 import { socketOf, switchPathOf } from './columns.ts';
-import { isGuardFailure, type Operation, readSet, readUuid, select, unless, uuid } from './operations.ts';
+import { isGuardFailure, type Operation, readSet, readUuid, select, unless, uuid, withId } from './operations.ts';
 import { type OwnPort, type Sighting, seekOwn, soughtPort } from './own-ports.ts';
 import { raiseNextCfg, selectSwitch, switchSocketDirectory } from './root-row.ts';
 import { isNamed, removeSocket, selectNamers, statSocket } from './socket.ts';
@@ -119,7 +118,7 @@ async function examine(ovs: AttachmentSwitch, own: readonly OwnPort[]) {
     if (own.length > 0 || seenSocket) candidates.push({ paths, seenSocket });
   }
   const mine = new Set(own.flatMap(({ id, device }) => [id, device]));
-  const ofPorts = own.map(({ device }) => select('Interface', [['_uuid', '==', uuid(device)]], ['_uuid', 'ofport']));
+  const ofPorts = own.map(({ device }) => select('Interface', [withId(device)], ['_uuid', 'ofport']));
   const ofSockets = candidates.map(({ paths }) => selectNamers(...paths));
   const asked = [...ofPorts, ...ofSockets.flat()];
   const answers = [...(asked.length > 0 ? await ovs.read(asked) : [])];
@@ -148,7 +147,7 @@ export async function deletePort(
   ovs: AttachmentSwitch,
   { id, external }: Pick<OwnPort, 'id'> & Partial<OwnPort>,
 ): Promise<number> {
-  const byId = ['_uuid', '==', uuid(id)];
+  const byId = withId(id);
   const asSeen = external === undefined ? [] : [['external_ids', '==', external]];
   const operations: Operation[] = [
     unless('Port', [byId, ...asSeen], [{ _uuid: uuid(id) }]),

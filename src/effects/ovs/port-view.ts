@@ -1,7 +1,6 @@
 /**
  * Looking at ports without changing anything: is our port as planned, is it lost, and which ports does the switch have?
  */
-
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { code, owner } from '../../attachment.ts';
@@ -12,7 +11,7 @@ import { codeOf, failed, inTime, ok } from '../outcome.ts';
 import { columnDifferences, differenceOf, emptyType, plannedColumns, socketOf } from './columns.ts';
 import { workTrouble } from './daemon.ts';
 import { isOurs, type Marks, netnsMarks } from './marks.ts';
-import { type Row, readMap, readSet, select, uuid, withMarks } from './operations.ts';
+import { type Row, readMap, readSet, select, uuid, withId, withMarks } from './operations.ts';
 import { seekOwn, soughtPort } from './own-ports.ts';
 import { switchSocketDirectory } from './root-row.ts';
 import type { AttachmentSwitch, BoundSwitch } from './switch.ts';
@@ -23,8 +22,8 @@ export async function findPort(ovs: AttachmentSwitch, port: PortPlan, facts: Fac
   const [found] = own;
   if (!found) return failed(code.drift, `port "${port.name}" is gone`);
   const [ports, interfaces, bridges] = await ovs.read([
-    select('Port', [['_uuid', '==', uuid(found.id)]], plannedColumns('Port')),
-    select('Interface', [['_uuid', '==', uuid(found.device)]], [...plannedColumns('Interface'), 'ofport', 'error']),
+    select('Port', [withId(found.id)], plannedColumns('Port')),
+    select('Interface', [withId(found.device)], [...plannedColumns('Interface'), 'ofport', 'error']),
     select('Bridge', [['ports', 'includes', uuid(found.id)]], ['name']),
   ]);
   const rows = { Port: ports?.rows?.[0] ?? {}, Interface: interfaces?.rows?.[0] ?? {} };
@@ -52,7 +51,7 @@ export async function isPortLost(ovs: AttachmentSwitch, port: PortPlan, facts: F
   const { own, root } = await seekOwn(ovs, soughtPort(ovs.plan, facts));
   const [found] = own;
   if (!found) return true;
-  const [devices] = await ovs.read([select('Interface', [['_uuid', '==', uuid(found.device)]], ['type'])]);
+  const [devices] = await ovs.read([select('Interface', [withId(found.device)], ['type'])]);
   if (devices?.rows?.[0]?.type === emptyType) return true;
   if (port.mode === 'client') return false;
   return (await socketDrift(port, switchSocketDirectory(ovs.ovsdb, root), ovs.end)).length > 0;

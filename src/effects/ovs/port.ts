@@ -3,7 +3,6 @@
  *
  * Owns: the rows Port and Interface with their marks, and moving the socket into the shared directory in server mode.
  */
-
 import { chmod, chown, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { code, owner, type Trouble } from '../../attachment.ts';
@@ -28,8 +27,9 @@ import {
   select,
   TransactionError,
   unless,
-  uuid,
+  withId,
   withMarks,
+  withName,
 } from './operations.ts';
 import { heldTroubles, selectHolders } from './port-holder.ts';
 import { deletePort } from './port-removal.ts';
@@ -124,7 +124,7 @@ function insertion(ovs: AttachmentSwitch, port: PortPlan): Operation[] {
     {
       op: 'mutate',
       table: 'Bridge',
-      where: [['name', '==', port.bridge]],
+      where: [withName(port.bridge)],
       mutations: [['ports', 'insert', named('port')]],
     },
     selectSwitch,
@@ -151,7 +151,7 @@ async function replaceOnceReleased(ovs: AttachmentSwitch, port: PortPlan, row: s
     {
       op: 'update',
       table: 'Port',
-      where: [['_uuid', '==', uuid(row)]],
+      where: [withId(row)],
       row: { interfaces: named('interface') },
     },
   ];
@@ -195,7 +195,7 @@ interface Applied {
 
 /** Waits until ovs-vswitchd has taken the interface. It answers in the columns ofport and error, never in the transaction. */
 async function whenApplied(ovs: AttachmentSwitch, port: PortPlan, id: string): Promise<Applied | Failed> {
-  const where = [['_uuid', '==', uuid(id)]];
+  const where = [withId(id)];
   // The server's own timeout ends before ours: its answer says which of the two is stuck.
   const ms = remainingMs(ovs.end) * 0.9;
   const notTaken = async (what: string): Promise<Failed> => {

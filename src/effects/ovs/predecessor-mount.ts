@@ -6,7 +6,6 @@
  * The row tells where the mount is. Without a row, the pod's uid tells it, or else the list of mounts. If several mounts are
  * possible, the files in them decide, or else the removal stays owed.
  */
-
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, normalize } from 'node:path';
 import { owner, shortId } from '../../attachment.ts';

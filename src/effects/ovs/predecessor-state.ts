@@ -3,7 +3,6 @@
  * care, so it can be short or empty after a power cut. Its DEL deletes the file first. Its engines share the directory and the
  * names.
  */
-
 import {
   closeSync,
   fsyncSync,

@@ -6,7 +6,6 @@
  *  PR1 The state file is removed last, once all that it names is proved gone. If that cannot be proved, the removal stays owed.
  *  PR2 A thing of the same name that another attachment, another tool or an administrator may hold stays.
  */
-
 import { closeSync, lstatSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { owner, portName } from '../../attachment.ts';
@@ -15,7 +14,7 @@ import type { Plan, PredecessorPlan } from '../../machines/protocol.ts';
 import { flock } from '../../os/native.ts';
 import { codeOf, DirectoryTimeout, Mismatch } from '../outcome.ts';
 import { interfaceType } from './columns.ts';
-import { map, type Row, readMap, readUuid, readUuids, select } from './operations.ts';
+import { map, type Row, readMap, readUuid, readUuids, select, withName } from './operations.ts';
 import { deletePort } from './port-removal.ts';
 import { findPoints, isDead, removeMount } from './predecessor-mount.ts';
 import {
@@ -115,7 +114,7 @@ async function lookUp(remains: Remains): Promise<{ found?: OldPort; nextCfg: num
   const { ovs, state } = remains;
   const portColumns = ['_uuid', 'name', 'interfaces', 'external_ids'];
   const columns = ['_uuid', 'name', 'type', 'options', 'external_ids'];
-  const byName = state.names.map((name) => [['name', '==', name]]);
+  const byName = state.names.map((name) => [withName(name)]);
   const asked = [
     selectSwitch,
     select('Interface', [['external_ids', 'includes', map(forkMarks(ovs.plan))]], columns),

@@ -1,7 +1,6 @@
 /**
  * The part of the pre-flight that looks at the switch. Nothing is touched.
  */
-
 import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, code, socketPathBytesMax, type Trouble } from '../../attachment.ts';
@@ -12,7 +11,7 @@ import { device, identity, nearest, present, silence } from '../files/look.ts';
 import { DirectoryTimeout } from '../outcome.ts';
 import { switchPathOf } from './columns.ts';
 import { keyMarks } from './marks.ts';
-import { type Row, select, withMarks } from './operations.ts';
+import { type Row, select, withMarks, withName } from './operations.ts';
 import { heldTroubles, selectHolders } from './port-holder.ts';
 import { selectSwitch, switchSocketDirectory } from './root-row.ts';
 import type { AttachmentSwitch } from './switch.ts';
@@ -70,7 +69,7 @@ export async function stateTroubles(ovs: AttachmentSwitch, soon: () => Moment): 
   const { plan } = ovs;
   const { port } = plan;
   const bridge = plan.bridge?.name ?? port?.bridge ?? '';
-  const ofBridge = select('Bridge', [['name', '==', bridge]], ['datapath_type']);
+  const ofBridge = select('Bridge', [withName(bridge)], ['datapath_type']);
   const isOurs = async (): Promise<boolean> => {
     const [ports] = await ovs.read([select('Port', [withMarks(keyMarks(ovs))], ['_uuid'])]);
     return ports?.rows?.length === 1;

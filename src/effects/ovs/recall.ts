@@ -1,7 +1,6 @@
 /**
  * Rebuilding an attachment's plan from the marks of its port, if it has no journal.
  */
-
 import { basename, dirname } from 'node:path';
 import { configDataName, holdFileName, keyText, owner, shortId } from '../../attachment.ts';
 import type { AnnotationPlan, FilePlan, Plan, SocketDirPlan } from '../../machines/protocol.ts';

@@ -2,13 +2,12 @@
  * Whether a port that the switch has lost can be put back just now. This is asked before anything is written or changed, because
  * each put-back that fails leaves a record. One that runs before ovs-vswitchd does would be taken back under a living pod.
  */
-
 import { code, type Trouble } from '../../attachment.ts';
 import { within } from '../../deadlines.ts';
 import type { Facts } from '../../machines/protocol.ts';
 import { EngineFailure } from '../engine.ts';
 import { daemonTrouble } from './daemon.ts';
-import { select } from './operations.ts';
+import { select, withName } from './operations.ts';
 import { heldTroubles, selectHolders } from './port-holder.ts';
 import { bridgeTroubles } from './preflight.ts';
 import { selectSwitch } from './root-row.ts';
@@ -24,7 +23,7 @@ export async function restoreTrouble(asked: AttachmentSwitch, facts: Facts): Pro
   if (!port) return undefined;
   const ovs = asked.until(within(asked.end, Math.min(provenMs, asked.whole.deadlines.switchMs)));
   try {
-    const ofBridge = select('Bridge', [['name', '==', port.bridge]], ['datapath_type']);
+    const ofBridge = select('Bridge', [withName(port.bridge)], ['datapath_type']);
     const [root, bridges, ...holders] = await ovs.read([selectSwitch, ofBridge, ...selectHolders(ovs.plan, port)]);
     const state = root?.rows?.[0];
     const found = bridges?.rows?.[0];

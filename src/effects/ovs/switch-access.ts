@@ -28,7 +28,8 @@ import {
 } from '../files/acl.ts';
 import { Directory } from '../files/directory.ts';
 import { groupId, groupTroubles } from '../files/group.ts';
-import { DirectoryTimeout, inTime } from '../outcome.ts';
+import { present } from '../files/look.ts';
+import { ok } from '../outcome.ts';
 import { isBelow, remoteFiles } from '../remote-files.ts';
 import type { SwitchUser } from './switch-user.ts';
 
@@ -79,14 +80,6 @@ async function wayTo(path: string, end: Moment): Promise<{ places: Place[]; isWh
       here = next;
     } else return { places: placesSoFar(), isWhole: false };
   }
-}
-
-/** @returns undefined if there is nothing. @throws DirectoryTimeout */
-async function present<T>(look: () => Promise<T>, path: string, end: Moment): Promise<T | undefined> {
-  return await inTime(look, end, `"${path}"`).catch((error) => {
-    if (error instanceof DirectoryTimeout) throw error;
-    return undefined;
-  });
 }
 
 const listAt = (path: string, stats: Stats): AccessList => {
@@ -242,7 +235,7 @@ export async function openWay(sought: Sought, user: SwitchUser, end: Moment): Pr
   if (!isForbidden && isLasts && (await openLast(port.directory, user, end))) {
     granted.push({ path: port.directory, right: 'connect' });
   }
-  return granted.length === 0 ? { kind: 'ok' } : { kind: 'ok', facts: { uid: user.uid, granted } };
+  return granted.length === 0 ? ok : { kind: 'ok', facts: { uid: user.uid, granted } };
 }
 
 /** @returns whether it is open now */
