@@ -1,5 +1,4 @@
 /** The bugs that planted.ts plants: each as it would be made, and the suites that have to see it, the cheapest first. */
-
 import { type Bug, fault, property, real, unit } from './planted-bug.ts';
 import { kinds } from './planted-kinds.ts';
 

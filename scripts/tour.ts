@@ -2,7 +2,6 @@
  * Whether two executables behave alike: `bun scripts/tour.ts OLD NEW`. Plays the golden tour with both, each on a switch of its own, and
  * compares byte for byte what they print and leave. Exit codes: 0 equal, 1 different, 2 wrong words.
  */
-
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { differencesBetween, forgetOtherGolden, writeGolden } from '../test/support/golden-tour/compare.ts';

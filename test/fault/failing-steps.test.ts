@@ -1,5 +1,4 @@
 /** Every step that makes something fails, hangs, or does half of its work; then every step that takes something away. */
-
 import { afterAll, describe, expect, it } from 'vitest';
 import { steps } from '../../src/machines/protocol.ts';
 import type { HostFault, Instant } from '../support/fake/fake-host.ts';

@@ -1,5 +1,4 @@
 /** ADD for an attachment that exists (docs/adr/0004): the recorded answer if all is as it was, else removal first. */
-
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { steps } from '../../src/machines/protocol.ts';
 import type { Instant } from '../support/fake/fake-host.ts';

@@ -1,6 +1,6 @@
 /**
  * The code that each call reads. The build makes a chunk of every import(): a verb loads the modules below it, and no others. A static
- * import of a module that came late is a cost of every call that nobody sees: here it is a line that changes.
+ * import of a module that came late costs every call and shows nowhere: here it is a line that changes.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';

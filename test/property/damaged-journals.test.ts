@@ -2,7 +2,6 @@
  * Journals that were damaged, and modes that were changed, while their attachments live: nothing dies, nothing restarts. A lost
  * record is not a reason to remove a living pod's network.
  */
-
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { steps } from '../../src/machines/protocol.ts';

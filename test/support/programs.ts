@@ -24,14 +24,19 @@ export interface Programs {
   has(name: string): boolean;
 }
 
+/** Writes an executable shell script. */
+export function writeProgram(path: string, body: string): void {
+  writeFileSync(path, `#!/bin/sh\n${body}\n`);
+  chmodSync(path, 0o755);
+}
+
 export function programs(): Programs {
   const directory = temporaryDirectory();
   return {
     directory,
     write: (name, body) => {
       const path = join(directory, name);
-      writeFileSync(path, `#!/bin/sh\nD='${directory}'\n${body}\n`);
-      chmodSync(path, 0o755);
+      writeProgram(path, `D='${directory}'\n${body}`);
       return path;
     },
     read: (name) => readFileSync(join(directory, name), 'utf8'),

@@ -3,7 +3,6 @@
  * by `UPDATE_TOUR=1 npm run test:system -- test/system/golden-tour.test.ts` or `bun scripts/tour.ts --record dist/userspace`, and its
  * difference read in the commit.
  */
-
 import { afterAll, expect, test } from 'vitest';
 import { forgetOtherGolden, goldenChapters, goldenText, writeGolden } from '../support/golden-tour/compare.ts';
 import { chapterNames, runChapter, textOfChapter } from '../support/golden-tour/tour.ts';

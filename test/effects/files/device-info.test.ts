@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-
 import { ensureDeviceInfo, findDeviceInfo, removeDeviceInfo } from '../../../src/effects/files/device-info.ts';
 import type { FindHolder } from '../../../src/effects/files/holder.ts';
 import type { DeviceInfoPlan } from '../../../src/machines/protocol.ts';

@@ -1,5 +1,4 @@
 /** `vhost.socketfile` gives one name to one sandbox after the other: ovs-vswitchd may not have let go of it yet. */
-
 import { lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

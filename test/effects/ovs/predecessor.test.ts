@@ -1,5 +1,4 @@
 /** The predecessor's bugs on the file system and with programs, each by its number. No root is needed. */
-
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -42,7 +41,7 @@ const key = { network: 'net-a', containerId: '0123456789abcdef', ifName: 'net1' 
 const dirPlan = (hold = '.hold') => ({ base: join(root, 'pods'), own: join(root, 'pods', '0123456789ab'), hold });
 
 describe('the socket directory', () => {
-  test('goes with the last of those who share it, never before, and its base stays (bug B23, bug B16)', async () => {
+  test('goes with the last attachment that shares it, never before, and its base stays (bug B23, bug B16)', async () => {
     await ensureSocketDir(dirPlan('.one'), soon());
     await ensureSocketDir(dirPlan('.two'), soon());
     await removeSocketDir(dirPlan('.one'), soon());

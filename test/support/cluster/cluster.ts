@@ -3,7 +3,6 @@
  *
  * KUBEBUILDER_ASSETS names a directory with both programs, as everywhere in the ecosystem; `npm run kube-assets` makes one.
  */
-
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';

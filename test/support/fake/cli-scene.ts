@@ -1,5 +1,4 @@
 /** A data directory with journals in every state, and the commands for people called on it in this process. */
-
 import { join } from 'node:path';
 import { type AttachmentKey, journalName } from '../../../src/attachment.ts';
 import { runCli } from '../../../src/cli/cli.ts';

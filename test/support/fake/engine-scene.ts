@@ -1,5 +1,4 @@
 /** A FakeWorld as the cases of an engine see it. */
-
 import type { EngineScene } from '../engine/scene.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { FakeWorld, sharedDir, switchDir } from './fake-world.ts';

@@ -2,7 +2,6 @@
  * A node in memory: a simulated disk, a fake world, and the product's handlers called on both as a runtime calls the executable:
  * environment and standard input in, an answer out, every call a process of its own.
  */
-
 import { toCniError } from '../../../src/cni/error.ts';
 import { type Environment, parseAdd, parseCheck, parseDel } from '../../../src/cni/request.ts';
 import { formatResult, type Result } from '../../../src/cni/result.ts';

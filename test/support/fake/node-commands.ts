@@ -2,7 +2,6 @@
  * Calls on a fake node as fast-check's commands, and the model of their results. An attachment is attached, absent or owed; after a
  * death or a failed disk it is unclear which.
  */
-
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { steps } from '../../../src/machines/protocol.ts';

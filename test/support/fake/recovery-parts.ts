@@ -1,5 +1,4 @@
 /** Parts for the tests of recovery: a fake node's journals, opened as recovery opens them, and its tasks. */
-
 import { now } from '../../../src/deadlines.ts';
 import type { Entry } from '../../../src/drive/entry.ts';
 import { openJournal } from '../../../src/drive/past.ts';

@@ -1,8 +1,6 @@
 /** Attachments of every shape that are made, repeated, checked and removed. */
-
 import { join } from 'node:path';
 import type { Changes } from '../real/node.ts';
-
 import type { Call, Chapters, Ground } from './ground.ts';
 
 /** The whole life of one attachment. */
@@ -86,7 +84,7 @@ export const attaching: Chapters = {
     }
     await addAndDelete(ground, 'no cniVersion', { cniVersion: undefined });
     await addAndDelete(ground, 'cniVersion 0.1.0, no address to say', { cniVersion: '0.1.0', ...noIpam });
-    await ground.program('fixed', fixedIpam);
+    ground.program('fixed', fixedIpam);
     const more = { host: { mtu: 2000, mac: '02:00:00:00:00:01' }, ipam: { type: 'fixed' } };
     for (const cniVersion of ['0.3.1', '0.4.0', '1.0.0', '1.1.0']) {
       await addAndDelete(ground, `cniVersion ${cniVersion}, all that a result can say`, { cniVersion, ...more });

@@ -3,19 +3,18 @@
  * with all its changes.
  */
 
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
+import { writeProgram } from '../programs.ts';
 import { whileAway } from '../real/away.ts';
+import type { Ended } from '../real/cni.ts';
 import { createNetns, removeNetns } from '../real/netns.ts';
-import type { Changes } from '../real/node.ts';
-import { merge } from '../real/node.ts';
+import { type Changes, merge } from '../real/node.ts';
 import type { Switch } from '../real/switch.ts';
 import { tree } from '../real/world.ts';
-
 import { cniPath } from '../requirements.ts';
-
 import { Normaliser } from './normal.ts';
 import { changesBetween, linesOf, type Place, type Snapshot, takeSnapshot } from './snapshot.ts';
 
@@ -113,7 +112,7 @@ export class Ground {
     normaliser.know((await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(), '<boot>');
     for (const name of ['bin', 'log', 'more', 'netns']) await mkdir(join(directory, name));
     await ground.#knowInode(join(directory, 'netns'), 'netns directory');
-    await ground.program('host-local', `exec ${cniPath}/host-local`);
+    ground.program('host-local', `exec ${cniPath}/host-local`);
     ground.#before = await ground.#snapshot();
     return ground;
   }
@@ -156,9 +155,8 @@ export class Ground {
   }
 
   /** Writes a shell script. */
-  async program(name: string, body: string): Promise<void> {
-    await this.write(join(this.binDir, name), `#!/bin/sh\n${body}\n`);
-    await chmod(join(this.binDir, name), 0o755);
+  program(name: string, body: string): void {
+    writeProgram(join(this.binDir, name), body);
   }
 
   /** Writes a file of the chapter's own, and makes its directory. */
@@ -315,14 +313,6 @@ export class Ground {
     const tables = this.#isSilent ? this.#before : await this.theSwitch.tables();
     return await takeSnapshot(this.#places, tables, this.normaliser);
   }
-}
-
-interface Ended {
-  readonly exitCode?: number | undefined;
-  readonly signal?: string | undefined;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly timedOut: boolean;
 }
 
 function jsonOf(text: string): unknown {

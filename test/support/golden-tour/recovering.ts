@@ -1,10 +1,8 @@
 /** Attachments that are owed, interrupted, damaged or lost, and their end. */
-
 import { chmod, cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Changes } from '../real/node.ts';
-
 import { bridge, type Chapters, type Ground, type Sandbox } from './ground.ts';
 import { sealed, textOfRecord } from './normal.ts';
 
@@ -24,7 +22,7 @@ const hanging = (verb: string): string =>
 
 /** Kills the call with SIGKILL while its IPAM program hangs. @param isLeft whether that program lives on */
 async function killInIpam(ground: Ground, verb: 'ADD' | 'DEL', sandbox: Sandbox, isLeft = false): Promise<number> {
-  await ground.program('hanging', hanging(verb));
+  ground.program('hanging', hanging(verb));
   const [on, begun] = ['on', 'begun'].map((name) => join(ground.binDir, `hanging.${name}`)) as [string, string];
   await rm(begun, { force: true });
   await writeFile(on, '');
@@ -136,7 +134,7 @@ export const recovering: Chapters = {
   'owed-address': async (ground) => {
     const red = await ground.sandbox('red');
     const fails = `[ -e "$0.on" ] && [ "$CNI_COMMAND" = DEL ] && { echo '{"code":7,"msg":"store is away"}'; exit 1; }`;
-    await ground.program('moody', `${fails}\nexec "$(dirname "$0")/host-local"`);
+    ground.program('moody', `${fails}\nexec "$(dirname "$0")/host-local"`);
     const on = join(ground.binDir, 'moody.on');
     const changes = { ipam: { type: 'moody' } };
     await ground.cni('ADD', red, { changes });

@@ -1,8 +1,6 @@
 /** ADDs that are refused: by their input, by the pre-flight, by an IPAM program, by the switch. */
-
 import { join } from 'node:path';
 import type { Changes } from '../real/node.ts';
-
 import { bridge, type Call, type Chapters, type Ground, type Sandbox } from './ground.ts';
 
 const environments: readonly (readonly [note: string, env: NonNullable<Call['env']>])[] = [
@@ -207,13 +205,10 @@ export const refusing: Chapters = {
       ['stuck', 'exec sleep 60', { deadlines: { ...impatient, ipamMs: 300 } }],
     ];
     for (const [name, atAdd, changes] of answers) {
-      await ground.program(name, `[ "$CNI_COMMAND" = ADD ] && { ${atAdd}; exit 0; }\ncat > /dev/null\nexit 0`);
+      ground.program(name, `[ "$CNI_COMMAND" = ADD ] && { ${atAdd}; exit 0; }\ncat > /dev/null\nexit 0`);
       await refuse(ground, red, `the IPAM program: ${atAdd}`, { ipam: { type: name }, ...changes });
     }
-    await ground.program(
-      'later-del',
-      `[ "$CNI_COMMAND" = ADD ] || { echo '{"code":11,"msg":"away"}'; exit 1; }\nexit 1`,
-    );
+    ground.program('later-del', `[ "$CNI_COMMAND" = ADD ] || { echo '{"code":11,"msg":"away"}'; exit 1; }\nexit 1`);
     await refuse(ground, red, 'the IPAM program fails at ADD and at DEL', { ipam: { type: 'later-del' } });
     await ground.here('list');
     const one = { ipam: { ranges: [[{ subnet: '10.58.0.0/30', rangeStart: '10.58.0.2', rangeEnd: '10.58.0.2' }]] } };

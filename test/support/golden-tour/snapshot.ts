@@ -2,11 +2,9 @@
  * The remains of a tour's calls: every file below the tour's own directories, byte for byte, and every row of the switch in the
  * columns that the plugin writes. Read only by ovs-vsctl and from the file tree.
  */
-
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Row, Tables } from '../real/world.ts';
-
 import { type Normaliser, unsealed } from './normal.ts';
 
 /** One file or row: its kind, and its lines. */

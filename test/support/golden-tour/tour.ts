@@ -3,7 +3,6 @@
  * print and leave, without the values that must vary (normal.ts). Two executables of equal behaviour have equal records, byte for
  * byte.
  */
-
 import type { Switch } from '../real/switch.ts';
 import { attaching } from './attaching.ts';
 import { type Chapter, type Chapters, type Counts, Ground } from './ground.ts';

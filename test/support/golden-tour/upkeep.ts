@@ -1,9 +1,7 @@
 /** CHECK after a drift, GC, STATUS, and `status` for people. */
-
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Changes } from '../real/node.ts';
-
 import { bridge, type Call, type Chapters, type Ground } from './ground.ts';
 
 const newest: Changes = { cniVersion: '1.1.0', ipam: undefined };
@@ -97,7 +95,7 @@ export const upkeep: Chapters = {
     await upkeepOf(ground, 'GC', 'null', { 'cni.dev/valid-attachments': null });
     await upkeepOf(ground, 'GC', 'of the other network', { name: 'net-b', ...valid() });
     await upkeepOf(ground, 'GC', 'an older version', { cniVersion: '1.0.0', ...valid() });
-    await ground.program('modern', modern);
+    ground.program('modern', modern);
     const ipam = { ipam: { type: 'modern' } };
     await ground.cni('ADD', red, { changes: { ...newest, ...ipam } });
     await upkeepOf(ground, 'GC', 'handed to an IPAM program', { ...ipam, ...valid(red.id) });
@@ -119,12 +117,12 @@ export const upkeep: Chapters = {
     await upkeepOf(ground, 'STATUS', 'no room', { dataDir: '/proc/data' });
     await upkeepOf(ground, 'STATUS', 'no IPAM program', { ipam: { type: 'no-such' } });
     await upkeepOf(ground, 'STATUS', 'a configuration that ADD refuses', { host: { engine: 'vpp' } });
-    await ground.program('modern', modern);
+    ground.program('modern', modern);
     const ipam = { ipam: { type: 'modern' } };
     await upkeepOf(ground, 'STATUS', 'handed to an IPAM program', ipam);
     await ground.write(join(ground.binDir, 'modern.broken'), '');
     await upkeepOf(ground, 'STATUS', 'an IPAM program that fails', ipam);
-    await ground.program('old', `echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}'`);
+    ground.program('old', `echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}'`);
     await upkeepOf(ground, 'STATUS', 'an IPAM program that is older', { ipam: { type: 'old' } });
     await ground.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', 'dpdk_initialized=false');
     await upkeepOf(ground, 'STATUS', 'no DPDK');

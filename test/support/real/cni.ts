@@ -90,7 +90,8 @@ export async function run(
   );
 }
 
-interface Ended {
+/** A program's end, as execa tells it. */
+export interface Ended {
   readonly exitCode?: number | undefined;
   readonly signal?: string | undefined;
   readonly stdout: string;

@@ -3,9 +3,10 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { writeProgram } from '../programs.ts';
 import { cniPath } from '../requirements.ts';
 import { type Answer, type Call, type CallOptions, cni, type Json, run } from './cni.ts';
 import { createNetns, removeNetns } from './netns.ts';
@@ -100,10 +101,8 @@ export class TestNode<S extends View = Switch> implements Places {
   }
 
   /** An IPAM program of the test's own; `script` is the body of a shell script. */
-  async program(name: string, script: string): Promise<void> {
-    const path = join(this.binDir, name);
-    await writeFile(path, `#!/bin/sh\n${script}\n`);
-    await chmod(path, 0o755);
+  program(name: string, script: string): void {
+    writeProgram(join(this.binDir, name), script);
   }
 
   world(): Promise<World> {

@@ -1,5 +1,4 @@
 /** A test's own certificates: an authority, a server on loopback, clients by name. They need no program. */
-
 import { constants, generateKeyPairSync, privateEncrypt, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,4 @@
 /** Shared parts of the tests that remove a port: attaching on a stand-in switch, looking, and changing as another tool. */
-
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';

@@ -1,5 +1,4 @@
 /** The arguments of effects in their tests: plans of one attachment on a stand-in switch, calls, moments. */
-
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
