@@ -1,4 +1,4 @@
-// The house rules (ARCHITECTURE.md, "Who may import whom"). Type-only imports count too, except where a rule says so.
+// The house rules (ARCHITECTURE.md, "The rooms"). Type-only imports count too, except where a rule says so.
 const only = (name, from, allowed, comment) => ({
   name,
   comment,
