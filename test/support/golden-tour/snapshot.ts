@@ -143,8 +143,11 @@ function linesOfRow(row: Row, wanted: readonly string[], names: ReadonlyMap<stri
       if (isMap(value)) return pairsOf(value).map(([key, one]) => `${column}:${key} = ${JSON.stringify(one)}`);
       return [`${column} = ${JSON.stringify(readable(value, names))}`];
     });
-  return isUnset(row.error) ? shown : [...shown, 'error is set'];
+  return isUnset(row.error) || isLocalPort(row) ? shown : [...shown, 'error is set'];
 }
+
+/** A bridge's own port. Its error speaks of the tap device, which ovs-vswitchd makes again until the last one of the name is gone. */
+const isLocalPort = (row: Row): boolean => row.type === 'internal';
 
 const isMap = (value: unknown): value is ['map', [string, unknown][]] => Array.isArray(value) && value[0] === 'map';
 
