@@ -117,7 +117,7 @@ module.exports = {
     only(
       'effects-general-words',
       '^src/effects/(outcome|remote-files|attempt|away|program)\\.ts$',
-      `${general}|^src/machines/protocol\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$`,
+      `${general}|^src/(os/|machines/protocol\\.ts$)|${vocabulary}|^(node:)?[a-z/_]+$`,
       'All trades share these: they know none of them.',
     ),
     {

@@ -5,44 +5,13 @@
  *  MO1 Nothing here asks a mounted file system. Neither does umount2, so a stuck one blocks no call.
  *  MO2 A mount is gone when neither namespace has it.
  */
-import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { type Mount, readMounts } from '../../os/mountinfo.ts';
 import { unmount } from '../../os/native.ts';
 import { Mismatch } from '../outcome.ts';
 
-export interface Mount {
-  readonly id: string;
-  /** Id of the mount it lies on. */
-  readonly parent: string;
-  /** `major:minor` of the file system. */
-  readonly device: string;
-  /** The directory of that file system that is seen at `point`. For a bind mount it is the bound directory. */
-  readonly root: string;
-  readonly point: string;
-  /** The bound directory has been removed. */
-  readonly isOrphan: boolean;
-}
-
-/** The kernel's suffix for a mount's root that is no longer in its file system. */
-const removed = '//deleted';
-
 /** More mounts than this plugin or the predecessor ever stacks on one point. */
 const stackedMax = 8;
-
-function parseMounts(text: string): Mount[] {
-  return text.split('\n').flatMap((line) => {
-    const [id, parent, device, root, point] = line.split(' ').map(unescaped);
-    if (!id || !parent || !device || !root || !point) return [];
-    const isOrphan = root.endsWith(removed);
-    return [{ id, parent, device, root: isOrphan ? root.slice(0, -removed.length) : root, point, isOrphan }];
-  });
-}
-
-/** A space, a tab, a newline and a backslash are written as three octal digits. */
-const unescaped = (field: string): string =>
-  field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-
-const readMounts = (process: 'self' | '1'): Mount[] => parseMounts(readFileSync(`/proc/${process}/mountinfo`, 'utf8'));
 
 /**
  * The mounts of both namespaces. The daemon of Multus "thick" runs plugins in its container's namespace, which has copies of the

@@ -8,7 +8,7 @@ import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Daemon, end, launch, whenReady } from '../real/daemon.ts';
+import { type Daemon, end, launch, pause, whenReady } from '../real/daemon.ts';
 import { kubeAssets } from '../requirements.ts';
 import { type Account, Api, accounts, adminToken, ask, namespace, tokenOf } from '../stand-in/api.ts';
 import { type Authority, authority, newKey, type Pair } from '../stand-in/certificates.ts';
@@ -94,7 +94,7 @@ export class Cluster extends Api {
 
   /** SIGSTOP: the kernel accepts connections, and no process answers. */
   pauseServer(): void {
-    this.#apiserver?.kill('SIGSTOP');
+    if (this.#apiserver) pause(this.#apiserver);
   }
 
   resumeServer(): void {
