@@ -12,7 +12,7 @@ export interface Mount {
   readonly point: string;
   /** The bound directory has been removed. */
   readonly isOrphan: boolean;
-  /** Of the file system, `ext4` or `fuse.sshfs`. */
+  /** The type of the file system: `ext4`, `fuse.sshfs`. */
   readonly type: string;
 }
 
