@@ -1,10 +1,17 @@
 /**
- * The executable: a CNI plugin when CNI_COMMAND is set, a command for people otherwise. The only file that says `process.`.
+ * The executable: a CNI plugin when CNI_COMMAND is set, otherwise the agent or a command for people. The only file that says
+ * `process.`.
  */
 import { version } from '../package.json' with { type: 'json' };
-import { runCniCommand, type Status } from './cni/command.ts';
+import { askAgent } from './agent/ask.ts';
+import { agentVariable } from './agent/place.ts';
+import type { CallAnswer } from './agent/wire.ts';
+import type { ServedCall } from './agent/worker.ts';
+import { code } from './attachment.ts';
+import { answerOf, type CniCall, deliver, type Status } from './cni/command.ts';
+import { CniError } from './cni/error.ts';
 import { answerMs, leaseVariable, now } from './deadlines.ts';
-import { isTerminal, sinceBootMs, terminalColumns } from './os/native.ts';
+import { actFor, isTerminal, sinceBootMs, terminalColumns } from './os/native.ts';
 import { Outlet, readToEnd } from './os/streams.ts';
 import { handlers } from './verbs/handlers.ts';
 
@@ -19,25 +26,90 @@ const [out, err] = [new Outlet(1), new Outlet(2)];
 const clock = (): Date => new Date();
 const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16);
 
-async function verbs() {
-  const { createNode } = await import('./node.ts');
-  const edges = { clock, random, stderr: (text: string) => err.offer(text) };
-  return handlers((request, scope) => createNode(request, edges, scope));
-}
-
-async function status(): Promise<Status> {
-  const { statusOf } = await import('./verbs/status.ts');
-  return statusOf;
-}
+/** Loads the handlers of a call. @param caller the process that waits for the answer; undefined: this one was started for the call */
+const loaders = ({ stderr }: Pick<CniCall, 'stderr'>, caller?: ServedCall) => ({
+  verbs: async () => {
+    const { createNode } = await import('./node.ts');
+    const edges = { clock, random, stderr, ...(caller && { caller }) };
+    return handlers((request, scope) => createNode(request, edges, scope));
+  },
+  status: async (): Promise<Status> => (await import('./verbs/status.ts')).statusOf,
+});
 
 /** Waits at its end until the answer is read, but not until stderr is. */
 async function serveRuntime(): Promise<number> {
+  const stderr = (text: string) => err.offer(text);
   const stdout = (text: string): Promise<boolean> => {
     out.queue(text);
     return out.finish(now() + answerMs);
   };
-  const streams = { env: process.env, stdin: () => readToEnd(0), stdout, stderr: (text: string) => err.offer(text) };
-  return await runCniCommand(streams, verbs, status);
+  const call = { env: process.env, stdin: once(() => readToEnd(0)), stderr };
+  const asked = askAgent({ ...call, ageMs: now });
+  if (asked.kind === 'answered') {
+    if (asked.answer.stderr !== '') stderr(asked.answer.stderr);
+    return await deliver(asked.answer, { ...call, stdout });
+  }
+  const { verbs, status } = loaders(call);
+  const silent =
+    asked.kind === 'silent' ? () => Promise.reject(new CniError(code.tryAgainLater, agentSilent)) : undefined;
+  return await deliver(await answerOf(call, silent ?? verbs, silent ?? status), { ...call, stdout });
+}
+
+const agentSilent =
+  'the agent has taken this call and does not answer in time: "systemctl restart userspace-agent" if it hangs; the call may be repeated';
+
+/** The same text, or the same error, for each that asks. */
+function once<T>(read: () => T): () => T {
+  let first: (() => T) | undefined;
+  return () => {
+    if (!first) {
+      try {
+        const value = read();
+        first = () => value;
+      } catch (error) {
+        first = () => {
+          throw error;
+        };
+      }
+    }
+    return first();
+  };
+}
+
+async function serveAgent(): Promise<number> {
+  const { runAgent } = await import('./agent/agent.ts');
+  let isStopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => (isStopping = true));
+  return await runAgent({
+    args: process.argv.slice(3),
+    directory: process.env[agentVariable],
+    pid: process.pid,
+    uid: process.geteuid?.() ?? 0,
+    isStopping: () => isStopping,
+    stdout: (text) => out.queue(text),
+    stderr: (text) => err.offer(text),
+    load: async () => {
+      const [{ owesAnswer }] = await Promise.all([
+        import('./node.ts'),
+        import('./verbs/add-check.ts'),
+        import('./verbs/del.ts'),
+        import('./cni/request.ts'),
+      ]);
+      return owesAnswer;
+    },
+    enter: (directory) => process.chdir(directory),
+    serve,
+  });
+}
+
+/** One call of another process. */
+async function serve(caller: ServedCall): Promise<CallAnswer> {
+  const { env, stdin } = caller.request;
+  const said: string[] = [];
+  const call = { env, stdin: () => stdin, stderr: (text: string) => void said.push(text) };
+  actFor(env);
+  const { verbs, status } = loaders(call, caller);
+  return { ...(await answerOf(call, verbs, status)), stderr: said.join('') };
 }
 
 /**
@@ -56,4 +128,5 @@ async function servePeople(): Promise<number> {
   return exitCode;
 }
 
-process.exit(await (process.env.CNI_COMMAND ? serveRuntime() : servePeople()));
+const way = process.env.CNI_COMMAND ? serveRuntime : process.argv[2] === 'agent' ? serveAgent : servePeople;
+process.exit(await way());

@@ -3,18 +3,29 @@
  */
 import type { CliNode } from './cli/cli.ts';
 import type { Basics } from './cni/config/config.ts';
-import { defaultDeadlines } from './deadlines.ts';
+import { defaultDeadlines, type Moment, now } from './deadlines.ts';
 import { createHost } from './effects/host.ts';
 import { realDisk } from './journal/disk.ts';
 import { openLog } from './log.ts';
 import { allowFileThreads, sinceBootMs } from './os/native.ts';
-import { readOwnStart, tickMs } from './os/processes.ts';
+import { readStart, tickMs } from './os/processes.ts';
 import type { Node, Scope } from './verbs/node.ts';
+
+export { owesAnswer } from './effects/outcome.ts';
 
 interface Edges {
   readonly clock: () => Date;
   readonly random: () => string;
   readonly stderr: (text: string) => void;
+  /** The process that the runtime has started for this call; undefined: this one. */
+  readonly caller?: CallerProcess;
+}
+
+/** A process that waits for the answer. */
+interface CallerProcess {
+  readonly pid: number;
+  readonly began: Moment;
+  readonly isCallerGone: () => boolean;
 }
 
 /** The parts of a call that a node needs. */
@@ -25,17 +36,20 @@ interface Caller {
 
 export function createNode({ config, path }: Caller, edges: Edges, scope: Scope): Node {
   allowFileThreads();
-  const { clock, random, stderr } = edges;
+  const { clock, random, stderr, caller } = edges;
   const { ovsdb, kubeconfig, deadlines } = config;
   const log = openLog(config, stderr, clock);
   const elsewhere = { ovsdb, path, ...(kubeconfig && { kubeconfig }) };
   const remembersAway = scope === 'many attachments';
   const host = createHost(deadlines, elsewhere, { remembersAway, warn: log.warning });
-  return { disk: realDisk, host, log, clock, called: () => forkedAt(clock), random };
+  const { began, isCallerGone } = caller ?? { began: now(), isCallerGone: () => false };
+  const called = () => forkedAt(clock, caller?.pid);
+  return { disk: realDisk, host, log, clock, began, isCallerGone, called, random };
 }
 
-/** When this process was forked, rounded up to the next tick. */
-const forkedAt = (clock: () => Date): Date => new Date(bootedAtMs(clock) + (readOwnStart() + 1) * tickMs);
+/** When the calling process was forked, rounded up to the next tick. @throws errno exceptions if it has gone */
+const forkedAt = (clock: () => Date, pid?: number): Date =>
+  new Date(bootedAtMs(clock) + (readStart(pid ?? 'self') + 1) * tickMs);
 
 /** Two clocks are read, and this process can wait for a processor in between: so the closest pair of a few readings counts. */
 const readings = 5;

@@ -19,41 +19,62 @@ export interface Handlers {
 /** Loaded separately: STATUS needs no machine and no journal, and runtimes call it often. */
 export type Status = (request: StatusRequest) => Promise<void>;
 
-export interface Streams {
+/** A call as it comes: the environment, and standard input. */
+export interface CniCall {
   readonly env: Environment;
   /** Standard input to its end. @throws if it cannot be read. */
   readonly stdin: () => string;
-  /** Waits for its reader for a bounded time. @returns whether the reader took it */
-  readonly stdout: (text: string) => Promise<boolean>;
-  /** Neither fails nor waits. */
+  /** Receives what is said to people while the call works. Neither fails nor waits. */
   readonly stderr: (text: string) => void;
 }
 
-/**
- * @param handlers loads them: VERSION needs none, and each call pays for what it loads.
- * @returns the exit code: 0, or 1 with an error object on stdout, or if its reader did not take the answer.
- */
+export interface Streams extends CniCall {
+  /** Waits for its reader for a bounded time. @returns whether the reader took it */
+  readonly stdout: (text: string) => Promise<boolean>;
+}
+
+/** The end of a call: its exit code, and its document for stdout, which may be empty. */
+export interface CniAnswer {
+  readonly exitCode: number;
+  readonly stdout: string;
+}
+
+/** @returns the exit code: 0, or 1 with an error object on stdout, or if its reader did not take the answer. */
 export async function runCniCommand(
   streams: Streams,
   handlers: () => Promise<Handlers>,
   status: () => Promise<Status>,
 ): Promise<number> {
-  let version = supportedVersions.at(-1) as string;
-  let answer: object | undefined;
-  let exitCode = 0;
-  try {
-    const stdin = readStdin(streams);
-    version = versionOf(stdin) ?? version;
-    answer = await dispatch(streams.env, stdin, handlers, status);
-  } catch (thrown) {
-    const error = toCniError(thrown);
-    streams.stderr(`userspace: ${streams.env.CNI_COMMAND}: ${error.message}\n`);
-    answer = errorObject(error, version);
-    exitCode = 1;
-  }
-  if (!answer || (await streams.stdout(`${JSON.stringify(answer, null, 2)}\n`))) return exitCode;
+  return await deliver(await answerOf(streams, handlers, status), streams);
+}
+
+/** @returns the exit code */
+export async function deliver({ exitCode, stdout }: CniAnswer, streams: Omit<Streams, 'stdin'>): Promise<number> {
+  if (stdout === '' || (await streams.stdout(stdout))) return exitCode;
   streams.stderr(`userspace: ${streams.env.CNI_COMMAND}: stdout was not read: the answer is lost\n`);
   return 1;
+}
+
+/** @param handlers loads them: VERSION needs none, and each call pays for what it loads. */
+export async function answerOf(
+  call: CniCall,
+  handlers: () => Promise<Handlers>,
+  status: () => Promise<Status>,
+): Promise<CniAnswer> {
+  let version = supportedVersions.at(-1) as string;
+  let document: object | undefined;
+  let exitCode = 0;
+  try {
+    const stdin = readStdin(call);
+    version = versionOf(stdin) ?? version;
+    document = await dispatch(call.env, stdin, handlers, status);
+  } catch (thrown) {
+    const error = toCniError(thrown);
+    call.stderr(`userspace: ${call.env.CNI_COMMAND}: ${error.message}\n`);
+    document = errorObject(error, version);
+    exitCode = 1;
+  }
+  return { exitCode, stdout: document ? `${JSON.stringify(document, null, 2)}\n` : '' };
 }
 
 /**
@@ -95,7 +116,7 @@ async function dispatch(
   return formatResult(await (await handlers()).add(request), request.config.cniVersion);
 }
 
-function readStdin({ stdin }: Streams): string {
+function readStdin({ stdin }: CniCall): string {
   try {
     return stdin();
   } catch (error) {

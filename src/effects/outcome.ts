@@ -89,6 +89,9 @@ export async function inTime<T>(call: Promise<T> | (() => Promise<T>), end: Mome
   }
 }
 
+/** Whether a file system owes this process an answer: a thread of it is stuck. */
+export const owesAnswer = (): boolean => silent.size > 0;
+
 const isSilent = (path: string): boolean => [...silent].some((top) => isBelow(path, top));
 
 function noteSilence(path: string, call: Promise<unknown>): void {

@@ -2,6 +2,8 @@
  * The only file that calls Bun itself and libc: for things that `node:` lacks, or that would cost every call time.
  */
 
+import { closeSync, writeSync } from 'node:fs';
+
 const LOCK_EX_NB = 2 | 4;
 const LOCK_UN = 8;
 
@@ -24,6 +26,7 @@ const PR_SET_CHILD_SUBREAPER = 36;
 const TIOCGWINSZ = 0x5413n;
 const POLLIN = 1;
 const POLLOUT = 4;
+const MFD_CLOEXEC = 1;
 
 interface Libc {
   flock(fd: number, operation: number): number;
@@ -39,6 +42,7 @@ interface Libc {
   isatty(fd: number): number;
   setenv(name: Uint8Array, value: Uint8Array, overwrite: number): number;
   signal(signal: number, handler: bigint): bigint;
+  memfd_create(name: Uint8Array, flags: number): number;
 }
 
 /** Not imported: a call that needs no libc (VERSION) does not wait for it. */
@@ -62,6 +66,7 @@ const libcOf = () => {
     isatty: { args: ['i32'], returns: 'i32' },
     setenv: { args: ['ptr', 'ptr', 'i32'], returns: 'i32' },
     signal: { args: ['i32', 'i64'], returns: 'i64' },
+    memfd_create: { args: ['ptr', 'u32'], returns: 'i32' },
   }).symbols;
   return libc;
 };
@@ -287,9 +292,22 @@ export function fetchBy(url: URL, { headers, ...options }: FetchOptions): Promis
   }
 }
 
-/** This process's environment, for a program that has to find its caller's variables. */
-export const environment = (): { readonly [name: string]: string } =>
-  Object.fromEntries(Object.entries(Bun.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+type Variables = { readonly [name: string]: string };
+
+let callersVariables: Variables | undefined;
+
+/** The environment of the call that this process makes for another one. */
+export const actFor = (variables: typeof Bun.env): void => {
+  callersVariables = definedOf(variables);
+};
+
+const definedOf = (variables: typeof Bun.env): Variables =>
+  Object.fromEntries(
+    Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+
+/** The caller's environment, for a program that has to find its variables. */
+export const environment = (): Variables => callersVariables ?? definedOf(Bun.env);
 
 export interface Child {
   readonly pid: number;
@@ -320,8 +338,13 @@ interface Spawned {
 export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
   libcOf().prctl(PR_SET_CHILD_SUBREAPER, 1);
   heedChildren();
-  const stdio = [new TextEncoder().encode(stdin), 'pipe', 'pipe', ...fds] as const;
-  const child = Bun.spawn([file, ...args], { env, detached: true, stdio: [...stdio] });
+  const input = fileInMemory('stdin', stdin);
+  let child: Bun.Subprocess<number, 'pipe', 'pipe'>;
+  try {
+    child = Bun.spawn([file, ...args], { env, detached: true, stdio: [input, 'pipe', 'pipe', ...fds] });
+  } finally {
+    closeSync(input);
+  }
   const ended = child.exited.then(() => ({
     exitCode: child.exitCode,
     signal: child.signalCode === null ? null : String(child.signalCode),
@@ -333,6 +356,23 @@ export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
     ended,
     kill: () => void libcOf().kill(-child.pid, SIGKILL),
   };
+}
+
+/** A file without a path that holds a text (memfd_create(2)). Bun's own for a child's input stays open until memory is collected. */
+function fileInMemory(name: string, text: string): number {
+  const fd = libcOf().memfd_create(terminated(name), MFD_CLOEXEC);
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, at);
+  return fd;
+}
+
+/** A process of this executable, with one more descriptor (3) and an empty environment. It outlives us. */
+export function spawnOurselves(args: readonly string[], fd: number): { readonly pid: number; kill(): void } {
+  heedChildren();
+  const stdio = ['ignore', 'ignore', 'inherit', fd] as const;
+  // By its inode: an upgrade may have replaced the file, and the processes of one agent are of one build.
+  const child = Bun.spawn(['/proc/self/exe', ...args], { argv0: 'userspace', env: {}, stdio: [...stdio] });
+  return { pid: child.pid, kill: () => child.kill(SIGKILL) };
 }
 
 /**

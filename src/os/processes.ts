@@ -54,8 +54,8 @@ function statFields(pid: number | 'self'): string[] {
 
 const startIn = (fields: readonly string[]): number => Number(fields[19]);
 
-/** When this process was forked, in ticks since boot. @throws errno exceptions */
-export const readOwnStart = (): number => startIn(statFields('self'));
+/** When a process was forked, in ticks since boot. @throws errno exceptions if it has gone */
+export const readStart = (pid: number | 'self'): number => startIn(statFields(pid));
 
 function readProcess(pid: number): Process | undefined {
   const fields = attempt(() => statFields(pid));

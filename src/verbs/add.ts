@@ -24,7 +24,17 @@ import type { Owed } from '../machines/steps.ts';
 import { planOf } from '../plan/plans.ts';
 import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
-import { busy, described, openOwn, tolerate, unlinkJournal, type Work, warn } from './locked.ts';
+import {
+  busy,
+  callerGone,
+  described,
+  expectCaller,
+  openOwn,
+  tolerate,
+  unlinkJournal,
+  type Work,
+  warn,
+} from './locked.ts';
 import type { Node } from './node.ts';
 
 /** The ADD's time, and its question to the API server: both began before this module was loaded. */
@@ -66,6 +76,7 @@ async function preparePlan(work: Work<AddRequest>, podLookup: Started['podLookup
   const { request, node, call } = work;
   const { host } = node;
   try {
+    expectCaller(node);
     const ofNetns = () => host.netnsTroubles(request.netns, request.env);
     const pod = await podLookup;
     if (pod?.kind === 'refused') refuse([...ofNetns(), ...pod.troubles]);
@@ -125,6 +136,7 @@ async function startOver(work: Work<AddRequest>, plan: Plan): Promise<Facts | un
     return past.facts;
   }
   const { host, disk, log } = node;
+  expectCaller(node);
   const { owed, warnings, elsewhere } = await takeAway({ host, disk, journal, by: 'ADD', known: plan, call });
   if (elsewhere) refuse([elsewhere]);
   warn(log, { verb: 'ADD', key: request.key }, warnings);
@@ -168,6 +180,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
   let begin: Begin;
   try {
     begin = { ...beginning(work, plan), file: journal.identity };
+    expectCaller(node);
     journal.append(begin);
     journal.fsyncName();
   } catch (error) {
@@ -175,7 +188,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
     unlinkJournal(journal, node.log);
     throw error;
   }
-  const reasonToStop = () => goingTrouble(journal);
+  const reasonToStop = () => goingTrouble(journal) ?? (node.isCallerGone() ? callerGone : undefined);
   const { end } = call;
   const options: DriveOptions = {
     journal,

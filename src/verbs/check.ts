@@ -4,7 +4,7 @@
 import { code, keyText } from '../attachment.ts';
 import { CniError, refuse } from '../cni/error.ts';
 import type { AddRequest } from '../cni/request.ts';
-import { now, within } from '../deadlines.ts';
+import { within } from '../deadlines.ts';
 import { fold, openJournal } from '../drive/past.ts';
 import { survey } from '../drive/survey.ts';
 import type { Plan } from '../machines/protocol.ts';
@@ -14,7 +14,7 @@ import type { Node } from './node.ts';
 
 export async function check(request: AddRequest, node: Node): Promise<void> {
   const { key, config, netns, env } = request;
-  const end = now() + config.deadlines.delMs;
+  const end = node.began + config.deadlines.delMs;
   const absent = new CniError(code.drift, `${keyText(key)} is not attached`);
   const journal = openJournal(node.disk, pathOf(request), { create: false, clock: node.clock });
   if (!journal) throw absent;

@@ -9,23 +9,37 @@ import { nextTry } from '../drive/due.ts';
 import { type Entry, planOfHeader } from '../drive/entry.ts';
 import { ensureIdentity } from '../drive/identity.ts';
 import { takeAway } from '../drive/removal.ts';
+import { goingTrouble } from '../drive/trouble.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
 import { listDue, readInstance } from '../journal/store.ts';
 import { removalPlan } from '../plan/plans.ts';
 import type { Recovered } from '../recovery/options.ts';
-import { busy, described, type OwnCall, openOwn, pathOf, tolerate, unlinkJournal, type Work, warn } from './locked.ts';
+import {
+  busy,
+  callerGone,
+  described,
+  expectCaller,
+  type OwnCall,
+  openOwn,
+  pathOf,
+  tolerate,
+  unlinkJournal,
+  type Work,
+  warn,
+} from './locked.ts';
 import type { Node } from './node.ts';
 
 export async function del(request: DelRequest, node: Node): Promise<void> {
   const { config } = request;
-  const end = now() + config.deadlines.delMs;
+  const end = node.began + config.deadlines.delMs;
   const call = { dataDir: config.dataDir, end };
   let instance: string;
   let journal: Journal<Entry>;
   let done: 'removed' | 'owed' | undefined;
   do {
     try {
+      expectCaller(node);
       instance = await ensureIdentity(node.disk, config.dataDir, node.random, within(end, config.deadlines.lockMs));
       journal = openOwn(request, node);
     } catch (error) {
@@ -33,7 +47,9 @@ export async function del(request: DelRequest, node: Node): Promise<void> {
       return await delWithoutJournal({ request, node, call }, error);
     }
     try {
-      done = await markAndRemove({ journal, request, node, call: { ...call, instance, lockFd: journal.fd } });
+      const work = { journal, request, node, call: { ...call, instance, lockFd: journal.fd } };
+      if (node.isCallerGone()) await dropUnmarked(work);
+      done = await markAndRemove(work);
     } finally {
       journal.close();
     }
@@ -104,6 +120,13 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
   log.error(`DEL ${keyText(key)}: owed: ${described(owed)}`);
   if (isKept) return 'owed';
   throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
+}
+
+/** The journal may be the one that this call has made: then nothing else will unlink it. @throws CniError */
+async function dropUnmarked({ journal, request, node, call }: Work<DelRequest>): Promise<never> {
+  const outcome = await journal.lock(within(call.end, request.config.deadlines.lockMs));
+  if (outcome === 'held' && !goingTrouble(journal)) tolerate(node.log, () => journal.discardBlank());
+  throw new CniError(callerGone.code, callerGone.message);
 }
 
 const stays = ({ key, config }: DelRequest): string =>

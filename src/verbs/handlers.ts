@@ -4,7 +4,7 @@
  */
 import type { Handlers } from '../cni/command.ts';
 import type { AddRequest, DelRequest } from '../cni/request.ts';
-import { type Moment, now } from '../deadlines.ts';
+import type { Moment } from '../deadlines.ts';
 import type { Node, Scope } from './node.ts';
 
 /** Where the code is. A test of the order of calls passes its own. */
@@ -37,7 +37,7 @@ export function handlers(
   return {
     add: (request) =>
       using(request, async (one, node) => {
-        const end = now() + one.config.deadlines.addMs;
+        const end = node.began + one.config.deadlines.addMs;
         const podLookup = startPodLookup(one, node, end);
         return await (await addCheck()).add(one, node, { end, podLookup });
       }),

@@ -2,8 +2,8 @@
  * The common part of ADD, CHECK and DEL: the journal of one attachment, its lock, and the answers when it fails.
  */
 import { join } from 'node:path';
-import { type AttachmentKey, code, journalName, keyText } from '../attachment.ts';
-import { CniError } from '../cni/error.ts';
+import { type AttachmentKey, code, journalName, keyText, type Trouble } from '../attachment.ts';
+import { CniError, refuse } from '../cni/error.ts';
 import type { DelRequest } from '../cni/request.ts';
 import type { Entry } from '../drive/entry.ts';
 import { openJournal } from '../drive/past.ts';
@@ -42,6 +42,19 @@ export function busy(request: Request): CniError {
   const holder = findJournalHolder(pathOf(request));
   const by = holder ? ` by ${holderText(holder)}` : '';
   return new CniError(code.tryAgainLater, `another call works on ${keyText(request.key)}: its journal is locked${by}`);
+}
+
+export const callerGone: Trouble = {
+  code: code.tryAgainLater,
+  message: 'the process that made this call has gone, so nothing is done for it',
+};
+
+/**
+ * Asked under the attachment's lock before an ADD, and before a DEL has marked anything. A caller that has gone may have been followed
+ * by other calls, which this one must not undo. @throws CniError
+ */
+export function expectCaller({ isCallerGone }: Node): void {
+  if (isCallerGone()) refuse([callerGone]);
 }
 
 /** The end of a removal. If the marked journal stays, recovery finds nothing else to remove and unlinks it. */

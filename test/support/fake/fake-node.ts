@@ -6,6 +6,7 @@ import { toCniError } from '../../../src/cni/error.ts';
 import { type Environment, parseAdd, parseCheck, parseDel } from '../../../src/cni/request.ts';
 import { formatResult, type Result } from '../../../src/cni/result.ts';
 import { parseGc } from '../../../src/cni/upkeep.ts';
+import { now } from '../../../src/deadlines.ts';
 import type { Disk } from '../../../src/journal/disk.ts';
 import { asChecked } from '../../../src/plan/result.ts';
 import type { Recovered } from '../../../src/recovery/options.ts';
@@ -108,6 +109,8 @@ export interface Fate {
   readonly valid?: readonly Attachment[];
   readonly disk?: readonly Fault[];
   readonly host?: readonly HostFault[];
+  /** Whether nothing waits for the answer any more, as the product asks. */
+  readonly isCallerGone?: () => boolean;
   readonly watch?: (instant: Instant, world: FakeWorld) => void | Promise<void>;
   /** For recover. */
   readonly dryRun?: boolean;
@@ -161,6 +164,8 @@ export class FakeNode {
         close: () => Promise.resolve(),
       },
       clock: () => this.now,
+      began: now(),
+      isCallerGone: fate.isCallerGone ?? (() => false),
       called: () => this.now,
       random: () => (fate.elsewhere ? otherInstance : instance),
     };

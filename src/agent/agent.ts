@@ -1,0 +1,62 @@
+/** `userspace agent`: the words of its command line, and the two kinds of processes that it consists of. */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { messageOf } from '../attachment.ts';
+import { spawnOurselves } from '../os/native.ts';
+import { agentDirectory, agentVariable } from './place.ts';
+import { type SupervisorOptions, supervise } from './supervisor.ts';
+import { type WorkerOptions, work } from './worker.ts';
+
+/** More of them only wait for the same processors, but fewer would wait for the same fsync. */
+const workersMost = (): number => Math.min(8, Math.max(4, 2 * availableParallelism()));
+
+export interface AgentOptions
+  extends Pick<SupervisorOptions, 'pid' | 'uid' | 'isStopping'>,
+    Pick<WorkerOptions, 'serve' | 'load' | 'enter'> {
+  /** The words behind `userspace agent`. */
+  readonly args: readonly string[];
+  /** The value of the variable that names the directory. */
+  readonly directory: string | undefined;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+}
+
+const flags = { worker: { type: 'boolean', default: false }, workers: { type: 'string' } } as const;
+
+/** @returns the exit code: 0 when it was told to stop, or another agent has taken over; 1 it cannot listen; 2 wrong words */
+export async function runAgent(options: AgentOptions): Promise<number> {
+  const { args, stdout, stderr } = options;
+  const wrong = (why: string) => {
+    stderr(`userspace agent: ${why}\n"userspace help" lists the words.\n`);
+    return 2;
+  };
+  let values: { worker: boolean; workers?: string };
+  try {
+    values = parseArgs({ args: [...args], options: flags, strict: true }).values;
+  } catch (error) {
+    return wrong(messageOf(error));
+  }
+  if (values.worker) {
+    await work(options);
+    return 0;
+  }
+  const workersMax = values.workers === undefined ? workersMost() : Number(values.workers);
+  if (!Number.isSafeInteger(workersMax) || workersMax < 1) return wrong(`--workers "${values.workers}" is no count`);
+  const directory = agentDirectory(options.directory);
+  if (directory === undefined) return wrong(`${agentVariable} is "off": no call would ask this agent`);
+  try {
+    options.enter('/');
+    await supervise({
+      ...options,
+      directory,
+      workersMax,
+      start: (fd) => spawnOurselves(['agent', '--worker'], fd),
+      ready: (socket) => stdout(`userspace agent: ready at ${socket}\n`),
+      log: (line) => stderr(`userspace agent: ${line}\n`),
+    });
+    return 0;
+  } catch (error) {
+    stderr(`userspace agent: ${messageOf(error)}\n`);
+    return 1;
+  }
+}

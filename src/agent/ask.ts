@@ -1,0 +1,75 @@
+/**
+ * The side of the call: asks the agent of this node to make it. Whatever happens before `go`, the agent has done nothing, and the call
+ * is made by this process. After `go` this process does nothing beside the agent: it waits for the answer, or for the end of the
+ * connection, and then makes the call itself (locks of the dead process are free, or its IPAM program's, which the lock waits for).
+ */
+import { closeSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { type Moment, now } from '../deadlines.ts';
+import { connectTo } from '../os/unix-sockets.ts';
+import { agentDirectory, agentSocket, agentVariable } from './place.ts';
+import { type AgentSays, type CallAnswer, type CallRequest, Listener, say } from './wire.ts';
+
+/** An agent takes a call within a millisecond; one that hangs may not delay it by more than a person notices. */
+const acceptedMs = 250;
+/** An agent that has queued the call is alive; a queue that stands still for this long is no faster than our own process. */
+const queuedMs = 5_000;
+
+/** `none`: no agent acts, so the call is made here. `silent`: one was told to act and has not answered, so its fate is unknown. */
+export type Asked = { readonly kind: 'answered'; readonly answer: CallAnswer } | { readonly kind: 'none' | 'silent' };
+
+/** VERSION needs nothing of the node, and is answered before an agent could be asked. */
+const served: readonly (string | undefined)[] = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'];
+
+interface Asking {
+  readonly env: CallRequest['env'];
+  /** Read once there is an agent to send it to. @throws if it cannot be read */
+  readonly stdin: () => string;
+  /** The age of this process, in milliseconds. */
+  readonly ageMs: () => number;
+}
+
+export function askAgent({ env, stdin, ageMs }: Asking): Asked {
+  const fd = served.includes(env.CNI_COMMAND) ? connectionTo(env[agentVariable]) : undefined;
+  if (fd === undefined) return { kind: 'none' };
+  try {
+    // A directory that was deleted cannot be entered by the agent, which then closes the connection.
+    const cwd = readlinkSync('/proc/self/cwd');
+    return converse(fd, { env, stdin: stdin(), cwd, startedMs: uptimeMs() - ageMs() });
+  } catch {
+    // Standard input cannot be read, or /proc: the call's own way says so.
+    return { kind: 'none' };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Milliseconds since boot, to a hundredth of a second (proc_uptime(5)): loading libc for its clock would cost more than reading this. */
+const uptimeMs = (): number => Number.parseFloat(readFileSync('/proc/uptime', 'latin1')) * 1000;
+
+function connectionTo(said: string | undefined): number | undefined {
+  try {
+    const directory = agentDirectory(said);
+    if (directory === undefined) return undefined;
+    const socket = agentSocket(directory);
+    // Only this user's agent is believed. A socket in a directory that others may write could be anybody's.
+    const [own, there] = [statSync('/proc/self'), statSync(socket, { throwIfNoEntry: false })];
+    return there?.isSocket() && there.uid === own.uid ? connectTo(socket) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function converse(fd: number, request: CallRequest): Asked {
+  if (!say(fd, { say: 'call', ...request }, now() + acceptedMs)) return { kind: 'none' };
+  const agent = new Listener<AgentSays>(fd, ['queued', 'accepted', 'answer']);
+  let heard = agent.hear(now() + acceptedMs);
+  if (heard.kind === 'message' && heard.message.say === 'queued') heard = agent.hear(now() + queuedMs);
+  if (heard.kind !== 'message' || heard.message.say !== 'accepted') return { kind: 'none' };
+  const end: Moment = now() + heard.message.waitMs;
+  // If not all of it went, the agent has no `go`.
+  if (!say(fd, { say: 'go' }, now() + acceptedMs)) return { kind: 'none' };
+  const answered = agent.hear(end);
+  if (answered.kind === 'message' && answered.message.say === 'answer')
+    return { kind: 'answered', answer: answered.message };
+  return { kind: answered.kind === 'closed' ? 'none' : 'silent' };
+}

@@ -1,0 +1,257 @@
+/**
+ * The agent of a node: listens for calls, and hands each to a worker (worker.ts). It never reads a call, and keeps no state that would
+ * be missed: if it is killed, its workers finish what they have begun, callers in its queue make their calls themselves, and the next
+ * agent starts afresh.
+ *
+ * Invariants
+ *  SU1 The socket is in a directory of this user's alone, and a peer of another user is turned away unheard.
+ *  SU2 A new socket takes the name by rename: at no moment is there none. The agent that has lost the name serves what had reached it,
+ *     and ends.
+ *  SU3 A worker has one call. Once its time is over by far it is killed: a loop, a stopped process or a dead disk costs its own call.
+ *  SU4 A call is handed over only when its request has begun to come, so idle connections cost no worker.
+ */
+import { chmodSync, closeSync, lstatSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { type Moment, now } from '../deadlines.ts';
+import { acceptFrom, handOver, isClosed, listenAt, peerOf, readyOf, receive, socketPair } from '../os/unix-sockets.ts';
+import { agentSocket } from './place.ts';
+import { say } from './wire.ts';
+
+/** A caller sends its request at once, and the worker tells the call's own limit within that time. */
+const beginMs = 5_000;
+/** Beyond a call's limit, which its caller waits for too. */
+const overdueMs = 5_000;
+/** A worker that had no call for this long ends; the last one stays, so that the next call finds one. */
+const idleMs = 30_000;
+/** How often the agent looks whether another one has taken its name. */
+const lookMs = 5_000;
+/** Connections that have said nothing yet. More are turned away: their calls are made by their own processes. */
+const silentMax = 256;
+const queueMax = 4096;
+
+/** A worker process, as the operating system shows it. */
+export interface WorkerProcess {
+  readonly pid: number;
+  kill(): void;
+}
+
+export interface SupervisorOptions {
+  readonly directory: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly workersMax: number;
+  /** @param controlFd the worker's end of its connection to the supervisor */
+  readonly start: (controlFd: number) => WorkerProcess;
+  readonly isStopping: () => boolean;
+  readonly ready: (socket: string) => void;
+  /** Receives what an engineer may want to know, a line each. */
+  readonly log: (line: string) => void;
+}
+
+interface Worker {
+  readonly process: WorkerProcess;
+  readonly control: number;
+  state: 'starting' | 'idle' | 'busy';
+  /** starting, busy: the moment when it is killed; idle: since when it is. */
+  at: Moment;
+}
+
+interface Connection {
+  readonly fd: number;
+  readonly until: Moment;
+}
+
+/** Serves until it is told to stop, or another agent has taken its name. @throws an Error if it cannot listen */
+export async function supervise(options: SupervisorOptions): Promise<void> {
+  const supervisor = new Supervisor(options);
+  await supervisor.serve();
+}
+
+class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #socket: string;
+  readonly #inode: bigint;
+  #listener: number | undefined;
+  #silent: Connection[] = [];
+  #queue: number[] = [];
+  #workers: Worker[] = [];
+  readonly #told = new Set<number>();
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    makeDirectory(options);
+    this.#socket = agentSocket(options.directory);
+    const fresh = `${this.#socket}.${options.pid}`;
+    rmSync(fresh, { force: true });
+    this.#listener = listenAt(fresh, queueMax);
+    chmodSync(fresh, 0o600);
+    this.#inode = statSync(fresh, { bigint: true }).ino;
+    renameSync(fresh, this.#socket);
+  }
+
+  async serve(): Promise<void> {
+    this.#startWorker();
+    this.#options.ready(this.#socket);
+    let lookAt = now();
+    while (!this.#options.isStopping()) {
+      if (now() >= lookAt) {
+        lookAt = now() + lookMs;
+        if (this.#listener !== undefined && !this.#hasName()) this.#drain();
+      }
+      const busy = this.#workers.some(({ state }) => state === 'busy');
+      if (this.#listener === undefined && !busy && this.#queue.length + this.#silent.length === 0) break;
+      this.#turn();
+      // The event loop's turn: ended workers are reaped, and a signal is heard.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#end();
+  }
+
+  #turn(): void {
+    const fds = [
+      ...(this.#listener === undefined ? [] : [this.#listener]),
+      ...this.#silent.map(({ fd }) => fd),
+      ...this.#workers.map(({ control }) => control),
+    ];
+    const ready = new Set(readyOf(fds, this.#pauseMs()));
+    for (const worker of [...this.#workers]) if (ready.has(worker.control)) this.#hear(worker);
+    this.#sortSilent(ready);
+    if (this.#listener !== undefined && ready.has(this.#listener)) this.#accept(this.#listener);
+    this.#dispatch();
+    this.#judgeWorkers();
+  }
+
+  #accept(listener: number): void {
+    for (let fd = acceptFrom(listener); fd !== undefined; fd = acceptFrom(listener)) {
+      const isOurs = peerOf(fd)?.uid === this.#options.uid;
+      if (!isOurs || this.#silent.length >= silentMax) closeSync(fd);
+      else this.#silent.push({ fd, until: now() + beginMs });
+    }
+  }
+
+  /** Connections that have begun to speak are queued; those that were silent for too long are closed. */
+  #sortSilent(ready: ReadonlySet<number>): void {
+    const silent = this.#silent;
+    this.#silent = [];
+    for (const one of silent) {
+      if (ready.has(one.fd)) this.#queue.push(one.fd);
+      else if (now() >= one.until) closeSync(one.fd);
+      else this.#silent.push(one);
+    }
+  }
+
+  /** Hands queued calls to workers, starts a worker for one that finds none, and tells the rest to wait. */
+  #dispatch(): void {
+    const waiting: number[] = [];
+    for (const fd of this.#queue) {
+      if (isClosed(fd)) this.#forget(fd);
+      else if (!this.#give(fd)) waiting.push(fd);
+    }
+    this.#queue = waiting;
+    const starting = this.#workers.filter(({ state }) => state === 'starting').length;
+    const wanted = Math.min(waiting.length - starting, this.#options.workersMax - this.#workers.length);
+    for (let count = 0; count < wanted; count++) this.#startWorker();
+    for (const fd of waiting) {
+      if (this.#told.has(fd)) continue;
+      this.#told.add(fd);
+      say(fd, { say: 'queued' }, now());
+    }
+  }
+
+  /** The worker that was busy last has the most in its caches. @returns whether there was one */
+  #give(fd: number): boolean {
+    const idle = this.#workers.filter(({ state }) => state === 'idle').sort((a, b) => b.at - a.at);
+    for (const worker of idle) {
+      if (!handOver(worker.control, 'call', fd)) {
+        this.#drop(worker);
+        continue;
+      }
+      Object.assign(worker, { state: 'busy', at: now() + beginMs });
+      this.#forget(fd);
+      return true;
+    }
+    return false;
+  }
+
+  #forget(fd: number): void {
+    this.#told.delete(fd);
+    closeSync(fd);
+  }
+
+  #startWorker(): void {
+    const [control, theirs] = socketPair();
+    try {
+      const process = this.#options.start(theirs);
+      this.#workers.push({ process, control, state: 'starting', at: now() + beginMs });
+    } catch (error) {
+      closeSync(control);
+      this.#options.log(`a worker cannot be started: ${error}`);
+    } finally {
+      closeSync(theirs);
+    }
+  }
+
+  /** A worker says `idle`, or how many milliseconds its call may take; or it has ended. */
+  #hear(worker: Worker): void {
+    const bytes = new Uint8Array(64);
+    const count = receive(worker.control, bytes, now()) ?? 0;
+    const said = new TextDecoder().decode(bytes.subarray(0, count));
+    if (count === 0) this.#drop(worker);
+    else if (said === 'idle') Object.assign(worker, { state: 'idle', at: now() });
+    else Object.assign(worker, { at: now() + Number(said) + overdueMs });
+  }
+
+  #judgeWorkers(): void {
+    const idle = this.#workers.filter(({ state }) => state === 'idle');
+    for (const worker of this.#workers) {
+      if (worker.state !== 'idle' && now() >= worker.at) {
+        this.#options.log(`worker ${worker.process.pid} is ${worker.state} beyond its time: it is killed`);
+        worker.process.kill();
+        this.#drop(worker);
+      } else if (worker.state === 'idle' && idle.length > 1 && now() >= worker.at + idleMs) {
+        idle.pop();
+        this.#drop(worker);
+      }
+    }
+  }
+
+  /** A living worker ends by itself when it sees the end of the connection. */
+  #drop(worker: Worker): void {
+    this.#workers = this.#workers.filter((one) => one !== worker);
+    closeSync(worker.control);
+  }
+
+  #pauseMs(): number {
+    const moments = [
+      ...this.#silent.map(({ until }) => until),
+      ...this.#workers.map(({ state, at }) => (state === 'idle' ? at + idleMs : at)),
+    ];
+    const next = moments.filter((at) => at > now());
+    return Math.max(1, Math.ceil(Math.min(lookMs, ...next.map((at) => at - now()))));
+  }
+
+  #hasName(): boolean {
+    return statSync(this.#socket, { bigint: true, throwIfNoEntry: false })?.ino === this.#inode;
+  }
+
+  #drain(): void {
+    this.#options.log('another agent has taken over: this one ends when its calls are done');
+    if (this.#listener === undefined) return;
+    this.#accept(this.#listener);
+    closeSync(this.#listener);
+    this.#listener = undefined;
+  }
+
+  #end(): void {
+    if (this.#hasName()) rmSync(this.#socket, { force: true });
+    if (this.#listener !== undefined) closeSync(this.#listener);
+  }
+}
+
+/** @throws an Error if it belongs to another user, or is no directory */
+function makeDirectory({ directory, uid }: SupervisorOptions): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const stats = lstatSync(directory);
+  if (!stats.isDirectory() || stats.uid !== uid)
+    throw new Error(`"${directory}" is not a directory of this user alone: remove it, or name another`);
+  chmodSync(directory, 0o700);
+}

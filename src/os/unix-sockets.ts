@@ -1,0 +1,238 @@
+/**
+ * Unix stream sockets by libc (unix(7)): connecting, listening, handing a connection to another process, and looking whether its
+ * other end is still there. Everything is synchronous and ends by a moment, so a caller is asked between two system calls of a journal,
+ * and a call through the agent loads neither node:net (3 ms) nor Bun's sockets (0.3 ms).
+ *
+ * All descriptors are O_CLOEXEC, and O_NONBLOCK where a wait would be possible.
+ */
+import { closeSync } from 'node:fs';
+import { type Moment, remainingMs } from '../deadlines.ts';
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_SEQPACKET = 5;
+const SOCK_FLAGS = 0o2000000 | 0o4000;
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const SCM_RIGHTS = 1;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+const POLLIN = 0x1;
+const POLLOUT = 0x4;
+const POLLRDHUP = 0x2000;
+const WNOHANG = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+interface Ffi {
+  readonly dlopen: typeof import('bun:ffi').dlopen;
+  readonly ptr: typeof import('bun:ffi').ptr;
+}
+
+/** Not imported: a call that finds no agent's socket opens no libc for it. */
+const ffi = (): Ffi => (Bun as unknown as { FFI: Ffi }).FFI;
+
+const functions = {
+  socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+  connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i64' },
+  recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i64' },
+  poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
+} as const;
+
+/** Only the agent's own processes need them. */
+const agentFunctions = {
+  bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  listen: { args: ['i32', 'i32'], returns: 'i32' },
+  accept4: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
+  getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
+  socketpair: { args: ['i32', 'i32', 'i32', 'ptr'], returns: 'i32' },
+  sendmsg: { args: ['i32', 'ptr', 'i32'], returns: 'i64' },
+  recvmsg: { args: ['i32', 'ptr', 'i32'], returns: 'i64' },
+  fcntl: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+  waitpid: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
+} as const;
+
+const open = () => ffi().dlopen('libc.so.6', functions).symbols;
+const openAgents = () => ffi().dlopen('libc.so.6', agentFunctions).symbols;
+
+let libc: ReturnType<typeof open> | undefined;
+let agents: ReturnType<typeof openAgents> | undefined;
+
+const call = (): NonNullable<typeof libc> => {
+  libc ??= open();
+  return libc;
+};
+
+const agentCall = (): NonNullable<typeof agents> => {
+  agents ??= openAgents();
+  return agents;
+};
+
+/** The longest path of a socket (unix(7), sun_path), its final NUL included. */
+const pathBytesMax = 108;
+
+/** struct sockaddr_un. @throws if the path is too long */
+function addressOf(path: string): Uint8Array {
+  const bytes = new TextEncoder().encode(path);
+  if (bytes.length >= pathBytesMax) throw new Error(`"${path}" is longer than the path of a socket may be (unix(7))`);
+  const address = new Uint8Array(2 + pathBytesMax);
+  address[0] = AF_UNIX;
+  address.set(bytes, 2);
+  return address;
+}
+
+/** @returns a connected descriptor; undefined if nothing listens, or its queue is full */
+export function connectTo(path: string): number | undefined {
+  const fd = call().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
+  if (fd < 0) return undefined;
+  const address = addressOf(path);
+  if (call().connect(fd, address, address.length) === 0) return fd;
+  closeSync(fd);
+  return undefined;
+}
+
+/** Binds a new socket to a path where nothing is, and listens. @throws an Error */
+export function listenAt(path: string, queue: number): number {
+  const fd = call().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
+  const address = addressOf(path);
+  if (fd >= 0 && agentCall().bind(fd, address, address.length) === 0 && agentCall().listen(fd, queue) === 0) return fd;
+  if (fd >= 0) closeSync(fd);
+  throw new Error(`no socket can be made at "${path}": is its directory writable?`);
+}
+
+/** @returns undefined if there is no connection to accept */
+export function acceptFrom(listener: number): number | undefined {
+  const fd = agentCall().accept4(listener, null, null, SOCK_FLAGS);
+  return fd < 0 ? undefined : fd;
+}
+
+/** The process at the other end of a connection, as it was when it connected (SO_PEERCRED). */
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+}
+
+/** @returns undefined if the kernel does not tell it */
+export function peerOf(fd: number): Peer | undefined {
+  // struct ucred: pid, uid, gid.
+  const [credentials, size] = [new Int32Array(3), new Uint32Array([12])];
+  if (agentCall().getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, size) !== 0) return undefined;
+  return { pid: credentials[0] ?? 0, uid: (credentials[1] ?? 0) >>> 0 };
+}
+
+/** Two connected sockets that keep the borders of messages (SOCK_SEQPACKET). @throws an Error */
+export function socketPair(): readonly [number, number] {
+  const pair = new Int32Array(2);
+  if (agentCall().socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_FLAGS, 0, pair) !== 0)
+    throw new Error('the kernel makes no pair of sockets: are there too many open files?');
+  return [pair[0] ?? -1, pair[1] ?? -1];
+}
+
+/** For a descriptor that was inherited: no program that this process starts is given it. */
+export const keepFromChildren = (fd: number): void => void agentCall().fcntl(fd, F_SETFD, FD_CLOEXEC);
+
+// ---- bytes
+
+/** @returns whether all bytes were taken before the end */
+export function sendAll(fd: number, bytes: Uint8Array, end: Moment): boolean {
+  for (let sent = 0; sent < bytes.length; ) {
+    const rest = bytes.subarray(sent);
+    const count = Number(call().send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL));
+    if (count > 0) sent += count;
+    else if (!waitFor(fd, POLLOUT, end)) return false;
+    else if (isClosed(fd)) return false;
+  }
+  return true;
+}
+
+/** Receives what there is, up to the size of `into`. @returns 0: closed, or broken; undefined: nothing before the end */
+export function receive(fd: number, into: Uint8Array, end: Moment): number | undefined {
+  if (!waitFor(fd, POLLIN | POLLRDHUP, end)) return undefined;
+  return Math.max(0, Number(call().recv(fd, into, into.length, MSG_DONTWAIT)));
+}
+
+/** Whether the other end has closed the connection, or its process has ended. */
+export function isClosed(fd: number): boolean {
+  const descriptor = pollOf([fd], 0);
+  // POLLERR and POLLHUP are always told.
+  return call().poll(descriptor, 1n, 0) > 0;
+}
+
+/** struct pollfd[] on a little-endian machine: fd, then events and revents, 16 bits each. */
+function pollOf(fds: readonly number[], events: number): Int32Array {
+  const descriptors = new Int32Array(fds.length * 2);
+  for (const [index, fd] of fds.entries())
+    descriptors.set([fd, events | (events === POLLOUT ? 0 : POLLRDHUP)], index * 2);
+  return descriptors;
+}
+
+function waitFor(fd: number, events: number, end: Moment): boolean {
+  const descriptor = new Int32Array([fd, events]);
+  return call().poll(descriptor, 1n, Math.ceil(remainingMs(end))) > 0;
+}
+
+/** Waits until one of the descriptors can be read or is closed. @returns those; none if `ms` is over */
+export function readyOf(fds: readonly number[], ms: number): number[] {
+  const descriptors = pollOf(fds, POLLIN);
+  if (call().poll(descriptors, BigInt(fds.length), ms) <= 0) return [];
+  return fds.filter((_, index) => (descriptors[index * 2 + 1] ?? 0) >>> 16 !== 0);
+}
+
+// ---- descriptors in messages (cmsg(3))
+
+/** Room for one header and one descriptor: CMSG_SPACE(4). */
+const controlBytes = 24;
+
+/** struct msghdr with one struct iovec behind it, for `bytes` and a control buffer for one descriptor. */
+function messageOf(bytes: Uint8Array, control: Uint8Array): BigUint64Array {
+  const { ptr } = ffi();
+  // msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control, msg_controllen, msg_flags; iov_base, iov_len
+  const [to, room] = [BigInt(ptr(control)), BigInt(control.length)];
+  const message = new BigUint64Array([0n, 0n, 0n, 1n, to, room, 0n, BigInt(ptr(bytes)), BigInt(bytes.length)]);
+  message[2] = BigInt(ptr(message)) + 56n;
+  return message;
+}
+
+/** Sends a text, and a copy of a descriptor, as one message. @returns false if the other end has gone, or takes nothing now */
+export function handOver(socket: number, text: string, fd: number): boolean {
+  const [bytes, control] = [new TextEncoder().encode(text), new Uint8Array(controlBytes)];
+  const view = new DataView(control.buffer);
+  view.setBigUint64(0, 20n, true);
+  view.setInt32(8, SOL_SOCKET, true);
+  view.setInt32(12, SCM_RIGHTS, true);
+  view.setInt32(16, fd, true);
+  const message = messageOf(bytes, control);
+  return agentCall().sendmsg(socket, message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+}
+
+/** A message with a descriptor in it. */
+export interface Handed {
+  readonly text: string;
+  readonly fd: number;
+}
+
+/** @returns undefined if there is none now; 'closed' if the other end has gone */
+export function takeOver(socket: number): Handed | 'closed' | undefined {
+  const [bytes, control] = [new Uint8Array(256), new Uint8Array(controlBytes)];
+  const message = messageOf(bytes, control);
+  const count = Number(agentCall().recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+  if (count <= 0) return count === 0 ? 'closed' : undefined;
+  const text = new TextDecoder().decode(bytes.subarray(0, count));
+  const isGiven = (message[5] ?? 0n) >= 20n;
+  return { text, fd: isGiven ? new DataView(control.buffer).getInt32(16, true) : -1 };
+}
+
+// ---- children
+
+/**
+ * Reaps the children that have ended: orphans of programs, whose status nothing waits for.
+ * @returns whether a child is still alive
+ */
+export function reapChildren(): boolean {
+  let pid = 0;
+  do pid = agentCall().waitpid(-1, null, WNOHANG);
+  while (pid > 0);
+  return pid === 0;
+}
