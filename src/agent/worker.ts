@@ -9,7 +9,7 @@
  *  WO3 The worker ends after a call that left anything in it: a child that lives, an open file, a file system that owes an answer.
  *  WO4 It ends, too, when anything is thrown that no handler caught. The caller then makes the call by itself.
  */
-import { closeSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
 import { sinceBootMs } from '../os/native.ts';
 import {
@@ -61,6 +61,8 @@ export interface WorkerOptions {
 /** Serves calls until the supervisor has none left for it. */
 export async function work(options: WorkerOptions): Promise<void> {
   keepFromChildren(controlFd);
+  // The kernel has named it after the link by which it was started.
+  writeFileSync('/proc/self/comm', 'userspace');
   options.enter('/');
   const isUnderWay = await options.load();
   const files = openFiles();

@@ -160,9 +160,11 @@ function holderOf(pid: number): HoldingProcess | undefined {
   };
 }
 
-/** For messages: `process 12 (sleep 60), there for 21 s`. */
+/** For messages: `process 12 (sleep 60), there for 21 s`. A worker of the agent is older than its call. */
 export const holderText = ({ pid, command, ageMs }: HoldingProcess): string =>
-  `process ${pid} (${command}), there for ${Math.round(ageMs / 1000)} s`;
+  command.endsWith(' agent --worker')
+    ? `process ${pid} (${command})`
+    : `process ${pid} (${command}), there for ${Math.round(ageMs / 1000)} s`;
 
 // ---- our locks in other programs
 

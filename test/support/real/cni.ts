@@ -5,6 +5,7 @@
 import { execa } from 'execa';
 import { shuffled } from '../fake/shuffled.ts';
 import { cniPath, executable } from '../requirements.ts';
+import { wayVariable } from './way.ts';
 
 /** Above the plugin's own deadlines: reached only by a call that hangs. */
 const hangMs = 90_000;
@@ -49,6 +50,7 @@ function environment(command: string | undefined, call: Call): Record<string, st
     CNI_ARGS: call.args,
     CNI_PATH: call.path ?? cniPath,
     PATH: process.env.PATH,
+    ...wayVariable(),
   };
   return Object.fromEntries(
     Object.entries(entries).filter((entry): entry is [string, string] => entry[1] !== undefined),

@@ -6,6 +6,7 @@ import { missing, type PartName, switchParts } from '../requirements.ts';
 import { skippedTitle } from '../skip-reporter.ts';
 import { type Mode, TestNode } from './node.ts';
 import { type Switch, type SwitchOptions, startSwitch } from './switch.ts';
+import { useWay } from './way.ts';
 
 interface SuiteOptions extends SwitchOptions {
   /** Needed beside the switch and the IPAM programs. */
@@ -29,6 +30,7 @@ export function onRealSwitch(title: string, body: (theSwitch: () => Switch) => v
       running = await startSwitch(options);
     });
     afterAll(() => running?.stop());
+    useWay();
     body(() => running ?? absent());
   });
 }
