@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { copyDebt } from '../../scripts/bench-owed.ts';
+import { copyDebt } from '../../scripts/bench/copies.ts';
 import { emptyKubeWorld, KubeNode } from '../support/cluster/kube-node.ts';
 import { whileAway } from '../support/real/away.ts';
 import type { Answer } from '../support/real/cni.ts';

@@ -1,8 +1,8 @@
 /** Debts and attachments in bulk: one real one, and copies of its journal under other keys. */
 import { chmodSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type AttachmentKey, holdFileName } from '../src/attachment.ts';
-import { decode, encode, type Stamped } from '../src/journal/record.ts';
+import { type AttachmentKey, holdFileName } from '../../src/attachment.ts';
+import { decode, encode, type Stamped } from '../../src/journal/record.ts';
 
 /** An IPAM program that calls Debian's, but whose DEL fails until the file `settled` is there. */
 export function writeDebtor(directory: string, program: string): { name: string; settle: () => void } {
