@@ -1,4 +1,4 @@
-/** What a call costs beside what it replaces: `npm run bench -- --help` says everything. */
+/** The cost of a call beside that of the things that it replaces: `npm run bench -- --help` says everything. */
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from './bench/agent.ts';
@@ -27,6 +27,7 @@ async function play(stage: Stage, options: Options): Promise<void> {
     );
     const scene = { options, stage, agent, ways: waysOf(stage, agent, options), report };
     await playScenes(scene, stage.compileHello());
+    await agent.expectAlive();
     if (options.json !== undefined) report.save(options.json);
   } finally {
     await agent.stop();

@@ -49,6 +49,13 @@ export class Agent {
     return new Agent(directory, undefined, outcome);
   }
 
+  /** @throws if it has ended, because calls then did everything themselves, and the figures are not the agent's */
+  async expectAlive(): Promise<void> {
+    if (!this.daemon || this.daemon.exitCode === null) return;
+    const { exitCode, stderr } = await this.daemon;
+    throw new Error(`the agent has ended: exit ${exitCode}: ${stderr}`);
+  }
+
   async stop(): Promise<void> {
     await end(this.daemon);
   }

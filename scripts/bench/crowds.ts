@@ -68,6 +68,7 @@ function print(scene: Scene, size: number, rounds: number, crowds: ReadonlyMap<s
     title: `${size} at once`,
     notes: [
       `${rounds} rounds; the time until the last has ended, and a call's own time in that crowd`,
+      'the programs of a call end with their first failure; the DEL of a failed ADD is made too',
       ...[...troubles].map(([name, trouble]) => `${name}: ${trouble}`),
     ],
     columns: [

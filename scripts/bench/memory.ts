@@ -1,4 +1,4 @@
-/** What the agent takes: at rest, and while a crowd of calls asks it. */
+/** The agent's memory and CPU time: at rest, and while a crowd of calls asks it. */
 import { crowdOf } from './crowds.ts';
 import { atOnce } from './measure.ts';
 import { type Peak, peakDuring, pidsOf, pssMb, restingCpu } from './processes.ts';

@@ -8,6 +8,8 @@ const tickMs = 10;
 interface Stat {
   readonly pid: number;
   readonly parent: number;
+  /** Whether it has ended, and its parent has not waited for it yet. It has CPU time, but no memory. */
+  readonly isZombie: boolean;
   /** The CPU time of the process and of its children that ended and that it waited for. */
   readonly cpuMs: number;
 }
@@ -19,7 +21,7 @@ function statOf(pid: number): Stat | undefined {
   // The name in brackets can hold anything, so the fields are counted behind its last bracket (proc_pid_stat(5)).
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  return { pid, parent: Number(fields[1]), cpuMs: ticks * tickMs };
+  return { pid, parent: Number(fields[1]), isZombie: fields[0] === 'Z', cpuMs: ticks * tickMs };
 }
 
 function readOr(path: string): string | undefined {
@@ -38,7 +40,11 @@ function treeOf(root: number): Stat[] {
   return tree;
 }
 
-export const pidsOf = (root: number): number[] => treeOf(root).map(({ pid }) => pid);
+/** The living processes of a tree. */
+export const pidsOf = (root: number): number[] => treeOf(root).flatMap(({ pid, isZombie }) => (isZombie ? [] : [pid]));
+
+/** Whether a living process has mapped the file. */
+export const hasMapped = (pid: number, file: string): boolean => readOr(`/proc/${pid}/maps`)?.includes(file) ?? true;
 
 /** The CPU time that the tree has taken since its root began, workers that ended included. */
 function cpuMsOf(root: number): number {

@@ -4,19 +4,20 @@
  *
  * Neither the switch's database nor host-local is slowed: the one is not ours, the other never syncs.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { executable } from '../../test/support/requirements.ts';
 import { Agent, alone, unwrapped, type Wrapping } from './agent.ts';
 import { crowdOf } from './crowds.ts';
 import { atOnce, type Command, type Crowd, median, quantile } from './measure.ts';
-import { pidsOf } from './processes.ts';
+import { hasMapped, pidsOf } from './processes.ts';
 import { oneLine, rotated, type Scene } from './scene.ts';
 import { ordinary } from './stage.ts';
 import { pluginWay, type Verb, verbs } from './ways.ts';
 
-const size = 20;
-const rounds = 3;
+/** One alone shows what the flushes of a call add up to. */
+const sizes = [1, 20] as const;
+const rounds = 5;
 const lateMs = 10;
 
 const source = `#include <sys/syscall.h>
@@ -62,30 +63,40 @@ export async function onSlowDisk(scene: Scene): Promise<void> {
   ];
   const crowds = new Map<string, Crowd[]>();
   try {
-    for (let round = 0; round < rounds; round++) {
-      for (const { name, disk, env, wrapping } of rotated(sides, round)) {
-        const way = pluginWay(stage, { name, program: executable, env });
-        const place = { suffix: '', ways: [way], prepare: async () => ordinary } as const;
-        const calls = await crowdOf(stage.freshIds(size), place, way);
-        for (const verb of verbs) {
-          const chains = calls[verb].map((chain) => chain.map((command) => wrapped(command, wrapping)));
-          const key = keyOf(verb, name, disk);
-          crowds.set(key, [...(crowds.get(key) ?? []), await atOnce(chains)]);
+    for (const size of sizes) {
+      for (let round = 0; round < rounds; round++) {
+        for (const { name, disk, env, wrapping } of rotated(sides, round)) {
+          const way = pluginWay(stage, { name, program: executable, env });
+          const place = { suffix: '', ways: [way], prepare: async () => ordinary } as const;
+          const calls = await crowdOf(stage.freshIds(size), place, way);
+          for (const verb of verbs) {
+            const chains = calls[verb].map((chain) => chain.map((command) => wrapped(command, wrapping)));
+            const key = keyOf({ size, verb, name, disk });
+            crowds.set(key, [...(crowds.get(key) ?? []), await atOnce(chains)]);
+          }
         }
       }
     }
+    await slowAgent.expectAlive();
     print(scene, slow, crowds, unslowed(slowAgent, slow));
   } finally {
     await slowAgent.stop();
   }
 }
 
-const keyOf = (verb: Verb, name: string, disk: string): string => `${verb}, ${name}, ${disk}`;
+interface Case {
+  readonly size: number;
+  readonly verb: Verb;
+  readonly name: string;
+  readonly disk: string;
+}
+
+const keyOf = ({ size, verb, name, disk }: Case): string => `${size} ${verb}, ${name}, ${disk} disk`;
 
 /** The processes of the slow agent that lack the library, because they were started with another environment. */
 function unslowed({ pid }: Agent, { library }: Slowness): number {
   if (pid === undefined || library === undefined) return 0;
-  return pidsOf(pid).filter((one) => !readFileSync(`/proc/${one}/maps`, 'utf8').includes(library)).length;
+  return pidsOf(pid).filter((one) => !hasMapped(one, library)).length;
 }
 
 function print(
@@ -94,24 +105,25 @@ function print(
   crowds: ReadonlyMap<string, readonly Crowd[]>,
   unslowedCount: number,
 ): void {
-  const all = (verb: Verb, name: string, disk: string) => crowds.get(keyOf(verb, name, disk)) ?? [];
-  const seconds = (verb: Verb, name: string, disk: string) => median(all(verb, name, disk).map((one) => one.seconds));
-  const rows = verbs.flatMap((verb) =>
-    ['alone', 'agent'].map((name) => {
-      const [slow, ordinaryS] = [seconds(verb, name, 'slow'), seconds(verb, name, 'ordinary')];
-      const mine = all(verb, name, 'slow');
-      const failed = mine.reduce((sum, one) => sum + one.failed, 0);
-      const callMs = median(mine.map(({ wallMs }) => quantile(wallMs, 0.5)));
-      const ratios = [slow / seconds(verb, 'alone', 'slow'), slow / ordinaryS];
-      return [verb, name, ...ratios, `${failed}/${size * rounds}`, slow, ordinaryS, callMs];
-    }),
+  const of = (one: Case) => crowds.get(keyOf(one)) ?? [];
+  const seconds = (one: Case) => median(of(one).map((crowd) => crowd.seconds));
+  const cases = sizes.flatMap((size) =>
+    verbs.flatMap((verb) => ['alone', 'agent'].map((name) => ({ size, verb, name, disk: 'slow' }))),
   );
+  const rows = cases.map((one) => {
+    const [slow, ordinaryS] = [seconds(one), seconds({ ...one, disk: 'ordinary' })];
+    const failed = of(one).reduce((sum, crowd) => sum + crowd.failed, 0);
+    const callMs = median(of(one).map(({ wallMs }) => quantile(wallMs, 0.5)));
+    const ratios = [slow / seconds({ ...one, name: 'alone' }), slow / ordinaryS];
+    const { size, verb, name } = one;
+    return [`${size} ${verb}`, name, ...ratios, `${failed}/${size * rounds}`, slow, ordinaryS, callMs];
+  });
   const troubles = [...crowds].flatMap(([key, some]) => {
     const trouble = some.find((one) => one.trouble !== undefined)?.trouble;
     return trouble === undefined ? [] : [`${key}: ${oneLine(trouble)}`];
   });
   report.print({
-    title: `${size} at once on a slow disk: each fsync takes ${lateMs} ms more`,
+    title: `${sizes.join(' and ')} at once on a slow disk: each fsync takes ${lateMs} ms more`,
     notes: [
       `${rounds} rounds; made slow by ${how}`,
       ...(unslowedCount > 0 ? [`NOT slow: ${unslowedCount} processes of the agent lack the library`] : []),

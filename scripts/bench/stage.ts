@@ -112,10 +112,11 @@ export class Stage {
     };
   }
 
-  /** Compiles a program of Bun's. @returns its path */
-  compile(name: string, source: string): string {
+  /** Compiles a program with Bun. @returns its path */
+  compile(name: string, source: string, ...more: readonly string[]): string {
     const output = join(this.directory, name);
-    const flags = ['build', '--compile', '--bytecode', '--minify', '--format=esm', source, '--outfile', output];
+    const compile = ['build', '--compile', '--bytecode', '--minify', '--format=esm'];
+    const flags = [...compile, ...more, source, '--outfile', output];
     const { exitCode, stderr } = Bun.spawnSync([process.execPath, ...flags], { cwd: this.directory, stderr: 'pipe' });
     if (exitCode !== 0) throw new Error(String(stderr));
     return output;

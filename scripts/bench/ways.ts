@@ -110,7 +110,7 @@ function r1Way(stage: Stage): Way {
 }
 
 function floorWay(stage: Stage): Way {
-  const program = stage.compile('floor', join(import.meta.dirname, 'floor.ts'));
+  const program = stage.compile('floor', join(import.meta.dirname, 'floor.ts'), '--compile-jit-policy=100');
   const files = join(stage.directory, 'floor-files');
   mkdirSync(files);
   const calls = (verb: Verb, id: string): Command[] => {
