@@ -18,7 +18,7 @@ know no pods: a ratio against them is one against the same call without a pod.
   --rounds N           rounds of calls one after the other (40)
   --ports N[,N...]     attachments of ours that stand on the node meanwhile (1). Several: the calls are timed beside each number of them
   --at-once N[,N...]   N calls at once too, how many failed, and the slowest call beside the median one; beside the first of --ports (none)
-  --slow-disk          20 calls at once, alone and through an agent, where each fsync takes 10 ms more
+  --slow-disk          1 and 20 calls at once, alone and through an agent of their own, where each fsync takes 10 ms more
   --rest SECONDS       how long the agent is watched at rest (5)
   --before EXECUTABLE  another executable: a way of its own, and both by turns, each in a data directory of its own
   --peer PATH          another plugin's executable. A failure of it is told and ends nothing
