@@ -51,7 +51,7 @@ function connectionTo(said: string | undefined): number | undefined {
     const directory = agentDirectory(said);
     if (directory === undefined) return undefined;
     const socket = agentSocket(directory);
-    // Only this user's agent is believed. A socket in a directory that others may write could be anybody's.
+    // An agent of another user is not believed: that user could have made a socket in a directory that others may write.
     const [own, there] = [statSync('/proc/self'), statSync(socket, { throwIfNoEntry: false })];
     return there?.isSocket() && there.uid === own.uid ? connectTo(socket) : undefined;
   } catch {

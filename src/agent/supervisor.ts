@@ -29,7 +29,7 @@ const silentMax = 256;
 const queueMax = 4096;
 
 /** A worker process, as the operating system shows it. */
-export interface WorkerProcess {
+interface WorkerProcess {
   readonly pid: number;
   kill(): void;
 }

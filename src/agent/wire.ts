@@ -1,11 +1,11 @@
 /**
- * What a call and the agent say to each other over one connection:
+ * The conversation of a call's process and the agent over one connection:
  *
- *   call    {request}                  how it was called: environment, standard input, start
- *   agent   {"say":"queued"}           every worker has a call: wait longer (never, or once)
- *   agent   {"say":"accepted","waitMs":70000}   a worker is ready to act
- *   call    {"say":"go"}               from here on the call does nothing by itself
- *   agent   {"say":"answer",...}       exit code, stdout, stderr
+ * - The call says `call`: its environment, its standard input, its start.
+ * - The agent may say `queued`: every worker has a call.
+ * - A worker says `accepted`, and how long the answer may take. It has done nothing yet.
+ * - The call says `go`. From here on its process does nothing by itself.
+ * - The worker says `answer`: exit code, stdout, stderr.
  *
  * Each message is one JSON document behind its length in bytes (decimal, and a newline). An end of the connection before the answer
  * means that the call is made by its own process.

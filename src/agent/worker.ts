@@ -31,7 +31,7 @@ const requestMs = 1_000;
 const goMs = 1_000;
 /** Enough for an answer to a caller that waits for it. */
 const answerMs = 1_000;
-/** Where nobody says otherwise, a call has this much longer than its own deadline. */
+/** The caller waits this much longer than its call's own deadline. */
 const graceMs = 10_000;
 
 /** The descriptor that every worker is given. The supervisor's end of it is closed when the worker is no longer needed. */
@@ -69,7 +69,7 @@ export async function work(options: WorkerOptions): Promise<void> {
   while (sendAll(controlFd, encoded('idle'), now() + answerMs)) {
     const handed = nextCall();
     if (!handed) return;
-    // What came while this process slept: API servers that closed their connections.
+    // The event loop hears of connections that API servers closed while this process slept.
     await new Promise((resolve) => setImmediate(resolve));
     try {
       await serveOne(handed.fd, options);

@@ -70,10 +70,12 @@ const calls: Readonly<Record<string, readonly string[]>> = {
   GC: late('cni/upkeep.ts', 'node.ts', 'verbs/gc.ts'),
   STATUS: late('cni/upkeep.ts', 'verbs/status.ts'),
   people: late('cli/cli.ts', 'node.ts'),
+  agent: late('agent/agent.ts'),
 };
 
 /** Files that only some calls need, with the calls of the table above that load them. */
 const seldom: Readonly<Record<string, readonly string[]>> = {
+  'agent/supervisor.ts': ['agent'],
   'cli/install.ts': [],
   'cli/networks.ts': [],
   'cli/status.ts': [],
@@ -116,8 +118,12 @@ describe('the code that a call loads', () => {
       'src/effects/ovs/port.ts -> src/effects/ovs/not-taken.ts',
       'src/effects/ovs/readiness.ts -> src/effects/ovs/switch-access.ts',
       'src/effects/readiness.ts -> src/effects/ipam/plugin.ts',
+      'src/main.ts -> src/agent/agent.ts',
       'src/main.ts -> src/cli/cli.ts',
+      'src/main.ts -> src/cni/request.ts',
       'src/main.ts -> src/node.ts',
+      'src/main.ts -> src/verbs/add-check.ts',
+      'src/main.ts -> src/verbs/del.ts',
       'src/main.ts -> src/verbs/status.ts',
       'src/recovery/lease.ts -> proper-lockfile',
       'src/verbs/add.ts -> src/verbs/exhausted.ts',
