@@ -153,6 +153,19 @@ module.exports = {
       'A verb is handed its effects; only their types, and STATUS, come from effects/.',
     ),
     only(
+      'agent-knows-no-verb',
+      '^src/agent/',
+      `^src/(agent|os)/|^src/cni/request\\.ts$|${vocabulary}|^(node:)?(fs|path|os|util)$`,
+      'The agent carries calls; what they do is handed to it. Of a call it knows the environment and the input.',
+    ),
+    {
+      name: 'agent-is-never-needed',
+      severity: 'error',
+      comment: 'Only the executable asks an agent or is one.',
+      from: { path: '^src/', pathNot: '^src/(agent/|main\\.ts$)' },
+      to: { path: '^src/agent/' },
+    },
+    only(
       'os-is-the-ground',
       '^src/os/',
       `^src/os/|^src/deadlines\\.ts$|^(node:|bun:)?[a-z/_]+$`,

@@ -6,11 +6,11 @@
  * Invariants
  *  SU1 The socket is in a directory of this user's alone, and a peer of another user is turned away unheard.
  *  SU2 A new socket takes the name by rename: at no moment is there none. The agent that has lost the name serves what had reached it,
- *     and ends.
+ *     and ends. So does an agent whose executable was replaced: no call of the new one would ask it.
  *  SU3 A worker has one call. Once its time is over by far it is killed: a loop, a stopped process or a dead disk costs its own call.
  *  SU4 A call is handed over only when its request has begun to come, so idle connections cost no worker.
  */
-import { chmodSync, closeSync, lstatSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
 import { acceptFrom, handOver, isClosed, listenAt, peerOf, readyOf, receive, socketPair } from '../os/unix-sockets.ts';
 import { agentSocket } from './place.ts';
@@ -22,7 +22,7 @@ const beginMs = 5_000;
 const overdueMs = 5_000;
 /** A worker that had no call for this long ends; the last one stays, so that the next call finds one. */
 const idleMs = 30_000;
-/** How often the agent looks whether another one has taken its name. */
+/** How often the agent looks whether another one has taken its name, or its executable was replaced. */
 const lookMs = 5_000;
 /** Connections that have said nothing yet. More are turned away: their calls are made by their own processes. */
 const silentMax = 256;
@@ -95,7 +95,8 @@ class Supervisor {
     while (!this.#options.isStopping()) {
       if (now() >= lookAt) {
         lookAt = now() + lookMs;
-        if (this.#listener !== undefined && !this.#hasName()) this.#drain();
+        const reason = this.#listener !== undefined && this.#reasonToEnd();
+        if (reason) this.#drain(reason);
       }
       const busy = this.#workers.some(({ state }) => state === 'busy');
       if (this.#listener === undefined && !busy && this.#queue.length + this.#silent.length === 0) break;
@@ -233,8 +234,15 @@ class Supervisor {
     return statSync(this.#socket, { bigint: true, throwIfNoEntry: false })?.ino === this.#inode;
   }
 
-  #drain(): void {
-    this.#options.log('another agent has taken over: this one ends when its calls are done');
+  #reasonToEnd(): string | undefined {
+    if (!this.#hasName()) return 'another agent has taken over';
+    // proc_pid_exe(5): an upgrade has renamed another file over ours.
+    return readlinkSync('/proc/self/exe').endsWith(' (deleted)') ? 'its executable was replaced' : undefined;
+  }
+
+  /** Serves what has reached this agent, and nothing more. */
+  #drain(reason: string): void {
+    this.#options.log(`${reason}: this agent ends when its calls are done`);
     if (this.#listener === undefined) return;
     this.#accept(this.#listener);
     closeSync(this.#listener);
