@@ -7,56 +7,66 @@ import { askAgent } from './agent/ask.ts';
 import { agentVariable } from './agent/place.ts';
 import type { CallAnswer } from './agent/wire.ts';
 import type { ServedCall } from './agent/worker.ts';
-import { code } from './attachment.ts';
-import { answerOf, type CniCall, deliver, type Status } from './cni/command.ts';
-import { CniError } from './cni/error.ts';
+import { type CniAnswer, deliver } from './cni/deliver.ts';
 import { answerMs, leaseVariable, now } from './deadlines.ts';
-import { actFor, isTerminal, sinceBootMs, terminalColumns } from './os/native.ts';
 import { Outlet, readToEnd } from './os/streams.ts';
-import { handlers } from './verbs/handlers.ts';
+import type { CniCall, Status } from './verbs/calls.ts';
 
 // A hardened runtime's umask must not take from a group what the configuration gives it.
 process.umask(0o022);
-
-// An IPAM program can leave a daemon that starts us after the program's time is up: such a caller is like any other.
-const lease = process.env[leaseVariable];
-if (lease !== undefined && Number.parseInt(lease, 10) < sinceBootMs()) delete process.env[leaseVariable];
 
 const [out, err] = [new Outlet(1), new Outlet(2)];
 const clock = (): Date => new Date();
 const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16);
 
-/** Loads the handlers of a call. @param caller the process that waits for the answer; undefined: this one was started for the call */
-const loaders = ({ stderr }: Pick<CniCall, 'stderr'>, caller?: ServedCall) => ({
-  verbs: async () => {
+/** @param caller the process that waits for the answer; undefined: this one was started for the call */
+async function make(call: CniCall, caller?: ServedCall): Promise<CniAnswer> {
+  const { answerOf, handlers } = await import('./verbs/calls.ts');
+  const { stderr } = call;
+  const verbs = async () => {
     const { createNode } = await import('./node.ts');
-    const edges = { clock, random, stderr, ...(caller && { caller }) };
-    return handlers((request, scope) => createNode(request, edges, scope));
-  },
-  status: async (): Promise<Status> => (await import('./verbs/status.ts')).statusOf,
-});
+    return handlers((request, scope) =>
+      createNode(request, { clock, random, stderr, ...(caller && { caller }) }, scope),
+    );
+  };
+  const status = async (): Promise<Status> => (await import('./verbs/status.ts')).statusOf;
+  return await answerOf(call, verbs, status);
+}
+
+/** The answer to a call whose fate is not known: the agent was told to act, and may still do so. */
+async function unanswered(call: CniCall): Promise<CniAnswer> {
+  const { answerOf, CniError, code } = await import('./verbs/calls.ts');
+  const silent = () => Promise.reject(new CniError(code.tryAgainLater, agentSilent));
+  return await answerOf(call, silent, silent);
+}
+
+const agentSilent =
+  'the agent has taken this call and does not answer in time: "systemctl restart userspace-agent" if it hangs; the call may be repeated';
 
 /** Waits at its end until the answer is read, but not until stderr is. */
 async function serveRuntime(): Promise<number> {
+  await dropOldLease();
+  const { env } = process;
   const stderr = (text: string) => err.offer(text);
   const stdout = (text: string): Promise<boolean> => {
     out.queue(text);
     return out.finish(now() + answerMs);
   };
-  const call = { env: process.env, stdin: once(() => readToEnd(0)), stderr };
+  const call = { env, stdin: once(() => readToEnd(0)), stderr };
   const asked = askAgent({ ...call, ageMs: now });
-  if (asked.kind === 'answered') {
-    if (asked.answer.stderr !== '') stderr(asked.answer.stderr);
-    return await deliver(asked.answer, { ...call, stdout });
-  }
-  const { verbs, status } = loaders(call);
-  const silent =
-    asked.kind === 'silent' ? () => Promise.reject(new CniError(code.tryAgainLater, agentSilent)) : undefined;
-  return await deliver(await answerOf(call, silent ?? verbs, silent ?? status), { ...call, stdout });
+  if (asked.kind === 'answered' && asked.answer.stderr !== '') stderr(asked.answer.stderr);
+  const answer =
+    asked.kind === 'answered' ? asked.answer : await (asked.kind === 'none' ? make(call) : unanswered(call));
+  return await deliver(answer, env.CNI_COMMAND, { stdout, stderr });
 }
 
-const agentSilent =
-  'the agent has taken this call and does not answer in time: "systemctl restart userspace-agent" if it hangs; the call may be repeated';
+/** An IPAM program can leave a daemon that starts us after the program's time is up: such a caller is like any other. */
+async function dropOldLease(): Promise<void> {
+  const lease = process.env[leaseVariable];
+  if (lease === undefined) return;
+  const { sinceBootMs } = await import('./os/native.ts');
+  if (Number.parseInt(lease, 10) < sinceBootMs()) delete process.env[leaseVariable];
+}
 
 /** The same text, or the same error, for each that asks. */
 function once<T>(read: () => T): () => T {
@@ -91,6 +101,7 @@ async function serveAgent(): Promise<number> {
     load: async () => {
       const [{ owesAnswer }] = await Promise.all([
         import('./node.ts'),
+        import('./verbs/calls.ts'),
         import('./verbs/add-check.ts'),
         import('./verbs/del.ts'),
         import('./cni/request.ts'),
@@ -107,9 +118,9 @@ async function serve(caller: ServedCall): Promise<CallAnswer> {
   const { env, stdin } = caller.request;
   const said: string[] = [];
   const call = { env, stdin: () => stdin, stderr: (text: string) => void said.push(text) };
+  const { actFor } = await import('./os/native.ts');
   actFor(env);
-  const { verbs, status } = loaders(call, caller);
-  return { ...(await answerOf(call, verbs, status)), stderr: said.join('') };
+  return { ...(await make(call, caller)), stderr: said.join('') };
 }
 
 /**
@@ -119,6 +130,7 @@ async function serve(caller: ServedCall): Promise<CallAnswer> {
 async function servePeople(): Promise<number> {
   const { runCli } = await import('./cli/cli.ts');
   const { createCliNode } = await import('./node.ts');
+  const { isTerminal, terminalColumns } = await import('./os/native.ts');
   const [interactive, columns] = isTerminal(1) ? [!process.env.NO_COLOR, terminalColumns(1)] : [false, undefined];
   const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
   const terminal = { args: process.argv.slice(2), ...say, interactive, ...(columns && { columns }), version };

@@ -3,8 +3,8 @@
  * is made by this process. After `go` this process does nothing beside the agent: it waits for the answer, or for the end of the
  * connection, and then makes the call itself (locks of the dead process are free, or its IPAM program's, which the lock waits for).
  */
-import { closeSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
+import { closeFile, identityOf, readLink, readSmallFile } from '../os/bare.ts';
 import { connectTo } from '../os/unix-sockets.ts';
 import { agentDirectory, agentSocket, agentVariable } from './place.ts';
 import { type AgentSays, type CallAnswer, type CallRequest, Listener, say } from './wire.ts';
@@ -33,18 +33,18 @@ export function askAgent({ env, stdin, ageMs }: Asking): Asked {
   if (fd === undefined) return { kind: 'none' };
   try {
     // A directory that was deleted cannot be entered by the agent, which then closes the connection.
-    const cwd = readlinkSync('/proc/self/cwd');
+    const cwd = readLink('/proc/self/cwd');
     return converse(fd, { env, stdin: stdin(), cwd, startedMs: uptimeMs() - ageMs() });
   } catch {
     // Standard input cannot be read, or /proc: the call's own way says so.
     return { kind: 'none' };
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
 }
 
 /** Milliseconds since boot, to a hundredth of a second (proc_uptime(5)): loading libc for its clock would cost more than reading this. */
-const uptimeMs = (): number => Number.parseFloat(readFileSync('/proc/uptime', 'latin1')) * 1000;
+const uptimeMs = (): number => Number.parseFloat(readSmallFile('/proc/uptime')) * 1000;
 
 function connectionTo(said: string | undefined): number | undefined {
   try {
@@ -52,8 +52,8 @@ function connectionTo(said: string | undefined): number | undefined {
     if (directory === undefined) return undefined;
     const socket = agentSocket(directory);
     // An agent of another user is not believed: that user could have made a socket in a directory that others may write.
-    const [own, there] = [statSync('/proc/self'), statSync(socket, { throwIfNoEntry: false })];
-    return there?.isSocket() && there.uid === own.uid ? connectTo(socket) : undefined;
+    const there = identityOf(socket);
+    return there?.isSocket && there.uid === identityOf('/proc/self')?.uid ? connectTo(socket) : undefined;
   } catch {
     return undefined;
   }

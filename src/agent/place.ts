@@ -3,8 +3,7 @@
  * same namespaces and below the same root directory. For any other call that name does not exist, so it acts by itself: an agent of
  * the build before, of another container or of another root is never asked.
  */
-import { readlinkSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { fingerprint, identityOf, readLink } from '../os/bare.ts';
 
 /** On a tmpfs, so that no socket outlives the boot. */
 const usualDirectory = '/run/userspace-cni';
@@ -21,21 +20,21 @@ export function agentDirectory(said: string | undefined): string | undefined {
   return said?.startsWith('/') ? said : usualDirectory;
 }
 
-/** The socket of the agent that serves this process. @throws errno exceptions where /proc is not mounted */
+/** The socket of the agent that serves this process. @throws where /proc is not mounted, or libc has no statx (before glibc 2.28) */
 export function agentSocket(directory: string): string {
-  const executable = statSync('/proc/self/exe', { bigint: true });
-  const root = statSync('/', { bigint: true });
+  const [executable, root] = [identityOf('/proc/self/exe'), identityOf('/')];
+  if (!executable || !root) throw new Error('/proc/self/exe cannot be seen: is /proc mounted?');
   const numbers = [
-    ...[executable.dev, executable.ino, executable.ctimeNs, root.dev, root.ino],
+    ...[executable.device, executable.inode, executable.changed, root.device, root.inode],
     ...namespaces.map(namespaceOf),
   ];
-  return join(directory, `agent-${numbers.map((number) => number.toString(36)).join('-')}`);
+  return `${directory}/agent-${fingerprint(numbers.join(' '))}`;
 }
 
 /** The number of one of our namespaces (namespaces(7)): `net:[4026531840]`; 0 where the kernel has no such kind. */
 function namespaceOf(kind: string): bigint {
   try {
-    return BigInt(readlinkSync(`/proc/self/ns/${kind}`).replace(/\D/g, ''));
+    return BigInt(readLink(`/proc/self/ns/${kind}`).replace(/\D/g, ''));
   } catch {
     return 0n;
   }

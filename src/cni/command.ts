@@ -3,6 +3,7 @@
  */
 import { code, messageOf } from '../attachment.ts';
 import { leaseVariable } from '../deadlines.ts';
+import { type CniAnswer, deliver, type Outlets } from './deliver.ts';
 import { CniError, toCniError } from './error.ts';
 import { memberOf } from './leniency.ts';
 import type { AddRequest, DelRequest, Environment } from './request.ts';
@@ -28,31 +29,13 @@ export interface CniCall {
   readonly stderr: (text: string) => void;
 }
 
-export interface Streams extends CniCall {
-  /** Waits for its reader for a bounded time. @returns whether the reader took it */
-  readonly stdout: (text: string) => Promise<boolean>;
-}
-
-/** The end of a call: its exit code, and its document for stdout, which may be empty. */
-export interface CniAnswer {
-  readonly exitCode: number;
-  readonly stdout: string;
-}
-
 /** @returns the exit code: 0, or 1 with an error object on stdout, or if its reader did not take the answer. */
 export async function runCniCommand(
-  streams: Streams,
+  streams: CniCall & Outlets,
   handlers: () => Promise<Handlers>,
   status: () => Promise<Status>,
 ): Promise<number> {
-  return await deliver(await answerOf(streams, handlers, status), streams);
-}
-
-/** @returns the exit code */
-export async function deliver({ exitCode, stdout }: CniAnswer, streams: Omit<Streams, 'stdin'>): Promise<number> {
-  if (stdout === '' || (await streams.stdout(stdout))) return exitCode;
-  streams.stderr(`userspace: ${streams.env.CNI_COMMAND}: stdout was not read: the answer is lost\n`);
-  return 1;
+  return await deliver(await answerOf(streams, handlers, status), streams.env.CNI_COMMAND, streams);
 }
 
 /** @param handlers loads them: VERSION needs none, and each call pays for what it loads. */

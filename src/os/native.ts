@@ -2,7 +2,7 @@
  * The only file that calls Bun itself and libc: for things that `node:` lacks, or that would cost every call time.
  */
 
-import { closeSync, writeSync } from 'node:fs';
+import { closeFile, ffi, seek, terminated, writeFrom } from './bare.ts';
 
 const LOCK_EX_NB = 2 | 4;
 const LOCK_UN = 8;
@@ -24,8 +24,6 @@ const SIG_IGN = 1n;
 const UMOUNT_NOFOLLOW = 8;
 const PR_SET_CHILD_SUBREAPER = 36;
 const TIOCGWINSZ = 0x5413n;
-const POLLIN = 1;
-const POLLOUT = 4;
 const MFD_CLOEXEC = 1;
 
 interface Libc {
@@ -38,15 +36,11 @@ interface Libc {
   fgetxattr(fd: number, name: Uint8Array, value: null, size: number): number;
   prctl(operation: number, argument: number): number;
   fcntl(fd: number, command: number, argument: Uint8Array): number;
-  poll(descriptors: Int32Array, count: bigint, timeoutMs: number): number;
   isatty(fd: number): number;
   setenv(name: Uint8Array, value: Uint8Array, overwrite: number): number;
   signal(signal: number, handler: bigint): bigint;
   memfd_create(name: Uint8Array, flags: number): number;
 }
-
-/** Not imported: a call that needs no libc (VERSION) does not wait for it. */
-const ffi = () => (Bun as unknown as { FFI: typeof import('bun:ffi') }).FFI;
 
 let libc: Libc | undefined;
 
@@ -62,7 +56,6 @@ const libcOf = () => {
     // Variadic in C: on Linux's x86-64 and arm64, whole numbers and pointers are passed as to any other function.
     prctl: { args: ['i32', 'i32'], returns: 'i32' },
     fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
-    poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
     isatty: { args: ['i32'], returns: 'i32' },
     setenv: { args: ['ptr', 'ptr', 'i32'], returns: 'i32' },
     signal: { args: ['i32', 'i64'], returns: 'i64' },
@@ -97,8 +90,6 @@ export function lockByte(fd: number, at: number, how: keyof typeof lockTypes): b
   lock.setBigInt64(16, 1n, true);
   return libcOf().fcntl(fd, F_OFD_SETLK, new Uint8Array(lock.buffer)) === 0;
 }
-
-const terminated = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
 
 /** Opened separately: a usual call ends no process, and each function of libc costs the call that opens it 10 to 20 us. */
 const syscallOf = () => {
@@ -181,16 +172,6 @@ export const setAccessList = (path: string, kind: keyof typeof lists, bytes: Uin
 
 /** umount2(2); no symlink is followed. It works for a stuck file system too. @returns false if it is in use, or not a mount. */
 export const unmount = (path: string): boolean => libcOf().umount2(terminated(path), UMOUNT_NOFOLLOW) === 0;
-
-/**
- * poll(2) of one descriptor. It needs no O_NONBLOCK, a flag that would also change the descriptor for its other owners.
- * @returns whether the next call would end at once, even with an error; false if it would still wait after `waitMs`
- */
-export function isReady(fd: number, way: 'read' | 'write', waitMs = 0): boolean {
-  // struct pollfd on a little-endian machine: fd, then events and revents, 16 bits each.
-  const descriptor = new Int32Array([fd, way === 'read' ? POLLIN : POLLOUT]);
-  return libcOf().poll(descriptor, 1n, Math.ceil(waitMs)) > 0;
-}
 
 /** isatty(3). Asking process.stdout would make a stream of it. */
 export const isTerminal = (fd: number): boolean => libcOf().isatty(fd) === 1;
@@ -343,7 +324,7 @@ export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
   try {
     child = Bun.spawn([file, ...args], { env, detached: true, stdio: [input, 'pipe', 'pipe', ...fds] });
   } finally {
-    closeSync(input);
+    closeFile(input);
   }
   const ended = child.exited.then(() => ({
     exitCode: child.exitCode,
@@ -362,7 +343,9 @@ export function spawnProgram({ file, args, env, stdin, fds }: Spawned): Child {
 function fileInMemory(name: string, text: string): number {
   const fd = libcOf().memfd_create(terminated(name), MFD_CLOEXEC);
   const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, at);
+  for (let at = 0; at < bytes.length; ) at += writeFrom(fd, bytes.subarray(at));
+  // The program reads from the beginning.
+  seek(fd, 0);
   return fd;
 }
 

@@ -5,11 +5,11 @@
  * The descriptors belong to the runtime too, so they are not made non-blocking. A pipe or a terminal is opened once more, without
  * blocking; for everything else poll(2) tells beforehand whether a call would wait.
  */
-import { constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { type Moment, now, polled, remainingMs, stdinMs } from '../deadlines.ts';
-import { isReady, isTerminal } from './native.ts';
+import { isReady, isSeekable, openFile, readInto, readLink, writeFrom } from './bare.ts';
 
-const { O_NOCTTY, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+/** The same numbers on x86-64 and arm64 (open(2)). */
+const [O_RDONLY, O_WRONLY, O_NOCTTY, O_NONBLOCK] = [0, 1, 0o400, 0o4000];
 
 /** PIPE_BUF: a descriptor that poll(2) calls writable takes this many bytes without waiting. */
 const writeBytes = 4096;
@@ -64,7 +64,7 @@ export class Outlet {
     try {
       this.#channel ??= channelOf(this.#fd, O_WRONLY);
       const { fd, mayWait } = this.#channel;
-      return mayWait && !isReady(fd, 'write') ? 0 : writeSync(fd, piece);
+      return mayWait && !isReady(fd, 'write') ? 0 : writeFrom(fd, piece);
     } catch (error) {
       this.#isGone = codeOf(error) !== 'EAGAIN';
       return 0;
@@ -94,7 +94,7 @@ export function readToEnd(standard: number): string {
 /** @returns undefined if there is nothing yet */
 function readOnce(fd: number, piece: Uint8Array): number | undefined {
   try {
-    return readSync(fd, piece);
+    return readInto(fd, piece);
   } catch (error) {
     if (codeOf(error) === 'EAGAIN') return undefined;
     throw error;
@@ -109,11 +109,12 @@ interface Channel {
 
 /** @throws errno exceptions; ENXIO if a pipe no longer has a reader */
 function channelOf(fd: number, access: number): Channel {
-  const stats = fstatSync(fd);
-  if (stats.isFile()) return { fd, mayWait: false };
-  if (!stats.isFIFO() && !(stats.isCharacterDevice() && isTerminal(fd))) return { fd, mayWait: true };
+  if (isSeekable(fd)) return { fd, mayWait: false };
+  const path = `/proc/self/fd/${fd}`;
+  // Only a pipe and a terminal have a name by which they can be opened once more.
+  if (!/^(pipe:|\/)/.test(readLink(path))) return { fd, mayWait: true };
   try {
-    return { fd: openSync(`/proc/self/fd/${fd}`, access | O_NONBLOCK | O_NOCTTY), mayWait: false };
+    return { fd: openFile(path, access | O_NONBLOCK | O_NOCTTY), mayWait: false };
   } catch (error) {
     if (codeOf(error) === 'ENXIO') throw error;
     // Another user's: it cannot be opened again, so poll(2) has to do.

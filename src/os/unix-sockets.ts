@@ -5,8 +5,8 @@
  *
  * All descriptors are O_CLOEXEC, and O_NONBLOCK where a wait would be possible.
  */
-import { closeSync } from 'node:fs';
 import { type Moment, remainingMs } from '../deadlines.ts';
+import { closeFile, ffi, isReady, polledDescriptors } from './bare.ts';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -19,26 +19,16 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const POLLIN = 0x1;
-const POLLOUT = 0x4;
 const POLLRDHUP = 0x2000;
 const WNOHANG = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
-
-interface Ffi {
-  readonly dlopen: typeof import('bun:ffi').dlopen;
-  readonly ptr: typeof import('bun:ffi').ptr;
-}
-
-/** Not imported: a call that finds no agent's socket opens no libc for it. */
-const ffi = (): Ffi => (Bun as unknown as { FFI: Ffi }).FFI;
 
 const functions = {
   socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
   connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
   send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i64' },
   recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i64' },
-  poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
 } as const;
 
 /** Only the agent's own processes need them. */
@@ -89,7 +79,7 @@ export function connectTo(path: string): number | undefined {
   if (fd < 0) return undefined;
   const address = addressOf(path);
   if (call().connect(fd, address, address.length) === 0) return fd;
-  closeSync(fd);
+  closeFile(fd);
   return undefined;
 }
 
@@ -98,7 +88,7 @@ export function listenAt(path: string, queue: number): number {
   const fd = call().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   const address = addressOf(path);
   if (fd >= 0 && agentCall().bind(fd, address, address.length) === 0 && agentCall().listen(fd, queue) === 0) return fd;
-  if (fd >= 0) closeSync(fd);
+  if (fd >= 0) closeFile(fd);
   throw new Error(`no socket can be made at "${path}": is its directory writable?`);
 }
 
@@ -141,7 +131,7 @@ export function sendAll(fd: number, bytes: Uint8Array, end: Moment): boolean {
     const rest = bytes.subarray(sent);
     const count = Number(call().send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL));
     if (count > 0) sent += count;
-    else if (!waitFor(fd, POLLOUT, end)) return false;
+    else if (!isReady(fd, 'write', remainingMs(end))) return false;
     else if (isClosed(fd)) return false;
   }
   return true;
@@ -149,34 +139,17 @@ export function sendAll(fd: number, bytes: Uint8Array, end: Moment): boolean {
 
 /** Receives what there is, up to the size of `into`. @returns 0: closed, or broken; undefined: nothing before the end */
 export function receive(fd: number, into: Uint8Array, end: Moment): number | undefined {
-  if (!waitFor(fd, POLLIN | POLLRDHUP, end)) return undefined;
+  if (!isReady(fd, 'read', remainingMs(end))) return undefined;
   return Math.max(0, Number(call().recv(fd, into, into.length, MSG_DONTWAIT)));
 }
 
-/** Whether the other end has closed the connection, or its process has ended. */
-export function isClosed(fd: number): boolean {
-  const descriptor = pollOf([fd], 0);
-  // POLLERR and POLLHUP are always told.
-  return call().poll(descriptor, 1n, 0) > 0;
-}
-
-/** struct pollfd[] on a little-endian machine: fd, then events and revents, 16 bits each. */
-function pollOf(fds: readonly number[], events: number): Int32Array {
-  const descriptors = new Int32Array(fds.length * 2);
-  for (const [index, fd] of fds.entries())
-    descriptors.set([fd, events | (events === POLLOUT ? 0 : POLLRDHUP)], index * 2);
-  return descriptors;
-}
-
-function waitFor(fd: number, events: number, end: Moment): boolean {
-  const descriptor = new Int32Array([fd, events]);
-  return call().poll(descriptor, 1n, Math.ceil(remainingMs(end))) > 0;
-}
+/** Whether the other end has closed the connection, or its process has ended. POLLERR and POLLHUP are told in any case. */
+export const isClosed = (fd: number): boolean => polledDescriptors(new Int32Array([fd, POLLRDHUP]), 0) > 0;
 
 /** Waits until one of the descriptors can be read or is closed. @returns those; none if `ms` is over */
 export function readyOf(fds: readonly number[], ms: number): number[] {
-  const descriptors = pollOf(fds, POLLIN);
-  if (call().poll(descriptors, BigInt(fds.length), ms) <= 0) return [];
+  const descriptors = new Int32Array(fds.flatMap((fd) => [fd, POLLIN | POLLRDHUP]));
+  if (polledDescriptors(descriptors, ms) <= 0) return [];
   return fds.filter((_, index) => (descriptors[index * 2 + 1] ?? 0) >>> 16 !== 0);
 }
 
