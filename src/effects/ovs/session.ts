@@ -214,6 +214,9 @@ function unreachable(address: string, error: unknown): Unreachable {
   return new Unreachable(what, refused ? 'refused' : why === noAnswer ? 'silent' : undefined);
 }
 
+/** The next character that matters, by the place where the scan stands. Finding it is cheaper than a look at each character. */
+const nexts = { inString: /["\\]/g, inObject: /["{}]/g, between: /\S/g } as const;
+
 /** Cuts a stream into JSON objects: they follow each other without a separator (RFC 7047 4). */
 class Framer {
   readonly #emit: (message: object) => void;
@@ -230,31 +233,40 @@ class Framer {
   /** @throws if the stream is not a sequence of JSON objects. */
   feed(chunk: Uint8Array): void {
     this.#text += this.#decoder.decode(chunk, { stream: true });
-    for (; this.#scanned < this.#text.length; this.#scanned++) {
-      const character = this.#text[this.#scanned] ?? '';
+    for (let character = this.#find(); character !== undefined; character = this.#find()) {
       if (this.#inString) this.#inside(character);
       else this.#between(character);
     }
     if (this.#text.length > messageBytesMax) throw new Error(`a message of over ${messageBytesMax} bytes`);
   }
 
+  /** @returns the next character that matters, counted as scanned; undefined if there is none yet */
+  #find(): string | undefined {
+    const next = nexts[this.#inString ? 'inString' : this.#depth > 0 ? 'inObject' : 'between'];
+    next.lastIndex = this.#scanned;
+    const character = next.exec(this.#text)?.[0];
+    // A character that is skipped, but has not come yet, stays skipped.
+    this.#scanned = character === undefined ? Math.max(this.#scanned, this.#text.length) : next.lastIndex;
+    return character;
+  }
+
   /** A backslash is skipped with the character that it escapes. */
   #inside(character: string): void {
     if (character === '\\') this.#scanned++;
-    else if (character === '"') this.#inString = false;
+    else this.#inString = false;
   }
 
   #between(character: string): void {
-    if (this.#depth === 0 && character !== '{' && character.trim()) throw new Error('no JSON object');
+    if (this.#depth === 0 && character !== '{') throw new Error('no JSON object');
     if (character === '"') this.#inString = true;
     else if (character === '{') this.#depth++;
-    else if (character === '}' && --this.#depth === 0) this.#cut();
+    else if (--this.#depth === 0) this.#cut();
   }
 
   #cut(): void {
-    const message = JSON.parse(this.#text.slice(0, this.#scanned + 1));
-    this.#text = this.#text.slice(this.#scanned + 1);
-    this.#scanned = -1;
+    const message = JSON.parse(this.#text.slice(0, this.#scanned));
+    this.#text = this.#text.slice(this.#scanned);
+    this.#scanned = 0;
     this.#emit(message);
   }
 }
