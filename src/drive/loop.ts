@@ -8,14 +8,11 @@
  *  DR2 An ADD begins no effect and gives no answer before its last outcome is fsynced: the next append does that.
  *  DR3 A step that cannot be recorded is taken back with everything before it.
  */
-import { type AnyActorScope, type AnyStateMachine, createActor, type SnapshotFrom } from 'xstate';
 import type { Trouble } from '../attachment.ts';
 import { type Moment, now } from '../deadlines.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { addMachine } from '../machines/add.ts';
-import type { delMachine } from '../machines/del.ts';
 import { type Call, isMaking, type Perform, type Request } from '../machines/protocol.ts';
-import type { restoreMachine } from '../machines/restore.ts';
+import { type Heard, hear, initialState, type Machine, type Snapshot } from '../machines/run.ts';
 import { type AttachmentEvent, eventOf } from '../machines/steps.ts';
 import type { Entry } from './entry.ts';
 import { journalTrouble } from './trouble.ts';
@@ -30,65 +27,33 @@ export interface DriveOptions {
   readonly reasonToStop: () => Trouble | undefined;
 }
 
-type Machine = typeof addMachine | typeof delMachine | typeof restoreMachine;
-
-export const start = <M extends Machine>(machine: M): SnapshotFrom<M> =>
-  machine.getInitialSnapshot(scopeOf(machine)) as SnapshotFrom<M>;
-
-const scopes = new Map<AnyStateMachine, AnyActorScope>();
-
-/**
- * xstate's own pure `transition` makes an actor for each event, which costs as much as the event. One for each machine is enough.
- */
-function scopeOf(machine: AnyStateMachine): AnyActorScope {
-  const known = scopes.get(machine);
-  if (known) return known;
-  const self = createActor(machine);
-  const nothing = () => undefined;
-  const scope = { self, id: self.id, sessionId: self.sessionId, system: self.system, logger: nothing, defer: nothing };
-  const inert: AnyActorScope = { ...scope, stopChild: nothing, emit: nothing, actionExecutor: nothing };
-  scopes.set(machine, inert);
-  return inert;
-}
+export const start = initialState;
 
 /** Drives a machine from one event until it rests. */
-export async function drive<M extends Machine>(
-  machine: M,
-  from: SnapshotFrom<M>,
+export async function drive(
+  machine: Machine,
+  from: Snapshot,
   event: AttachmentEvent,
   options: DriveOptions,
-): Promise<SnapshotFrom<M>> {
-  let [snapshot, request] = step(machine, from, event);
+): Promise<Snapshot> {
+  let { snapshot, asked: request } = step(machine, from, event);
   while (request) {
     const isCreating = isMaking(request.verb);
     const trouble = isCreating ? recordIntent(request, options) : undefined;
-    if (isCreating && !trouble) [snapshot] = step(machine, snapshot, { type: `${request.step}.begun` });
+    if (isCreating && !trouble) ({ snapshot } = step(machine, snapshot, { type: `${request.step}.begun` }));
     const answer: AttachmentEvent = trouble
       ? recordAbandon(trouble, options)
       : await performAndRecord(request, options);
-    [snapshot, request] = step(machine, snapshot, answer);
+    ({ snapshot, asked: request } = step(machine, snapshot, answer));
   }
-  return snapshot as SnapshotFrom<M>;
+  return snapshot;
 }
 
-/** @throws on an event that the machine does not know in this state */
-export function step(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachine>, event: AttachmentEvent) {
-  const taken = stepIfKnown(machine, from, event);
-  if (!taken) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);
-  return taken;
-}
-
-/**
- * Pure: the effect that the machine asks for is returned with the new snapshot, and not performed.
- * @returns undefined for an event that the machine does not know in this state: xstate then returns the old snapshot itself
- */
-export function stepIfKnown(machine: AnyStateMachine, from: SnapshotFrom<AnyStateMachine>, event: AttachmentEvent) {
-  let asked: Request | undefined;
-  const actionExecutor: AnyActorScope['actionExecutor'] = ({ type, params }) => {
-    if (type === 'request') asked = params as unknown as Request;
-  };
-  const snapshot = machine.transition(from, event, { ...scopeOf(machine), actionExecutor });
-  return snapshot === from ? undefined : ([snapshot, asked] as const);
+/** Pure: the effect that the machine asks for is returned, not performed. @throws on an event that it does not know in this state */
+export function step(machine: Machine, from: Snapshot, event: AttachmentEvent): Heard {
+  const heard = hear(machine, from, event);
+  if (!heard) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);
+  return heard;
 }
 
 /** Records the intent, unless the ADD has to stop. @returns why the step must not be taken */

@@ -3,7 +3,6 @@
  *
  * Owns: the meaning of records. Does not own: their words (entry.ts), the machine that they are replayed on (machines/).
  */
-import type { SnapshotFrom } from 'xstate';
 import type { Disk } from '../journal/disk.ts';
 import { Journal, type Tells } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
@@ -17,9 +16,10 @@ import {
   type Plan,
   type Step,
 } from '../machines/protocol.ts';
+import { hear, type Snapshot } from '../machines/run.ts';
 import { type AttachmentEvent, eventOf, neverUsed } from '../machines/steps.ts';
 import { type Begin, type Entry, isOfAnotherVersion } from './entry.ts';
-import { start, step, stepIfKnown } from './loop.ts';
+import { start, step } from './loop.ts';
 
 /** An attachment as its journal tells it. */
 export interface Past {
@@ -59,7 +59,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   if (!snapshot) return undefined;
   const { facts, begun, doubtful, refused } = snapshot.context;
   const removed = removedSteps(recorded);
-  const isUsed = snapshot.matches('ready') || recorded.some(({ kind }) => kind === 'attached');
+  const isUsed = snapshot.value === 'ready' || recorded.some(({ kind }) => kind === 'attached');
   const isGoing = recorded.some((entry) => replayed(entry) === 'removal');
   const database = (isMadePort(facts.port) ? facts.port.database : undefined) ?? header.database;
   const asUsed = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
@@ -67,7 +67,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const neverBegun = undo.address && !begun.includes('address') ? (['address'] as const) : [];
   return {
     header,
-    state: isGoing ? 'going' : snapshot.matches('ready') ? 'attached' : 'adding',
+    state: isGoing ? 'going' : snapshot.value === 'ready' ? 'attached' : 'adding',
     undo,
     facts: { ...facts, ...goneFacts(removed) },
     doubtful: [...doubtful, ...neverBegun],
@@ -76,17 +76,17 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
 }
 
 /** The machine as the records left it, up to the beginning of a removal. @returns undefined for an event it does not know */
-function replay(plan: Plan, entries: readonly Entry[]): SnapshotFrom<typeof addMachine> | undefined {
-  let [snapshot] = step(addMachine, start(addMachine), { type: 'begin', plan });
+function replay(plan: Plan, entries: readonly Entry[]): Snapshot | undefined {
+  let { snapshot } = step(addMachine, start(addMachine), { type: 'begin', plan });
   for (const entry of entries) {
     const event = replayed(entry);
     if (event === 'removal') break;
     if (event === undefined) continue;
-    const taken = stepIfKnown(addMachine, snapshot as never, event);
-    if (!taken) return undefined;
-    [snapshot] = taken;
+    const heard = hear(addMachine, snapshot, event);
+    if (!heard) return undefined;
+    ({ snapshot } = heard);
   }
-  return snapshot as SnapshotFrom<typeof addMachine>;
+  return snapshot;
 }
 
 /**

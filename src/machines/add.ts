@@ -2,9 +2,10 @@
  * ADD, as a recipe. A step that is refused leads into the removal of everything that was begun. Nothing resumes halfway.
  */
 import { rollback } from './removal.ts';
-import { attachment, giveUp, making, nothingYet } from './steps.ts';
+import type { Machine } from './run.ts';
+import { giveUp, making, nothingYet } from './steps.ts';
 
-export const addMachine = attachment.createMachine({
+export const addMachine: Machine = {
   id: 'add',
   context: nothingYet,
   initial: 'idle',
@@ -34,7 +35,7 @@ export const addMachine = attachment.createMachine({
     deviceInfo: making('deviceInfo', [{ target: 'ready', actions: 'learn' }]),
     // Everything is made; until the answer has been given, the ADD may still be told to take it back.
     ready: { on: { abandon: giveUp } },
-    removing: { ...rollback, onDone: 'failed' },
+    removing: { ...rollback, onDone: { target: 'failed' } },
     failed: { type: 'final' },
   },
-});
+};

@@ -2,9 +2,10 @@
  * DEL, and every other removal of an attachment that exists or may exist: everything in its plan that was made.
  */
 import { removal } from './removal.ts';
-import { attachment, nothingYet } from './steps.ts';
+import type { Machine } from './run.ts';
+import { nothingYet } from './steps.ts';
 
-export const delMachine = attachment.createMachine({
+export const delMachine: Machine = {
   id: 'del',
   context: nothingYet,
   initial: 'idle',
@@ -14,4 +15,4 @@ export const delMachine = attachment.createMachine({
     removed: { type: 'final' },
     owed: { type: 'final' },
   },
-});
+};

@@ -2,9 +2,10 @@
  * Putting back the port that the switch has lost of an attachment at rest, with the directory and the bridge that are its own. A
  * put-back that fails takes back only the row that it made itself, because everything else is a living pod's.
  */
-import { attachment, nothingYet, putting, toFailed, withdrawing } from './steps.ts';
+import type { Machine } from './run.ts';
+import { nothingYet, putting, toFailed, withdrawing } from './steps.ts';
 
-export const restoreMachine = attachment.createMachine({
+export const restoreMachine: Machine = {
   id: 'restore',
   context: nothingYet,
   initial: 'idle',
@@ -25,4 +26,4 @@ export const restoreMachine = attachment.createMachine({
     restored: { type: 'final' },
     failed: { type: 'final' },
   },
-});
+};

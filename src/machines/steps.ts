@@ -1,8 +1,8 @@
 /**
- * The common parts of the machines: their context, the events they hear, the one action they know.
+ * The common parts of the machines: their context, the events they hear, and how an event changes the context.
  *
- * A machine never acts. Entering a step's state gives one `request` action, which the pure `transition` of xstate returns as
- * plain data; drive/loop.ts performs it and answers with the step's event.
+ * A machine is plain data in xstate's notation, and it never acts. Entering a step's state gives one `request`, plain data too
+ * (run.ts); drive/loop.ts performs it and answers with the step's event.
  *
  * Invariants
  *  MA1 A machine is at rest, or waits for exactly one request: no state has two.
@@ -10,7 +10,6 @@
  *  MA3 An ADD that gives up takes away only what it began: something planned and never tried may be another attachment's.
  *     (drive/past.ts says what has to be removed for a journal that is read back.)
  */
-import { assign, setup } from 'xstate';
 import type { Trouble } from '../attachment.ts';
 import { type Facts, isMaking, type Outcome, type Plan, type Request, type Step, type Verb } from './protocol.ts';
 
@@ -72,63 +71,92 @@ export const nothingYet: Context = {
 
 const stepOf = (event: AttachmentEvent): Step => event.type.split('.')[0] as Step;
 
-export const attachment = setup({
-  types: {} as { context: Context; events: AttachmentEvent },
-  actions: {
-    /** Returned by `transition`, never run. */
-    request: (_, _request: Request) => {
-      throw new Error('a machine does not act');
-    },
-    takePlan: assign(({ event }) =>
-      event.type === 'begin'
-        ? { plan: event.plan, facts: event.facts ?? {}, doubtful: [...(event.doubtful ?? [])] }
-        : {},
-    ),
-    noteBegun: assign(({ context, event }) => ({ begun: [...new Set([...context.begun, stepOf(event)])] })),
-    learn: assign(({ context, event }) =>
-      'facts' in event && event.facts ? { facts: { ...context.facts, [stepOf(event)]: event.facts } } : {},
-    ),
-    fail: assign(({ event }) => ('trouble' in event ? { failure: event.trouble } : {})),
-    /** A refusal says what its own attempt may have made. */
-    noteMade: assign(({ context, event }) => {
-      if (!('made' in event) || !event.made) return {};
-      const step = stepOf(event);
-      return event.made === 'nothing'
-        ? { refused: [...context.refused, step] }
-        : { doubtful: [...context.doubtful, step] };
-    }),
-    warn: assign(({ context, event }) => {
-      const warning = 'warning' in event ? event.warning : 'trouble' in event ? event.trouble.message : undefined;
-      return warning === undefined ? {} : { warnings: [...context.warnings, warning] };
-    }),
-    owe: assign(({ context, event }) =>
-      'trouble' in event ? { owed: [...context.owed, { step: stepOf(event), trouble: event.trouble }] } : {},
-    ),
-    keepBegun: assign(({ context }) => ({ plan: begunPlan(context) })),
-    countDisplacement: assign(({ context }) => ({ displacements: context.displacements + 1 })),
-  },
-  guards: {
-    planned: ({ context, event }, step: Step) =>
-      (event.type === 'begin' ? event.plan : context.plan)[step] !== undefined,
-    bridgeMayReturn: ({ context: { plan, displacements } }) =>
-      plan.bridge !== undefined && displacements < displacementsMax,
-    doubtful: ({ context }, step: Step) => context.doubtful.includes(step),
-    nothingOwed: ({ context }) => context.owed.length === 0,
-  },
-});
+/** The basis of every decision: what the machine remembers, and the event that it hears. */
+interface Scene {
+  readonly context: Context;
+  readonly event: AttachmentEvent;
+}
 
-/** The entry action of a step's state. */
-const ask = (step: Step, verb: Verb) =>
-  ({
-    type: 'request',
-    params: ({ context: { plan, facts, doubtful } }: { context: Context }): Request => ({
-      step,
-      verb,
-      plan,
-      facts,
-      ...(doubtful.length > 0 && { doubtful }),
-    }),
-  }) as const;
+type Change = Partial<Context>;
+
+/** How an event changes what the machine remembers. */
+export const changes = {
+  takePlan: ({ event }: Scene): Change =>
+    event.type === 'begin' ? { plan: event.plan, facts: event.facts ?? {}, doubtful: [...(event.doubtful ?? [])] } : {},
+  noteBegun: ({ context, event }: Scene): Change => ({ begun: [...new Set([...context.begun, stepOf(event)])] }),
+  learn: ({ context, event }: Scene): Change =>
+    'facts' in event && event.facts ? { facts: { ...context.facts, [stepOf(event)]: event.facts } } : {},
+  fail: ({ event }: Scene): Change => ('trouble' in event ? { failure: event.trouble } : {}),
+  /** A refusal says what its own attempt may have made. */
+  noteMade: ({ context, event }: Scene): Change => {
+    if (!('made' in event) || !event.made) return {};
+    const step = stepOf(event);
+    return event.made === 'nothing'
+      ? { refused: [...context.refused, step] }
+      : { doubtful: [...context.doubtful, step] };
+  },
+  warn: ({ context, event }: Scene): Change => {
+    const warning = 'warning' in event ? event.warning : 'trouble' in event ? event.trouble.message : undefined;
+    return warning === undefined ? {} : { warnings: [...context.warnings, warning] };
+  },
+  owe: ({ context, event }: Scene): Change =>
+    'trouble' in event ? { owed: [...context.owed, { step: stepOf(event), trouble: event.trouble }] } : {},
+  keepBegun: ({ context }: Scene): Change => ({ plan: begunPlan(context) }),
+  countDisplacement: ({ context }: Scene): Change => ({ displacements: context.displacements + 1 }),
+};
+
+export const guards = {
+  planned: ({ context, event }: Scene, step: Step): boolean =>
+    (event.type === 'begin' ? event.plan : context.plan)[step] !== undefined,
+  bridgeMayReturn: ({ context: { plan, displacements } }: Scene): boolean =>
+    plan.bridge !== undefined && displacements < displacementsMax,
+  doubtful: ({ context }: Scene, step: Step): boolean => context.doubtful.includes(step),
+  nothingOwed: ({ context }: Scene): boolean => context.owed.length === 0,
+};
+
+type ChangeName = keyof typeof changes;
+
+export type Guard =
+  | 'bridgeMayReturn'
+  | 'nothingOwed'
+  | { readonly type: 'planned' | 'doubtful'; readonly params: Step };
+
+/** One way out of a state, if its guard holds. Without a target the machine stays. */
+export interface Candidate {
+  readonly target?: string;
+  readonly guard?: Guard;
+  readonly actions?: ChangeName | readonly ChangeName[];
+}
+
+export type Transition = Candidate | readonly Candidate[];
+
+export interface State {
+  readonly type?: 'final';
+  readonly entry?: { readonly type: 'request'; readonly params: (scene: Pick<Scene, 'context'>) => Request };
+  readonly on?: { readonly [event: string]: Transition };
+  /** Taken without an event. */
+  readonly always?: Transition;
+  readonly initial?: string;
+  readonly states?: States;
+  /** Taken when the inner states have come to a final one. */
+  readonly onDone?: Transition;
+}
+
+export interface States {
+  readonly [name: string]: State;
+}
+
+/** The entry of a step's state. */
+const ask = (step: Step, verb: Verb): NonNullable<State['entry']> => ({
+  type: 'request',
+  params: ({ context: { plan, facts, doubtful } }) => ({
+    step,
+    verb,
+    plan,
+    facts,
+    ...(doubtful.length > 0 && { doubtful }),
+  }),
+});
 
 /** The members of an ADD's plan that are not steps. A new one does not compile without its line here. */
 const besideSteps: { readonly [name in Exclude<keyof Plan, Step | 'predecessor'>]: true } = {
@@ -155,10 +183,10 @@ export function neverUsed(plan: Plan): Plan {
   return { ...plan, port: { ...port, socketStays: true } };
 }
 
-export const giveUp = { target: 'removing', actions: ['learn', 'fail', 'noteMade', 'keepBegun'] } as const;
+export const giveUp: Candidate = { target: 'removing', actions: ['learn', 'fail', 'noteMade', 'keepBegun'] };
 
 /** A state that makes one thing and goes on to `next`. */
-export const making = <N extends object, M extends object>(step: Step, next: N, more?: M) => ({
+export const making = (step: Step, next: Transition, more?: State['on']): State => ({
   entry: ask(step, 'ensure'),
   on: {
     [`${step}.begun`]: { actions: 'noteBegun' },
@@ -170,12 +198,7 @@ export const making = <N extends object, M extends object>(step: Step, next: N, 
 });
 
 /** A state that puts one thing back and goes on to `next`, or to `refused`. */
-export const putting = <N extends object, F extends object>(
-  step: Step,
-  verb: 'ensure' | 'restore',
-  next: N,
-  refused: F,
-) => ({
+export const putting = (step: Step, verb: 'ensure' | 'restore', next: Transition, refused: Transition): State => ({
   entry: ask(step, verb),
   on: {
     [`${step}.begun`]: { actions: 'noteBegun' },
@@ -186,10 +209,10 @@ export const putting = <N extends object, F extends object>(
   },
 });
 
-export const toFailed = { target: 'failed', actions: 'fail' } as const;
+export const toFailed: Candidate = { target: 'failed', actions: 'fail' };
 
 /** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. A doubtful step leaves no debt. */
-export const taking = <N extends string, O extends string>(step: Step, next: N, owing: O) => ({
+export const taking = (step: Step, next: string, owing: string): State => ({
   entry: ask(step, 'remove'),
   on: {
     [`${step}.removed`]: { target: next, actions: ['learn', 'warn'] },
@@ -201,7 +224,7 @@ export const taking = <N extends string, O extends string>(step: Step, next: N, 
 });
 
 /** The state after a put-back that failed: its row is removed, and the machine ends in `end` even if that fails. */
-export const withdrawing = <E extends string>(step: Step, end: E) => ({
+export const withdrawing = (step: Step, end: string): State => ({
   entry: ask(step, 'withdraw'),
   on: { [`${step}.removed`]: { target: end }, [`${step}.owed`]: { target: end } },
 });

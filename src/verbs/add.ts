@@ -198,7 +198,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
     reasonToStop: () => reasonToStop() ?? (now() >= end - deadlines.rollbackMs ? late : undefined),
   };
   let snapshot = await drive(addMachine, start(addMachine), { type: 'begin', plan }, options);
-  if (snapshot.matches('ready')) {
+  if (snapshot.value === 'ready') {
     // During the work the sandbox may have gone, or a DEL may have come, so look once more before the answer.
     const trouble =
       reasonToStop() ??

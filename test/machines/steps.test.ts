@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { initialTransition, transition } from 'xstate';
-import { addMachine } from '../../src/machines/add.ts';
 import { type Outcome, steps } from '../../src/machines/protocol.ts';
 import { begunPlan, eventOf } from '../../src/machines/steps.ts';
 import {
@@ -18,8 +17,8 @@ import {
 
 describe('a request of a machine', () => {
   it('is returned as data; the implementation of the action throws if it is run', () => {
-    const [idle] = initialTransition(addMachine);
-    const [, actions] = transition(addMachine, idle, begin());
+    const [idle] = initialTransition(machines.add);
+    const [, actions] = transition(machines.add, idle, begin());
     expect(actions.map(({ type }) => type)).toEqual(['request']);
     expect(() => actions[0]?.exec?.(actions[0].info as never, actions[0].params as never)).toThrow(
       'a machine does not act',

@@ -3,15 +3,14 @@
  * request.
  */
 import { type AnyMachineSnapshot, initialTransition, type SnapshotFrom, transition } from 'xstate';
-import { addMachine } from '../../../src/machines/add.ts';
-import { delMachine } from '../../../src/machines/del.ts';
 import { type Facts, type Plan, type Request, type Step, steps } from '../../../src/machines/protocol.ts';
 import type { AttachmentEvent, Context } from '../../../src/machines/steps.ts';
+import { xstateMachines } from './xstate-machines.ts';
 
-export const machines = { add: addMachine, del: delMachine } as const;
+export const machines = { add: xstateMachines.add, del: xstateMachines.del } as const;
 
 export type Machine = (typeof machines)[keyof typeof machines];
-export type Snapshot = SnapshotFrom<typeof addMachine> | SnapshotFrom<typeof delMachine>;
+export type Snapshot = SnapshotFrom<Machine>;
 
 export interface Folded {
   readonly snapshot: Snapshot;
