@@ -25,6 +25,7 @@ know no pods: a ratio against them is one against the same call without a pod.
   --owed N             a data directory of N debts beside an empty one: the price for other attachments' calls, and for recover
   --rebooted N         recover N attachments of another boot, with their switch there, away and silent
   --json FILE          writes all figures as data too
+  --svg FILE           a picture of the calls one after the other
   --help
 
 Figures. Ratios are ratios of medians. CPU is that of the process and of the programs that it waited for. For a call through the agent the
@@ -45,6 +46,7 @@ export interface Options {
   readonly owed: number;
   readonly rebooted: number;
   readonly json: string | undefined;
+  readonly svg: string | undefined;
 }
 
 /** @returns undefined if help is wanted. @throws Error for wrong words */
@@ -62,6 +64,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
       owed: { type: 'string', default: '0' },
       rebooted: { type: 'string', default: '0' },
       json: { type: 'string' },
+      svg: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -79,6 +82,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     owed: number('owed', values.owed),
     rebooted: number('rebooted', values.rebooted),
     json: values.json,
+    svg: values.svg,
   };
 }
 
