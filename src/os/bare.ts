@@ -120,15 +120,25 @@ export function readSmallFile(path: string): string {
  * poll(2) of one descriptor. It needs no O_NONBLOCK, a flag that would also change the descriptor for its other owners.
  * @returns whether the next call would end at once, even with an error; false if it would still wait after `waitMs`
  */
-export const isReady = (fd: number, way: 'read' | 'write', waitMs = 0): boolean =>
-  polledDescriptors(new Int32Array([fd, way === 'read' ? POLLIN : POLLOUT]), waitMs) > 0;
+export function isReady(fd: number, way: 'read' | 'write', waitMs = 0): boolean {
+  const end = performance.now() + waitMs;
+  for (;;) {
+    const leftMs = Math.max(0, end - performance.now());
+    if (polledDescriptors(new Int32Array([fd, way === 'read' ? POLLIN : POLLOUT]), leftMs) > 0) return true;
+    // A signal's handler ends poll(2) before its time.
+    if (leftMs === 0) return false;
+  }
+}
+
+/** The longest wait that poll(2) counts, so that a moment without end is one too. */
+const pollMsMax = 0x7fffffff;
 
 /**
  * @param descriptors struct pollfd[] on a little-endian machine: fd, then events and revents, 16 bits each
  * @returns how many are ready
  */
 export const polledDescriptors = (descriptors: Int32Array, waitMs: number): number =>
-  libcOf().poll(descriptors, BigInt(descriptors.length / 2), Math.ceil(waitMs));
+  libcOf().poll(descriptors, BigInt(descriptors.length / 2), Math.ceil(Math.min(waitMs, pollMsMax)));
 
 /** The parts of a file's status that tell it from every other one (statx(2)). */
 export interface FileIdentity {
