@@ -1,4 +1,5 @@
 /** How long the agent's answer to a call may take, by the call's own configuration. */
+import { isObject, type Json, memberOf } from '../cni/leniency.ts';
 import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
 import type { CallRequest } from './wire.ts';
 
@@ -12,32 +13,31 @@ const limits: { readonly [command: string]: (deadlines: Deadlines) => number } =
 };
 
 /** A log file may be one of these: they mean the caller's own descriptors, and only its own process can write to them. */
-const callersOwn = /"\\?\/(dev\\?\/(std|fd|tty)|proc\\?\/self)/;
+const callersOwn = /"\/[/.]*(dev\/[/.]*(std|fd|tty)|proc\/[/.]*(thread-)?self)/;
 
 /**
  * The text is not checked here: what is wrong in it is told by the handlers.
  * @returns undefined if only the caller's own process can make the call
  */
 export function limitMs({ env, stdin }: CallRequest): number | undefined {
-  const limit = limits[env.CNI_COMMAND ?? ''];
-  if (!limit || callersOwn.test(stdin)) return undefined;
-  const said = Object.entries(memberOf(objectOf(stdin), 'deadlines') ?? {});
-  return limit({
-    ...defaultDeadlines,
-    ...Object.fromEntries(said.filter(([, ms]) => typeof ms === 'number' && ms > 0)),
+  const { CNI_COMMAND: command = '' } = env;
+  const limit = Object.hasOwn(limits, command) ? limits[command] : undefined;
+  const config = objectOf(stdin);
+  // Written again, because JSON can spell a path in many ways.
+  if (!limit || callersOwn.test(JSON.stringify(config))) return undefined;
+  const said = membersOf(memberOf(config, 'deadlines'));
+  const told = Object.keys(defaultDeadlines).flatMap((name) => {
+    const ms = memberOf(said, name);
+    return typeof ms === 'number' && ms > 0 ? [[name, ms] as const] : [];
   });
+  return limit({ ...defaultDeadlines, ...Object.fromEntries(told) });
 }
 
-/** The member, as Go finds it: in any case, the last one of a name. */
-function memberOf(value: unknown, name: string): object | undefined {
-  const entries = Object.entries(value ?? {}).filter(([key]) => key.toLowerCase() === name);
-  const found: unknown = entries.at(-1)?.[1];
-  return typeof found === 'object' && found !== null ? found : undefined;
-}
+const membersOf = (value: unknown): Json => (isObject(value) ? value : {});
 
-function objectOf(text: string): object {
+function objectOf(text: string): Json {
   try {
-    return Object(JSON.parse(text));
+    return membersOf(JSON.parse(text));
   } catch {
     return {};
   }

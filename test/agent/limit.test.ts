@@ -1,0 +1,78 @@
+/** How long a call may take by its own configuration, read as its handlers read it. */
+import { describe, expect, it } from 'vitest';
+import { limitMs } from '../../src/agent/limit.ts';
+import { defaultDeadlines } from '../../src/deadlines.ts';
+import { added, type Json, network } from '../support/cni-requests.ts';
+
+const limitOf = (CNI_COMMAND: string | undefined, stdin: string): number | undefined =>
+  limitMs({ env: { CNI_COMMAND }, stdin, cwd: '/', startedMs: 0 });
+
+const limit = (config: Json, command = 'ADD') => limitOf(command, JSON.stringify(config));
+
+describe('the limit', () => {
+  it.each([
+    ['ADD', defaultDeadlines.addMs],
+    ['CHECK', defaultDeadlines.delMs],
+    ['DEL', defaultDeadlines.delMs],
+    ['GC', 20 * defaultDeadlines.delMs],
+    ['STATUS', defaultDeadlines.statusMs],
+  ])('of %s is %i ms by default', (command, ms) => {
+    expect(limit(network(), command)).toBe(ms);
+  });
+
+  it.each(['VERSION', 'UPDATE', '', 'toString', undefined])('of %s does not exist', (command) => {
+    expect(limitOf(command, '{}')).toBeUndefined();
+  });
+
+  it.each<[string, Json]>([
+    ['as it is spelt', { deadlines: { addMs: 51_234 } }],
+    ['in any letter case', { DEADLINES: { ADDMS: 51_234 } }],
+    ['by the exact spelling, wherever it stands', { deadlines: { addMs: 51_234, ADDMS: 52_000 }, Deadlines: {} }],
+    ['by the last one of others', { dEADLINES: { addMs: 52_000 }, Deadlines: { addMS: 53_000, aDDMs: 51_234 } }],
+    ['and null is absent', { deadlines: { addMs: 51_234 }, Deadlines: null }],
+  ])('is read %s, as the call itself reads it', (_, deadlines) => {
+    expect(limit(network(deadlines))).toBe(51_234);
+    expect(added(deadlines).config.deadlines.addMs).toBe(51_234);
+  });
+
+  it.each([
+    ['no JSON', '{'],
+    ['an array', '[]'],
+    ['null', 'null'],
+    ['a text', '"deadlines"'],
+    ['deadlines that are no object', '{"deadlines":7}'],
+    ['a deadline that is no number', '{"deadlines":{"addMs":"7"}}'],
+    ['a deadline below zero', '{"deadlines":{"addMs":-7}}'],
+    ['a name of every object', '{"deadlines":{"toString":7,"__proto__":{"addMs":7}}}'],
+  ])('for %s is the usual one', (_, stdin) => {
+    expect(limitOf('ADD', stdin)).toBe(defaultDeadlines.addMs);
+  });
+});
+
+describe('a call that may write to its own process’s descriptors', () => {
+  it.each([
+    '/dev/stderr',
+    '/dev/stdout',
+    '/dev/fd/2',
+    '/dev/tty',
+    '/proc/self/fd/2',
+    '/proc/thread-self/fd/2',
+    '//dev//stderr',
+    '/./dev/./fd/2',
+  ])('is not for the agent: logFile %s', (logFile) => {
+    expect(limit({ logFile })).toBeUndefined();
+    expect(limit({ LOGFILE: logFile }, 'STATUS')).toBeUndefined();
+  });
+
+  it('is not for the agent, however JSON spells the path', () => {
+    expect(limitOf('ADD', '{"logFile":"\\/dev\\/stderr"}')).toBeUndefined();
+    expect(limitOf('ADD', '{"logFile":"\\u002fdev/\\u0073tderr"}')).toBeUndefined();
+  });
+
+  it.each(['/dev/null', '/dev/log', '/var/log/dev/stderr', '/device/std', '/proc/1/root/log'])(
+    'and %s is none of them',
+    (logFile) => {
+      expect(limit({ logFile })).toBeDefined();
+    },
+  );
+});
