@@ -21,7 +21,7 @@ const beginMs = 5_000;
 /** Beyond a call's limit, which its caller waits for too. */
 const overdueMs = 5_000;
 /** A worker that had no call for this long ends; the last one stays, so that the next call finds one. */
-const idleMs = 30_000;
+const usualIdleMs = 30_000;
 /** How often the agent looks whether another one has taken its name, or its executable was replaced. */
 const lookMs = 5_000;
 /** Connections that have said nothing yet. More are turned away: their calls are made by their own processes. */
@@ -39,6 +39,8 @@ export interface SupervisorOptions {
   readonly pid: number;
   readonly uid: number;
   readonly workersMax: number;
+  /** Instead of the usual time without a call after which a worker ends. */
+  readonly idleMs?: number;
   /** @param controlFd the worker's end of its connection to the supervisor */
   readonly start: (controlFd: number) => WorkerProcess;
   readonly isStopping: () => boolean;
@@ -70,6 +72,7 @@ class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #socket: string;
   readonly #inode: bigint;
+  readonly #idleMs: number;
   #listener: number | undefined;
   #silent: Connection[] = [];
   #queue: number[] = [];
@@ -78,6 +81,7 @@ class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#idleMs = options.idleMs ?? usualIdleMs;
     makeDirectory(options);
     this.#socket = agentSocket(options.directory);
     const fresh = `${this.#socket}.${options.pid}`;
@@ -179,15 +183,17 @@ class Supervisor {
   }
 
   #startWorker(): void {
-    const [control, theirs] = socketPair();
+    let pair: readonly number[] = [];
     try {
+      const [control, theirs] = socketPair();
+      pair = [theirs, control];
       const process = this.#options.start(theirs);
       this.#workers.push({ process, control, state: 'starting', at: now() + beginMs });
+      pair = [theirs];
     } catch (error) {
-      closeSync(control);
       this.#options.log(`a worker cannot be started: ${error}`);
     } finally {
-      closeSync(theirs);
+      for (const fd of pair) closeSync(fd);
     }
   }
 
@@ -208,7 +214,7 @@ class Supervisor {
         this.#options.log(`worker ${worker.process.pid} is ${worker.state} beyond its time: it is killed`);
         worker.process.kill();
         this.#drop(worker);
-      } else if (worker.state === 'idle' && idle.length > 1 && now() >= worker.at + idleMs) {
+      } else if (worker.state === 'idle' && idle.length > 1 && now() >= worker.at + this.#idleMs) {
         idle.pop();
         this.#drop(worker);
       }
@@ -224,7 +230,7 @@ class Supervisor {
   #pauseMs(): number {
     const moments = [
       ...this.#silent.map(({ until }) => until),
-      ...this.#workers.map(({ state, at }) => (state === 'idle' ? at + idleMs : at)),
+      ...this.#workers.map(({ state, at }) => (state === 'idle' ? at + this.#idleMs : at)),
     ];
     const next = moments.filter((at) => at > now());
     return Math.max(1, Math.ceil(Math.min(lookMs, ...next.map((at) => at - now()))));
@@ -259,7 +265,7 @@ class Supervisor {
 function makeDirectory({ directory, uid }: SupervisorOptions): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const stats = lstatSync(directory);
-  if (!stats.isDirectory() || stats.uid !== uid)
-    throw new Error(`"${directory}" is not a directory of this user alone: remove it, or name another`);
-  chmodSync(directory, 0o700);
+  // The mode is not mended: a variable that names /run would take that directory from everything else on the machine.
+  if (!stats.isDirectory() || stats.uid !== uid || (stats.mode & 0o077) !== 0)
+    throw new Error(`"${directory}" is not a directory of this user alone (mode 0700): remove it, or name another`);
 }

@@ -48,6 +48,8 @@ export interface ServedCall {
 }
 
 export interface WorkerOptions {
+  /** The connection to the supervisor, if it is not the usual descriptor. */
+  readonly control?: number;
   readonly serve: (call: ServedCall) => Promise<CallAnswer>;
   /**
    * Reads in the code of the verbs, so that no call waits for it.
@@ -60,19 +62,20 @@ export interface WorkerOptions {
 
 /** Serves calls until the supervisor has none left for it. */
 export async function work(options: WorkerOptions): Promise<void> {
-  keepFromChildren(controlFd);
+  const { control = controlFd } = options;
+  keepFromChildren(control);
   // The kernel has named it after the link by which it was started.
   writeFileSync('/proc/self/comm', 'userspace');
   options.enter('/');
   const isUnderWay = await options.load();
   const files = openFiles();
-  while (sendAll(controlFd, encoded('idle'), now() + answerMs)) {
-    const handed = nextCall();
+  while (sendAll(control, encoded('idle'), now() + answerMs)) {
+    const handed = nextCall(control);
     if (!handed) return;
     // The event loop hears of connections that API servers closed while this process slept.
     await new Promise((resolve) => setImmediate(resolve));
     try {
-      await serveOne(handed.fd, options);
+      await serveOne(handed.fd, { ...options, control });
     } finally {
       closeSync(handed.fd);
     }
@@ -84,16 +87,16 @@ export async function work(options: WorkerOptions): Promise<void> {
 const encoded = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Sleeps until there is a call. @returns undefined if there will be none: the supervisor has ended, or needs this worker no longer */
-function nextCall(): Handed | undefined {
+function nextCall(control: number): Handed | undefined {
   for (;;) {
-    readyOf([controlFd], -1);
-    const handed = takeOver(controlFd);
+    readyOf([control], -1);
+    const handed = takeOver(control);
     if (handed === 'closed') return undefined;
     if (handed && handed.fd >= 0) return handed;
   }
 }
 
-async function serveOne(fd: number, options: WorkerOptions): Promise<void> {
+async function serveOne(fd: number, options: WorkerOptions & { readonly control: number }): Promise<void> {
   const caller = new Listener<CallSays>(fd, ['call', 'go']);
   const heard = caller.hear(now() + requestMs);
   if (heard.kind !== 'message' || heard.message.say !== 'call') return;
@@ -101,7 +104,7 @@ async function serveOne(fd: number, options: WorkerOptions): Promise<void> {
   const waitMs = limitMs(request);
   if (waitMs === undefined || !entered(request.cwd, options)) return;
   // The supervisor ends a worker that takes longer.
-  sendAll(controlFd, encoded(String(waitMs + graceMs)), now() + answerMs);
+  sendAll(options.control, encoded(String(waitMs + graceMs)), now() + answerMs);
   if (!say(fd, { say: 'accepted', waitMs: waitMs + graceMs }, now() + goMs)) return;
   const goes = caller.hear(now() + goMs);
   if (goes.kind !== 'message' || goes.message.say !== 'go') return;
