@@ -256,17 +256,35 @@ interface FetchOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Bun keeps connections open for later requests by the same TLS settings. A process that has slept longer than this uses none of them
+ * again: a load balancer may have forgotten it without a word, and a request would then wait for its whole time.
+ */
+const keptMs = 5_000;
+
+let lastAskedMs: number | undefined;
+let sleeps = 0;
+
+/** Settings that no connection from before the last sleep has. The key is not encrypted, so nothing asks for this passphrase. */
+function settingsOf(tls: Tls): Tls & { readonly passphrase?: string } {
+  const nowMs = performance.now();
+  if (lastAskedMs !== undefined && nowMs - lastAskedMs > keptMs) sleeps++;
+  lastAskedMs = nowMs;
+  return sleeps === 0 ? tls : { ...tls, passphrase: String(sleeps) };
+}
+
 const proxyVariables = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'];
 
 /**
  * fetch with Bun's own TLS settings; importing node:https costs 7 ms more. Only the caller chooses a proxy, not the environment.
  */
-export function fetchBy(url: URL, { headers, ...options }: FetchOptions): Promise<Response> {
+export function fetchBy(url: URL, { headers, tls, ...options }: FetchOptions): Promise<Response> {
   const aside = proxyVariables.flatMap((name) => (Bun.env[name] === undefined ? [] : [[name, Bun.env[name]] as const]));
   try {
     for (const [name] of aside) delete Bun.env[name];
     // Uncompressed, so that its size can be measured; without redirects, so that no other host is asked.
-    return fetch(url, { ...options, headers: { ...headers, 'Accept-Encoding': 'identity' }, redirect: 'manual' });
+    const plain = { ...headers, 'Accept-Encoding': 'identity' };
+    return fetch(url, { ...options, tls: settingsOf(tls), headers: plain, redirect: 'manual' });
   } finally {
     // A program that gives credentials may need the variables.
     for (const [name, value] of aside) Bun.env[name] = value;
