@@ -66,10 +66,15 @@ export class Agent {
   get workers(): number[] {
     try {
       const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
-      return children.split(' ').filter(Boolean).map(Number);
+      return children.split(' ').filter(Boolean).map(Number).filter(isThere);
     } catch {
       return [];
     }
+  }
+
+  /** Returns when no worker has a call: each waits for the next one, or has ended. */
+  async atRest(): Promise<void> {
+    await this.#until(() => this.workers.every(isWaiting), 'a worker stays at work');
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -102,6 +107,15 @@ function kill(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch {
     // It has ended.
+  }
+}
+
+/** Whether a worker sleeps in poll(2) without a limit (proc_pid_syscall(5); restart_syscall shows the arguments that poll had). */
+function isWaiting(pid: number): boolean {
+  try {
+    return /^(7|219) \S+ 0x1 0xffffffff /.test(readFileSync(`/proc/${pid}/syscall`, 'utf8'));
+  } catch {
+    return true;
   }
 }
 

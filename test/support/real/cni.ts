@@ -22,7 +22,10 @@ export interface Call {
 }
 
 export interface CallOptions {
-  /** The words before the executable, such as strace and its arguments. */
+  /**
+   * The words before the executable, such as strace and its arguments. They trace, limit or move the call's own process, which therefore
+   * asks no agent, whichever way the suite's calls go: there would be no work in it that they could reach.
+   */
   readonly under?: readonly string[];
   /** Added to the environment; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -60,7 +63,7 @@ function environment(command: string | undefined, call: Call): Record<string, st
 /** Starts a call and returns the process, so that a test can kill it. */
 export function start(command: string, call: Call, options: CallOptions = {}) {
   const { env, stdin } = shuffled({
-    env: { ...environment(command, call), ...options.env },
+    env: { ...environment(command, call), ...(options.under && { USERSPACE_CNI_AGENT: 'off' }), ...options.env },
     config: call.config ?? {},
   });
   const [program = '', ...args] = [...(options.under ?? []), options.program ?? executable];

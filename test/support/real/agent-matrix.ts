@@ -1,0 +1,216 @@
+/**
+ * A matrix of kills for calls that an agent makes: its worker is held as it enters its n-th system call that changes something, and
+ * then one of the three processes of the call dies, or several do. An answer has to be true, and the next call leaves nothing.
+ */
+import { expect, test } from 'vitest';
+import type { Dice } from '../dice.ts';
+import { type AgentSeat, byItself, type Seated } from './agent-seat.ts';
+import { type Answer, answer, type Call, type CallOptions, start } from './cni.ts';
+import { complete, type Tally } from './fault-suite.ts';
+import { HeldWorker } from './held-worker.ts';
+import type { Ground } from './kill-matrix.ts';
+import type { Pod } from './node.ts';
+
+/** The number of cases of each row when it is sampled. */
+const sampledPoints = 10;
+
+/** A run may make fewer calls than the one that was counted. */
+const triesMax = 5;
+
+const done = { exitCode: 0 };
+
+/** A call whose worker is held. */
+export interface HeldCall extends Seated {
+  readonly shim: ReturnType<typeof start>;
+}
+
+interface Fate {
+  readonly dies: string;
+  /** Whether the call's own process lives, which then has to answer. */
+  readonly isAnswered: boolean;
+  strike(call: HeldCall): Promise<void>;
+}
+
+export function killProcess(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+const shimDies = async ({ shim }: HeldCall): Promise<void> => {
+  shim.kill('SIGKILL');
+  await shim;
+};
+const supervisorDies = async ({ agent }: HeldCall): Promise<void> => {
+  killProcess(agent.pid);
+  await agent.ended;
+};
+const workerDies = async ({ worker }: HeldCall): Promise<void> => killProcess(worker);
+
+const fates: readonly Fate[] = [
+  { dies: 'the worker', isAnswered: true, strike: workerDies },
+  { dies: 'the supervisor', isAnswered: true, strike: supervisorDies },
+  {
+    dies: 'all of the agent',
+    isAnswered: true,
+    strike: async (call) => {
+      await supervisorDies(call);
+      await workerDies(call);
+    },
+  },
+  { dies: 'the call’s own process', isAnswered: false, strike: shimDies },
+  {
+    dies: 'the worker, and then the call’s own process',
+    isAnswered: false,
+    strike: async (call) => {
+      await workerDies(call);
+      await shimDies(call);
+    },
+  },
+];
+
+/** One attachment of a case. */
+export interface AgentScene {
+  readonly pod: Pod;
+  readonly ground: Ground;
+  /** The way of calls that are not disturbed. */
+  readonly way: CallOptions;
+}
+
+export const attached = async ({ pod, ground, way }: AgentScene): Promise<Answer> => {
+  const given = await pod.add('net1', ground.changes, way);
+  expect(given).toMatchObject(done);
+  return given;
+};
+export const removed = async ({ pod, ground, way }: AgentScene): Promise<void> => {
+  expect(await pod.del('net1', ground.changes, way)).toMatchObject({ ...done, stdout: '' });
+};
+
+/** An attachment that was answered is there, as CHECK sees it. */
+export async function expectAttached({ pod, ground }: AgentScene, { json }: Answer): Promise<void> {
+  expect(await pod.check(json, 'net1', ground.changes)).toMatchObject(done);
+}
+
+export interface AgentVerb {
+  readonly command: string;
+  prepare(scene: AgentScene): Promise<unknown>;
+  call(scene: AgentScene): Call;
+  /** Looks whether a success is true. */
+  expectTrue(scene: AgentScene, given: Answer): Promise<void>;
+}
+
+export const agentVerbs: readonly AgentVerb[] = [
+  {
+    command: 'ADD',
+    prepare: async () => undefined,
+    call: ({ pod, ground }) => pod.call('net1', ground.changes),
+    expectTrue: expectAttached,
+  },
+  {
+    command: 'DEL',
+    prepare: attached,
+    call: ({ pod, ground }) => pod.call('net1', ground.changes),
+    expectTrue: ({ ground }) => ground.expectNothingLeft(),
+  },
+  {
+    command: 'GC',
+    prepare: attached,
+    call: ({ pod, ground }) =>
+      pod.call('net1', { ...ground.changes, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] }),
+    // An attachment that a program of the killed worker still holds is left to a recovery.
+    expectTrue: async ({ ground }) => {
+      const { exitCode, json } = await ground.node.recover();
+      expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { owed: 0, kept: 0 } });
+      if (json.held === 0) await ground.expectNothingLeft();
+    },
+  },
+];
+
+/** A call through the agent, with its worker held at the n-th call; `at` is undefined if it ended before. */
+export async function holdAt(
+  nth: number,
+  { verb, scene, seat }: { readonly verb: AgentVerb; readonly scene: AgentScene; readonly seat: AgentSeat },
+): Promise<HeldCall & { readonly tracer: HeldWorker; readonly at: string | undefined }> {
+  const seated = await seat.ready();
+  const tracer = await HeldWorker.seize(seated.worker, nth);
+  const shim = start(verb.command, verb.call(scene), seat.through);
+  const at = await Promise.race([tracer.held(), shim.then(() => undefined)]);
+  return { ...seated, shim, tracer, at };
+}
+
+/** @returns the calls of a whole run that can be interrupted: the last one, after the answer, says that the worker is free */
+export async function callsThrough(verb: AgentVerb, seat: AgentSeat, scene: AgentScene): Promise<readonly string[]> {
+  // The first call of a node makes the instance's own file as well.
+  await attached(scene);
+  await removed(scene);
+  await verb.prepare(scene);
+  const { shim, tracer, agent } = await holdAt(0, { verb, scene, seat });
+  expect(answer(await shim)).toMatchObject(done);
+  await agent.atRest();
+  const calls = await tracer.release();
+  await removed(scene);
+  expect(calls.length).toBeGreaterThan(10);
+  return calls.slice(0, -1);
+}
+
+/** The tests of one ground: every verb, and every fate. */
+export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: Tally, die: Dice): void {
+  const sceneOf = async (): Promise<AgentScene> => {
+    const way = die.next() < 0.5 ? seat().through : byItself;
+    return { ground: ground(), pod: (await ground().target()) as Pod, way };
+  };
+
+  /** @returns the call at which it was; undefined if the run had fewer */
+  const strikeAt = async (verb: AgentVerb, fate: Fate, nth: number): Promise<string | undefined> => {
+    const scene = await sceneOf();
+    await verb.prepare(scene);
+    const { tracer, at, ...call } = await holdAt(nth, { verb, scene, seat: seat() });
+    if (at !== undefined) await fate.strike(call);
+    await tracer.release();
+    const given = answer(await call.shim);
+    tally.cases++;
+    if (at === undefined || fate.isAnswered) {
+      expect(given).toMatchObject(done);
+      await verb.expectTrue(scene, given);
+    } else expect(given.signal).toBe('SIGKILL');
+    await removed(scene);
+    await tally.clean(() => ground().expectNothingLeft());
+    await ground().dispose(scene.pod);
+    if (at !== undefined) tally.faults++;
+    return at;
+  };
+
+  const rows = agentVerbs.flatMap((verb) =>
+    fates.map((fate) => ({ verb, fate, command: verb.command, dies: fate.dies })),
+  );
+
+  test.each(rows)(
+    'I3 I4 a call ($command) through an agent is true and leaves nothing, whenever this dies: $dies',
+    async ({ verb, fate }) => {
+      const calls = await callsThrough(verb, seat(), await sceneOf());
+      const all = calls.map((_, index) => index + 1);
+      const hit: string[] = [];
+      const missed: number[] = [];
+      for (const nth of complete ? all : die.sample(all, sampledPoints)) {
+        let at: string | undefined;
+        for (let tries = 0; at === undefined && tries < triesMax; tries++) {
+          try {
+            at = await strikeAt(verb, fate, nth);
+          } catch (cause) {
+            throw new Error(`${verb.command}, ${fate.dies} dies at call ${nth}, ${calls[nth - 1]}: ${cause}`, {
+              cause,
+            });
+          }
+        }
+        if (at === undefined) missed.push(nth);
+        else hit.push(at.split(' ')[0] ?? '');
+      }
+      const kinds = [...new Set(hit)].sort().join(' ');
+      const { title } = ground();
+      console.log(`${verb.command}, ${title}, ${fate.dies} dies: ${hit.length} of ${all.length} points hit (${kinds})`);
+      expect(missed.length).toBeLessThanOrEqual(hit.length / 4);
+    },
+  );
+}
