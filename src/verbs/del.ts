@@ -12,6 +12,7 @@ import { takeAway } from '../drive/removal.ts';
 import { goingTrouble } from '../drive/trouble.ts';
 import type { Disk } from '../journal/disk.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
+import type { LockOutcome } from '../journal/lock.ts';
 import { listDue, readInstance } from '../journal/store.ts';
 import { removalPlan } from '../plan/plans.ts';
 import type { Recovered } from '../recovery/options.ts';
@@ -47,9 +48,7 @@ export async function del(request: DelRequest, node: Node): Promise<void> {
       return await delWithoutJournal({ request, node, call }, error);
     }
     try {
-      const work = { journal, request, node, call: { ...call, instance, lockFd: journal.fd } };
-      if (node.isCallerGone()) await dropUnmarked(work);
-      done = await markAndRemove(work);
+      done = await markAndRemove({ journal, request, node, call: { ...call, instance, lockFd: journal.fd } });
     } finally {
       journal.close();
     }
@@ -89,11 +88,9 @@ async function payForOthers({ config }: DelRequest, node: Node, instance: string
 /** @returns undefined if the journal was unlinked while it was blank: no removal has run. */
 async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed' | undefined> {
   const { journal, request, node, call } = work;
-  const { key, config } = request;
+  const { key } = request;
   const { host, disk, log } = node;
-  // The mark comes before the wait for the lock: the lock holder sees it before its next step, and rolls itself back.
-  const marked = tolerate(log, () => journal.markGoing());
-  const outcome = await journal.lock(within(call.end, config.deadlines.lockMs));
+  const { marked, outcome } = await markAndLock(work);
   if (outcome === 'gone') return journal.blank ? undefined : 'removed';
   if (outcome === 'busy') {
     if (!marked || !tolerate(log, () => journal.fsyncName())) throw busy(request);
@@ -122,9 +119,38 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
   throw new CniError(owed[0]?.trouble.code ?? code.internal, `${described(owed)}; and it can not be recorded`);
 }
 
+async function markAndLock(
+  work: Work<DelRequest>,
+): Promise<{ readonly marked: boolean; readonly outcome: LockOutcome }> {
+  const { journal, node } = work;
+  const atOnce = await lockAtOnce(work);
+  if (node.isCallerGone()) await dropUnmarked(work, atOnce);
+  // The mark comes before the wait for the lock: the lock holder sees it before its next step, and rolls itself back.
+  const marked = tolerate(node.log, () => journal.markGoing());
+  return { marked, outcome: await lockAfter(atOnce, work) };
+}
+
+/**
+ * Takes the lock if it is free, before the look at the caller. Without the lock, an ADD could come between that look and the mark: then
+ * the mark of a call that nothing waits for any more would remove the ADD's attachment.
+ * @throws JournalError once the journal is marked, so that a recovery removes what this call could not
+ */
+async function lockAtOnce({ journal, node }: Work<DelRequest>): Promise<LockOutcome> {
+  try {
+    return await journal.lock(now());
+  } catch (error) {
+    if (!node.isCallerGone()) tolerate(node.log, () => journal.markGoing());
+    throw error;
+  }
+}
+
+const lockAfter = async (atOnce: LockOutcome, { journal, request, call }: Work<DelRequest>): Promise<LockOutcome> =>
+  atOnce === 'busy' ? await journal.lock(within(call.end, request.config.deadlines.lockMs)) : atOnce;
+
 /** The journal may be the one that this call has made: then nothing else will unlink it. @throws CniError */
-async function dropUnmarked({ journal, request, node, call }: Work<DelRequest>): Promise<never> {
-  const outcome = await journal.lock(within(call.end, request.config.deadlines.lockMs));
+async function dropUnmarked(work: Work<DelRequest>, atOnce: LockOutcome): Promise<never> {
+  const { journal, node } = work;
+  const outcome = await lockAfter(atOnce, work);
   if (outcome === 'held' && !goingTrouble(journal)) tolerate(node.log, () => journal.discardBlank());
   throw new CniError(callerGone.code, callerGone.message);
 }

@@ -10,6 +10,7 @@ import type { AddressPlan, Call, KnownPort } from '../machines/protocol.ts';
 import { removalPlan } from '../plan/plans.ts';
 import { collect, keysOf } from '../recovery/collect.ts';
 import type { Recovered } from '../recovery/options.ts';
+import { expectCaller } from './locked.ts';
 import type { Node } from './node.ts';
 
 /** The variables that the attachment's own DEL would have. */
@@ -19,13 +20,16 @@ const namesOf = ({ containerId, ifName }: AttachmentKey) => ({ CNI_CONTAINERID: 
 export async function gc(request: GcRequest, node: Node): Promise<void> {
   const { config, network, path, env } = request;
   const { dataDir, ovsdb, ipam, deadlines } = config;
+  const calledAt = node.called();
+  // If the caller has ended, its number may be another process's, which was started later.
+  expectCaller(node);
   const instance = await ensureIdentity(node.disk, dataDir, node.random, now() + deadlines.lockMs);
   const progress = ({ key, found, result }: Recovered) => node.log.info(`GC ${key}: ${found}, ${result}`);
   const planOf = (key: AttachmentKey) => removalPlan({ ...request, key, netns: '', env: { ...env, ...namesOf(key) } });
   const { disk, host, clock } = node;
   const task = { disk, host, clock, dataDir, ovsdb, instance, removeMs: deadlines.delMs };
   const isStale = (key: AttachmentKey) => key.network === network && !request.isValid(key.containerId, key.ifName);
-  const collected = await collect(task, { calledAt: node.called(), isStale, planOf, progress });
+  const collected = await collect(task, { calledAt, isStale, planOf, progress });
   const owing = collected.flatMap(({ key, owed }) => owed.map(({ step, message }) => `${key}: ${step}: ${message}`));
   const call = { instance, dataDir, end: now() + deadlines.delMs };
   refuse([
