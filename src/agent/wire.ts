@@ -51,7 +51,7 @@ export function say(fd: number, message: AgentSays | CallSays, end: Moment): boo
 }
 
 /** The end of a wait for a message. `garbled`: something came that is none. */
-export type Heard<T> =
+export type Incoming<T> =
   | { readonly kind: 'message'; readonly message: T }
   | { readonly kind: 'silence' | 'closed' | 'garbled' };
 
@@ -68,7 +68,7 @@ export class Listener<T extends AgentSays | CallSays> {
     this.#expected = expected;
   }
 
-  hear(end: Moment): Heard<T> {
+  hear(end: Moment): Incoming<T> {
     for (let isLate = false; ; isLate = now() >= end) {
       const message = this.#cut();
       if (message) return message;
@@ -89,7 +89,7 @@ export class Listener<T extends AgentSays | CallSays> {
   }
 
   /** @returns undefined if the message is not whole yet */
-  #cut(): Heard<T> | undefined {
+  #cut(): Incoming<T> | undefined {
     const begin = this.#room.subarray(0, Math.min(this.#filled, headBytesMax)).indexOf(newline) + 1;
     if (begin === 0) return this.#filled < headBytesMax ? undefined : { kind: 'garbled' };
     const head = textOf(this.#room.subarray(0, begin - 1));
@@ -102,7 +102,7 @@ export class Listener<T extends AgentSays | CallSays> {
     return this.#read(text);
   }
 
-  #read(text: string): Heard<T> {
+  #read(text: string): Incoming<T> {
     try {
       const message = JSON.parse(text) as T;
       return this.#expected.includes(message.say) ? { kind: 'message', message } : { kind: 'garbled' };

@@ -34,6 +34,9 @@ const answerMs = 1_000;
 /** The caller waits this much longer than its call's own deadline. */
 const graceMs = 10_000;
 
+/** A worker then ends, so that what a library or the runtime keeps of each call cannot add up. */
+const callsMax = 1_000;
+
 /** The descriptor that every worker is given. The supervisor's end of it is closed when the worker is no longer needed. */
 const controlFd = 3;
 
@@ -69,6 +72,7 @@ export async function work(options: WorkerOptions): Promise<void> {
   options.enter('/');
   const isUnderWay = await options.load();
   const files = openFiles();
+  let calls = 0;
   while (sendAll(control, encoded('idle'), now() + answerMs)) {
     const handed = nextCall(control);
     if (!handed) return;
@@ -80,7 +84,7 @@ export async function work(options: WorkerOptions): Promise<void> {
       closeSync(handed.fd);
     }
     options.enter('/');
-    if (reapChildren() || isUnderWay() || openFiles() > files) return;
+    if (++calls >= callsMax || reapChildren() || isUnderWay() || openFiles() > files) return;
   }
 }
 

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { agentSocket } from '../../src/agent/place.ts';
-import { ask, type Heard, scriptedAgent } from '../support/scripted-agent.ts';
+import { ask, type Incoming, scriptedAgent } from '../support/scripted-agent.ts';
 import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -20,7 +20,7 @@ const isRoot = process.getuid?.() === 0;
 const asRoot = (title: string): string => (isRoot ? title : skippedTitle(title, 'another user needs root'));
 
 /** Takes a call as an agent does, as far as its `go`. */
-async function take(heard: Heard): Promise<void> {
+async function take(heard: Incoming): Promise<void> {
   await heard.next();
   heard.say(accepted);
   await heard.next();
@@ -72,18 +72,18 @@ describe('a call that finds an agent', () => {
 
   it.each([
     ['says nothing', () => undefined],
-    ['closes the connection at once', ({ socket }: Heard) => socket.destroy()],
+    ['closes the connection at once', ({ socket }: Incoming) => socket.destroy()],
     [
       'closes the connection when it has the request',
-      async (heard: Heard) => {
+      async (heard: Incoming) => {
         await heard.next();
         heard.socket.destroy();
       },
     ],
-    ['answers before it was told to act', ({ say }: Heard) => say(answer)],
-    ['is garbled', ({ socket }: Heard) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
-    ['says half of a word', ({ socket }: Heard) => socket.write('35\n{"say":"accepted"')],
-    ['queues the call twice', ({ say }: Heard) => [say({ say: 'queued' }), say({ say: 'queued' })]],
+    ['answers before it was told to act', ({ say }: Incoming) => say(answer)],
+    ['is garbled', ({ socket }: Incoming) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
+    ['says half of a word', ({ socket }: Incoming) => socket.write('35\n{"say":"accepted"')],
+    ['queues the call twice', ({ say }: Incoming) => [say({ say: 'queued' }), say({ say: 'queued' })]],
   ])('that %s makes the call itself, within 300 ms more, and has said no go', async (_, script) => {
     const agent = await scriptedAgent(script);
     const { asked, ms, reads } = await ask(agent.directory);
@@ -125,8 +125,8 @@ describe('a call that finds an agent', () => {
   });
 
   it.each([
-    ['is garbled', (heard: Heard) => heard.socket.write('what?\n')],
-    ['accepts once more', (heard: Heard) => heard.say(accepted)],
+    ['is garbled', (heard: Incoming) => heard.socket.write('what?\n')],
+    ['accepts once more', (heard: Incoming) => heard.say(accepted)],
   ])('does nothing beside an agent that %s after go', async (_, then) => {
     const agent = await scriptedAgent(async (heard) => {
       await take(heard);

@@ -8,7 +8,7 @@ import { temporaryDirectory } from './temporary.ts';
 const asking = new URL('./agent-ask.ts', import.meta.url).pathname;
 
 /** Messages that have come in, and the way to answer. */
-export interface Heard {
+export interface Incoming {
   readonly socket: Socket;
   /** The next message of the call; undefined if it has closed the connection. */
   next(): Promise<Message | undefined>;
@@ -27,7 +27,7 @@ export interface ScriptedAgent {
 }
 
 /** Runs `script` for each connection. @param path the socket's, if it is not where calls look */
-export async function scriptedAgent(script: (heard: Heard) => unknown): Promise<ScriptedAgent> {
+export async function scriptedAgent(script: (heard: Incoming) => unknown): Promise<ScriptedAgent> {
   const directory = temporaryDirectory();
   const agent: ScriptedAgent = { directory, socket: agentSocket(directory), said: [], connections: 0 };
   const server = createServer((socket) => {
@@ -40,7 +40,7 @@ export async function scriptedAgent(script: (heard: Heard) => unknown): Promise<
   return agent;
 }
 
-function heardBy(socket: Socket, said: Message[]): Heard {
+function heardBy(socket: Socket, said: Message[]): Incoming {
   const messages = messagesOf(socket);
   return {
     socket,
