@@ -24,6 +24,8 @@ const overdueMs = 5_000;
 const usualIdleMs = 30_000;
 /** How often the agent looks whether another one has taken its name, or its executable was replaced. */
 const lookMs = 5_000;
+/** The pause before a worker is replaced that has ended, if no call waits for one. */
+const spareMs = 1_000;
 /** Connections that have said nothing yet. More are turned away: their calls are made by their own processes. */
 const silentMax = 256;
 const queueMax = 4096;
@@ -78,6 +80,8 @@ class Supervisor {
   #queue: number[] = [];
   #workers: Worker[] = [];
   readonly #told = new Set<number>();
+  /** From when on a worker may be started that no call waits for. */
+  #spareAt: Moment = 0;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -93,7 +97,7 @@ class Supervisor {
   }
 
   async serve(): Promise<void> {
-    this.#startWorker();
+    this.#keepSpare();
     this.#options.ready(this.#socket);
     let lookAt = now();
     while (!this.#options.isStopping()) {
@@ -123,6 +127,14 @@ class Supervisor {
     if (this.#listener !== undefined && ready.has(this.#listener)) this.#accept(this.#listener);
     this.#dispatch();
     this.#judgeWorkers();
+    this.#keepSpare();
+  }
+
+  /** The next call shall find a worker. One that cannot live is not started again at once. */
+  #keepSpare(): void {
+    if (this.#workers.length > 0 || this.#listener === undefined || now() < this.#spareAt) return;
+    this.#spareAt = now() + spareMs;
+    this.#startWorker();
   }
 
   #accept(listener: number): void {
@@ -230,6 +242,7 @@ class Supervisor {
   #pauseMs(): number {
     const moments = [
       ...this.#silent.map(({ until }) => until),
+      this.#spareAt,
       ...this.#workers.map(({ state, at }) => (state === 'idle' ? at + this.#idleMs : at)),
     ];
     const next = moments.filter((at) => at > now());
