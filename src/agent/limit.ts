@@ -15,6 +15,9 @@ const limits: { readonly [command: string]: (deadlines: Deadlines) => number } =
 /** A log file may be one of these: they mean the caller's own descriptors, and only its own process can write to them. */
 const callersOwn = /"\/[/.]*(dev\/[/.]*(std|fd|tty)|proc\/[/.]*(thread-)?self)/;
 
+/** Bun reads the authorities of TLS in these once, when its process starts, and for kubeconfigs that name none. */
+const readAtStart = ['NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
+
 /**
  * The text is not checked here: what is wrong in it is told by the handlers.
  * @returns undefined if only the caller's own process can make the call
@@ -25,6 +28,7 @@ export function limitMs({ env, stdin }: CallRequest): number | undefined {
   const config = objectOf(stdin);
   // Written again, because JSON can spell a path in many ways.
   if (!limit || callersOwn.test(JSON.stringify(config))) return undefined;
+  if (readAtStart.some((name) => env[name] !== undefined)) return undefined;
   const said = membersOf(memberOf(config, 'deadlines'));
   const told = Object.keys(defaultDeadlines).flatMap((name) => {
     const ms = memberOf(said, name);

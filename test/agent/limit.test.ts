@@ -76,3 +76,16 @@ describe('a call that may write to its own process’s descriptors', () => {
     },
   );
 });
+
+describe('a call in whose environment Bun looks for authorities', () => {
+  it.each(['NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'])(
+    'is not for the agent: %s',
+    (name) => {
+      const env = { CNI_COMMAND: 'ADD', [name]: '/a' };
+      expect(limitMs({ env, stdin: '{}', cwd: '/', startedMs: 0 })).toBeUndefined();
+      expect(
+        limitMs({ env: { ...env, [name]: undefined, NODE_NAME: 'a' }, stdin: '{}', cwd: '/', startedMs: 0 }),
+      ).toBeDefined();
+    },
+  );
+});
