@@ -99,14 +99,14 @@ async function serveAgent(): Promise<number> {
     stdout: (text) => out.queue(text),
     stderr: (text) => err.offer(text),
     load: async () => {
-      const [{ owesAnswer }] = await Promise.all([
+      const [{ isUnderWay }] = await Promise.all([
         import('./node.ts'),
         import('./verbs/calls.ts'),
         import('./verbs/add-check.ts'),
         import('./verbs/del.ts'),
         import('./cni/request.ts'),
       ]);
-      return owesAnswer;
+      return isUnderWay;
     },
     enter: (directory) => process.chdir(directory),
     serve,

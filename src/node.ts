@@ -5,13 +5,15 @@ import type { CliNode } from './cli/cli.ts';
 import type { Basics } from './cni/config/config.ts';
 import { defaultDeadlines, type Moment, now } from './deadlines.ts';
 import { createHost } from './effects/host.ts';
+import { owesAnswer } from './effects/outcome.ts';
 import { realDisk } from './journal/disk.ts';
-import { openLog } from './log.ts';
+import { openLog, owesLines } from './log.ts';
 import { allowFileThreads, sinceBootMs } from './os/native.ts';
 import { readStart, tickMs } from './os/processes.ts';
 import type { Node, Scope } from './verbs/node.ts';
 
-export { owesAnswer } from './effects/outcome.ts';
+/** Whether a file system still owes this process an answer. */
+export const isUnderWay = (): boolean => owesAnswer() || owesLines();
 
 interface Edges {
   readonly clock: () => Date;
@@ -38,7 +40,8 @@ export function createNode({ config, path }: Caller, edges: Edges, scope: Scope)
   allowFileThreads();
   const { clock, random, stderr, caller } = edges;
   const { ovsdb, kubeconfig, deadlines } = config;
-  const log = openLog(config, stderr, clock);
+  const answerPath = caller && `/proc/${caller.pid}/fd/1`;
+  const log = openLog({ ...config, ...(answerPath && { answerPath }) }, stderr, clock);
   const elsewhere = { ovsdb, path, ...(kubeconfig && { kubeconfig }) };
   const remembersAway = scope === 'many attachments';
   const host = createHost(deadlines, elsewhere, { remembersAway, warn: log.warning });

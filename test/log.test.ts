@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Log, openLog } from '../src/log.ts';
+import { type Log, openLog, owesLines } from '../src/log.ts';
 import { temporaryDirectory } from './support/temporary.ts';
 
 const levels = ['panic', 'error', 'warning', 'info', 'debug', 'verbose'] as const;
@@ -26,6 +26,15 @@ async function sayAll(log: Log): Promise<void> {
 }
 
 describe('the log file', () => {
+  it('is owed an answer until its line is written, so that a process that stays can tell (WO3)', async () => {
+    const { log } = opened({ logFile: join(temporaryDirectory(), 'log') });
+    expect(owesLines()).toBe(false);
+    log.info('news');
+    expect(owesLines()).toBe(true);
+    await log.close();
+    expect(owesLines()).toBe(false);
+  });
+
   it.each([
     ['panic', []],
     ['error', ['error']],
