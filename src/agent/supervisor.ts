@@ -26,6 +26,8 @@ const usualIdleMs = 30_000;
 const lookMs = 5_000;
 /** The pause before a worker is replaced that has ended, if no call waits for one. */
 const spareMs = 1_000;
+/** How long the agent does without descriptors or memory that it lacked: to ask again at once would take a processor, and a log. */
+const restMs = 1_000;
 /** Connections that have said nothing yet. More are turned away: their calls are made by their own processes. */
 const silentMax = 256;
 const queueMax = 4096;
@@ -80,6 +82,9 @@ class Supervisor {
   #queue: number[] = [];
   #workers: Worker[] = [];
   readonly #told = new Set<number>();
+  /** From when on connections are accepted, and workers started: later than now if that has just failed. */
+  #acceptsAt: Moment = 0;
+  #startsAt: Moment = 0;
   /** From when on a worker may be started that no call waits for. */
   #spareAt: Moment = 0;
 
@@ -117,7 +122,7 @@ class Supervisor {
 
   #turn(): void {
     const fds = [
-      ...(this.#listener === undefined ? [] : [this.#listener]),
+      ...(this.#listener === undefined || now() < this.#acceptsAt ? [] : [this.#listener]),
       ...this.#silent.map(({ fd }) => fd),
       ...this.#workers.map(({ control }) => control),
     ];
@@ -132,17 +137,22 @@ class Supervisor {
 
   /** The next call shall find a worker. One that cannot live is not started again at once. */
   #keepSpare(): void {
-    if (this.#workers.length > 0 || this.#listener === undefined || now() < this.#spareAt) return;
+    if (this.#workers.length > 0 || this.#listener === undefined || now() < Math.max(this.#spareAt, this.#startsAt))
+      return;
     this.#spareAt = now() + spareMs;
     this.#startWorker();
   }
 
   #accept(listener: number): void {
+    let count = 0;
     for (let fd = acceptFrom(listener); fd !== undefined; fd = acceptFrom(listener)) {
       const isOurs = peerOf(fd)?.uid === this.#options.uid;
       if (!isOurs || this.#silent.length >= silentMax) closeSync(fd);
       else this.#silent.push({ fd, until: now() + beginMs });
+      count++;
     }
+    // A connection was there, and there is no descriptor for it.
+    if (count === 0) this.#acceptsAt = now() + restMs;
   }
 
   /** Connections that have begun to speak are queued; those that were silent for too long are closed. */
@@ -166,7 +176,7 @@ class Supervisor {
     this.#queue = waiting;
     const starting = this.#workers.filter(({ state }) => state === 'starting').length;
     const wanted = Math.min(waiting.length - starting, this.#options.workersMax - this.#workers.length);
-    for (let count = 0; count < wanted; count++) this.#startWorker();
+    for (let count = 0; count < wanted && now() >= this.#startsAt; count++) this.#startWorker();
     for (const fd of waiting) {
       if (this.#told.has(fd)) continue;
       this.#told.add(fd);
@@ -203,6 +213,7 @@ class Supervisor {
       this.#workers.push({ process, control, state: 'starting', at: now() + beginMs });
       pair = [theirs];
     } catch (error) {
+      this.#startsAt = now() + restMs;
       this.#options.log(`a worker cannot be started: ${error}`);
     } finally {
       for (const fd of pair) closeSync(fd);
@@ -242,7 +253,7 @@ class Supervisor {
   #pauseMs(): number {
     const moments = [
       ...this.#silent.map(({ until }) => until),
-      this.#spareAt,
+      ...[this.#spareAt, this.#acceptsAt, this.#startsAt],
       ...this.#workers.map(({ state, at }) => (state === 'idle' ? at + this.#idleMs : at)),
     ];
     const next = moments.filter((at) => at > now());
