@@ -24,4 +24,5 @@ export interface Bug {
 export const unit = (file: string, only?: string): Suite => ({ project: 'unit', file, ...(only && { only }) });
 export const property = (file: string): Suite => ({ project: 'property', file });
 export const fault = (file: string, only?: string): Suite => ({ project: 'fault', file, ...(only && { only }) });
+export const system = (file: string, only?: string): Suite => ({ project: 'system', file, ...(only && { only }) });
 export const real = (file: string, only?: string): Suite => ({ project: 'real-fault', file, ...(only && { only }) });

@@ -1,4 +1,6 @@
 /** The bugs that planted.ts plants: each as it would be made, and the suites that have to see it, the cheapest first. */
+
+import { ofAgent } from './planted-agent.ts';
 import { type Bug, fault, property, real, unit } from './planted-bug.ts';
 import { kinds } from './planted-kinds.ts';
 
@@ -296,4 +298,5 @@ export const bugs: readonly Bug[] = [
     suites: [real('test/fault/real/power-cut.test.ts', 'ext4.*client.*any call of an ADD')],
   },
   ...kinds,
+  ...ofAgent,
 ];
