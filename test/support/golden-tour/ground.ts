@@ -92,6 +92,8 @@ export class Ground {
     readonly executable: string,
     readonly theSwitch: Switch,
     readonly directory: string,
+    /** The directory of the agent that every call asks; `off`: none. */
+    readonly agent: string,
   ) {
     this.dataDir = join(directory, 'data');
     this.sharedDir = join(directory, 'pods');
@@ -103,8 +105,8 @@ export class Ground {
     ];
   }
 
-  static async open(executable: string, theSwitch: Switch): Promise<Ground> {
-    const ground = new Ground(executable, theSwitch, await mkdtemp(join(tmpdir(), 'usw-t-')));
+  static async open(executable: string, theSwitch: Switch, agent: string): Promise<Ground> {
+    const ground = new Ground(executable, theSwitch, await mkdtemp(join(tmpdir(), 'usw-t-')), agent);
     const { normaliser, directory } = ground;
     normaliser.know(directory, '<dir>');
     normaliser.know(theSwitch.directory, '<ovs>');
@@ -206,6 +208,7 @@ export class Ground {
       CNI_IFNAME: sandbox && (ifName ?? 'net1'),
       CNI_ARGS: args,
       CNI_PATH: this.binDir,
+      USERSPACE_CNI_AGENT: this.agent,
       ...env,
     };
     return Object.fromEntries(

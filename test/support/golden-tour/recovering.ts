@@ -31,7 +31,10 @@ async function killInIpam(ground: Ground, verb: 'ADD' | 'DEL', sandbox: Sandbox,
   const child = ground.start(verb, sandbox, { changes: { ipam: { type: 'hanging' }, deadlines } });
   const pid = await Promise.race([written(begun), child.then(() => 0)]);
   if (pid === 0) throw new Error(`the ${verb} ended before its IPAM program was asked`);
+  // The process at work: the call's own, or the agent's worker.
+  const parent = Number(/^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]);
   child.kill('SIGKILL');
+  if (parent !== child.pid) process.kill(parent, 'SIGKILL');
   if (!isLeft) process.kill(pid, 'SIGKILL');
   await ground.ended(`${verb} ${sandbox.name} net1: killed while its IPAM program hangs${isLeft ? ' on' : ''}`, child);
   await rm(on);

@@ -19,10 +19,11 @@ export const chapterNames: readonly string[] = Object.keys(chapters);
 /** The record of one executable: its chapters by name. */
 export type TourRecord = ReadonlyMap<string, Chapter>;
 
-export async function runChapter(name: string, executable: string, theSwitch: Switch): Promise<Chapter> {
+/** @param agent the directory of the agent that every call asks */
+export async function runChapter(name: string, executable: string, theSwitch: Switch, agent = 'off'): Promise<Chapter> {
   const play = chapters[name];
   if (!play) throw new Error(`the tour has no chapter "${name}"`);
-  const ground = await Ground.open(executable, theSwitch);
+  const ground = await Ground.open(executable, theSwitch, agent);
   try {
     await play(ground);
   } catch (error) {
