@@ -135,6 +135,21 @@ describe('a call that finds an agent', () => {
     expect((await ask(agent.directory)).asked).toEqual({ kind: 'silent' });
   });
 
+  it('whose standard input cannot be read sends nothing, and says so by itself', async () => {
+    const agent = await scriptedAgent(take);
+    expect((await ask(agent.directory, { STDIN: 'broken' })).asked).toEqual(none);
+    expect(agent.said).toEqual([]);
+  });
+
+  it('with an input of a mebibyte sends all of it', async () => {
+    const agent = await scriptedAgent(async (heard) => {
+      await take(heard);
+      heard.say(answer);
+    });
+    expect((await ask(agent.directory, { STDIN: 'long' })).asked.kind).toBe('answered');
+    expect(agent.said[0].stdin.length).toBe(1024 * 1024);
+  });
+
   it.each(['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'])('asks it for %s', async (CNI_COMMAND) => {
     const agent = await scriptedAgent(({ socket }) => socket.destroy());
     await ask(agent.directory, { CNI_COMMAND });

@@ -109,20 +109,6 @@ describe('a wait', () => {
     say(from, go, soon());
     expect(listener.hear(now() - 1)).toEqual({ kind: 'message', message: go });
   });
-
-  it('is not shortened by a signal that this process handles', async () => {
-    const { listener } = heard();
-    const { spawn } = await import('node:child_process');
-    const ignored = () => undefined;
-    process.on('SIGUSR2', ignored);
-    const child = spawn('sh', ['-c', `for i in 1 2 3; do sleep 0.05; kill -USR2 ${process.pid}; done`]);
-    await new Promise((resolve) => child.once('spawn', resolve));
-    const began = now();
-    expect(listener.hear(soon(400))).toEqual({ kind: 'silence' });
-    expect(now() - began).toBeGreaterThanOrEqual(399);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    process.off('SIGUSR2', ignored);
-  });
 });
 
 describe(withSeed('any list of messages'), () => {

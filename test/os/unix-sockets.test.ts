@@ -3,13 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { now } from '../../src/deadlines.ts';
+import { now, sleep } from '../../src/deadlines.ts';
 import {
   acceptFrom,
   connectTo,
   handOver,
   isClosed,
-  keepFromChildren,
   listenAt,
   peerOf,
   readyOf,
@@ -17,14 +16,14 @@ import {
   receive,
   takeOver,
 } from '../../src/os/unix-sockets.ts';
+import { startChild } from '../support/real/child.ts';
 import { close, connection, listening, pair, receivedText, sendText } from '../support/sockets.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 /** Whether programs that this process starts are not given the descriptor (fdinfo's flags, O_CLOEXEC). */
-const isOurs = (fd: number): boolean =>
-  (Number.parseInt(/flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8) &
-    0o2000000) !==
-  0;
+const isOurs = (fd: number): boolean => isKept(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
+const isKept = (fdinfo: string): boolean =>
+  (Number.parseInt(/flags:\s+(\d+)/.exec(fdinfo)?.[1] ?? '', 8) & 0o2000000) !== 0;
 
 const openFiles = (): number => readdir('/proc/self/fd');
 const readdir = (path: string): number =>
@@ -183,6 +182,29 @@ describe('the other end', () => {
   });
 });
 
+describe('a wait in a process that handles a signal', () => {
+  it('goes on to its end when the signal has come', async () => {
+    const module = new URL('../../src/os/unix-sockets.ts', import.meta.url).pathname;
+    // In a process of its own, because a signal comes to its first thread.
+    const script = `const { receive, socketPair } = require(${JSON.stringify(module)});
+process.on('SIGUSR2', () => undefined);
+const [, fd] = socketPair();
+require('fs').writeSync(1, 'waits\\n');
+const began = performance.now();
+const received = receive(fd, new Uint8Array(1), began + 400);
+console.log(received, performance.now() - began);`;
+    const child = startChild(process.execPath, ['-e', script]);
+    expect(await child.line()).toBe('waits');
+    for (let turn = 0; turn < 3; turn++) {
+      await sleep(40);
+      child.process.kill('SIGUSR2');
+    }
+    const [received, ms] = (await child.line()).split(' ');
+    expect(received).toBe('undefined');
+    expect(Number(ms)).toBeGreaterThanOrEqual(399);
+  });
+});
+
 describe('a wait for several', () => {
   it('tells those that can be read or are closed, and no others', () => {
     const [a, b, c] = [connection(), connection(), connection()];
@@ -200,11 +222,20 @@ describe('a wait for several', () => {
 });
 
 it('a descriptor that was inherited can be kept from children', () => {
-  // Bun opens files without O_CLOEXEC only for its children, so the flag is looked for on a descriptor without it.
-  const fd = openSync('/dev/null', 'r');
-  keepFromChildren(fd);
-  expect(isOurs(fd)).toBe(true);
-  closeSync(fd);
+  const module = new URL('../../src/os/unix-sockets.ts', import.meta.url).pathname;
+  const flags = (after: string): boolean => {
+    const script = `const { keepFromChildren } = require(${JSON.stringify(module)}); ${after};
+console.log(require('fs').readFileSync('/proc/self/fdinfo/3', 'utf8'))`;
+    const fd = openSync('/dev/null', 'r');
+    const { stdout } = spawnSync(process.execPath, ['-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit', fd],
+      encoding: 'utf8',
+    });
+    closeSync(fd);
+    return isKept(stdout);
+  };
+  expect(flags('')).toBe(false);
+  expect(flags('keepFromChildren(3)')).toBe(true);
 });
 
 it('a process without children has none to reap', () => {

@@ -8,7 +8,8 @@ const asked = askAgent({
   env: process.env,
   stdin: () => {
     reads++;
-    return process.env.STDIN ?? '';
+    if (process.env.STDIN === 'broken') throw new Error('EIO');
+    return process.env.STDIN === 'long' ? 'x'.repeat(1024 * 1024) : (process.env.STDIN ?? '');
   },
   ageMs: now,
 });

@@ -117,6 +117,19 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     expect((await answered(wrong)).msg).toContain('cannot be trusted');
   });
 
+  test.each(['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'])(
+    'an authority of the caller’s environment (%s) counts as alone',
+    async (name) => {
+      const path = kubeconfig({ token: tokenOf('plugin') }, { server: api.server, ca: '' });
+      writeFileSync(path, readFileSync(path, 'utf8').replace(',"certificate-authority-data":""', ''));
+      const file = join(directory, 'authority.crt');
+      writeFileSync(file, api.ca);
+      await answered(path);
+      await answered(path, { env: { [name]: file } });
+      expect((await answered(path)).msg).toContain('cannot be trusted');
+    },
+  );
+
   test('each call shows its own client certificate or token', async () => {
     const ways: [string | undefined, Credentials][] = [
       ['plugin', { certificate: api.certificate('plugin') }],
