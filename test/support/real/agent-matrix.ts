@@ -32,6 +32,8 @@ interface Fate {
 }
 
 export function killProcess(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
+  // kill(2) takes other numbers for groups of processes, the test's own among them.
+  if (pid <= 1) throw new Error(`${pid} is the number of no process of a test`);
   try {
     process.kill(pid, signal);
   } catch {
