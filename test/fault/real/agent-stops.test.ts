@@ -1,0 +1,83 @@
+/**
+ * Calls through an agent that stands still (SIGSTOP, a frozen control group, a virtual machine that is paused) while the runtime gives
+ * up its call and goes on without the agent; then the agent goes on too.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { killProcess } from '../../support/real/agent-matrix.ts';
+import { AgentSeat, byItself } from '../../support/real/agent-seat.ts';
+import { agentStops } from '../../support/real/agent-stops.ts';
+import { answer, start } from '../../support/real/cni.ts';
+import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
+import { plainGround } from '../../support/real/kill-matrix.ts';
+import type { Mode } from '../../support/real/node.ts';
+import { onRealSwitch, useNode } from '../../support/real/suite.ts';
+import { withSeed } from '../../support/seed.ts';
+
+const modes: readonly Mode[] = complete ? ['client', 'server'] : ['client'];
+const moments = complete ? 100 : 12;
+/** A little more than an ADD takes on a busy machine. */
+const wholeMs = 150;
+
+onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
+  const tally = new Tally('agent-stops');
+  const die = dice('agent-stops');
+  let seat: AgentSeat;
+  beforeAll(() => {
+    seat = new AgentSeat();
+  });
+  afterAll(async () => {
+    tally.print();
+    await seat.end();
+  });
+
+  describe.each(modes)('in %s mode', (mode) => {
+    const node = useNode(theSwitch, mode);
+    const nothingLeft = async () => await plainGround(node(), mode, {}).expectNothingLeft();
+    agentStops(
+      () => plainGround(node(), `${mode} mode`, {}),
+      () => seat,
+      tally,
+      die,
+    );
+
+    test('a supervisor that stands still before it has the call: the call is made at once by its own process', async () => {
+      const { agent } = await seat.ready();
+      agent.signal('SIGSTOP');
+      const pod = await node().pod();
+      const began = performance.now();
+      const added = await pod.add('net1', {}, seat.through);
+      expect(added).toMatchObject({ exitCode: 0 });
+      expect(performance.now() - began).toBeLessThan(5_000);
+      agent.signal('SIGCONT');
+      // It reads the request of a process that has gone.
+      await agent.atRest();
+      await delay(50);
+      expect(await pod.check(added.json)).toMatchObject({ exitCode: 0 });
+      expect(await pod.del('net1', {}, seat.through)).toMatchObject({ exitCode: 0 });
+      tally.cases++;
+      tally.faults++;
+      await tally.clean(nothingLeft);
+    });
+
+    test('I4 an agent stopped by SIGSTOP at any moment of an ADD that is then killed: DEL, SIGCONT, and nothing is left', async () => {
+      for (let round = 0; round < moments; round++) {
+        const { agent, worker } = await seat.ready();
+        const pod = await node().pod();
+        const shim = start('ADD', pod.call(), seat.through);
+        await delay(die.next() * wholeMs);
+        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGSTOP');
+        shim.kill('SIGKILL');
+        const { signal } = answer(await shim);
+        expect(await pod.del('net1', { deadlines: { lockMs: 200 } }, byItself)).toMatchObject({ exitCode: 0 });
+        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGCONT');
+        await agent.atRest();
+        expect(await node().recover()).toMatchObject({ exitCode: 0, json: { owed: 0, held: 0, kept: 0 } });
+        tally.cases++;
+        tally.faults += Number(signal === 'SIGKILL');
+        await tally.clean(nothingLeft);
+        await pod.removeNetns();
+      }
+    });
+  });
+});
