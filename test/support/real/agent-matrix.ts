@@ -164,8 +164,13 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
     return { ground: ground(), pod: (await ground().target()) as Pod, way };
   };
 
-  /** @returns the call at which it was; undefined if the run had fewer */
-  const strikeAt = async (verb: AgentVerb, fate: Fate, nth: number): Promise<string | undefined> => {
+  /**
+   * @param calls how many a whole run makes
+   * @returns the call at which it was; undefined if the run had fewer
+   */
+  const strikeAt = async (verb: AgentVerb, fate: Fate, nth: number, calls: number): Promise<string | undefined> => {
+    // In its second half an ADD looks for the last time, and stays until the DEL.
+    const takesItselfBack = verb.command === 'ADD' && fate.strike === shimDies && nth < calls / 2;
     const scene = await sceneOf();
     await verb.prepare(scene);
     const { tracer, at, ...call } = await holdAt(nth, { verb, scene, seat: seat() });
@@ -177,6 +182,10 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
       expect(given).toMatchObject(done);
       await verb.expectTrue(scene, given);
     } else expect(given.signal).toBe('SIGKILL');
+    if (at !== undefined && takesItselfBack) {
+      await call.agent.atRest();
+      await tally.clean(() => ground().expectNothingLeft());
+    }
     await removed(scene);
     await tally.clean(() => ground().expectNothingLeft());
     await ground().dispose(scene.pod);
@@ -199,7 +208,7 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
         let at: string | undefined;
         for (let tries = 0; at === undefined && tries < triesMax; tries++) {
           try {
-            at = await strikeAt(verb, fate, nth);
+            at = await strikeAt(verb, fate, nth, calls.length);
           } catch (cause) {
             throw new Error(`${verb.command}, ${fate.dies} dies at call ${nth}, ${calls[nth - 1]}: ${cause}`, {
               cause,
