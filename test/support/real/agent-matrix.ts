@@ -11,8 +11,8 @@ import { HeldWorker } from './held-worker.ts';
 import type { Ground } from './kill-matrix.ts';
 import type { Pod } from './node.ts';
 
-/** The number of cases of each row when it is sampled. */
-const sampledPoints = 10;
+/** The number of cases in each half of a row when it is sampled. */
+const sampledPoints = 6;
 
 /** A run may make fewer calls than the one that was counted. */
 const triesMax = 5;
@@ -202,9 +202,11 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
     async ({ verb, fate }) => {
       const calls = await callsThrough(verb, seat(), await sceneOf());
       const all = calls.map((_, index) => index + 1);
+      const middle = Math.floor(all.length / 2);
+      const halves = [all.slice(0, middle), all.slice(middle)];
       const hit: string[] = [];
       const missed: number[] = [];
-      for (const nth of complete ? all : die.sample(all, sampledPoints)) {
+      for (const nth of complete ? all : halves.flatMap((half) => die.sample(half, sampledPoints))) {
         let at: string | undefined;
         for (let tries = 0; at === undefined && tries < triesMax; tries++) {
           try {
