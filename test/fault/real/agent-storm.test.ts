@@ -21,7 +21,7 @@ import { executable } from '../../support/requirements.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const crowd = 100;
-const rounds = complete ? 20 : 3;
+const rounds = complete ? 20 : 2;
 /** The longest pause between two faults. */
 const pauseMs = 250;
 

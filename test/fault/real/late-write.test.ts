@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyKubeWorld, KubeNode } from '../../support/cluster/kube-node.ts';
+import { byItself } from '../../support/real/agent-seat.ts';
 import { start } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
 import { failures, storms } from '../../support/real/storm.ts';
@@ -50,7 +51,8 @@ onRealSwitch(withSeed('late writes'), (theSwitch) => {
           if (company !== 'alone') expect(await pod.add('net2')).toMatchObject({ exitCode: 0 });
           const before = await pod.annotations();
           const held = server().hold();
-          const child = start('ADD', pod.call());
+          // The process that sent the write has to die: through an agent that is its worker, which no runtime kills.
+          const child = start('ADD', pod.call(), byItself);
           await held.received;
           child.kill('SIGKILL');
           await child;
