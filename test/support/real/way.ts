@@ -5,7 +5,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { Agent } from './agent.ts';
 
-export const isThroughAgent = process.env.WAY === 'agent';
+const isThroughAgent = process.env.WAY === 'agent';
 
 let agent: Agent | undefined;
 
@@ -13,9 +13,6 @@ let agent: Agent | undefined;
 export const wayVariable = (): { readonly USERSPACE_CNI_AGENT: string } => ({
   USERSPACE_CNI_AGENT: agent?.directory ?? 'off',
 });
-
-/** The agent of this suite, where it has one. */
-export const suiteAgent = (): Agent | undefined => agent;
 
 /** Called once in a suite: its agent lives as long as it does. */
 export function useWay(): void {
