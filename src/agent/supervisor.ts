@@ -18,6 +18,8 @@ import { say } from './wire.ts';
 
 /** A caller sends its request at once, and the worker tells the call's own limit within that time. */
 const beginMs = 5_000;
+/** A machine that boots may give a worker no processor for long. */
+const startMs = 60_000;
 /** Beyond a call's limit, which its caller waits for too. */
 const overdueMs = 5_000;
 /** A worker that had no call for this long ends; the last one stays, so that the next call finds one. */
@@ -210,7 +212,7 @@ class Supervisor {
       const [control, theirs] = socketPair();
       pair = [theirs, control];
       const process = this.#options.start(theirs);
-      this.#workers.push({ process, control, state: 'starting', at: now() + beginMs });
+      this.#workers.push({ process, control, state: 'starting', at: now() + startMs });
       pair = [theirs];
     } catch (error) {
       this.#startsAt = now() + restMs;
