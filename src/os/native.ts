@@ -367,12 +367,17 @@ function fileInMemory(name: string, text: string): number {
   return fd;
 }
 
-/** A process of this executable, with one more descriptor (3) and an empty environment. It outlives us. */
+/**
+ * A process of this executable, with one more descriptor (3). It outlives us. Of our environment it has only what the dynamic loader reads
+ * (ld.so(8)), so that it is the same program.
+ */
 export function spawnOurselves(args: readonly string[], fd: number): { readonly pid: number; kill(): void } {
   heedChildren();
   const stdio = ['ignore', 'ignore', 'inherit', fd] as const;
+  const { LD_PRELOAD, LD_LIBRARY_PATH } = Bun.env;
+  const loaded = definedOf({ LD_PRELOAD, LD_LIBRARY_PATH });
   // By its inode: an upgrade may have replaced the file, and the processes of one agent are of one build.
-  const child = Bun.spawn(['/proc/self/exe', ...args], { argv0: 'userspace', env: {}, stdio: [...stdio] });
+  const child = Bun.spawn(['/proc/self/exe', ...args], { argv0: 'userspace', env: loaded, stdio: [...stdio] });
   return { pid: child.pid, kill: () => child.kill(SIGKILL) };
 }
 
