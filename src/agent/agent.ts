@@ -7,8 +7,8 @@ import { agentDirectory, agentVariable } from './place.ts';
 import { type SupervisorOptions, supervise } from './supervisor.ts';
 import { type WorkerOptions, work } from './worker.ts';
 
-/** More of them only wait for the same processors, but fewer would wait for the same fsync. */
-const workersMost = (): number => Math.min(8, Math.max(4, 2 * availableParallelism()));
+/** So many that a slow fsync of some does not stop the others, and on a large node one for each processor. */
+const workersMost = (): number => Math.min(32, Math.max(8, availableParallelism()));
 
 export interface AgentOptions
   extends Pick<SupervisorOptions, 'pid' | 'uid' | 'isStopping'>,

@@ -56,7 +56,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
                      for ports without a journal, and for an attachment's own database that moved
   --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
-  --workers N        agent makes as many calls at once, at most (default 4 to 8, by the processors)
+  --workers N        agent makes as many calls at once, at most (default 8, or one for each processor)
   --version          of this executable: version, target and size
 
 userspace COMMAND --help explains the words that list, recover and status print.
