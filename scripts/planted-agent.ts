@@ -219,7 +219,11 @@ export const ofAgent: readonly Bug[] = [
     letter: 'bi',
     title: 'agent: a deadline in another letter case is not seen',
     patches: [
-      { file: 'src/agent/limit.ts', search: 'const ms = memberOf(said, name);', replace: 'const ms = said[name];' },
+      {
+        file: 'src/agent/limit.ts',
+        search: 'entryOf(name, memberOf(said, name))',
+        replace: 'entryOf(name, said[name])',
+      },
     ],
     suites: [unit('test/agent/limit.test.ts', 'is read')],
   },

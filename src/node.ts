@@ -3,7 +3,7 @@
  */
 import type { CliNode } from './cli/cli.ts';
 import type { Basics } from './cni/config/config.ts';
-import { defaultDeadlines, type Moment, now } from './deadlines.ts';
+import { defaultDeadlines, type Moment } from './deadlines.ts';
 import { createHost } from './effects/host.ts';
 import { owesAnswer } from './effects/outcome.ts';
 import { realDisk } from './journal/disk.ts';
@@ -11,6 +11,9 @@ import { openLog, owesLines } from './log.ts';
 import { allowFileThreads, sinceBootMs } from './os/native.ts';
 import { readStart, tickMs } from './os/processes.ts';
 import type { Node, Scope } from './verbs/node.ts';
+
+/** The zero of this process's clock (performance.now). */
+const processStart: Moment = 0;
 
 /** Whether a file system still owes this process an answer. */
 export const isUnderWay = (): boolean => owesAnswer() || owesLines();
@@ -45,7 +48,7 @@ export function createNode({ config, path }: Caller, edges: Edges, scope: Scope)
   const elsewhere = { ovsdb, path, ...(kubeconfig && { kubeconfig }) };
   const remembersAway = scope === 'many attachments';
   const host = createHost(deadlines, elsewhere, { remembersAway, warn: log.warning });
-  const { began, isCallerGone } = caller ?? { began: now(), isCallerGone: () => false };
+  const { began, isCallerGone } = caller ?? { began: processStart, isCallerGone: () => false };
   const called = () => forkedAt(clock, caller?.pid);
   return { disk: realDisk, host, log, clock, began, isCallerGone, called, random };
 }

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../attachment.ts';
+import { readSmallFile } from '../os/bare.ts';
 import { spawnOurselves } from '../os/native.ts';
 import { agentDirectory, agentVariable } from './place.ts';
 import { type SupervisorOptions, supervise } from './supervisor.ts';
@@ -22,6 +23,23 @@ export interface AgentOptions
 }
 
 const flags = { worker: { type: 'boolean', default: false }, workers: { type: 'string' } } as const;
+
+/** A call opens some twenty files and programs' pipes. */
+const filesLeast = 128;
+
+/**
+ * A worker has the agent's limits, and its calls would fail of them where their own processes do not.
+ * @param limits the text of proc_pid_limits(5)
+ */
+function lackingLimit(limits: string): string | undefined {
+  const soft = (name: string) => new RegExp(`^Max ${name} +(\\S+)`, 'm').exec(limits)?.[1];
+  const files = soft('open files');
+  if (files !== undefined && Number(files) < filesLeast)
+    return `it may open only ${files} files (ulimit -n): at least ${filesLeast} are needed`;
+  const size = soft('file size');
+  if (size !== undefined && size !== 'unlimited') return `it may write only ${size} bytes to a file (ulimit -f)`;
+  return undefined;
+}
 
 /** @returns the exit code: 0 when it was told to stop, or another agent has taken over; 1 it cannot listen; 2 wrong words */
 export async function runAgent(options: AgentOptions): Promise<number> {
@@ -44,6 +62,11 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   if (!Number.isSafeInteger(workersMax) || workersMax < 1) return wrong(`--workers "${values.workers}" is no count`);
   const directory = agentDirectory(options.directory);
   if (directory === undefined) return wrong(`${agentVariable} is "off": no call would ask this agent`);
+  const lacking = lackingLimit(readSmallFile('/proc/self/limits'));
+  if (lacking !== undefined) {
+    stderr(`userspace agent: ${lacking}\n`);
+    return 1;
+  }
   try {
     options.enter('/');
     await supervise({

@@ -11,8 +11,8 @@ import { type AgentSays, type CallAnswer, type CallRequest, Listener, say } from
 
 /** An agent takes a call within a millisecond; one that hangs may not delay it by more than a person notices. */
 const acceptedMs = 250;
-/** An agent that has queued the call is alive; a queue that stands still for this long is no faster than our own process. */
-const queuedMs = 5_000;
+/** An agent that has queued the call is alive. If the queue takes this long, every worker is slow or hangs. */
+const queuedMs = 2_000;
 
 /** `none`: no agent acts, so the call is made here. `silent`: one was told to act and has not answered, so its fate is unknown. */
 export type Asked = { readonly kind: 'answered'; readonly answer: CallAnswer } | { readonly kind: 'none' | 'silent' };
@@ -63,8 +63,11 @@ function converse(fd: number, request: CallRequest): Asked {
   if (!say(fd, { say: 'call', ...request }, now() + acceptedMs)) return { kind: 'none' };
   const agent = new Listener<AgentSays>(fd, ['queued', 'accepted', 'answer']);
   let heard = agent.hear(now() + acceptedMs);
-  if (heard.kind === 'message' && heard.message.say === 'queued') heard = agent.hear(now() + queuedMs);
+  // A runtime waits for STATUS, which has less time than a queue may take.
+  const patienceMs = request.env.CNI_COMMAND === 'STATUS' ? 0 : queuedMs;
+  if (heard.kind === 'message' && heard.message.say === 'queued') heard = agent.hear(now() + patienceMs);
   if (heard.kind !== 'message' || heard.message.say !== 'accepted') return { kind: 'none' };
+  if (!(heard.message.waitMs >= 0)) return { kind: 'none' };
   const end: Moment = now() + heard.message.waitMs;
   // If not all of it went, the agent has no `go`.
   if (!say(fd, { say: 'go' }, now() + acceptedMs)) return { kind: 'none' };

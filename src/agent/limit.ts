@@ -15,6 +15,9 @@ const limits: { readonly [command: string]: (deadlines: Deadlines) => number } =
 /** A log file may be one of these: they mean the caller's own descriptors, and only its own process can write to them. */
 const callersOwn = /"\/[/.]*(dev\/[/.]*(std|fd|tty)|proc\/[/.]*(thread-)?self)/;
 
+/** The configuration takes no more (docs/configuration.md): nothing that is said keeps a caller, or a worker that hangs, for longer. */
+const saidMsMax = 600_000;
+
 /** Bun reads the authorities of TLS in these once, when its process starts, and for kubeconfigs that name none. */
 const readAtStart = ['NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
 
@@ -27,15 +30,24 @@ export function limitMs({ env, stdin }: CallRequest): number | undefined {
   const limit = Object.hasOwn(limits, command) ? limits[command] : undefined;
   const config = objectOf(stdin);
   // Written again, because JSON can spell a path in many ways.
-  if (!limit || callersOwn.test(JSON.stringify(config))) return undefined;
+  if (!limit || callersOwn.test(JSON.stringify([config, env.CNI_NETNS, env.CNI_PATH]))) return undefined;
   if (readAtStart.some((name) => env[name] !== undefined)) return undefined;
   const said = membersOf(memberOf(config, 'deadlines'));
-  const told = Object.keys(defaultDeadlines).flatMap((name) => {
-    const ms = memberOf(said, name);
-    return typeof ms === 'number' && ms > 0 ? [[name, ms] as const] : [];
+  const names = Object.keys(defaultDeadlines);
+  const told = limit({
+    ...defaultDeadlines,
+    ...Object.fromEntries(names.flatMap((name) => entryOf(name, memberOf(said, name)))),
   });
-  return limit({ ...defaultDeadlines, ...Object.fromEntries(told) });
+  // The handlers may drop what has any fault, and take the usual time.
+  const isFaultless = Object.entries(said).every(
+    ([key, ms]) => names.some((name) => name.toLowerCase() === key.toLowerCase()) && (ms === null || isFine(ms)),
+  );
+  return isFaultless ? told : Math.max(told, limit(defaultDeadlines));
 }
+
+const isFine = (ms: unknown): boolean => Number.isInteger(ms) && Number(ms) >= 1 && Number(ms) <= saidMsMax;
+
+const entryOf = (name: string, ms: unknown): (readonly [string, unknown])[] => (isFine(ms) ? [[name, ms]] : []);
 
 const membersOf = (value: unknown): Json => (isObject(value) ? value : {});
 

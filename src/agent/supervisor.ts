@@ -10,7 +10,7 @@
  *  SU3 A worker has one call. Once its time is over by far it is killed: a loop, a stopped process or a dead disk costs its own call.
  *  SU4 A call is handed over only when its request has begun to come, so idle connections cost no worker.
  */
-import { chmodSync, closeSync, lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
 import { acceptFrom, handOver, isClosed, listenAt, peerOf, readyOf, receive, socketPair } from '../os/unix-sockets.ts';
 import { agentSocket } from './place.ts';
@@ -175,6 +175,8 @@ class Supervisor {
       if (isClosed(fd)) this.#forget(fd);
       else if (!this.#give(fd)) waiting.push(fd);
     }
+    // Calls are made by their own processes, if there is neither a worker nor the means to start one.
+    if (this.#workers.length === 0 && now() < this.#startsAt) for (const fd of waiting.splice(0)) this.#forget(fd);
     this.#queue = waiting;
     const starting = this.#workers.filter(({ state }) => state === 'starting').length;
     const wanted = Math.min(waiting.length - starting, this.#options.workersMax - this.#workers.length);
@@ -268,8 +270,8 @@ class Supervisor {
 
   #reasonToEnd(): string | undefined {
     if (!this.#hasName()) return 'another agent has taken over';
-    // proc_pid_exe(5): an upgrade has renamed another file over ours.
-    return readlinkSync('/proc/self/exe').endsWith(' (deleted)') ? 'its executable was replaced' : undefined;
+    // Renaming or changing the executable changes the name by which calls look for an agent.
+    return agentSocket(this.#options.directory) === this.#socket ? undefined : 'its executable was replaced or changed';
   }
 
   /** Serves what has reached this agent, and nothing more. */

@@ -244,14 +244,12 @@ describe('the supervisor', () => {
     );
   });
 
-  it('says why a worker cannot be started, and tries again in a second, not at once', async () => {
+  it('says why a worker cannot be started, closes what waits for one, and tries again in a second, not at once', async () => {
     const starts: number[] = [];
     const { log } = await play(
       function* ({ call }) {
         const fd = call('request');
-        yield;
-        yield;
-        expect(receivedText(fd)).toBe(queued);
+        while (!isClosed(fd)) yield;
         while (starts.length < 2) yield;
       },
       {

@@ -3,6 +3,7 @@
  * at which a call asks for its caller is tried.
  */
 import { afterAll, describe, expect, it } from 'vitest';
+import { chmod } from '../support/fake/damage.ts';
 import { type Attachment, FakeNode, podA } from '../support/fake/fake-node.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';
 import { faultsOf, isGoing, lawsBroken, leftOf } from '../support/fake/world-checker.ts';
@@ -65,6 +66,24 @@ describe('an ADD', () => {
       expect(node.world.describe()).toBe(before);
       expect(isGoing(one, node.disk)).toBe(false);
       expect(faultsOf(one, node, added)).toEqual([]);
+    }
+  });
+});
+
+describe('a repeated ADD that was marked by a DEL meanwhile', () => {
+  it('heeds the mark, although its caller has gone: the DEL may have answered already', async () => {
+    for (const markAt of [0, 1]) {
+      const node = newNode();
+      expect(await node.add(one)).toMatchObject(ok);
+      let asked = 0;
+      // The first look finds its caller, and while the call then stands still, a DEL marks and gives up its wait for the lock.
+      const isCallerGone = (): boolean => {
+        if (asked++ === markAt) chmod(one, node, 0o1714);
+        return asked > markAt + 1;
+      };
+      const changes = { sharedDir: '/elsewhere' };
+      expect(await node.add(one, { changes, isCallerGone })).toMatchObject({ kind: 'error', code: 11 });
+      expect([markAt, ...leftOf(one, node)]).toEqual([markAt]);
     }
   });
 });
