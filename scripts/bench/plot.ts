@@ -54,7 +54,8 @@ function drawn(title: string, bars: readonly Bar[]): string {
   const size = `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"`;
   const open = `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="12">`;
   const ground = `<rect width="${width}" height="${height}" fill="#ffffff"/>`;
-  return `${[open, ground, text({ x: 8, y: 20, words: title, more: 'font-size="14"' }), ...titles, ...lines, '</svg>'].join('\n')}\n`;
+  const name = `<title>${title}</title>`;
+  return `${[open, name, ground, text({ x: 8, y: 20, words: title, more: 'font-size="14"' }), ...titles, ...lines, '</svg>'].join('\n')}\n`;
 }
 
 interface Place {

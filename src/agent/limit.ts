@@ -18,6 +18,9 @@ const callersOwn = /"\/[/.]*(dev\/[/.]*(std|fd|tty)|proc\/[/.]*(thread-)?self)/;
 /** The configuration takes no more (docs/configuration.md): nothing that is said keeps a caller, or a worker that hangs, for longer. */
 const saidMsMax = 600_000;
 
+/** A worker has the caller's namespaces, so `/proc/self/ns/net` is the same there, but not its descriptors. */
+const ownDescriptor = /\/(dev\/+fd|proc\/+(thread-)?self\/+(fd|task))/;
+
 /** Bun reads the authorities of TLS in these once, when its process starts, and for kubeconfigs that name none. */
 const readAtStart = ['NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
 
@@ -30,7 +33,8 @@ export function limitMs({ env, stdin }: CallRequest): number | undefined {
   const limit = Object.hasOwn(limits, command) ? limits[command] : undefined;
   const config = objectOf(stdin);
   // Written again, because JSON can spell a path in many ways.
-  if (!limit || callersOwn.test(JSON.stringify([config, env.CNI_NETNS, env.CNI_PATH]))) return undefined;
+  if (!limit || callersOwn.test(JSON.stringify(config))) return undefined;
+  if ([env.CNI_NETNS, env.CNI_PATH].some((path) => path && ownDescriptor.test(path))) return undefined;
   if (readAtStart.some((name) => env[name] !== undefined)) return undefined;
   const said = membersOf(memberOf(config, 'deadlines'));
   const names = Object.keys(defaultDeadlines);

@@ -202,10 +202,10 @@ onRealSwitch('the life of an agent', (theSwitch) => {
 
   test('an agent without descriptors rests; calls go on by themselves, and later by its workers', async () => {
     const program = join(node().directory, 'limited');
-    writeProgram(program, `exec prlimit --nofile=40:40 ${executable} "$@"`);
+    writeProgram(program, `exec prlimit --nofile=128:128 ${executable} "$@"`);
     const spy = new Spy(node());
     const agent = await started({ program });
-    const sockets = Array.from({ length: 60 }, () => connect(agent.socket));
+    const sockets = Array.from({ length: 200 }, () => connect(agent.socket));
     onTestFinished(() => {
       for (const socket of sockets) socket.destroy();
     });
