@@ -20,7 +20,7 @@ export const ofAgent: readonly Bug[] = [
     patches: [
       {
         file: 'src/verbs/del.ts',
-        search: '  if (node.isCallerGone()) await dropUnmarked(work, atOnce);\n',
+        search: '  if (node.isCallerGone()) dropUnmarked(work, atOnce);\n',
         replace: '',
       },
     ],
@@ -77,7 +77,13 @@ export const ofAgent: readonly Bug[] = [
   {
     letter: 'au',
     title: 'agent: a call acts in the environment of the call before',
-    patches: [{ file: 'src/main.ts', search: '  actFor(env);\n', replace: '  once(() => actFor(env));\n' }],
+    patches: [
+      {
+        file: 'src/os/native.ts',
+        search: 'callersVariables = definedOf(variables);',
+        replace: 'callersVariables ??= definedOf(variables);',
+      },
+    ],
     suites: [system('test/system/agent-api.test.ts', 'a credential program runs for each call')],
   },
   {
@@ -221,8 +227,8 @@ export const ofAgent: readonly Bug[] = [
     patches: [
       {
         file: 'src/agent/limit.ts',
-        search: 'entryOf(name, memberOf(said, name))',
-        replace: 'entryOf(name, said[name])',
+        search: 'lenient(config).raw',
+        replace: 'config',
       },
     ],
     suites: [unit('test/agent/limit.test.ts', 'is read')],

@@ -9,6 +9,7 @@ import type { CallAnswer } from './agent/wire.ts';
 import type { ServedCall } from './agent/worker.ts';
 import { type CniAnswer, deliver } from './cni/deliver.ts';
 import { answerMs, leaseVariable, now } from './deadlines.ts';
+import { sinceBootMs } from './os/bare.ts';
 import { Outlet, readToEnd } from './os/streams.ts';
 import type { CniCall, Status } from './verbs/calls.ts';
 
@@ -45,14 +46,14 @@ const agentSilent =
 
 /** Waits at its end until the answer is read, but not until stderr is. */
 async function serveRuntime(): Promise<number> {
-  await dropOldLease();
+  dropOldLease();
   const { env } = process;
   const stderr = (text: string) => err.offer(text);
   const stdout = (text: string): Promise<boolean> => {
     out.queue(text);
     return out.finish(now() + answerMs);
   };
-  const call = { env, stdin: once(() => readToEnd(0)), stderr };
+  const call = { env, stdin: readInput(), stderr };
   const asked = askAgent({ ...call, ageMs: now });
   if (asked.kind === 'answered' && asked.answer.stderr !== '') stderr(asked.answer.stderr);
   const answer =
@@ -61,29 +62,21 @@ async function serveRuntime(): Promise<number> {
 }
 
 /** An IPAM program can leave a daemon that starts us after the program's time is up: such a caller is like any other. */
-async function dropOldLease(): Promise<void> {
+function dropOldLease(): void {
   const lease = process.env[leaseVariable];
-  if (lease === undefined) return;
-  const { sinceBootMs } = await import('./os/native.ts');
-  if (Number.parseInt(lease, 10) < sinceBootMs()) delete process.env[leaseVariable];
+  if (lease !== undefined && Number.parseInt(lease, 10) < sinceBootMs()) delete process.env[leaseVariable];
 }
 
-/** The same text, or the same error, for each that asks. */
-function once<T>(read: () => T): () => T {
-  let first: (() => T) | undefined;
-  return () => {
-    if (!first) {
-      try {
-        const value = read();
-        first = () => value;
-      } catch (error) {
-        first = () => {
-          throw error;
-        };
-      }
-    }
-    return first();
-  };
+/** Standard input, read now. @returns its text, or throws the error that reading it gave */
+function readInput(): () => string {
+  try {
+    const text = readToEnd(0);
+    return () => text;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
 }
 
 async function serveAgent(): Promise<number> {

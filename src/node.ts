@@ -8,7 +8,8 @@ import { createHost } from './effects/host.ts';
 import { owesAnswer } from './effects/outcome.ts';
 import { realDisk } from './journal/disk.ts';
 import { openLog, owesLines } from './log.ts';
-import { allowFileThreads, sinceBootMs } from './os/native.ts';
+import { sinceBootMs } from './os/bare.ts';
+import { allowFileThreads } from './os/native.ts';
 import { readStart, tickMs } from './os/processes.ts';
 import type { Node, Scope } from './verbs/node.ts';
 

@@ -4,7 +4,7 @@
  * connection, and then makes the call itself (locks of the dead process are free, or its IPAM program's, which the lock waits for).
  */
 import { type Moment, now } from '../deadlines.ts';
-import { closeFile, identityOf, readLink, readSmallFile } from '../os/bare.ts';
+import { closeFile, identityOf, readLink, sinceBootMs } from '../os/bare.ts';
 import { connectTo } from '../os/unix-sockets.ts';
 import { agentDirectory, agentSocket, agentVariable } from './place.ts';
 import { type AgentSays, type CallAnswer, type CallRequest, Listener, say } from './wire.ts';
@@ -22,7 +22,7 @@ const served: readonly (string | undefined)[] = ['ADD', 'CHECK', 'DEL', 'GC', 'S
 
 interface Asking {
   readonly env: CallRequest['env'];
-  /** Read once there is an agent to send it to. @throws if it cannot be read */
+  /** @throws if it cannot be read */
   readonly stdin: () => string;
   /** The age of this process, in milliseconds. */
   readonly ageMs: () => number;
@@ -34,7 +34,7 @@ export function askAgent({ env, stdin, ageMs }: Asking): Asked {
   try {
     // A directory that was deleted cannot be entered by the agent, which then closes the connection.
     const cwd = readLink('/proc/self/cwd');
-    return converse(fd, { env, stdin: stdin(), cwd, startedMs: uptimeMs() - ageMs() });
+    return converse(fd, { env, stdin: stdin(), cwd, startedMs: sinceBootMs() - ageMs() });
   } catch {
     // Standard input cannot be read, or /proc: the call's own way says so.
     return { kind: 'none' };
@@ -42,9 +42,6 @@ export function askAgent({ env, stdin, ageMs }: Asking): Asked {
     closeFile(fd);
   }
 }
-
-/** Milliseconds since boot, to a hundredth of a second (proc_uptime(5)): loading libc for its clock would cost more than reading this. */
-const uptimeMs = (): number => Number.parseFloat(readSmallFile('/proc/uptime')) * 1000;
 
 function connectionTo(said: string | undefined): number | undefined {
   try {

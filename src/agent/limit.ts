@@ -1,6 +1,7 @@
-/** How long the agent's answer to a call may take, by the call's own configuration. */
-import { isObject, type Json, memberOf } from '../cni/leniency.ts';
-import { type Deadlines, defaultDeadlines } from '../deadlines.ts';
+/** How long the agent's answer to a call may take, by the call's own configuration, which is read as its handlers read it. */
+import { lenient, salvageDeadlines } from '../cni/config/config.ts';
+import { isObject, type Json } from '../cni/leniency.ts';
+import type { Deadlines } from '../deadlines.ts';
 import type { CallRequest } from './wire.ts';
 
 /** The key that bounds a verb. A GC removes any number of attachments, one after the other. */
@@ -14,9 +15,6 @@ const limits: { readonly [command: string]: (deadlines: Deadlines) => number } =
 
 /** A log file may be one of these: they mean the caller's own descriptors, and only its own process can write to them. */
 const callersOwn = /"\/[/.]*(dev\/[/.]*(std|fd|tty)|proc\/[/.]*(thread-)?self)/;
-
-/** The configuration takes no more (docs/configuration.md): nothing that is said keeps a caller, or a worker that hangs, for longer. */
-const saidMsMax = 600_000;
 
 /** A worker has the caller's namespaces, so `/proc/self/ns/net` is the same there, but not its descriptors. */
 const ownDescriptor = /\/(dev\/+fd|proc\/+(thread-)?self\/+(fd|task))/;
@@ -36,28 +34,13 @@ export function limitMs({ env, stdin }: CallRequest): number | undefined {
   if (!limit || callersOwn.test(JSON.stringify(config))) return undefined;
   if ([env.CNI_NETNS, env.CNI_PATH].some((path) => path && ownDescriptor.test(path))) return undefined;
   if (readAtStart.some((name) => env[name] !== undefined)) return undefined;
-  const said = membersOf(memberOf(config, 'deadlines'));
-  const names = Object.keys(defaultDeadlines);
-  const told = limit({
-    ...defaultDeadlines,
-    ...Object.fromEntries(names.flatMap((name) => entryOf(name, memberOf(said, name)))),
-  });
-  // The handlers may drop what has any fault, and take the usual time.
-  const isFaultless = Object.entries(said).every(
-    ([key, ms]) => names.some((name) => name.toLowerCase() === key.toLowerCase()) && (ms === null || isFine(ms)),
-  );
-  return isFaultless ? told : Math.max(told, limit(defaultDeadlines));
+  return limit(salvageDeadlines(lenient(config).raw));
 }
-
-const isFine = (ms: unknown): boolean => Number.isInteger(ms) && Number(ms) >= 1 && Number(ms) <= saidMsMax;
-
-const entryOf = (name: string, ms: unknown): (readonly [string, unknown])[] => (isFine(ms) ? [[name, ms]] : []);
-
-const membersOf = (value: unknown): Json => (isObject(value) ? value : {});
 
 function objectOf(text: string): Json {
   try {
-    return membersOf(JSON.parse(text));
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : {};
   } catch {
     return {};
   }

@@ -11,7 +11,7 @@
  */
 import { closeSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
-import { sinceBootMs } from '../os/native.ts';
+import { sinceBootMs } from '../os/bare.ts';
 import {
   type Handed,
   isClosed,
@@ -22,7 +22,6 @@ import {
   sendAll,
   takeOver,
 } from '../os/unix-sockets.ts';
-import { limitMs } from './limit.ts';
 import { type CallAnswer, type CallRequest, type CallSays, Listener, say } from './wire.ts';
 
 /** A caller sends all of its request at once. */
@@ -70,7 +69,8 @@ export async function work(options: WorkerOptions): Promise<void> {
   // The kernel has named it after the link by which it was started.
   writeFileSync('/proc/self/comm', 'userspace');
   options.enter('/');
-  const isUnderWay = await options.load();
+  // The supervisor is the same program, and reads no configuration.
+  const [isUnderWay, { limitMs }] = await Promise.all([options.load(), import('./limit.ts')]);
   const files = openFiles();
   let calls = 0;
   while (sendAll(control, encoded('idle'), now() + answerMs)) {
@@ -79,7 +79,7 @@ export async function work(options: WorkerOptions): Promise<void> {
     // The event loop hears of connections that API servers closed while this process slept.
     await new Promise((resolve) => setImmediate(resolve));
     try {
-      await serveOne(handed.fd, { ...options, control });
+      await serveOne(handed.fd, { ...options, control, limitMs });
     } finally {
       closeSync(handed.fd);
     }
@@ -100,12 +100,18 @@ function nextCall(control: number): Handed | undefined {
   }
 }
 
-async function serveOne(fd: number, options: WorkerOptions & { readonly control: number }): Promise<void> {
+interface Serving extends WorkerOptions {
+  readonly control: number;
+  /** How long the answer may take; undefined if only the caller's own process can make the call. */
+  readonly limitMs: (request: CallRequest) => number | undefined;
+}
+
+async function serveOne(fd: number, options: Serving): Promise<void> {
   const caller = new Listener<CallSays>(fd, ['call', 'go']);
   const heard = caller.hear(now() + requestMs);
   if (heard.kind !== 'message' || heard.message.say !== 'call') return;
   const request = heard.message;
-  const waitMs = limitMs(request);
+  const waitMs = options.limitMs(request);
   if (waitMs === undefined || !entered(request.cwd, options)) return;
   // The supervisor ends a worker that takes longer.
   sendAll(options.control, encoded(String(waitMs + graceMs)), now() + answerMs);

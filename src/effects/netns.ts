@@ -4,7 +4,7 @@
 import { closeSync, constants, existsSync, lstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { code, type Trouble } from '../attachment.ts';
-import { sinceBootMs } from '../os/native.ts';
+import { sinceBootMs } from '../os/bare.ts';
 import { codeOf } from './outcome.ts';
 
 /** The identity of a netns, as far as there is one: numbers are reused, so equality alone proves nothing. */

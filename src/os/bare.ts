@@ -11,6 +11,7 @@ export const ffi = (): Ffi => (Bun as unknown as { FFI: Ffi }).FFI;
 const AT_FDCWD = -100;
 const STATX_BASIC_STATS = 0x7ff;
 const SEEK_CUR = 1;
+const CLOCK_BOOTTIME = 7;
 const POLLIN = 1;
 const POLLOUT = 4;
 const S_IFMT = 0o170000;
@@ -26,6 +27,7 @@ const open = () =>
     poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
     readlink: { args: ['ptr', 'ptr', 'usize'], returns: 'i64' },
     __errno_location: { args: [], returns: 'ptr' },
+    clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
   }).symbols;
 
 /** Opened separately, because glibc has had it only since 2.28. */
@@ -139,6 +141,13 @@ const pollMsMax = 0x7fffffff;
  */
 export const polledDescriptors = (descriptors: Int32Array, waitMs: number): number =>
   libcOf().poll(descriptors, BigInt(descriptors.length / 2), Math.ceil(Math.min(waitMs, pollMsMax)));
+
+/** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): the clock of proc(5). */
+export function sinceBootMs(): number {
+  const time = new BigInt64Array(2);
+  libcOf().clock_gettime(CLOCK_BOOTTIME, time);
+  return Number(time[0]) * 1000 + Number(time[1]) / 1e6;
+}
 
 /** The parts of a file's status that tell it from every other one (statx(2)). */
 export interface FileIdentity {

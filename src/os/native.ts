@@ -14,8 +14,6 @@ const lockTypes = { shared: 0, alone: 1, none: 2 } as const;
 const SYS_pidfd_send_signal = 424n;
 const SYS_pidfd_open = 434n;
 
-const CLOCK_BOOTTIME = 7;
-
 const SIGKILL = 9;
 const SIGCHLD = 17;
 const SIG_DFL = 0n;
@@ -29,7 +27,6 @@ const MFD_CLOEXEC = 1;
 interface Libc {
   flock(fd: number, operation: number): number;
   umount2(path: Uint8Array, flags: number): number;
-  clock_gettime(clock: number, time: BigInt64Array): number;
   kill(pid: number, signal: number): number;
   fsetxattr(fd: number, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
   fremovexattr(fd: number, name: Uint8Array): number;
@@ -48,7 +45,6 @@ const libcOf = () => {
   libc ??= ffi().dlopen('libc.so.6', {
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     umount2: { args: ['ptr', 'i32'], returns: 'i32' },
-    clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
     kill: { args: ['i32', 'i32'], returns: 'i32' },
     fsetxattr: { args: ['i32', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
     fremovexattr: { args: ['i32', 'ptr'], returns: 'i32' },
@@ -192,13 +188,6 @@ const fileThreads = '16';
  */
 export const allowFileThreads = (): void =>
   void libcOf().setenv(terminated('UV_THREADPOOL_SIZE'), terminated(fileThreads), 1);
-
-/** Milliseconds since the machine's boot, sleep included (clock_gettime(2)): the clock of proc(5). */
-export function sinceBootMs(): number {
-  const time = new BigInt64Array(2);
-  libcOf().clock_gettime(CLOCK_BOOTTIME, time);
-  return Number(time[0]) * 1000 + Number(time[1]) / 1e6;
-}
 
 /** CRC-32 (IEEE 802.3), continued from `previous`. Importing node:zlib would cost every call 5 ms, a table of our own 1 ms. */
 export const crc32 = (bytes: Uint8Array, previous = 0): number => Bun.hash.crc32(bytes, previous);

@@ -15,7 +15,8 @@ import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statS
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { leaseVariable, type Moment, now, polled, remainingMs, sleep } from '../deadlines.ts';
-import { killNumber, killProcess, openProcess, sinceBootMs } from './native.ts';
+import { sinceBootMs } from './bare.ts';
+import { killNumber, killProcess, openProcess } from './native.ts';
 
 /**
  * A lock is usually held for a moment; after a longer wait, a walk through /proc is worth its price (70 ms with 1,000 processes).

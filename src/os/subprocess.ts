@@ -6,7 +6,8 @@
  * it.
  */
 import { leaseVariable, type Moment, remainingMs, sleep } from '../deadlines.ts';
-import { type Child, sinceBootMs, spawnProgram } from './native.ts';
+import { sinceBootMs } from './bare.ts';
+import { type Child, spawnProgram } from './native.ts';
 import { endDescendants, leaseText, lend, type Started } from './processes.ts';
 
 export interface Finished {

@@ -122,12 +122,13 @@ async function markAndRemove(work: Work<DelRequest>): Promise<'removed' | 'owed'
 async function markAndLock(
   work: Work<DelRequest>,
 ): Promise<{ readonly marked: boolean; readonly outcome: LockOutcome }> {
-  const { journal, node } = work;
+  const { journal, request, node, call } = work;
   const atOnce = await lockAtOnce(work);
-  if (node.isCallerGone()) await dropUnmarked(work, atOnce);
+  if (node.isCallerGone()) dropUnmarked(work, atOnce);
   // The mark comes before the wait for the lock: the lock holder sees it before its next step, and rolls itself back.
   const marked = tolerate(node.log, () => journal.markGoing());
-  return { marked, outcome: await lockAfter(atOnce, work) };
+  const end = within(call.end, request.config.deadlines.lockMs);
+  return { marked, outcome: atOnce === 'busy' ? await journal.lock(end) : atOnce };
 }
 
 /**
@@ -144,14 +145,9 @@ async function lockAtOnce({ journal, node }: Work<DelRequest>): Promise<LockOutc
   }
 }
 
-const lockAfter = async (atOnce: LockOutcome, { journal, request, call }: Work<DelRequest>): Promise<LockOutcome> =>
-  atOnce === 'busy' ? await journal.lock(within(call.end, request.config.deadlines.lockMs)) : atOnce;
-
-/** The journal may be the one that this call has made: then nothing else will unlink it. @throws CniError */
-async function dropUnmarked(work: Work<DelRequest>, atOnce: LockOutcome): Promise<never> {
-  const { journal, node } = work;
-  const outcome = await lockAfter(atOnce, work);
-  if (outcome === 'held' && !goingTrouble(journal)) tolerate(node.log, () => journal.discardBlank());
+/** Unlinks the blank journal that this call may have made; one that another call has locked is that call's. @throws CniError */
+function dropUnmarked({ journal, node }: Work<DelRequest>, atOnce: LockOutcome): never {
+  if (atOnce === 'held' && !goingTrouble(journal)) tolerate(node.log, () => journal.discardBlank());
   throw new CniError(callerGone.code, callerGone.message);
 }
 

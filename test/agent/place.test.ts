@@ -53,6 +53,7 @@ describe('the socket’s name', () => {
   const isRoot = process.getuid?.() === 0;
   const kinds = ['--net', '--mount', '--pid --fork --mount-proc', '--time --fork', '--user --map-root-user'];
   const title = 'is another one in another namespace: unshare %s';
+  // never skipped in CI, which is root; the title says why elsewhere
   it.skipIf(!isRoot).each(kinds)(isRoot ? title : skippedTitle(title, 'namespaces need root'), (words) => {
     expect(socketFor(['unshare', ...words.split(' '), process.execPath])).not.toBe(agentSocket('/d'));
   });

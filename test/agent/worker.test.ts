@@ -6,7 +6,7 @@ import type { CallAnswer, CallRequest, CallSays } from '../../src/agent/wire.ts'
 import { say } from '../../src/agent/wire.ts';
 import { type ServedCall, work } from '../../src/agent/worker.ts';
 import { now } from '../../src/deadlines.ts';
-import { sinceBootMs } from '../../src/os/native.ts';
+import { sinceBootMs } from '../../src/os/bare.ts';
 import { handOver } from '../../src/os/unix-sockets.ts';
 import { close, connection, pair, receivedText, sendText } from '../support/sockets.ts';
 

@@ -143,12 +143,19 @@ function containerSide({ host, container = {} }: Raw, mode: 'client' | 'server')
   };
 }
 
+function take<T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined {
+  const parsed = v.safeParse(schema, value);
+  return parsed.success ? parsed.output : undefined;
+}
+
+/** The deadlines of a configuration; the usual ones if what is said has any fault. */
+export const salvageDeadlines = ({ deadlines }: Json): Deadlines => ({
+  ...defaultDeadlines,
+  ...(take(Network.entries.deadlines, deadlines) as Partial<Deadlines> | undefined),
+});
+
 /** Takes what DEL can use of a configuration, whatever state it is in. */
 export function salvageConfig(raw: Json): Basics {
-  const take = <T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined => {
-    const parsed = v.safeParse(schema, value);
-    return parsed.success ? parsed.output : undefined;
-  };
   const entries = Network.entries;
   const bridge = take(Bridge.entries.bridgeName, at(at(raw.host, 'bridge'), 'bridgeName'));
   const ipam = take(entries.ipam, raw.ipam)?.type;
@@ -156,12 +163,11 @@ export function salvageConfig(raw: Json): Basics {
   const kubeconfig = take(entries.kubeconfig, raw.kubeconfig);
   const deviceInfoFile = take(path, at(raw.runtimeConfig, 'CNIDeviceInfoFile'));
   const socketfile = take(Vhost.entries.socketfile, at(at(raw.host, 'vhost'), 'socketfile'));
-  const deadlines = take(entries.deadlines, raw.deadlines) ?? {};
   const dataDir = take(entries.dataDir, raw.dataDir) ?? defaultDataDir;
   return {
     dataDir,
     ovsdb: take(entries.ovsdb, raw.ovsdb) ?? defaultOvsdb,
-    deadlines: { ...defaultDeadlines, ...(deadlines as Partial<Deadlines>) },
+    deadlines: salvageDeadlines(raw),
     ...(logFile && !isOwnFile(logFile, dataDir) && { logFile }),
     logLevel: logLevelOf(raw.logLevel) ?? defaultLogLevel,
     sharedDir: take(entries.sharedDir, raw.sharedDir) || defaultSharedDir,

@@ -15,7 +15,7 @@ import {
 } from '../../../src/effects/ipam/plugin.ts';
 import { findProgram, programTroubles } from '../../../src/effects/program.ts';
 import type { CallText } from '../../../src/machines/protocol.ts';
-import { sinceBootMs } from '../../../src/os/native.ts';
+import { sinceBootMs } from '../../../src/os/bare.ts';
 import { until } from '../../support/fake/held-call.ts';
 import { ownKey, programs } from '../../support/programs.ts';
 import { startChild } from '../../support/real/child.ts';
