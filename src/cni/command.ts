@@ -3,7 +3,7 @@
  */
 import { code, messageOf } from '../attachment.ts';
 import { leaseVariable } from '../deadlines.ts';
-import { type CniAnswer, deliver, type Outlets } from './deliver.ts';
+import type { CniAnswer } from './deliver.ts';
 import { CniError, toCniError } from './error.ts';
 import { memberOf } from './leniency.ts';
 import type { AddRequest, DelRequest, Environment } from './request.ts';
@@ -27,15 +27,6 @@ export interface CniCall {
   readonly stdin: () => string;
   /** Receives what is said to people while the call works. Neither fails nor waits. */
   readonly stderr: (text: string) => void;
-}
-
-/** @returns the exit code: 0, or 1 with an error object on stdout, or if its reader did not take the answer. */
-export async function runCniCommand(
-  streams: CniCall & Outlets,
-  handlers: () => Promise<Handlers>,
-  status: () => Promise<Status>,
-): Promise<number> {
-  return await deliver(await answerOf(streams, handlers, status), streams.env.CNI_COMMAND, streams);
 }
 
 /** @param handlers loads them: VERSION needs none, and each call pays for what it loads. */

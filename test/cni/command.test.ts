@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { type Handlers, runCniCommand, type Status } from '../../src/cni/command.ts';
+import type { Handlers, Status } from '../../src/cni/command.ts';
 import { CniError } from '../../src/cni/error.ts';
 import type { Environment } from '../../src/cni/request.ts';
 import type { Result } from '../../src/cni/result.ts';
+import { runCniCommand } from '../support/cni-command.ts';
 import { environment, network, textOf } from '../support/cni-requests.ts';
 
 const attached: Result = { interfaces: [{ name: 'net1' }], ips: [{ address: '10.0.0.5/24' }], routes: [] };

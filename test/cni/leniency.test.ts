@@ -1,9 +1,9 @@
 /** Configurations as Go reads them: keys in any case, null for an absent value, a log level in any case. */
 import { describe, expect, it } from 'vitest';
-import { runCniCommand } from '../../src/cni/command.ts';
 import { memberOf } from '../../src/cni/leniency.ts';
 import { parseAdd, parseDel } from '../../src/cni/request.ts';
 import { parseGc } from '../../src/cni/upkeep.ts';
+import { runCniCommand } from '../support/cni-command.ts';
 import { added, environment, type Json, network, textOf } from '../support/cni-requests.ts';
 
 /** Every key of every object in another case; lists and their elements stay. */

@@ -1,11 +1,11 @@
 /** The predecessor's faults in protocol and configuration: each case by its number. */
 import { describe, expect, test } from 'vitest';
-import { runCniCommand } from '../../../src/cni/command.ts';
 import { CniError } from '../../../src/cni/error.ts';
 import { parseAdd, parseDel } from '../../../src/cni/request.ts';
 import { formatResult, parseResult, supportedVersions } from '../../../src/cni/result.ts';
 import { planOf } from '../../../src/plan/attach.ts';
 import { removalPlan } from '../../../src/plan/removal.ts';
+import { runCniCommand } from '../../support/cni-command.ts';
 
 const env = {
   CNI_CONTAINERID: '0123456789abcdef',
