@@ -27,7 +27,7 @@ async function play(stage: Stage, options: Options): Promise<void> {
     );
     const scene = { options, stage, agent, ways: waysOf(stage, agent, options), report };
     await playScenes(scene, stage.compileHello());
-    await agent.expectAlive();
+    agent.expectAlive();
     if (options.json !== undefined) report.save(options.json);
   } finally {
     await agent.stop();

@@ -77,7 +77,7 @@ export async function onSlowDisk(scene: Scene): Promise<void> {
         }
       }
     }
-    await slowAgent.expectAlive();
+    slowAgent.expectAlive();
     print(scene, slow, crowds, unslowed(slowAgent, slow));
   } finally {
     await slowAgent.stop();

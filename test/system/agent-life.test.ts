@@ -10,6 +10,7 @@ import { start } from '../support/real/cni.ts';
 import type { Pod } from '../support/real/node.ts';
 import { Spy } from '../support/real/spy.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { byItself, through } from '../support/real/way.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 import { executable } from '../support/requirements.ts';
 
@@ -40,8 +41,6 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     return agent;
   }
 
-  const through = ({ directory }: Pick<Agent, 'directory'>) => ({ env: { USERSPACE_CNI_AGENT: directory } });
-
   /** One ADD and its DEL. @returns the process that made the ADD, and how long it took */
   async function attach(spy: Spy, options: Parameters<Pod['add']>[2]): Promise<{ parent: number; ms: number }> {
     const pod = await node().pod();
@@ -56,7 +55,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
 
   /** Whether a worker of the agent makes the next call. */
   async function isServed(agent: Agent, spy: Spy): Promise<boolean> {
-    const { parent } = await attach(spy, through(agent));
+    const { parent } = await attach(spy, through(agent.directory));
     return agent.workers.includes(parent);
   }
 
@@ -67,7 +66,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     const waiting = [...pods];
     const lane = async (): Promise<void> => {
       for (let pod = waiting.shift(); pod; pod = waiting.shift()) {
-        expect(await pod.add('net1', spy.changes, through(first))).toMatchObject(ok);
+        expect(await pod.add('net1', spy.changes, through(first.directory))).toMatchObject(ok);
       }
     };
     const lanes = Promise.all([lane(), lane(), lane()]);
@@ -79,7 +78,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     expect(spy.runs('ADD')).toHaveLength(50);
     expect(new Set(spy.runs('ADD').map(({ containerId }) => containerId)).size).toBe(50);
     expect(await isServed(second, spy)).toBe(true);
-    for (const pod of pods) expect(await pod.del('net1', spy.changes, through(second))).toMatchObject(ok);
+    for (const pod of pods) expect(await pod.del('net1', spy.changes, through(second.directory))).toMatchObject(ok);
     expectNothingLeft(await node().world());
   });
 
@@ -93,7 +92,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     expect(performance.now() - began).toBeLessThan(1_000);
     expect(existsSync(socket)).toBe(false);
     expect(agent.said).toEqual([]);
-    expect(workers).not.toContain((await attach(spy, through(agent))).parent);
+    expect(workers).not.toContain((await attach(spy, through(agent.directory))).parent);
   });
 
   test('a call that a worker has begun is finished and answered although the agent is told to stop', async () => {
@@ -101,7 +100,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     writeFileSync(join(spy.directory, 'hold'), '');
     const agent = await started();
     const pod = await node().pod();
-    const call = start('ADD', pod.call('net1', spy.changes), through(agent));
+    const call = start('ADD', pod.call('net1', spy.changes), through(agent.directory));
     await until(() => spy.runs('ADD').length > 0);
     agent.signal('SIGTERM');
     await agent.ended;
@@ -118,7 +117,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     killed.signal('SIGKILL');
     await killed.ended;
     expect(existsSync(killed.socket)).toBe(true);
-    expect(workers).not.toContain((await attach(spy, through(killed))).parent);
+    expect(workers).not.toContain((await attach(spy, through(killed.directory))).parent);
     const next = await started({ directory });
     expect(next.socket).toBe(killed.socket);
     expect(await isServed(next, spy)).toBe(true);
@@ -127,7 +126,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
   test('an agent that stands still costs a call 300 ms at most; it is made once, also when the agent goes on', async () => {
     const spy = new Spy(node());
     const agent = await started();
-    await attach(spy, through(agent));
+    await attach(spy, through(agent.directory));
     // The shortest of a few, because the machine has other work.
     const shortest = async (options: Parameters<Pod['add']>[2]): Promise<number> => {
       const times: number[] = [];
@@ -138,9 +137,9 @@ onRealSwitch('the life of an agent', (theSwitch) => {
       }
       return Math.min(...times);
     };
-    const usualMs = await shortest({ env: { USERSPACE_CNI_AGENT: 'off' } });
+    const usualMs = await shortest(byItself);
     agent.signal('SIGSTOP');
-    expect((await shortest(through(agent))) - usualMs).toBeLessThan(withoutAgentMs);
+    expect((await shortest(through(agent.directory))) - usualMs).toBeLessThan(withoutAgentMs);
     const before = spy.runs().length;
     agent.signal('SIGCONT');
     await delay(300);
@@ -154,10 +153,10 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     const [first = 0] = agent.workers;
     process.kill(first, 'SIGKILL');
     await until(() => !agent.workers.includes(first));
-    const second = (await attach(spy, through(agent))).parent;
+    const second = (await attach(spy, through(agent.directory))).parent;
     expect(agent.workers).toContain(second);
     process.kill(second, 'SIGSTOP');
-    const made = [await attach(spy, through(agent)), await attach(spy, through(agent))];
+    const made = [await attach(spy, through(agent.directory)), await attach(spy, through(agent.directory))];
     expect(made.map(({ parent }) => parent)).not.toContain(second);
     await until(() => !agent.workers.includes(second));
     expect(agent.said).toEqual([`userspace agent: worker ${second} is busy beyond its time: it is killed`]);
@@ -170,13 +169,13 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     const spy = new Spy(node(), body);
     const agent = await started();
     const pod = await node().pod();
-    expect(await pod.add('net1', spy.changes, through(agent))).toMatchObject(ok);
+    expect(await pod.add('net1', spy.changes, through(agent.directory))).toMatchObject(ok);
     const [{ parent } = { parent: 0 }] = spy.runs('ADD');
     const child = Number(readFileSync(join(spy.directory, 'child'), 'utf8'));
     onTestFinished(() => void process.kill(child, 'SIGKILL'));
     await until(() => !agent.workers.includes(parent));
     process.kill(child, 0);
-    expect(await pod.del('net1', spy.changes, through(agent))).toMatchObject(ok);
+    expect(await pod.del('net1', spy.changes, through(agent.directory))).toMatchObject(ok);
     expect(spy.runs('DEL').map((run) => run.parent)).not.toContain(parent);
     expect(agent.said).toEqual([]);
   });
@@ -186,7 +185,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     writeFileSync(join(spy.directory, 'hold'), '');
     const agent = await started({ workers: 8 });
     const pods = await Promise.all(Array.from({ length: 9 }, () => node().pod()));
-    const calls = pods.map((pod) => pod.add('net1', spy.changes, through(agent)));
+    const calls = pods.map((pod) => pod.add('net1', spy.changes, through(agent.directory)));
     await until(() => spy.runs('ADD').length === 8);
     await delay(300);
     const parents = spy.runs('ADD').map(({ parent }) => parent);
@@ -196,7 +195,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     for (const answer of await Promise.all(calls)) expect(answer).toMatchObject(ok);
     expect(spy.runs('ADD')).toHaveLength(9);
     for (const { parent } of spy.runs('ADD')) expect(parents).toContain(parent);
-    await Promise.all(pods.map((pod) => pod.del('net1', spy.changes, through(agent))));
+    await Promise.all(pods.map((pod) => pod.del('net1', spy.changes, through(agent.directory))));
     expectNothingLeft(await node().world());
   });
 
@@ -256,7 +255,7 @@ onRealSwitch('the life of an agent', (theSwitch) => {
     expect(await isServed(agent, spy)).toBe(true);
     // More than the agent keeps: calls beside them are made by their own processes, at once.
     await Promise.all(Array.from({ length: 1_000 }, () => opened()));
-    const { ms } = await attach(spy, through(agent));
+    const { ms } = await attach(spy, through(agent.directory));
     expect(ms).toBeLessThan(5_000);
     const silent = sockets.splice(0);
     await until(() => silent.every(({ closed, destroyed }) => closed || destroyed));

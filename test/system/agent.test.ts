@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Agent } from '../support/real/agent.ts';
-import { type Answer, cni, run, start } from '../support/real/cni.ts';
+import { type Answer, type CallOptions, cni, run, start } from '../support/real/cni.ts';
 import { gcConfig } from '../support/real/gc-among-living.ts';
 import type { Pod } from '../support/real/node.ts';
 import { Spy } from '../support/real/spy.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
+import { byItself } from '../support/real/way.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 import { executable } from '../support/requirements.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -33,10 +34,9 @@ onRealSwitch('calls through an agent', (theSwitch) => {
     env: { USERSPACE_CNI_AGENT: agent.directory, ...env },
     under,
   });
-  const alone = { env: { USERSPACE_CNI_AGENT: 'off' } };
 
   /** Each answer of a pod's life, without its names. */
-  async function life(pod: Pod, options: typeof alone): Promise<unknown[]> {
+  async function life(pod: Pod, options: CallOptions): Promise<unknown[]> {
     const { path } = node();
     const config = (more: object) => node().config({ ...newest, ...more });
     const added = await pod.add('net1', {}, options);
@@ -60,14 +60,14 @@ onRealSwitch('calls through an agent', (theSwitch) => {
 
   test('every verb answers as by a process of its own', async () => {
     const byAgent = await life(await node().pod(), through());
-    expect(byAgent).toEqual(await life(await node().pod(), alone));
+    expect(byAgent).toEqual(await life(await node().pod(), byItself));
     expect(byAgent[0]).toMatchObject(ok);
   });
 
   test('a call is made by a worker; without the variable or with "off", or where no agent is, by its own process', async () => {
     const spy = new Spy(node());
     const parents: number[] = [];
-    for (const options of [through(), alone, { env: { USERSPACE_CNI_AGENT: temporaryDirectory() } }]) {
+    for (const options of [through(), byItself, { env: { USERSPACE_CNI_AGENT: temporaryDirectory() } }]) {
       const pod = await node().pod();
       expect(await pod.add('net1', spy.changes, options)).toMatchObject(ok);
       expect(await pod.del('net1', spy.changes, options)).toMatchObject(ok);
@@ -133,7 +133,7 @@ onRealSwitch('calls through an agent', (theSwitch) => {
     const first = through({ PLANTED: 'of-one', CNI_ARGS: 'IgnoreUnknown=1;PLANTED=args' }, ['env', `--chdir=${place}`]);
     expect(await one.add('net1', spy.changes, first)).toMatchObject(ok);
     expect(await other.add('net1', spy.changes, through())).toMatchObject(ok);
-    expect(await third.add('net1', spy.changes, alone)).toMatchObject(ok);
+    expect(await third.add('net1', spy.changes, byItself)).toMatchObject(ok);
     const [a] = spy.runs('ADD', one.containerId);
     const [b] = spy.runs('ADD', other.containerId);
     const [c] = spy.runs('ADD', third.containerId);

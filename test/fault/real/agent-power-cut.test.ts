@@ -14,13 +14,14 @@ import {
   killProcess,
   removed,
 } from '../../support/real/agent-matrix.ts';
-import { AgentSeat, byItself } from '../../support/real/agent-seat.ts';
+import { AgentSeat } from '../../support/real/agent-seat.ts';
 import { answer } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
 import { plainGround } from '../../support/real/kill-matrix.ts';
 import { type FileSystem, LoopDisk } from '../../support/real/loop-disk.ts';
 import { TestNode } from '../../support/real/node.ts';
 import { onRealSwitch } from '../../support/real/suite.ts';
+import { byItself } from '../../support/real/way.ts';
 import { expectNothingLeft, tree } from '../../support/real/world.ts';
 import { withSeed } from '../../support/seed.ts';
 

@@ -3,15 +3,16 @@
  * up its call and goes on without the agent; then the agent goes on too.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { killProcess } from '../../support/real/agent-matrix.ts';
-import { AgentSeat, byItself } from '../../support/real/agent-seat.ts';
+import { useSeat } from '../../support/real/agent-seat.ts';
 import { agentStops } from '../../support/real/agent-stops.ts';
 import { answer, start } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
 import { plainGround } from '../../support/real/kill-matrix.ts';
 import type { Mode } from '../../support/real/node.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
+import { byItself } from '../../support/real/way.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const modes: readonly Mode[] = complete ? ['client', 'server'] : ['client'];
@@ -22,31 +23,20 @@ const wholeMs = 150;
 onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
   const tally = new Tally('agent-stops');
   const die = dice('agent-stops');
-  let seat: AgentSeat;
-  beforeAll(() => {
-    seat = new AgentSeat();
-  });
-  afterAll(async () => {
-    tally.print();
-    await seat.end();
-  });
+  const seat = useSeat();
+  afterAll(() => tally.print());
 
   describe.each(modes)('in %s mode', (mode) => {
     const node = useNode(theSwitch, mode);
     const nothingLeft = async () => await plainGround(node(), mode, {}).expectNothingLeft();
-    agentStops(
-      () => plainGround(node(), `${mode} mode`, {}),
-      () => seat,
-      tally,
-      die,
-    );
+    agentStops(() => plainGround(node(), `${mode} mode`, {}), seat, tally, die);
 
     test('a supervisor that stands still before it has the call: the call is made at once by its own process', async () => {
-      const { agent } = await seat.ready();
+      const { agent } = await seat().ready();
       agent.signal('SIGSTOP');
       const pod = await node().pod();
       const began = performance.now();
-      const added = await pod.add('net1', {}, seat.through);
+      const added = await pod.add('net1', {}, seat().through);
       expect(added).toMatchObject({ exitCode: 0 });
       expect(performance.now() - began).toBeLessThan(5_000);
       agent.signal('SIGCONT');
@@ -54,7 +44,7 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
       await agent.atRest();
       await delay(50);
       expect(await pod.check(added.json)).toMatchObject({ exitCode: 0 });
-      expect(await pod.del('net1', {}, seat.through)).toMatchObject({ exitCode: 0 });
+      expect(await pod.del('net1', {}, seat().through)).toMatchObject({ exitCode: 0 });
       tally.cases++;
       tally.faults++;
       await tally.clean(nothingLeft);
@@ -62,9 +52,9 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
 
     test('I4 an agent stopped by SIGSTOP at any moment of an ADD that is then killed: DEL, SIGCONT, and nothing is left', async () => {
       for (let round = 0; round < moments; round++) {
-        const { agent, worker } = await seat.ready();
+        const { agent, worker } = await seat().ready();
         const pod = await node().pod();
-        const shim = start('ADD', pod.call(), seat.through);
+        const shim = start('ADD', pod.call(), seat().through);
         await delay(die.next() * wholeMs);
         for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGSTOP');
         shim.kill('SIGKILL');

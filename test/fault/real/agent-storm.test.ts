@@ -10,12 +10,12 @@ import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import type { Dice } from '../../support/dice.ts';
 import { Agent } from '../../support/real/agent.ts';
 import { killProcess } from '../../support/real/agent-matrix.ts';
-import { byItself } from '../../support/real/agent-seat.ts';
 import type { Answer, CallOptions } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
 import type { Pod } from '../../support/real/node.ts';
 import { failures } from '../../support/real/storm.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
+import { byItself, through } from '../../support/real/way.ts';
 import { expectNothingLeft } from '../../support/real/world.ts';
 import { executable } from '../../support/requirements.ts';
 import { withSeed } from '../../support/seed.ts';
@@ -33,11 +33,11 @@ onRealSwitch(withSeed('a storm around agents'), (theSwitch) => {
   const tally = new Tally('agent-storm');
   const node = useNode(theSwitch);
   let directory: string;
-  let through: CallOptions;
+  let asking: CallOptions;
   let agents: Agent[];
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'usw-a-'));
-    through = { env: { USERSPACE_CNI_AGENT: directory } };
+    asking = through(directory);
     agents = [];
   });
   afterEach(async () => {
@@ -87,7 +87,7 @@ onRealSwitch(withSeed('a storm around agents'), (theSwitch) => {
       await startAgent();
       const pods: Pod[] = [];
       for (let index = 0; index < crowd; index++) pods.push(await node().pod());
-      const added = await disturbed(() => Promise.all(pods.map((pod) => pod.add('net1', {}, through))), die);
+      const added = await disturbed(() => Promise.all(pods.map((pod) => pod.add('net1', {}, asking))), die);
       expect(failures(added)).toEqual([]);
       expect(new Set(added.map(({ json }) => json.ips[0].address)).size).toBe(crowd);
       const world = await node().world();
@@ -95,7 +95,7 @@ onRealSwitch(withSeed('a storm around agents'), (theSwitch) => {
       expect(world.ports).toEqual(pods.map((pod) => pod.portName()).sort());
       expect(world.addresses).toHaveLength(crowd);
       expect(await pods[0]?.check(added[0]?.json)).toMatchObject({ exitCode: 0 });
-      const removed = await disturbed(() => Promise.all(pods.map((pod) => pod.del('net1', {}, through))), die);
+      const removed = await disturbed(() => Promise.all(pods.map((pod) => pod.del('net1', {}, asking))), die);
       expect(failures(removed)).toEqual([]);
       tally.cases += 2 * crowd;
       await tally.clean(async () => expectNothingLeft(await node().world()));
@@ -113,8 +113,8 @@ onRealSwitch(withSeed('a storm around agents'), (theSwitch) => {
     });
     while (!isOver) {
       const pod = await node().pod();
-      expect(await pod.add('net1', {}, through)).toMatchObject({ exitCode: 0 });
-      expect(await pod.del('net1', {}, through)).toMatchObject({ exitCode: 0 });
+      expect(await pod.add('net1', {}, asking)).toMatchObject({ exitCode: 0 });
+      expect(await pod.del('net1', {}, asking)).toMatchObject({ exitCode: 0 });
       await pod.removeNetns();
       tally.cases += 2;
     }
@@ -130,11 +130,11 @@ onRealSwitch(withSeed('a storm around agents'), (theSwitch) => {
     await other.atRest();
     const before = sleepsOf(other.workers[0]);
     const pod = await node().pod();
-    expect(await pod.add('net1', {}, through)).toMatchObject({ exitCode: 0 });
-    expect(await pod.del('net1', {}, through)).toMatchObject({ exitCode: 0 });
+    expect(await pod.add('net1', {}, asking)).toMatchObject({ exitCode: 0 });
+    expect(await pod.del('net1', {}, asking)).toMatchObject({ exitCode: 0 });
     expect(sleepsOf(other.workers[0])).toBe(before);
     // The same build does ask it, and both leave the same.
-    const own = { ...through, program: copy };
+    const own = { ...asking, program: copy };
     const added = await pod.add('net1', {}, own);
     expect(added).toMatchObject({ exitCode: 0 });
     expect(sleepsOf(other.workers[0])).not.toBe(before);

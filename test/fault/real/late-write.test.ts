@@ -5,11 +5,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyKubeWorld, KubeNode } from '../../support/cluster/kube-node.ts';
-import { byItself } from '../../support/real/agent-seat.ts';
 import { start } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
 import { failures, storms } from '../../support/real/storm.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
+import { byItself } from '../../support/real/way.ts';
 import { withSeed } from '../../support/seed.ts';
 import { StandInApi } from '../../support/stand-in/stand-in-api.ts';
 

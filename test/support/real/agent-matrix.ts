@@ -4,12 +4,13 @@
  */
 import { expect, test } from 'vitest';
 import type { Dice } from '../dice.ts';
-import { type AgentSeat, byItself, type Seated } from './agent-seat.ts';
+import type { AgentSeat, Seated } from './agent-seat.ts';
 import { type Answer, answer, type Call, type CallOptions, start } from './cni.ts';
 import { complete, type Tally } from './fault-suite.ts';
 import { HeldWorker } from './held-worker.ts';
 import type { Ground } from './kill-matrix.ts';
 import type { Pod } from './node.ts';
+import { byItself } from './way.ts';
 
 /** The number of cases in each half of a row when it is sampled. */
 const sampledPoints = 6;

@@ -2,11 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
 import { Agent } from './agent.ts';
 import { type CallOptions, cni } from './cni.ts';
-
-/** For a call that asks no agent. */
-export const byItself: CallOptions = { env: { USERSPACE_CNI_AGENT: 'off' } };
+import { through } from './way.ts';
 
 /** An agent, and the worker that has the next call. */
 export interface Seated {
@@ -14,12 +13,25 @@ export interface Seated {
   readonly worker: number;
 }
 
+/** The seat of a suite: its agent lives as long as the suite does. */
+export function useSeat(): () => AgentSeat {
+  let seat: AgentSeat | undefined;
+  beforeAll(() => {
+    seat = new AgentSeat();
+  });
+  afterAll(() => seat?.end());
+  return () => {
+    if (!seat) throw new Error('the seat has not been made yet');
+    return seat;
+  };
+}
+
 export class AgentSeat {
   readonly #directory = mkdtempSync(join(tmpdir(), 'usw-a-'));
   #agent: Agent | undefined;
 
   /** For a call that asks this agent. */
-  readonly through: CallOptions = { env: { USERSPACE_CNI_AGENT: this.#directory } };
+  readonly through: CallOptions = through(this.#directory);
 
   async ready(): Promise<Seated> {
     const agent = this.#agent ?? (await this.#start());

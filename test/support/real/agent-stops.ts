@@ -16,11 +16,12 @@ import {
   killProcess,
   removed,
 } from './agent-matrix.ts';
-import { type AgentSeat, byItself } from './agent-seat.ts';
+import type { AgentSeat } from './agent-seat.ts';
 import { type Answer, answer } from './cni.ts';
 import { complete, type Tally } from './fault-suite.ts';
 import type { Ground } from './kill-matrix.ts';
 import type { Pod } from './node.ts';
+import { byItself } from './way.ts';
 
 /** The number of cases of each row when it is sampled: the beginning, where the order of few calls decides, and the rest. */
 const sampledPoints = { early: 4, late: 4 };

@@ -19,6 +19,9 @@ export interface AgentOptions {
   readonly workers?: number;
   /** The directory of another agent, to take its place. */
   readonly directory?: string;
+  /** The words before the executable, such as a tracer's. */
+  readonly under?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Agent {
@@ -42,12 +45,12 @@ export class Agent {
   }
 
   /** Returns when it listens, and has a worker. */
-  static async start({ program = executable, workers, directory }: AgentOptions = {}): Promise<Agent> {
+  static async start({ program = executable, workers, directory, under = [], env }: AgentOptions = {}): Promise<Agent> {
     const place = directory ?? mkdtempSync(join(tmpdir(), 'usw-a-'));
     const words = ['agent', ...(workers === undefined ? [] : ['--workers', String(workers)])];
     // A change of namespace or a SIGKILL of the test leaves no agent.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...words], {
-      env: { PATH: process.env.PATH ?? '', USERSPACE_CNI_AGENT: place },
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...under, program, ...words], {
+      env: { PATH: process.env.PATH ?? '', USERSPACE_CNI_AGENT: place, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const said: string[] = [];
@@ -75,6 +78,10 @@ export class Agent {
   /** Returns when no worker has a call: each waits for the next one, or has ended. */
   async atRest(): Promise<void> {
     await this.#until(() => this.workers.every(isWaiting), 'a worker stays at work');
+  }
+
+  get isAlive(): boolean {
+    return isThere(this.pid);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -5,7 +5,7 @@
 import { execa } from 'execa';
 import { shuffled } from '../fake/shuffled.ts';
 import { cniPath, executable } from '../requirements.ts';
-import { wayVariable } from './way.ts';
+import { byItself, wayVariable } from './way.ts';
 
 /** Above the plugin's own deadlines: reached only by a call that hangs. */
 const hangMs = 90_000;
@@ -63,7 +63,7 @@ function environment(command: string | undefined, call: Call): Record<string, st
 /** Starts a call and returns the process, so that a test can kill it. */
 export function start(command: string, call: Call, options: CallOptions = {}) {
   const { env, stdin } = shuffled({
-    env: { ...environment(command, call), ...(options.under && { USERSPACE_CNI_AGENT: 'off' }), ...options.env },
+    env: { ...environment(command, call), ...(options.under && byItself.env), ...options.env },
     config: call.config ?? {},
   });
   const [program = '', ...args] = [...(options.under ?? []), options.program ?? executable];

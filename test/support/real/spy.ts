@@ -1,5 +1,5 @@
 /**
- * An IPAM program of a test: it notes who has started it, with which environment, where, and with which descriptors, and then acts as
+ * An IPAM program of a test: it notes its parent, its environment, its working directory and its descriptors, and then acts as
  * host-local.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';

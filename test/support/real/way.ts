@@ -9,10 +9,14 @@ const isThroughAgent = process.env.WAY === 'agent';
 
 let agent: Agent | undefined;
 
+/** The options of a call that asks the agent in this directory. */
+export const through = (directory: string) => ({ env: { USERSPACE_CNI_AGENT: directory } });
+
+/** For a call that asks no agent. */
+export const byItself = through('off');
+
 /** The variable that every call of a suite has in its environment. */
-export const wayVariable = (): { readonly USERSPACE_CNI_AGENT: string } => ({
-  USERSPACE_CNI_AGENT: agent?.directory ?? 'off',
-});
+export const wayVariable = () => (agent ? through(agent.directory) : byItself).env;
 
 /** Called once in a suite: its agent lives as long as it does. */
 export function useWay(): void {
