@@ -107,23 +107,20 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'src/machines/removal.ts',
-        search: "publication: taking('publication', 'port', 'port'),",
-        replace: "publication: taking('publication', 'afterPort', 'afterPort'),",
+        search: "[{ guard: { type: 'owes', params: 'port' }, target: 'done' }, { target: 'bridge' }]",
+        replace: "[{ target: 'bridge' }]",
       },
+    ],
+    suites: [unit('test/machines/removal.test.ts')],
+  },
+  {
+    letter: 'bj',
+    title: 'a DEL goes on when the first of its two effects has ended',
+    patches: [
       {
         file: 'src/machines/removal.ts',
-        search: "socketDir: taking('socketDir', 'afterPort', 'afterPort'),",
-        replace: "socketDir: taking('socketDir', 'done', 'done'),",
-      },
-      {
-        file: 'src/machines/removal.ts',
-        search: "target: 'address' }, { target: 'done' }]",
-        replace: "target: 'address' }, { target: 'port' }]",
-      },
-      {
-        file: 'src/machines/removal.ts',
-        search: "address: taking('address', 'done', 'done'),",
-        replace: "address: taking('address', 'port', 'port'),",
+        search: "{ one: 'publicationLeft', other: 'portLeft' }",
+        replace: "{ one: 'publicationLeft', other: 'afterPort' }",
       },
     ],
     suites: [unit('test/machines/removal.test.ts')],

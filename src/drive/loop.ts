@@ -1,5 +1,6 @@
 /**
- * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on.
+ * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on. Of two
+ * effects at once each goes this way by itself.
  *
  * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (`reasonToStop`).
  *
@@ -7,11 +8,12 @@
  *  DR1 No creating effect without an fsynced intent.
  *  DR2 An ADD begins no effect and gives no answer before its last outcome is fsynced: the next append does that.
  *  DR3 A step that cannot be recorded is taken back with everything before it.
+ *  DR4 The loop never ends while an effect is under way.
  */
 import type { Trouble } from '../attachment.ts';
 import { type Moment, now } from '../deadlines.ts';
 import type { Journal } from '../journal/journal.ts';
-import { type Call, isMaking, type Perform, type Request } from '../machines/protocol.ts';
+import { type Call, isMaking, type Perform, type Request, type Step } from '../machines/protocol.ts';
 import { type Heard, hear, initialState, type Machine, type Snapshot } from '../machines/run.ts';
 import { type AttachmentEvent, eventOf } from '../machines/steps.ts';
 import type { Entry } from './entry.ts';
@@ -36,20 +38,39 @@ export async function drive(
   event: AttachmentEvent,
   options: DriveOptions,
 ): Promise<Snapshot> {
-  let { snapshot, asked: request } = step(machine, from, event);
-  while (request) {
-    const isCreating = isMaking(request.verb);
-    const trouble = isCreating ? recordIntent(request, options) : undefined;
-    if (isCreating && !trouble) ({ snapshot } = step(machine, snapshot, { type: `${request.step}.begun` }));
-    const answer: AttachmentEvent = trouble
-      ? recordAbandon(trouble, options)
-      : await performAndRecord(request, options);
-    ({ snapshot, asked: request } = step(machine, snapshot, answer));
+  const underWay = new Map<Step, Promise<Answer>>();
+  let { snapshot, asked } = step(machine, from, event);
+  try {
+    for (;;) {
+      for (const request of asked) {
+        const isCreating = isMaking(request.verb);
+        const trouble = isCreating ? recordIntent(request, options) : undefined;
+        if (isCreating && !trouble) ({ snapshot } = step(machine, snapshot, { type: `${request.step}.begun` }));
+        const answer = trouble ? recordAbandon(trouble, options) : performAndRecord(request, options);
+        underWay.set(request.step, answered(request.step, answer));
+      }
+      if (underWay.size === 0) return snapshot;
+      const first = await Promise.race(underWay.values());
+      underWay.delete(first.step);
+      ({ snapshot, asked } = step(machine, snapshot, first.answer));
+    }
+  } finally {
+    await Promise.allSettled(underWay.values());
   }
-  return snapshot;
 }
 
-/** Pure: the effect that the machine asks for is returned, not performed. @throws on an event that it does not know in this state */
+/** The event that one effect ends in. */
+interface Answer {
+  readonly step: Step;
+  readonly answer: AttachmentEvent;
+}
+
+const answered = async (name: Step, answer: AttachmentEvent | Promise<AttachmentEvent>): Promise<Answer> => ({
+  step: name,
+  answer: await answer,
+});
+
+/** Pure: the effects that the machine asks for are returned, not performed. @throws on an event that it does not know in this state */
 export function step(machine: Machine, from: Snapshot, event: AttachmentEvent): Heard {
   const heard = hear(machine, from, event);
   if (!heard) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);

@@ -35,8 +35,8 @@ export interface Snapshot {
 /** The machine's answer to an event. */
 export interface Heard {
   readonly snapshot: Snapshot;
-  /** The effect that the machine asks for. */
-  readonly asked: Request | undefined;
+  /** The effects that the machine asks for, to be performed at once. Empty: it waits for one that it has asked for, or rests. */
+  readonly asked: readonly Request[];
 }
 
 export const initialState = ({ initial, context }: Machine): Snapshot => ({ value: initial, context });
@@ -54,7 +54,7 @@ class Walk {
   #outer: string;
   #inner: string | undefined;
   #context: Context;
-  #asked: Request | undefined;
+  readonly #asked: Request[] = [];
 
   constructor(machine: Machine, { value, context }: Snapshot, event: AttachmentEvent) {
     this.#machine = machine;
@@ -119,8 +119,8 @@ class Walk {
     if (this.#innerState) this.#ask(this.#innerState);
   }
 
-  #ask({ entry }: State): void {
-    if (entry) this.#asked = entry.params({ context: this.#context });
+  #ask({ entry = [] }: State): void {
+    for (const { params } of [entry].flat()) this.#asked.push(params({ context: this.#context }));
   }
 
   get #outerState(): State {

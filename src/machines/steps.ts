@@ -5,13 +5,22 @@
  * (run.ts); drive/loop.ts performs it and answers with the step's event.
  *
  * Invariants
- *  MA1 A machine is at rest, or waits for exactly one request: no state has two.
+ *  MA1 A machine is at rest, or waits for one request. A DEL of an annotated pod waits for two at once: the annotation's and the port's.
  *  MA2 Every failure of a step that makes something leads into `removing`, and nowhere else.
  *  MA3 An ADD that gives up takes away only what it began: something planned and never tried may be another attachment's.
  *     (drive/past.ts says what has to be removed for a journal that is read back.)
  */
 import type { Trouble } from '../attachment.ts';
-import { type Facts, isMaking, type Outcome, type Plan, type Request, type Step, type Verb } from './protocol.ts';
+import {
+  type Facts,
+  isAnnotation,
+  isMaking,
+  type Outcome,
+  type Plan,
+  type Request,
+  type Step,
+  type Verb,
+} from './protocol.ts';
 
 export interface Context {
   readonly plan: Plan;
@@ -110,7 +119,9 @@ export const guards = {
     (event.type === 'begin' ? event.plan : context.plan)[step] !== undefined,
   bridgeMayReturn: ({ context: { plan, displacements } }: Scene): boolean =>
     plan.bridge !== undefined && displacements < displacementsMax,
+  annotated: ({ context }: Scene): boolean => isAnnotation(context.plan.publication),
   doubtful: ({ context }: Scene, step: Step): boolean => context.doubtful.includes(step),
+  owes: ({ context }: Scene, step: Step): boolean => context.owed.some((debt) => debt.step === step),
   nothingOwed: ({ context }: Scene): boolean => context.owed.length === 0,
 };
 
@@ -118,8 +129,9 @@ type ChangeName = keyof typeof changes;
 
 export type Guard =
   | 'bridgeMayReturn'
+  | 'annotated'
   | 'nothingOwed'
-  | { readonly type: 'planned' | 'doubtful'; readonly params: Step };
+  | { readonly type: 'planned' | 'doubtful' | 'owes'; readonly params: Step };
 
 /** One way out of a state, if its guard holds. Without a target the machine stays. */
 export interface Candidate {
@@ -130,9 +142,15 @@ export interface Candidate {
 
 export type Transition = Candidate | readonly Candidate[];
 
+/** Entering a state asks for an effect. */
+export interface Asking {
+  readonly type: 'request';
+  readonly params: (scene: Pick<Scene, 'context'>) => Request;
+}
+
 export interface State {
   readonly type?: 'final';
-  readonly entry?: { readonly type: 'request'; readonly params: (scene: Pick<Scene, 'context'>) => Request };
+  readonly entry?: Asking | readonly Asking[];
   readonly on?: { readonly [event: string]: Transition };
   /** Taken without an event. */
   readonly always?: Transition;
@@ -147,7 +165,7 @@ export interface States {
 }
 
 /** The entry of a step's state. */
-const ask = (step: Step, verb: Verb): NonNullable<State['entry']> => ({
+const ask = (step: Step, verb: Verb): Asking => ({
   type: 'request',
   params: ({ context: { plan, facts, doubtful } }) => ({
     step,
@@ -211,17 +229,26 @@ export const putting = (step: Step, verb: 'ensure' | 'restore', next: Transition
 
 export const toFailed: Candidate = { target: 'failed', actions: 'fail' };
 
-/** A state that takes one thing away and goes on: to `next`, or, with a debt, to `owing`. A doubtful step leaves no debt. */
-export const taking = (step: Step, next: string, owing: string): State => ({
-  entry: ask(step, 'remove'),
-  on: {
-    [`${step}.removed`]: { target: next, actions: ['learn', 'warn'] },
-    [`${step}.owed`]: [
-      { guard: { type: 'doubtful', params: step }, target: next, actions: 'warn' },
-      { target: owing, actions: 'owe' },
-    ],
-  },
+/** The ways on to `next` from a thing that is being taken away, with or without a debt. A doubtful step leaves none. */
+const taken = (step: Step, next: string): NonNullable<State['on']> => ({
+  [`${step}.removed`]: { target: next, actions: ['learn', 'warn'] },
+  [`${step}.owed`]: [
+    { guard: { type: 'doubtful', params: step }, target: next, actions: 'warn' },
+    { target: next, actions: 'owe' },
+  ],
 });
+
+/** A state that takes one thing away. */
+export const taking = (step: Step, next: string): State => ({ entry: ask(step, 'remove'), on: taken(step, next) });
+
+/** A state that takes two things away at once. It goes on to a state of `stillTaking` for the one that ends last. */
+export const takingBoth = (one: Step, other: Step, left: { readonly one: string; readonly other: string }): State => ({
+  entry: [ask(one, 'remove'), ask(other, 'remove')],
+  on: { ...taken(one, left.other), ...taken(other, left.one) },
+});
+
+/** A state that waits for the second of them. */
+export const stillTaking = (step: Step, next: string): State => ({ on: taken(step, next) });
 
 /** The state after a put-back that failed: its row is removed, and the machine ends in `end` even if that fails. */
 export const withdrawing = (step: Step, end: string): State => ({

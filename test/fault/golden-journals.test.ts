@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Entry } from '../../src/drive/entry.ts';
 import { fold } from '../../src/drive/past.ts';
 import { encode, type Stamped } from '../../src/journal/record.ts';
+import type { Instant } from '../support/fake/fake-host.ts';
 import { type Attachment, FakeNode, journalOf, podA } from '../support/fake/fake-node.ts';
 import { VirtualTime } from '../support/fake/virtual-time.ts';
 import { leftOf, othersThan } from '../support/fake/world-checker.ts';
@@ -33,6 +34,13 @@ const golden: readonly [name: string, one: Attachment, made: Made, state: string
     'going',
     'removed',
   ],
+  [
+    'going-in-a-pod',
+    pod,
+    async (node) => [await node.add(pod), await node.del(pod, annotationLast)],
+    'going',
+    'removed',
+  ],
   ['owed', client, async (node) => [await node.add(client), await node.del(client, refused)], 'going', 'removed'],
   [
     'restored',
@@ -55,6 +63,13 @@ function dying(step: 'port' | 'publication', verb: 'ensure' | 'remove' | 'restor
     host: [{ step, verb, how: 'crash' as const, at: verb === 'restore' ? ('during' as const) : ('before' as const) }],
   };
 }
+/** The port is removed while the annotation's removal is under way, and then the process dies. */
+const annotationLast = {
+  ...dying('publication', 'remove'),
+  watch: async ({ step, verb, at }: Instant) => {
+    if (step === 'publication' && verb === 'remove' && at === 'before') await new Promise(setImmediate);
+  },
+};
 const refused = { host: [{ step: 'port' as const, verb: 'remove' as const, how: { code: 11 }, forever: true }] };
 
 const textOf = (name: string): string =>

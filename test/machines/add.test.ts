@@ -24,6 +24,8 @@ import {
 
 const add = (...events: readonly AttachmentEvent[]): Folded => folded(machines.add, events);
 
+const pendingAfter = (...events: readonly AttachmentEvent[]) => add(...events).pending;
+
 /** An ADD up to the announcement of this step. */
 const upTo = (step: Step): AttachmentEvent[] => [
   begin(),
@@ -33,7 +35,7 @@ const upTo = (step: Step): AttachmentEvent[] => [
 
 describe('ADD', () => {
   it('asks for nothing before it gets its plan', () => {
-    expect(add().pending).toBeUndefined();
+    expect(add().pending).toEqual([]);
     expect(add().snapshot.can(abandon)).toBe(false);
   });
 
@@ -41,7 +43,7 @@ describe('ADD', () => {
     const state = add(begin(), ...allMade());
     expect(wordsOf(state.asked)).toEqual(steps.map((step) => `ensure ${step}`));
     expect(state.snapshot.value).toBe('ready');
-    expect(state.pending).toBeUndefined();
+    expect(state.pending).toEqual([]);
   });
 
   it.each([['address' as const], ['bridge' as const], ['deviceInfo' as const]])(
@@ -59,9 +61,9 @@ describe('ADD', () => {
     (step) => {
       const reason = { code: 100, message: `no ${step}` };
       const giving = add(...upTo(step), { type: `${step}.refused`, trouble: reason });
-      expect(giving.pending?.verb).toBe('remove');
+      expect(giving.pending[0]?.verb).toBe('remove');
       expect(contextOf(giving.snapshot).failure).toEqual(reason);
-      expect(plannedOf(giving.pending?.plan ?? planWithout())).toEqual(steps.slice(0, steps.indexOf(step) + 1));
+      expect(plannedOf(giving.pending[0]?.plan ?? planWithout())).toEqual(steps.slice(0, steps.indexOf(step) + 1));
       const end = removedFrom(machines.add, giving);
       expect(end.snapshot.value).toBe('failed');
       expect(contextOf(end.snapshot).failure).toEqual(reason);
@@ -71,7 +73,7 @@ describe('ADD', () => {
   it.each(steps)(
     "that is abandoned before it announces its %s does not take that away: it may be another attachment's (MA3)",
     (step) => {
-      const { pending } = add(...upTo(step).slice(0, -1), abandon);
+      const [pending] = pendingAfter(...upTo(step).slice(0, -1), abandon);
       expect(plannedOf(pending?.plan ?? planWithout())).toEqual(steps.slice(0, steps.indexOf(step)));
     },
   );
@@ -79,14 +81,14 @@ describe('ADD', () => {
   it.each(steps)(
     'that is abandoned while it waits for its %s takes that away too: it may have happened (I1)',
     (step) => {
-      const { pending } = add(...upTo(step), abandon);
+      const [pending] = pendingAfter(...upTo(step), abandon);
       expect(plannedOf(pending?.plan ?? planWithout())).toContain(step);
     },
   );
 
   it('that is ready can still be abandoned, and then takes everything back', () => {
     const giving = add(begin(), ...allMade(), abandon);
-    expect(giving.pending?.plan).toEqual(planWithout());
+    expect(giving.pending[0]?.plan).toEqual(planWithout());
     const end = removedFrom(machines.add, giving);
     expect(wordsOf(end.asked)).toEqual([
       ...steps.map((step) => `ensure ${step}`),
@@ -121,14 +123,14 @@ describe('an ADD whose bridge goes away before its port is made', () => {
   it.each([1, 2, 3])('makes the bridge again, %d times', (count) => {
     const { asked, pending } = times(count);
     expect(wordsOf(asked).filter((word) => word === 'ensure bridge')).toHaveLength(count + 1);
-    expect(pending).toMatchObject({ verb: 'ensure', step: 'port' });
+    expect(pending).toMatchObject([{ verb: 'ensure', step: 'port' }]);
   });
 
   it('gives up the fourth time, with the last reason, and takes the bridge away with the rest', () => {
     const giving = hear(machines.add, times(3), displaced);
-    expect(giving.pending).toMatchObject({ verb: 'remove', step: 'publication' });
+    expect(giving.pending).toMatchObject([{ verb: 'remove', step: 'publication' }]);
     expect(contextOf(giving.snapshot).failure).toEqual(trouble);
-    expect(plannedOf(giving.pending?.plan ?? planWithout())).toEqual(['address', 'socketDir', 'bridge', 'port']);
+    expect(plannedOf(giving.pending[0]?.plan ?? planWithout())).toEqual(['address', 'socketDir', 'bridge', 'port']);
   });
 
   it('attaches if the bridge stays in the end', () => {

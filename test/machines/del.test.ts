@@ -16,7 +16,7 @@ import {
 
 describe('DEL', () => {
   it('asks for nothing before it gets its plan', () => {
-    expect(folded(machines.del, []).pending).toBeUndefined();
+    expect(folded(machines.del, []).pending).toEqual([]);
   });
 
   it('ends as removed when nothing is left', () => {
@@ -40,8 +40,8 @@ describe('DEL', () => {
   });
 
   it('knows the facts of the journal, and none when there was no journal', () => {
-    expect(folded(machines.del, [begin(planWithout(), factsOf)]).pending?.facts).toEqual(factsOf);
-    expect(folded(machines.del, [begin()]).pending?.facts).toEqual({});
+    expect(folded(machines.del, [begin(planWithout(), factsOf)]).pending[0]?.facts).toEqual(factsOf);
+    expect(folded(machines.del, [begin()]).pending[0]?.facts).toEqual({});
   });
 
   it('cannot be abandoned: a removal that was begun stays one', () => {

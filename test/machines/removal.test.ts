@@ -6,14 +6,18 @@ import { type Plan, type Step, steps } from '../../src/machines/protocol.ts';
 import {
   abandon,
   allMade,
+  annotated,
   begin,
   contextOf,
   type Folded,
   factsOf,
   folded,
+  hear,
   machines,
+  owed,
   plannedOf,
   planWithout,
+  removed,
   removedFrom,
   trouble,
   wordsOf,
@@ -97,5 +101,41 @@ describe.each(Object.entries(removals))('the removal of %s', (_, { machine, star
     const from = folded(machine, start(planWithout())).asked.length - 1;
     const { end } = removal(steps);
     expect(wordsOf(end.asked.slice(from)).filter((word) => word.startsWith('ensure'))).toEqual([]);
+  });
+});
+
+describe('the removal of a DEL whose plan has an annotation', () => {
+  const both = folded(machines.del, [begin(annotated(planWithout('deviceInfo')), factsOf)]);
+
+  it('asks for the annotation and the port at once, because neither needs the other', () => {
+    expect(wordsOf(both.pending)).toEqual(['remove publication', 'remove port']);
+  });
+
+  it.each([
+    ['publication', 'port'],
+    ['port', 'publication'],
+  ] as const)('waits for the other one when the %s is gone first', (first, second) => {
+    const one = hear(machines.del, both, removed(first));
+    expect(wordsOf(one.pending)).toEqual([`remove ${second}`]);
+    expect(wordsOf(hear(machines.del, one, removed(second)).pending)).toEqual(['remove bridge']);
+  });
+
+  it.each([
+    ['publication', 'port'],
+    ['port', 'publication'],
+  ] as const)(
+    'holds the address, the bridge and the directory while the port is owed, whichever ends first: %s',
+    (...order) => {
+      const answers = { port: owed('port'), publication: removed('publication') };
+      const end = order.reduce((state, step) => hear(machines.del, state, answers[step]), both);
+      expect(end.pending).toEqual([]);
+      expect(end.snapshot.value).toBe('owed');
+    },
+  );
+
+  it('hands the end of the port to the step of the address, even if the annotation ends later', () => {
+    const gone = hear(machines.del, both, removed('port', { goneAt: 7 }));
+    const end = removedFrom(machines.del, gone);
+    expect(end.asked.at(-1)).toMatchObject({ step: 'address', facts: { port: { goneAt: 7 } } });
   });
 });

@@ -28,13 +28,13 @@ describe('a request of a machine', () => {
   it('carries the plan and the facts learnt so far, and nothing else', () => {
     const plan = planWithout();
     const { pending } = folded(machines.add, [begin(plan), ...made('address')]);
-    expect(pending).toEqual({ step: 'socketDir', verb: 'ensure', plan, facts: { address: factsOf.address } });
+    expect(pending).toEqual([{ step: 'socketDir', verb: 'ensure', plan, facts: { address: factsOf.address } }]);
   });
 
   it('is not asked for again when its announcement is heard', () => {
     const before = folded(machines.add, [begin()]);
     const announced = folded(machines.add, [begin(), { type: 'address.begun' }]);
-    expect(announced.pending).toBe(announced.asked[0]);
+    expect(announced.pending).toEqual(announced.asked);
     expect(announced.asked).toHaveLength(before.asked.length);
   });
 
@@ -76,8 +76,8 @@ describe('a step that was begun (MA3)', () => {
 
   it('leaves an ADD that was abandoned before its first intent with nothing to take away', () => {
     const { pending, asked } = folded(machines.add, [begin(), abandon]);
-    expect(pending?.plan).toEqual(begunPlan({ plan: planWithout(), begun: [], refused: [] }));
-    expect(asked.at(-1)).toBe(pending);
+    expect(pending[0]?.plan).toEqual(begunPlan({ plan: planWithout(), begun: [], refused: [] }));
+    expect(asked.slice(-1)).toEqual(pending);
   });
 });
 

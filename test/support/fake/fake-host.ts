@@ -186,12 +186,13 @@ export class FakeHost {
     if (this.#dead) throw this.#dead;
   }
 
-  /** Only the lock holder acts on an attachment (I8). */
+  /** Only the lock holder acts on an attachment (I8); it may do two things at once. */
   #enterKey(key: string): () => void {
     const acting = actors(this.#world);
-    if (acting.has(key)) this.#world.violations.push(`two processes act on ${key} at once`);
-    acting.add(key);
-    return () => void acting.delete(key);
+    const others = acting.get(key) ?? [];
+    if (others.some((host) => host !== this)) this.#world.violations.push(`two processes act on ${key} at once`);
+    acting.set(key, [...others, this]);
+    return () => void acting.set(key, (acting.get(key) ?? []).toSpliced(0, 1));
   }
 
   /** Asks a question, which changes nothing. @returns the injected trouble */
@@ -235,10 +236,10 @@ export class FakeHost {
   }
 }
 
-const acting = new WeakMap<FakeWorld, Set<string>>();
+const acting = new WeakMap<FakeWorld, Map<string, FakeHost[]>>();
 
-function actors(world: FakeWorld): Set<string> {
-  const found = acting.get(world) ?? new Set<string>();
+function actors(world: FakeWorld): Map<string, FakeHost[]> {
+  const found = acting.get(world) ?? new Map<string, FakeHost[]>();
   acting.set(world, found);
   return found;
 }

@@ -52,7 +52,7 @@ export async function everyMomentIn(call: (watch: (instant: Instant) => void) =>
   return seen;
 }
 
-/** Starts a call and holds it there. */
+/** Starts a call and holds it there, until the step beside the held one has ended too. */
 export async function heldAt<T>(
   place: Pick<Instant, 'step' | 'verb' | 'at'>,
   call: (watch: (instant: Instant) => Promise<void>) => Promise<T>,
@@ -60,6 +60,7 @@ export async function heldAt<T>(
   const held = new HeldCall(place);
   const answer = call(held.watch);
   await held.reached;
+  await new Promise(setImmediate);
   return { answer, open: () => held.open() };
 }
 

@@ -14,8 +14,8 @@ export type Snapshot = SnapshotFrom<Machine>;
 
 export interface Folded {
   readonly snapshot: Snapshot;
-  /** The request that the machine waits for; it stays while events move nothing. */
-  readonly pending: Request | undefined;
+  /** The requests that the machine waits for; one stays until its step has an outcome. */
+  readonly pending: readonly Request[];
   /** All requests so far. */
   readonly asked: readonly Request[];
 }
@@ -48,6 +48,17 @@ export function planWithout(...absent: readonly ('address' | 'bridge' | 'deviceI
   return plan;
 }
 
+/** The plan with an annotation in place of the file. */
+export const annotated = (plan: Plan): Plan => ({
+  ...plan,
+  publication: {
+    kubeconfig: '/kubeconfig',
+    pod: { namespace: 'default', name: 'pod' },
+    mappedDir: '/shared/',
+    data: {},
+  },
+});
+
 /** The steps that are in a plan. */
 export const plannedOf = (plan: Plan): Step[] => steps.filter((step) => plan[step] !== undefined);
 
@@ -79,11 +90,11 @@ export const owed = (step: Step): AttachmentEvent => ({ type: `${step}.owed`, tr
 
 export const initial = (machine: Machine): Folded => ({
   snapshot: initialTransition(machine)[0] as Snapshot,
-  pending: undefined,
+  pending: [],
   asked: [],
 });
 
-/** @throws if the machine does not know the event in its state, or asks for two things at once. */
+/** @throws if the machine does not know the event in its state, or asks for a thing that it waits for. */
 export function hear(machine: Machine, { snapshot, pending, asked }: Folded, event: AttachmentEvent): Folded {
   if (!snapshot.can(event)) throw new Error(`"${event.type}" is not heard in ${JSON.stringify(snapshot.value)}`);
   const [next, actions] = transition(machine, snapshot as never, event);
@@ -91,13 +102,13 @@ export function hear(machine: Machine, { snapshot, pending, asked }: Folded, eve
     if (type !== 'request') throw new Error(`the machine wants "${type}"`);
     return params as unknown as Request;
   });
-  if (requests.length > 1) throw new Error(`${requests.length} requests at once`);
   const moved = JSON.stringify(next.value) !== JSON.stringify(snapshot.value);
-  return {
-    snapshot: next as Snapshot,
-    pending: requests[0] ?? (moved ? undefined : pending),
-    asked: [...asked, ...requests],
-  };
+  // An ADD that gives up waits no more for the step that it has asked for.
+  const left = moved
+    ? pending.filter(({ step }) => event.type !== 'abandon' && !event.type.startsWith(`${step}.`))
+    : pending;
+  if (left.some(({ step }) => requests.some((request) => request.step === step))) throw new Error('asked for twice');
+  return { snapshot: next as Snapshot, pending: [...left, ...requests], asked: [...asked, ...requests] };
 }
 
 export const folded = (machine: Machine, events: readonly AttachmentEvent[]): Folded =>
@@ -106,8 +117,8 @@ export const folded = (machine: Machine, events: readonly AttachmentEvent[]): Fo
 /** Answers removal requests until the machine rests; the steps of `failing` stay owed. */
 export function removedFrom(machine: Machine, from: Folded, failing: readonly Step[] = [], facts: Facts = {}): Folded {
   let state = from;
-  while (state.pending?.verb === 'remove') {
-    const { step } = state.pending;
+  for (let [next] = state.pending; next?.verb === 'remove'; [next] = state.pending) {
+    const { step } = next;
     state = hear(machine, state, failing.includes(step) ? owed(step) : removed(step, facts[step as keyof Facts]));
   }
   return state;

@@ -3,10 +3,11 @@
  */
 import { type AnyStateNode, type AnyTransitionDefinition, getMicrosteps, getNextTransitions } from 'xstate';
 import { type AdjacencyMap, getAdjacencyMap } from 'xstate/graph';
-import { type Plan, type Step, steps } from '../../../src/machines/protocol.ts';
+import { isAnnotation, type Plan, type Step, steps } from '../../../src/machines/protocol.ts';
 import type { AttachmentEvent } from '../../../src/machines/steps.ts';
 import {
   abandon,
+  annotated,
   begin,
   contextOf,
   displaced,
@@ -30,21 +31,40 @@ export const everyPlan: readonly Plan[] = [
   planWithout('deviceInfo'),
   planWithout('bridge'),
   planWithout('address', 'deviceInfo'),
+  annotated(planWithout('deviceInfo')),
 ];
 
-/** A machine's state: `idle`, `ready`, a final state, or the pending step and whether the machine makes or removes it. */
-export function standing({ value }: Pick<Snapshot, 'value'>): { readonly state: string; readonly removing: boolean } {
-  return typeof value === 'string' ? { state: value, removing: false } : { state: value.removing, removing: true };
+interface Standing {
+  /** `idle`, `ready`, a final state, or the state of one step or two. */
+  readonly state: string;
+  readonly removing: boolean;
+  /** The steps that the machine waits for. */
+  readonly steps: readonly Step[];
+}
+
+/** The states of a removal that are not named after their one step. */
+const underWay: { readonly [state: string]: readonly Step[] } = {
+  publicationAndPort: ['publication', 'port'],
+  publicationLeft: ['publication'],
+  portLeft: ['port'],
+};
+
+export function standing({ value }: Pick<Snapshot, 'value'>): Standing {
+  if (typeof value !== 'string') {
+    const state: string = value.removing;
+    return { state, removing: true, steps: underWay[state] ?? [state as Step] };
+  }
+  return { state: value, removing: false, steps: steps.filter((step) => (value as string) === step) };
 }
 
 /** The events that the loop may send to a machine in this state. A step is announced before its outcome. */
 export function heardIn(snapshot: Snapshot, plans: readonly Plan[]): AttachmentEvent[] {
-  const { state, removing } = standing(snapshot);
+  const { state, removing, steps: pending } = standing(snapshot);
   const step = state as Step;
   if (snapshot.status === 'done') return [];
   if (state === 'idle') return [...plans.map((plan) => begin(plan)), ...doubtfulBeginnings(snapshot, plans)];
   if (state === 'ready') return [abandon];
-  if (removing) return [removed(step), owed(step)];
+  if (removing) return pending.flatMap((one) => [removed(one), owed(one)]);
   if (!contextOf(snapshot).begun.includes(step)) return [{ type: `${step}.begun` }, abandon];
   const refusals = ([undefined, 'doubtful', 'nothing'] as const).map((made) => ({
     ...refused(step),
@@ -64,7 +84,8 @@ function doubtfulBeginnings({ machine }: Snapshot, plans: readonly Plan[]): Atta
 export function whatDecides(snapshot: Snapshot): string {
   const { plan, begun, owed: debts, displacements, doubtful } = contextOf(snapshot);
   const debtors = debts.map(({ step }) => step);
-  return JSON.stringify([snapshot.value, plannedOf(plan), begun, debtors, displacements, doubtful]);
+  const planned = [plannedOf(plan), isAnnotation(plan.publication)];
+  return JSON.stringify([snapshot.value, planned, begun, debtors, displacements, doubtful]);
 }
 
 const options = (plans: readonly Plan[]) => ({
@@ -72,7 +93,7 @@ const options = (plans: readonly Plan[]) => ({
   serializeState: whatDecides,
   serializeEvent: ({ type, ...payload }: AttachmentEvent) =>
     'plan' in payload
-      ? `${type} ${plannedOf(payload.plan)} ${payload.doubtful ?? ''}`
+      ? `${type} ${plannedOf(payload.plan)} ${isAnnotation(payload.plan.publication)} ${payload.doubtful ?? ''}`
       : `${type} ${'made' in payload ? payload.made : ''}`,
 });
 
