@@ -140,7 +140,8 @@ export const ofAgent: readonly Bug[] = [
     patches: [
       {
         file: 'src/agent/worker.ts',
-        search: '    if (++calls >= callsMax || reapChildren() || isUnderWay() || openFiles() > files) return;\n',
+        search:
+          '    if (++calls >= callsMax || reapChildren() || isUnderWay() || countOpenFiles() > filesBefore) return;\n',
         replace: '',
       },
     ],

@@ -1,4 +1,4 @@
-/** `userspace agent`: the words of its command line, and the two kinds of processes that it consists of. */
+/** `userspace agent`: reads its command line, and runs as the supervisor or, with `--worker`, as one of its workers. */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../attachment.ts';
@@ -8,15 +8,15 @@ import { agentDirectory, agentVariable } from './place.ts';
 import { type SupervisorOptions, supervise } from './supervisor.ts';
 import { type WorkerOptions, work } from './worker.ts';
 
-/** So many that a slow fsync of some does not stop the others, and on a large node one for each processor. */
-const workersMost = (): number => Math.min(32, Math.max(8, availableParallelism()));
+/** One worker for each processor, but at least 8, so that some can wait for a slow fsync while others go on, and at most 32. */
+const usualWorkersMax = (): number => Math.min(32, Math.max(8, availableParallelism()));
 
 export interface AgentOptions
   extends Pick<SupervisorOptions, 'pid' | 'uid' | 'isStopping'>,
     Pick<WorkerOptions, 'serve' | 'load' | 'enter'> {
-  /** The words behind `userspace agent`. */
+  /** The words after `userspace agent`. */
   readonly args: readonly string[];
-  /** The value of the variable that names the directory. */
+  /** The value of the variable that names the socket's directory. */
   readonly directory: string | undefined;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
@@ -24,24 +24,28 @@ export interface AgentOptions
 
 const flags = { worker: { type: 'boolean', default: false }, workers: { type: 'string' } } as const;
 
-/** A call opens some twenty files and programs' pipes. */
-const filesLeast = 128;
+/** The open files that a worker must be allowed. A call opens about twenty at a time, pipes of its programs included. */
+const openFilesMin = 128;
 
 /**
- * A worker has the agent's limits, and its calls would fail of them where their own processes do not.
+ * The reason why this process may not be an agent. Its workers inherit its limits, and calls would fail that succeed in their own
+ * processes.
  * @param limits the text of proc_pid_limits(5)
  */
-function lackingLimit(limits: string): string | undefined {
+function limitTrouble(limits: string): string | undefined {
   const soft = (name: string) => new RegExp(`^Max ${name} +(\\S+)`, 'm').exec(limits)?.[1];
   const files = soft('open files');
-  if (files !== undefined && Number(files) < filesLeast)
-    return `it may open only ${files} files (ulimit -n): at least ${filesLeast} are needed`;
+  if (files !== undefined && Number(files) < openFilesMin)
+    return `it may open only ${files} files (ulimit -n): at least ${openFilesMin} are needed`;
   const size = soft('file size');
   if (size !== undefined && size !== 'unlimited') return `it may write only ${size} bytes to a file (ulimit -f)`;
   return undefined;
 }
 
-/** @returns the exit code: 0 when it was told to stop, or another agent has taken over; 1 it cannot listen; 2 wrong words */
+/**
+ * @returns the exit code: 0 if it was told to stop, had to end (SU2) or was a worker; 1 if its limits are too narrow
+ * or it cannot listen; 2 if its words are wrong
+ */
 export async function runAgent(options: AgentOptions): Promise<number> {
   const { args, stdout, stderr } = options;
   const wrong = (why: string) => {
@@ -58,13 +62,13 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     await work(options);
     return 0;
   }
-  const workersMax = values.workers === undefined ? workersMost() : Number(values.workers);
+  const workersMax = values.workers === undefined ? usualWorkersMax() : Number(values.workers);
   if (!Number.isSafeInteger(workersMax) || workersMax < 1) return wrong(`--workers "${values.workers}" is no count`);
   const directory = agentDirectory(options.directory);
   if (directory === undefined) return wrong(`${agentVariable} is "off": no call would ask this agent`);
-  const lacking = lackingLimit(readSmallFile('/proc/self/limits'));
-  if (lacking !== undefined) {
-    stderr(`userspace agent: ${lacking}\n`);
+  const trouble = limitTrouble(readSmallFile('/proc/self/limits'));
+  if (trouble !== undefined) {
+    stderr(`userspace agent: ${trouble}\n`);
     return 1;
   }
   try {

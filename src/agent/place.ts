@@ -1,26 +1,31 @@
 /**
- * Where the agent of this node listens. The socket's name says which processes may ask it: those of the same executable file, in the
- * same namespaces and below the same root directory. For any other call that name does not exist, so it acts by itself: an agent of
- * the build before, of another container or of another root is never asked.
+ * The path of the agent's socket. Its name follows from the executable file, the namespaces and the root directory of a process, so a
+ * call finds only an agent that shares all of them. An agent of another build, another container or another root has another name.
  */
 import { fingerprint, identityOf, readLink } from '../os/bare.ts';
 
-/** On a tmpfs, so that no socket outlives the boot. */
+/** A directory on a tmpfs, so that no socket outlives the boot. */
 const usualDirectory = '/run/userspace-cni';
 
-/** The variable with another directory for the socket; `off`: no agent is asked. */
+/** The variable that names another directory for the socket. With `off` a call asks no agent. */
 export const agentVariable = 'USERSPACE_CNI_AGENT';
 
-/** time: a lease is a moment since boot, and a time namespace shifts that. */
+/** The time namespace is among them, because it shifts the clock since boot, by which leases and a call's start are told. */
 const namespaces = ['mnt', 'net', 'pid', 'user', 'time'] as const;
 
-/** @returns undefined if the environment says that no agent is to be asked */
-export function agentDirectory(said: string | undefined): string | undefined {
-  if (said === 'off') return undefined;
-  return said?.startsWith('/') ? said : usualDirectory;
+/**
+ * @param setting the value of the variable; the usual directory stands for one that is not an absolute path
+ * @returns undefined if no agent is to be asked
+ */
+export function agentDirectory(setting: string | undefined): string | undefined {
+  if (setting === 'off') return undefined;
+  return setting?.startsWith('/') ? setting : usualDirectory;
 }
 
-/** The socket of the agent that serves this process. @throws where /proc is not mounted, or libc has no statx (before glibc 2.28) */
+/**
+ * The path at which an agent for this process would listen.
+ * @throws where /proc is not mounted, or libc has no statx (before glibc 2.28)
+ */
 export function agentSocket(directory: string): string {
   const [executable, root] = [identityOf('/proc/self/exe'), identityOf('/')];
   if (!executable || !root) throw new Error('/proc/self/exe cannot be seen: is /proc mounted?');
@@ -31,7 +36,7 @@ export function agentSocket(directory: string): string {
   return `${directory}/agent-${fingerprint(numbers.join(' '))}`;
 }
 
-/** The number of one of our namespaces (namespaces(7)): `net:[4026531840]`; 0 where the kernel has no such kind. */
+/** The number in the link of one of our namespaces (`net:[4026531840]`, namespaces(7)); 0 where the kernel has no such kind. */
 function namespaceOf(kind: string): bigint {
   try {
     return BigInt(readLink(`/proc/self/ns/${kind}`).replace(/\D/g, ''));

@@ -1,14 +1,16 @@
 /**
- * The agent of a node: listens for calls, and hands each to a worker (worker.ts). It never reads a call, and keeps no state that would
- * be missed: if it is killed, its workers finish what they have begun, callers in its queue make their calls themselves, and the next
- * agent starts afresh.
+ * The supervisor of an agent: listens for calls, and hands each to a worker (worker.ts). It never reads a call.
+ *
+ * It keeps nothing that a call depends on. If it is killed, its workers finish the calls that they have, and end. The callers in its queue
+ * make their calls themselves.
  *
  * Invariants
- *  SU1 The socket is in a directory of this user's alone, and a peer of another user is turned away unheard.
- *  SU2 A new socket takes the name by rename: at no moment is there none. The agent that has lost the name serves what had reached it,
- *     and ends. So does an agent whose executable was replaced: no call of the new one would ask it.
- *  SU3 A worker has one call. Once its time is over by far it is killed: a loop, a stopped process or a dead disk costs its own call.
- *  SU4 A call is handed over only when its request has begun to come, so idle connections cost no worker.
+ *  SU1 The socket is in a directory of this user alone, and a connection of another user is closed unheard.
+ *  SU2 A new agent's socket takes the name by rename, so at no moment is the name free. An agent that has lost the name serves the
+ *     connections that it already has, and ends. So does one whose executable was replaced or changed: calls look for another name.
+ *  SU3 A worker has one call at a time, and is killed some seconds after the call's time. So a loop, a stopped process or a dead disk
+ *     costs only the call that it happens to.
+ *  SU4 A call is handed over only when its request has begun to come, so that a silent connection occupies no worker.
  */
 import { chmodSync, closeSync, lstatSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
@@ -16,22 +18,23 @@ import { acceptFrom, handOver, isClosed, listenAt, peerOf, readyOf, receive, soc
 import { agentSocket } from './place.ts';
 import { say } from './wire.ts';
 
-/** A caller sends its request at once, and the worker tells the call's own limit within that time. */
+/** How long a connection may be silent, and how long a worker that was handed one may take to tell the call's limit. */
 const beginMs = 5_000;
-/** A machine that boots may give a worker no processor for long. */
+/** How long a worker may take to start: a machine that boots may give it no processor for a while. */
 const startMs = 60_000;
-/** Beyond a call's limit, which its caller waits for too. */
+/** How much longer than its caller waits a worker may be busy. */
 const overdueMs = 5_000;
-/** A worker that had no call for this long ends; the last one stays, so that the next call finds one. */
+/** A worker that had no call for this long ends. The last idle one stays, so that the next call finds one. */
 const usualIdleMs = 30_000;
-/** How often the agent looks whether another one has taken its name, or its executable was replaced. */
+/** How often the agent looks whether it has lost its name, or its executable was replaced or changed (SU2). */
 const lookMs = 5_000;
-/** The pause before a worker is replaced that has ended, if no call waits for one. */
+/** The least time between two starts of a worker for which no call waits, so that one that cannot live is not started in a loop. */
 const spareMs = 1_000;
-/** How long the agent does without descriptors or memory that it lacked: to ask again at once would take a processor, and a log. */
+/** The pause after a failure for lack of descriptors or memory: to try again at once would take a processor, and fill a log. */
 const restMs = 1_000;
-/** Connections that have said nothing yet. More are turned away: their calls are made by their own processes. */
+/** The most connections that may be silent at once. More are closed, and their calls are made by their own processes. */
 const silentMax = 256;
+/** The most connections that the kernel keeps until they are accepted (listen(2)). Beyond them, connecting fails at once. */
 const queueMax = 4096;
 
 /** A worker process, as the operating system shows it. */
@@ -45,13 +48,13 @@ export interface SupervisorOptions {
   readonly pid: number;
   readonly uid: number;
   readonly workersMax: number;
-  /** Instead of the usual time without a call after which a worker ends. */
+  /** The time without a call after which a worker ends, if not the usual one. */
   readonly idleMs?: number;
   /** @param controlFd the worker's end of its connection to the supervisor */
   readonly start: (controlFd: number) => WorkerProcess;
   readonly isStopping: () => boolean;
   readonly ready: (socket: string) => void;
-  /** Receives what an engineer may want to know, a line each. */
+  /** Receives a line on each event that an engineer may want to know of. */
   readonly log: (line: string) => void;
 }
 
@@ -59,7 +62,7 @@ interface Worker {
   readonly process: WorkerProcess;
   readonly control: number;
   state: 'starting' | 'idle' | 'busy';
-  /** starting, busy: the moment when it is killed; idle: since when it is. */
+  /** The moment at which it is killed (starting, busy), or since which it has had no call (idle). */
   at: Moment;
 }
 
@@ -68,7 +71,7 @@ interface Connection {
   readonly until: Moment;
 }
 
-/** Serves until it is told to stop, or another agent has taken its name. @throws an Error if it cannot listen */
+/** Serves until it is told to stop, or has to end (SU2). @throws an Error if it cannot listen */
 export async function supervise(options: SupervisorOptions): Promise<void> {
   const supervisor = new Supervisor(options);
   await supervisor.serve();
@@ -83,11 +86,12 @@ class Supervisor {
   #silent: Connection[] = [];
   #queue: number[] = [];
   #workers: Worker[] = [];
+  /** The connections in the queue to which `queued` was said. */
   readonly #told = new Set<number>();
-  /** From when on connections are accepted, and workers started: later than now if that has just failed. */
+  /** The moments from which connections are accepted and workers started. A failure puts its moment off. */
   #acceptsAt: Moment = 0;
   #startsAt: Moment = 0;
-  /** From when on a worker may be started that no call waits for. */
+  /** The moment from which a worker may be started for which no call waits. */
   #spareAt: Moment = 0;
 
   constructor(options: SupervisorOptions) {
@@ -116,7 +120,7 @@ class Supervisor {
       const busy = this.#workers.some(({ state }) => state === 'busy');
       if (this.#listener === undefined && !busy && this.#queue.length + this.#silent.length === 0) break;
       this.#turn();
-      // The event loop's turn: ended workers are reaped, and a signal is heard.
+      // Lets the event loop run, which reaps workers that have ended and hears signals.
       await new Promise((resolve) => setImmediate(resolve));
     }
     this.#end();
@@ -137,7 +141,7 @@ class Supervisor {
     this.#keepSpare();
   }
 
-  /** The next call shall find a worker. One that cannot live is not started again at once. */
+  /** Starts a worker where there is none, so that the next call finds one. */
   #keepSpare(): void {
     if (this.#workers.length > 0 || this.#listener === undefined || now() < Math.max(this.#spareAt, this.#startsAt))
       return;
@@ -153,7 +157,7 @@ class Supervisor {
       else this.#silent.push({ fd, until: now() + beginMs });
       count++;
     }
-    // A connection was there, and there is no descriptor for it.
+    // The listener was ready and nothing could be accepted: this process has no descriptor left.
     if (count === 0) this.#acceptsAt = now() + restMs;
   }
 
@@ -173,9 +177,9 @@ class Supervisor {
     const waiting: number[] = [];
     for (const fd of this.#queue) {
       if (isClosed(fd)) this.#forget(fd);
-      else if (!this.#give(fd)) waiting.push(fd);
+      else if (!this.#handToIdle(fd)) waiting.push(fd);
     }
-    // Calls are made by their own processes, if there is neither a worker nor the means to start one.
+    // Without a worker, and soon after a failure to start one, a wait is in vain: closing makes the callers act themselves.
     if (this.#workers.length === 0 && now() < this.#startsAt) for (const fd of waiting.splice(0)) this.#forget(fd);
     this.#queue = waiting;
     const starting = this.#workers.filter(({ state }) => state === 'starting').length;
@@ -188,8 +192,8 @@ class Supervisor {
     }
   }
 
-  /** The worker that was busy last has the most in its caches. @returns whether there was one */
-  #give(fd: number): boolean {
+  /** Hands a call to the idle worker that was busy last, because it has the most in its caches. @returns whether there was one */
+  #handToIdle(fd: number): boolean {
     const idle = this.#workers.filter(({ state }) => state === 'idle').sort((a, b) => b.at - a.at);
     for (const worker of idle) {
       if (!handOver(worker.control, 'call', fd)) {
@@ -224,7 +228,7 @@ class Supervisor {
     }
   }
 
-  /** A worker says `idle`, or how many milliseconds its call may take; or it has ended. */
+  /** Reads the word of a worker: `idle`, or for how many milliseconds its call's caller waits. No word: it has ended. */
   #hear(worker: Worker): void {
     const bytes = new Uint8Array(64);
     const count = receive(worker.control, bytes, now()) ?? 0;
@@ -248,7 +252,7 @@ class Supervisor {
     }
   }
 
-  /** A living worker ends by itself when it sees the end of the connection. */
+  /** Forgets a worker and closes the connection to it. A living worker ends when it sees that. */
   #drop(worker: Worker): void {
     this.#workers = this.#workers.filter((one) => one !== worker);
     closeSync(worker.control);
@@ -270,7 +274,7 @@ class Supervisor {
 
   #reasonToEnd(): string | undefined {
     if (!this.#hasName()) return 'another agent has taken over';
-    // Renaming or changing the executable changes the name by which calls look for an agent.
+    // The socket's name contains the time of the executable's last change, which also a rename or a change of mode moves.
     return agentSocket(this.#options.directory) === this.#socket ? undefined : 'its executable was replaced or changed';
   }
 
@@ -289,11 +293,11 @@ class Supervisor {
   }
 }
 
-/** @throws an Error if it belongs to another user, or is no directory */
+/** @throws an Error unless it is a directory of this user alone */
 function makeDirectory({ directory, uid }: SupervisorOptions): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const stats = lstatSync(directory);
-  // The mode is not mended: a variable that names /run would take that directory from everything else on the machine.
+  // The mode is not changed: if the variable names /run, nothing else on the machine could enter that directory any more.
   if (!stats.isDirectory() || stats.uid !== uid || (stats.mode & 0o077) !== 0)
     throw new Error(`"${directory}" is not a directory of this user alone (mode 0700): remove it, or name another`);
 }

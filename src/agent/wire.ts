@@ -1,26 +1,26 @@
 /**
  * The conversation of a call's process and the agent over one connection:
  *
- * - The call says `call`: its environment, its standard input, its start.
- * - The agent may say `queued`: every worker has a call.
- * - A worker says `accepted`, and how long the answer may take. It has done nothing yet.
- * - The call says `go`. From here on its process does nothing by itself.
+ * - The process says `call`: its environment, standard input, working directory and start.
+ * - The supervisor may say `queued`: no worker is free yet.
+ * - A worker says `accepted`, and how long the answer may take. The worker has done nothing yet.
+ * - The process says `go`. From now on it waits, and does nothing for the call.
  * - The worker says `answer`: exit code, stdout, stderr.
  *
- * Each message is one JSON document behind its length in bytes (decimal, and a newline). An end of the connection before the answer
- * means that the call is made by its own process.
+ * Each message is its length in bytes (decimal), a newline and one JSON document. If the connection ends before the answer, the process
+ * makes the call itself. If it stays open without an answer in time, the call ends with code 11 (ask.ts).
  */
 import type { Environment } from '../cni/request.ts';
 import { type Moment, now } from '../deadlines.ts';
 import { receive, sendAll } from '../os/unix-sockets.ts';
 
-/** How a runtime has called. */
+/** A call as its process was given it. */
 export interface CallRequest {
   readonly env: Environment;
   readonly stdin: string;
   /** The caller's working directory. */
   readonly cwd: string;
-  /** When the caller was started, in milliseconds since boot: its deadlines count from there, also in a process that was stopped. */
+  /** The start of the call's process, in milliseconds since boot. The call's deadlines count from it, even if the worker was stopped. */
   readonly startedMs: number;
 }
 
@@ -37,9 +37,9 @@ export type AgentSays =
 
 export type CallSays = ({ readonly say: 'call' } & CallRequest) | { readonly say: 'go' };
 
-/** A GC's list of attachments is the longest input (os/streams.ts has the same limit), and JSON escapes some of it. */
+/** The length of the longest message: a GC's list of attachments, which JSON escapes once more here. */
 const messageBytesMax = 32 * 1024 * 1024;
-/** A length, and its newline. */
+/** The eight digits of `messageBytesMax`, and the newline. */
 const headBytesMax = 9;
 const pieceBytes = 65_536;
 const newline = 0x0a;
@@ -50,19 +50,19 @@ export function say(fd: number, message: AgentSays | CallSays, end: Moment): boo
   return sendAll(fd, Buffer.concat([new TextEncoder().encode(`${body.length}\n`), body]), end);
 }
 
-/** The end of a wait for a message. `garbled`: something came that is none. */
+/** The end of a wait for a message. `garbled`: bytes came that are not an expected message. */
 export type Incoming<T> =
   | { readonly kind: 'message'; readonly message: T }
   | { readonly kind: 'silence' | 'closed' | 'garbled' };
 
-/** The messages that come in over a connection. Its words are not believed: a garbled or overlong message ends it. */
+/** Reads messages from a connection, and trusts none of them: one that is too long or not expected is `garbled`. */
 export class Listener<T extends AgentSays | CallSays> {
   readonly #fd: number;
   readonly #expected: readonly string[];
   #room = new Uint8Array(pieceBytes);
   #filled = 0;
 
-  /** @param expected the kinds of messages that this end may hear */
+  /** @param expected the `say` of each message that this end may hear */
   constructor(fd: number, expected: readonly T['say'][]) {
     this.#fd = fd;
     this.#expected = expected;
@@ -72,7 +72,7 @@ export class Listener<T extends AgentSays | CallSays> {
     for (let isLate = false; ; isLate = now() >= end) {
       const message = this.#cut();
       if (message) return message;
-      // A sender by drops does not renew the wait.
+      // A sender of single bytes would otherwise renew the wait with each of them.
       if (isLate) return { kind: 'silence' };
       if (this.#filled === this.#room.length) this.#grow();
       const count = receive(this.#fd, this.#room.subarray(this.#filled), end);

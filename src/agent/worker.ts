@@ -1,13 +1,13 @@
 /**
- * A worker of the agent: one process that makes one call at a time, by the same handlers as a process of its own, and stays for the
- * next one. What it keeps between calls is its code and the connections that its runtime keeps open; no answer depends on either.
+ * A worker of the agent: a process that makes one call at a time, by the handlers that the call's own process would use. Between calls it
+ * keeps its code and the connections to API servers that Bun keeps open. No answer depends on either.
  *
  * Invariants
- *  WO1 Nothing is done for a call before its `go`. Until then its caller may go away and make the call itself.
- *  WO2 A caller that has gone is noticed under the attachment's lock: an ADD then makes nothing more and takes back what it made; a DEL
- *     that has not begun is dropped. From the lock on, the going mark of a later DEL tells the rest.
- *  WO3 The worker ends after a call that left anything in it: a child that lives, an open file, a file system that owes an answer.
- *  WO4 It ends, too, when anything is thrown that no handler caught. The caller then makes the call by itself.
+ *  WO1 Nothing is done for a call before its `go`, because until then its caller may leave and make the call itself.
+ *  WO2 A call whose caller has gone makes nothing more: an ADD takes back what it made, and a DEL that has not marked is dropped. The
+ *     handlers look for the caller under the attachment's lock. A later DEL shows itself by its going mark.
+ *  WO3 The worker ends after a call that left anything in it: a living child, an open file, a file system that owes an answer.
+ *  WO4 The worker ends when anything is thrown that no handler caught. The caller then makes the call itself.
  */
 import { closeSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
@@ -24,38 +24,38 @@ import {
 } from '../os/unix-sockets.ts';
 import { type CallAnswer, type CallRequest, type CallSays, Listener, say } from './wire.ts';
 
-/** A caller sends all of its request at once. */
+/** How long the request may take to come: a caller sends all of it at once. */
 const requestMs = 1_000;
-/** It answers `accepted` at once, or has gone. */
+/** How long `go` may take to come: a caller that is still there says it at once after `accepted`. */
 const goMs = 1_000;
-/** Enough for an answer to a caller that waits for it. */
+/** How long the other end may take to take a message: it waits for that message. */
 const answerMs = 1_000;
-/** The caller waits this much longer than its call's own deadline. */
+/** How much longer than the call's own deadline its caller waits. */
 const graceMs = 10_000;
 
-/** A worker then ends, so that what a library or the runtime keeps of each call cannot add up. */
+/** The calls after which a worker ends, so that memory which a library or Bun keeps of each call cannot add up. */
 const callsMax = 1_000;
 
-/** The descriptor that every worker is given. The supervisor's end of it is closed when the worker is no longer needed. */
+/** The worker's descriptor of its connection to the supervisor, which closes its end when the worker is no longer needed. */
 const controlFd = 3;
 
 /** A call as the handlers see it. */
 export interface ServedCall {
   readonly request: CallRequest;
-  /** The number of the process that called, which waits for the answer. */
+  /** The id of the call's own process, which waits for the answer. */
   readonly pid: number;
-  /** When it was started, on this process's clock. */
+  /** The start of the call's own process, on the worker's clock. */
   readonly began: Moment;
   readonly isCallerGone: () => boolean;
 }
 
 export interface WorkerOptions {
-  /** The connection to the supervisor, if it is not the usual descriptor. */
+  /** The descriptor of the connection to the supervisor, if not the usual one. */
   readonly control?: number;
   readonly serve: (call: ServedCall) => Promise<CallAnswer>;
   /**
-   * Reads in the code of the verbs, so that no call waits for it.
-   * @returns a function that tells whether a part of a call is still under way in this process after its end
+   * Loads the code of the verbs, so that no call waits for it.
+   * @returns a function that tells after a call whether a part of it is still under way in this process
    */
   readonly load: () => Promise<() => boolean>;
   /** Enters a directory. @throws errno exceptions */
@@ -66,17 +66,17 @@ export interface WorkerOptions {
 export async function work(options: WorkerOptions): Promise<void> {
   const { control = controlFd } = options;
   keepFromChildren(control);
-  // The kernel has named it after the link by which it was started.
+  // The kernel has named this process "exe", after the last part of /proc/self/exe.
   writeFileSync('/proc/self/comm', 'userspace');
   options.enter('/');
-  // The supervisor is the same program, and reads no configuration.
+  // limit.ts is loaded here, because it brings the configuration's reader, and the supervisor has no use for that.
   const [isUnderWay, { limitMs }] = await Promise.all([options.load(), import('./limit.ts')]);
-  const files = openFiles();
+  const filesBefore = countOpenFiles();
   let calls = 0;
   while (sendAll(control, encoded('idle'), now() + answerMs)) {
     const handed = nextCall(control);
     if (!handed) return;
-    // The event loop hears of connections that API servers closed while this process slept.
+    // Lets the event loop run: it drops the connections that API servers closed while this process slept.
     await new Promise((resolve) => setImmediate(resolve));
     try {
       await serveOne(handed.fd, { ...options, control, limitMs });
@@ -84,13 +84,13 @@ export async function work(options: WorkerOptions): Promise<void> {
       closeSync(handed.fd);
     }
     options.enter('/');
-    if (++calls >= callsMax || reapChildren() || isUnderWay() || openFiles() > files) return;
+    if (++calls >= callsMax || reapChildren() || isUnderWay() || countOpenFiles() > filesBefore) return;
   }
 }
 
 const encoded = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** Sleeps until there is a call. @returns undefined if there will be none: the supervisor has ended, or needs this worker no longer */
+/** Sleeps until there is a call. @returns undefined if the supervisor has ended, or no longer needs this worker */
 function nextCall(control: number): Handed | undefined {
   for (;;) {
     readyOf([control], -1);
@@ -112,8 +112,8 @@ async function serveOne(fd: number, options: Serving): Promise<void> {
   if (heard.kind !== 'message' || heard.message.say !== 'call') return;
   const request = heard.message;
   const waitMs = options.limitMs(request);
-  if (waitMs === undefined || !entered(request.cwd, options)) return;
-  // The supervisor ends a worker that takes longer.
+  if (waitMs === undefined || !canEnter(request.cwd, options)) return;
+  // The supervisor kills a worker that takes longer (SU3).
   sendAll(options.control, encoded(String(waitMs + graceMs)), now() + answerMs);
   if (!say(fd, { say: 'accepted', waitMs: waitMs + graceMs }, now() + goMs)) return;
   const goes = caller.hear(now() + goMs);
@@ -128,8 +128,8 @@ async function serveOne(fd: number, options: Serving): Promise<void> {
   say(fd, { say: 'answer', ...answer }, now() + answerMs);
 }
 
-/** Programs are started in the caller's working directory, as by its own process. */
-function entered(directory: string, { enter }: WorkerOptions): boolean {
+/** Enters the caller's working directory, because the call's programs start in it. @returns whether it could */
+function canEnter(directory: string, { enter }: WorkerOptions): boolean {
   try {
     enter(directory);
     return true;
@@ -138,8 +138,8 @@ function entered(directory: string, { enter }: WorkerOptions): boolean {
   }
 }
 
-/** Counts the open files that are neither sockets nor the runtime's own. */
-function openFiles(): number {
+/** Counts the descriptors that have a path, so no sockets, no pipes and none of the kernel's objects by which Bun waits. */
+function countOpenFiles(): number {
   const isFile = (fd: string): boolean => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`).startsWith('/');

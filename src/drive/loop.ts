@@ -1,13 +1,14 @@
 /**
- * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on. Of two
- * effects at once each goes this way by itself.
+ * The one loop: the machine asks, the intent is recorded, the effect happens, the outcome is recorded, the machine goes on. Only effects
+ * that make something have an intent. If the machine asks for two effects, they run side by side.
  *
  * Owns: the order of record and effect. Does not own: what to do next (machines/), how (perform), when to stop (`reasonToStop`).
  *
  * Invariants
- *  DR1 No creating effect without an fsynced intent.
- *  DR2 An ADD begins no effect and gives no answer before its last outcome is fsynced: the next append does that.
- *  DR3 A step that cannot be recorded is taken back with everything before it.
+ *  DR1 No creating effect starts before its intent is fsynced.
+ *  DR2 An ADD begins no effect and gives no answer before the outcome of the previous step is fsynced. The append of the next intent, or of
+ *     `attached`, does that.
+ *  DR3 A creating step that cannot be recorded is taken back, with everything that the ADD has begun.
  *  DR4 The loop never ends while an effect is under way.
  */
 import type { Trouble } from '../attachment.ts';
@@ -23,22 +24,22 @@ export interface DriveOptions {
   readonly journal: Pick<Journal<Entry>, 'append' | 'stage' | 'note'>;
   readonly perform: Perform;
   readonly call: Omit<Call, 'end'>;
-  /** The moments until which the loop may make things, and take them away. */
+  /** The moments by which an effect that makes, and one that takes away, must have answered. */
   readonly end: { readonly make: Moment; readonly remove: Moment };
-  /** Why nothing more may be made; asked before each intent. */
+  /** Tells why nothing more may be made. Called before each intent. */
   readonly reasonToStop: () => Trouble | undefined;
 }
 
 export const start = initialState;
 
-/** Drives a machine from one event until it rests. */
+/** Tells a machine of one event, and performs what it asks for until it rests. */
 export async function drive(
   machine: Machine,
   from: Snapshot,
   event: AttachmentEvent,
   options: DriveOptions,
 ): Promise<Snapshot> {
-  const underWay = new Map<Step, Promise<Answer>>();
+  const underWay = new Map<Step, Promise<Ended>>();
   let { snapshot, asked } = step(machine, from, event);
   try {
     for (;;) {
@@ -47,7 +48,7 @@ export async function drive(
         const trouble = isCreating ? recordIntent(request, options) : undefined;
         if (isCreating && !trouble) ({ snapshot } = step(machine, snapshot, { type: `${request.step}.begun` }));
         const answer = trouble ? recordAbandon(trouble, options) : performAndRecord(request, options);
-        underWay.set(request.step, answered(request.step, answer));
+        underWay.set(request.step, endOf(request.step, answer));
       }
       if (underWay.size === 0) return snapshot;
       const first = await Promise.race(underWay.values());
@@ -59,25 +60,25 @@ export async function drive(
   }
 }
 
-/** The event that one effect ends in. */
-interface Answer {
+/** An effect that has ended, with the event for the machine. */
+interface Ended {
   readonly step: Step;
   readonly answer: AttachmentEvent;
 }
 
-const answered = async (name: Step, answer: AttachmentEvent | Promise<AttachmentEvent>): Promise<Answer> => ({
+const endOf = async (name: Step, answer: AttachmentEvent | Promise<AttachmentEvent>): Promise<Ended> => ({
   step: name,
   answer: await answer,
 });
 
-/** Pure: the effects that the machine asks for are returned, not performed. @throws on an event that it does not know in this state */
+/** Like hear(), but an event that the machine does not know in this state is a bug. @throws an Error then */
 export function step(machine: Machine, from: Snapshot, event: AttachmentEvent): Heard {
   const heard = hear(machine, from, event);
   if (!heard) throw new Error(`the machine does not know "${event.type}" in ${JSON.stringify(from.value)}`);
   return heard;
 }
 
-/** Records the intent, unless the ADD has to stop. @returns why the step must not be taken */
+/** Records the intent, unless nothing more may be made. @returns why the step must not be taken */
 function recordIntent({ step: name }: Request, { journal, reasonToStop }: DriveOptions): Trouble | undefined {
   return reasonToStop() ?? journalTrouble(() => journal.append({ kind: 'intent', step: name }));
 }

@@ -17,7 +17,7 @@ import {
   type Step,
 } from '../machines/protocol.ts';
 import { hear, type Snapshot } from '../machines/run.ts';
-import { type AttachmentEvent, eventOf, neverUsed } from '../machines/steps.ts';
+import { type AttachmentEvent, eventOf, keepForeignSocket } from '../machines/steps.ts';
 import { type Begin, type Entry, isOfAnotherVersion } from './entry.ts';
 import { start, step } from './loop.ts';
 
@@ -63,7 +63,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
   const isGoing = recorded.some((entry) => replayed(entry) === 'removal');
   const database = (isMadePort(facts.port) ? facts.port.database : undefined) ?? header.database;
   const asUsed = { ...planToUndo(header.plan, begun, refused), ...(database && { database }) };
-  const undo = isUsed ? asUsed : neverUsed(asUsed);
+  const undo = isUsed ? asUsed : keepForeignSocket(asUsed);
   const neverBegun = undo.address && !begun.includes('address') ? (['address'] as const) : [];
   return {
     header,

@@ -1,8 +1,8 @@
 /**
- * Runs a machine on a call's path: one event in, the next state and the request out. It knows as much of xstate's rules as the
- * machines use, because loading xstate and making its machines costs a call more than its steps do (ADR 0009).
+ * Runs a machine in a call: takes one event, and returns the next state and the requests. It has only those rules of xstate that the
+ * machines use, because loading xstate and making its machines costs a call an eighth of its processor time (ADR 0009).
  *
- * xstate decides what is right: the tests build its machines of the same data, walk them by xstate/graph, and hold this file to them
+ * xstate's own behaviour is the reference. The tests build xstate's machines from the same data, and compare both after each event
  * (test/property/run.test.ts).
  */
 import type { Request } from './protocol.ts';
@@ -26,7 +26,7 @@ export interface Machine {
   readonly states: States;
 }
 
-/** A machine's memory. `value` is xstate's: the state's name, or `{ outer: inner }`. */
+/** A machine's state and memory. `value` has xstate's form: the state's name, or `{ outer: inner }`. */
 export interface Snapshot {
   readonly value: string | { readonly [outer: string]: string };
   readonly context: Context;
@@ -35,19 +35,19 @@ export interface Snapshot {
 /** The machine's answer to an event. */
 export interface Heard {
   readonly snapshot: Snapshot;
-  /** The effects that the machine asks for, to be performed at once. Empty: it waits for one that it has asked for, or rests. */
+  /** The effects to perform now, side by side. If there are none, the machine waits for an earlier one, or rests. */
   readonly asked: readonly Request[];
 }
 
 export const initialState = ({ initial, context }: Machine): Snapshot => ({ value: initial, context });
 
-/** @returns undefined for an event that the machine does not know in this state */
+/** Tells a machine of an event. @returns undefined if the machine does not know that event in this state */
 export function hear(machine: Machine, from: Snapshot, event: AttachmentEvent): Heard | undefined {
   const walk = new Walk(machine, from, event);
   return walk.take(({ on }) => on?.[event.type]) ? walk.toRest() : undefined;
 }
 
-/** The transitions that one event causes, one after the other. */
+/** The walk of a machine through all transitions that one event causes. */
 class Walk {
   readonly #machine: Machine;
   readonly #event: AttachmentEvent;
@@ -63,7 +63,7 @@ class Walk {
     [this.#outer, this.#inner] = typeof value === 'string' ? [value, undefined] : (Object.entries(value)[0] as never);
   }
 
-  /** Goes on without an event, as long as the states say so. */
+  /** Takes transitions that need no event, until there are none. */
   toRest(): Heard {
     while (this.take(({ always }) => always) || this.#leaveEnd());
     const [outer, inner] = [this.#outer, this.#inner];
@@ -73,7 +73,7 @@ class Walk {
     };
   }
 
-  /** Takes the first possible transition, the inner state's before the outer one's. @returns whether there is one */
+  /** Takes the first transition whose guard holds. The inner state comes before the outer one. @returns whether there is one */
   take(transitionOf: (state: State) => Transition | undefined): boolean {
     const [outer, inner] = [this.#outerState, this.#innerState];
     const ofInner = inner && this.#choose(transitionOf(inner));

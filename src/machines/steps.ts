@@ -1,14 +1,15 @@
 /**
  * The common parts of the machines: their context, the events they hear, and how an event changes the context.
  *
- * A machine is plain data in xstate's notation, and it never acts. Entering a step's state gives one `request`, plain data too
- * (run.ts); drive/loop.ts performs it and answers with the step's event.
+ * A machine is plain data in xstate's notation, and it never acts. Entering a state gives the requests of that state, plain data too
+ * (run.ts). drive/loop.ts performs each of them, and answers with an event of its step.
  *
  * Invariants
- *  MA1 A machine is at rest, or waits for one request. A DEL of an annotated pod waits for two at once: the annotation's and the port's.
- *  MA2 Every failure of a step that makes something leads into `removing`, and nowhere else.
- *  MA3 An ADD that gives up takes away only what it began: something planned and never tried may be another attachment's.
- *     (drive/past.ts says what has to be removed for a journal that is read back.)
+ *  MA1 A machine is at rest, or waits for the outcome of one request. Only a removal with an annotation waits for two: the annotation's
+ *     and the port's.
+ *  MA2 Every refused step of an ADD leads into `removing`, and nowhere else. (A put-back has no `removing`: restore.ts.)
+ *  MA3 An ADD that gives up takes away only what it began, because a thing that it planned and never tried may be another attachment's.
+ *     (For a journal that is read back, drive/past.ts says what has to be removed.)
  */
 import type { Trouble } from '../attachment.ts';
 import {
@@ -25,19 +26,19 @@ import {
 export interface Context {
   readonly plan: Plan;
   readonly facts: Facts;
-  /** The steps whose effect may have happened: their intent was recorded. */
+  /** The steps whose intent was recorded, so that their effect may have happened. */
   readonly begun: readonly Step[];
-  /** The steps that were refused, and made nothing. */
+  /** The steps that were refused and are known to have made nothing. */
   readonly refused: readonly Step[];
-  /** The steps that may have made nothing (see Request). */
+  /** The steps of which nothing says that they made something (Request.doubtful). */
   readonly doubtful: readonly Step[];
-  /** Why an ADD does not attach. */
+  /** The reason why an ADD does not attach, or why a put-back failed. */
   readonly failure: Trouble | undefined;
-  /** The steps that this removal could not take away, and why. */
+  /** The steps that this removal could not take away, with the reason. */
   readonly owed: readonly Owed[];
-  /** Things that a removal could not do, and need not do. */
+  /** Faults of a removal that leave no debt, because no retry could mend them. */
   readonly warnings: readonly string[];
-  /** How often the bridge went away between its step and the port's. */
+  /** The number of times that the bridge went away between its step and the port's. */
   readonly displacements: number;
 }
 
@@ -60,10 +61,10 @@ export type AttachmentEvent =
   | { readonly type: `${Step}.displaced`; readonly trouble: Trouble }
   | { readonly type: `${Step}.removed`; readonly facts?: Facts[keyof Facts]; readonly warning?: string }
   | { readonly type: `${Step}.owed`; readonly trouble: Trouble }
-  /** An ADD must not go on: its attachment is to be removed, its disk failed, or its time is up. */
+  /** An ADD or a put-back must not go on: its attachment is going, its caller has gone, its disk failed, or its time is up. */
   | { readonly type: 'abandon'; readonly trouble: Trouble };
 
-/** A bridge that goes away this often is in dispute between others (code 11: try again later). */
+/** The displacements after which an ADD gives up with code 11: others keep making and deleting the bridge. */
 const displacementsMax = 3;
 
 export const nothingYet: Context = {
@@ -80,7 +81,7 @@ export const nothingYet: Context = {
 
 const stepOf = (event: AttachmentEvent): Step => event.type.split('.')[0] as Step;
 
-/** The basis of every decision: what the machine remembers, and the event that it hears. */
+/** Everything that a decision depends on: the machine's memory, and the event that it hears. */
 interface Scene {
   readonly context: Context;
   readonly event: AttachmentEvent;
@@ -88,7 +89,7 @@ interface Scene {
 
 type Change = Partial<Context>;
 
-/** How an event changes what the machine remembers. */
+/** The ways in which an event changes a machine's memory. */
 export const changes = {
   takePlan: ({ event }: Scene): Change =>
     event.type === 'begin' ? { plan: event.plan, facts: event.facts ?? {}, doubtful: [...(event.doubtful ?? [])] } : {},
@@ -96,7 +97,7 @@ export const changes = {
   learn: ({ context, event }: Scene): Change =>
     'facts' in event && event.facts ? { facts: { ...context.facts, [stepOf(event)]: event.facts } } : {},
   fail: ({ event }: Scene): Change => ('trouble' in event ? { failure: event.trouble } : {}),
-  /** A refusal says what its own attempt may have made. */
+  /** Remembers what a refused step may have made, if its event says so. */
   noteMade: ({ context, event }: Scene): Change => {
     if (!('made' in event) || !event.made) return {};
     const step = stepOf(event);
@@ -114,6 +115,7 @@ export const changes = {
   countDisplacement: ({ context }: Scene): Change => ({ displacements: context.displacements + 1 }),
 };
 
+/** The conditions of transitions. */
 export const guards = {
   planned: ({ context, event }: Scene, step: Step): boolean =>
     (event.type === 'begin' ? event.plan : context.plan)[step] !== undefined,
@@ -142,7 +144,7 @@ export interface Candidate {
 
 export type Transition = Candidate | readonly Candidate[];
 
-/** Entering a state asks for an effect. */
+/** A request that a machine makes when it enters a state. */
 export interface Asking {
   readonly type: 'request';
   readonly params: (scene: Pick<Scene, 'context'>) => Request;
@@ -152,11 +154,11 @@ export interface State {
   readonly type?: 'final';
   readonly entry?: Asking | readonly Asking[];
   readonly on?: { readonly [event: string]: Transition };
-  /** Taken without an event. */
+  /** Taken without an event, as soon as its guard holds. */
   readonly always?: Transition;
   readonly initial?: string;
   readonly states?: States;
-  /** Taken when the inner states have come to a final one. */
+  /** Taken when the inner state is final. */
   readonly onDone?: Transition;
 }
 
@@ -164,7 +166,7 @@ export interface States {
   readonly [name: string]: State;
 }
 
-/** The entry of a step's state. */
+/** The request for one verb of a step. */
 const ask = (step: Step, verb: Verb): Asking => ({
   type: 'request',
   params: ({ context: { plan, facts, doubtful } }) => ({
@@ -176,7 +178,7 @@ const ask = (step: Step, verb: Verb): Asking => ({
   }),
 });
 
-/** The members of an ADD's plan that are not steps. A new one does not compile without its line here. */
+/** The members of an ADD's plan that are not steps. The type makes the compiler ask for each new one. */
 const besideSteps: { readonly [name in Exclude<keyof Plan, Step | 'predecessor'>]: true } = {
   key: true,
   ovsdb: true,
@@ -184,26 +186,30 @@ const besideSteps: { readonly [name in Exclude<keyof Plan, Step | 'predecessor'>
   request: true,
 };
 
-/** The plan of what an ADD that gives up has to take away (MA3). A DEL instead takes away its whole plan. */
+/** The part of the plan that an ADD has to take away when it gives up (MA3). A DEL takes away the whole plan. */
 export function begunPlan({ plan, begun, refused }: Pick<Context, 'plan' | 'begun' | 'refused'>): Plan {
   const isMade = (step: Step) => begun.includes(step) && !refused.includes(step);
   const isBegun = (name: string) => Object.hasOwn(besideSteps, name) || isMade(name as Step);
-  return neverUsed(Object.fromEntries(Object.entries(plan).filter(([name]) => isBegun(name))) as unknown as Plan);
+  return keepForeignSocket(
+    Object.fromEntries(Object.entries(plan).filter(([name]) => isBegun(name))) as unknown as Plan,
+  );
 }
 
 /**
- * The plan of an attachment whose ADD never answered. In client mode the application makes the socket, and it was not started, so a
- * socket in a shared directory is another's. Below a directory with this container's name, everything is still this attachment's.
+ * Tells the removal to leave a socket at the port's path, for an attachment whose ADD never answered. In client mode the application makes
+ * the socket. The application was never started, so a socket in a shared directory is another attachment's. In a directory of this
+ * attachment's own the socket is removed with everything else.
  */
-export function neverUsed(plan: Plan): Plan {
+export function keepForeignSocket(plan: Plan): Plan {
   const { port, socketDir } = plan;
   if (port?.mode !== 'client' || socketDir?.own !== undefined) return plan;
   return { ...plan, port: { ...port, socketStays: true } };
 }
 
+/** The way of an ADD into the removal of all that it began. */
 export const giveUp: Candidate = { target: 'removing', actions: ['learn', 'fail', 'noteMade', 'keepBegun'] };
 
-/** A state that makes one thing and goes on to `next`. */
+/** A state of an ADD that makes one thing. @param more further transitions */
 export const making = (step: Step, next: Transition, more?: State['on']): State => ({
   entry: ask(step, 'ensure'),
   on: {
@@ -215,7 +221,7 @@ export const making = (step: Step, next: Transition, more?: State['on']): State 
   },
 });
 
-/** A state that puts one thing back and goes on to `next`, or to `refused`. */
+/** A state of a put-back that makes one thing again. @param refused the way on if the step is refused */
 export const putting = (step: Step, verb: 'ensure' | 'restore', next: Transition, refused: Transition): State => ({
   entry: ask(step, verb),
   on: {
@@ -229,7 +235,7 @@ export const putting = (step: Step, verb: 'ensure' | 'restore', next: Transition
 
 export const toFailed: Candidate = { target: 'failed', actions: 'fail' };
 
-/** The ways on to `next` from a thing that is being taken away, with or without a debt. A doubtful step leaves none. */
+/** The transitions to `next` once a removal has ended. One that failed leaves a debt, unless its step is doubtful. */
 const taken = (step: Step, next: string): NonNullable<State['on']> => ({
   [`${step}.removed`]: { target: next, actions: ['learn', 'warn'] },
   [`${step}.owed`]: [
@@ -238,25 +244,28 @@ const taken = (step: Step, next: string): NonNullable<State['on']> => ({
   ],
 });
 
-/** A state that takes one thing away. */
+/** A state that takes one thing away and then goes on to `next`. */
 export const taking = (step: Step, next: string): State => ({ entry: ask(step, 'remove'), on: taken(step, next) });
 
-/** A state that takes two things away at once. It goes on to a state of `stillTaking` for the one that ends last. */
+/**
+ * A state that takes two things away at once. When the first removal has ended, the machine goes on to a state that waits for the other.
+ * @param left the states (`stillTaking`) in which only `one`, or only `other`, is left to wait for
+ */
 export const takingBoth = (one: Step, other: Step, left: { readonly one: string; readonly other: string }): State => ({
   entry: [ask(one, 'remove'), ask(other, 'remove')],
   on: { ...taken(one, left.other), ...taken(other, left.one) },
 });
 
-/** A state that waits for the second of them. */
+/** A state that waits for the second of two removals, which was asked for before. */
 export const stillTaking = (step: Step, next: string): State => ({ on: taken(step, next) });
 
-/** The state after a put-back that failed: its row is removed, and the machine ends in `end` even if that fails. */
+/** The state after a put-back that failed: removes the row that it made, and ends in `end` even if that fails. */
 export const withdrawing = (step: Step, end: string): State => ({
   entry: ask(step, 'withdraw'),
   on: { [`${step}.removed`]: { target: end }, [`${step}.owed`]: { target: end } },
 });
 
-/** The event that tells a machine of an effect's outcome. */
+/** Turns an effect's outcome into the event that tells a machine of it. */
 export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {
   const removing = !isMaking(verb);
   if (outcome.kind === 'ok') {

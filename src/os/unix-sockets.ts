@@ -1,9 +1,11 @@
 /**
- * Unix stream sockets by libc (unix(7)): connecting, listening, handing a connection to another process, and looking whether its
- * other end is still there. Everything is synchronous and ends by a moment, so a caller is asked between two system calls of a journal,
- * and a call through the agent loads neither node:net (3 ms) nor Bun's sockets (0.3 ms).
+ * Unix sockets by libc (unix(7)): connecting, listening, handing a connection to another process, and looking whether its other end is
+ * still there. A call through the agent thus loads neither node:net (3 ms) nor Bun's sockets (0.3 ms).
  *
- * All descriptors are O_CLOEXEC, and O_NONBLOCK where a wait would be possible.
+ * Every function is synchronous, and waits no longer than its caller says. So a worker can look for its caller between two
+ * system calls of a journal.
+ *
+ * Every descriptor that is made here is O_CLOEXEC and O_NONBLOCK; one that is received here is O_CLOEXEC.
  */
 import { type Moment, remainingMs } from '../deadlines.ts';
 import { closeFile, ffi, isReady, polledDescriptors } from './bare.ts';
@@ -11,6 +13,7 @@ import { closeFile, ffi, isReady, polledDescriptors } from './bare.ts';
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_SEQPACKET = 5;
+/** SOCK_CLOEXEC | SOCK_NONBLOCK */
 const SOCK_FLAGS = 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -31,7 +34,7 @@ const functions = {
   recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i64' },
 } as const;
 
-/** Only the agent's own processes need them. */
+/** The functions that only the agent's own processes need: a call does not pay for looking them up. */
 const agentFunctions = {
   bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
   listen: { args: ['i32', 'i32'], returns: 'i32' },
@@ -45,22 +48,22 @@ const agentFunctions = {
 } as const;
 
 const open = () => ffi().dlopen('libc.so.6', functions).symbols;
-const openAgents = () => ffi().dlopen('libc.so.6', agentFunctions).symbols;
+const openForAgent = () => ffi().dlopen('libc.so.6', agentFunctions).symbols;
 
-let libc: ReturnType<typeof open> | undefined;
-let agents: ReturnType<typeof openAgents> | undefined;
+let opened: ReturnType<typeof open> | undefined;
+let openedForAgent: ReturnType<typeof openForAgent> | undefined;
 
-const call = (): NonNullable<typeof libc> => {
-  libc ??= open();
-  return libc;
+const libc = (): NonNullable<typeof opened> => {
+  opened ??= open();
+  return opened;
 };
 
-const agentCall = (): NonNullable<typeof agents> => {
-  agents ??= openAgents();
-  return agents;
+const agentLibc = (): NonNullable<typeof openedForAgent> => {
+  openedForAgent ??= openForAgent();
+  return openedForAgent;
 };
 
-/** The longest path of a socket (unix(7), sun_path), its final NUL included. */
+/** The size of sun_path (unix(7)): the longest path of a socket, its final NUL included. */
 const pathBytesMax = 108;
 
 /** struct sockaddr_un. @throws if the path is too long */
@@ -75,30 +78,30 @@ function addressOf(path: string): Uint8Array {
 
 /** @returns a connected descriptor; undefined if nothing listens, or its queue is full */
 export function connectTo(path: string): number | undefined {
-  const fd = call().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
+  const fd = libc().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   if (fd < 0) return undefined;
   const address = addressOf(path);
-  if (call().connect(fd, address, address.length) === 0) return fd;
+  if (libc().connect(fd, address, address.length) === 0) return fd;
   closeFile(fd);
   return undefined;
 }
 
 /** Binds a new socket to a path where nothing is, and listens. @throws an Error */
 export function listenAt(path: string, queue: number): number {
-  const fd = call().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
+  const fd = libc().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   const address = addressOf(path);
-  if (fd >= 0 && agentCall().bind(fd, address, address.length) === 0 && agentCall().listen(fd, queue) === 0) return fd;
+  if (fd >= 0 && agentLibc().bind(fd, address, address.length) === 0 && agentLibc().listen(fd, queue) === 0) return fd;
   if (fd >= 0) closeFile(fd);
   throw new Error(`no socket can be made at "${path}": is its directory writable?`);
 }
 
-/** @returns undefined if there is no connection to accept */
+/** @returns undefined if there is no connection to accept, or no descriptor for it */
 export function acceptFrom(listener: number): number | undefined {
-  const fd = agentCall().accept4(listener, null, null, SOCK_FLAGS);
+  const fd = agentLibc().accept4(listener, null, null, SOCK_FLAGS);
   return fd < 0 ? undefined : fd;
 }
 
-/** The process at the other end of a connection, as it was when it connected (SO_PEERCRED). */
+/** The process at the other end, as the kernel noted it when it connected (SO_PEERCRED). */
 export interface Peer {
   readonly pid: number;
   readonly uid: number;
@@ -108,28 +111,28 @@ export interface Peer {
 export function peerOf(fd: number): Peer | undefined {
   // struct ucred: pid, uid, gid.
   const [credentials, size] = [new Int32Array(3), new Uint32Array([12])];
-  if (agentCall().getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, size) !== 0) return undefined;
+  if (agentLibc().getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, size) !== 0) return undefined;
   return { pid: credentials[0] ?? 0, uid: (credentials[1] ?? 0) >>> 0 };
 }
 
-/** Two connected sockets that keep the borders of messages (SOCK_SEQPACKET). @throws an Error */
+/** Makes two connected sockets that keep messages apart (SOCK_SEQPACKET). @throws an Error */
 export function socketPair(): readonly [number, number] {
   const pair = new Int32Array(2);
-  if (agentCall().socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_FLAGS, 0, pair) !== 0)
+  if (agentLibc().socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_FLAGS, 0, pair) !== 0)
     throw new Error('the kernel makes no pair of sockets: are there too many open files?');
   return [pair[0] ?? -1, pair[1] ?? -1];
 }
 
-/** For a descriptor that was inherited: no program that this process starts is given it. */
-export const keepFromChildren = (fd: number): void => void agentCall().fcntl(fd, F_SETFD, FD_CLOEXEC);
+/** Makes an inherited descriptor O_CLOEXEC, so that no program of this process inherits it in turn. */
+export const keepFromChildren = (fd: number): void => void agentLibc().fcntl(fd, F_SETFD, FD_CLOEXEC);
 
 // ---- bytes
 
-/** @returns whether all bytes were taken before the end */
+/** Sends until the moment `end`. @returns whether all bytes were taken */
 export function sendAll(fd: number, bytes: Uint8Array, end: Moment): boolean {
   for (let sent = 0; sent < bytes.length; ) {
     const rest = bytes.subarray(sent);
-    const count = Number(call().send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL));
+    const count = Number(libc().send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL));
     if (count > 0) sent += count;
     else if (!isReady(fd, 'write', remainingMs(end))) return false;
     else if (isClosed(fd)) return false;
@@ -137,75 +140,82 @@ export function sendAll(fd: number, bytes: Uint8Array, end: Moment): boolean {
   return true;
 }
 
-/** Receives what there is, up to the size of `into`. @returns 0: closed, or broken; undefined: nothing before the end */
+/**
+ * Waits until the moment `end` for bytes, and receives as many as are there and `into` holds.
+ * @returns their count; 0 if the connection is closed or broken; undefined if nothing came
+ */
 export function receive(fd: number, into: Uint8Array, end: Moment): number | undefined {
   if (!isReady(fd, 'read', remainingMs(end))) return undefined;
-  return Math.max(0, Number(call().recv(fd, into, into.length, MSG_DONTWAIT)));
+  return Math.max(0, Number(libc().recv(fd, into, into.length, MSG_DONTWAIT)));
 }
 
-/** Whether the other end has closed the connection, or its process has ended. POLLERR and POLLHUP are told in any case. */
+/** Whether the other end has closed the connection, or its process has ended. poll(2) reports POLLERR and POLLHUP unasked. */
 export const isClosed = (fd: number): boolean => polledDescriptors(new Int32Array([fd, POLLRDHUP]), 0) > 0;
 
-/** Waits until one of the descriptors can be read or is closed. @returns those; none if `ms` is over */
-export function readyOf(fds: readonly number[], ms: number): number[] {
+/** Waits up to `waitMs` until a descriptor can be read or is closed; -1: without end. @returns all that are so */
+export function readyOf(fds: readonly number[], waitMs: number): number[] {
   const descriptors = new Int32Array(fds.flatMap((fd) => [fd, POLLIN | POLLRDHUP]));
-  if (polledDescriptors(descriptors, ms) <= 0) return [];
+  if (polledDescriptors(descriptors, waitMs) <= 0) return [];
   return fds.filter((_, index) => (descriptors[index * 2 + 1] ?? 0) >>> 16 !== 0);
 }
 
 // ---- descriptors in messages (cmsg(3))
 
-/** Room for one header and one descriptor: CMSG_SPACE(4). */
+/** The size of a control buffer for one descriptor: CMSG_SPACE(4). */
 const controlBytes = 24;
+/** The length of one header and one descriptor in it: CMSG_LEN(4). */
+const controlLength = 20n;
 
-/** struct msghdr with one struct iovec behind it, for `bytes` and a control buffer for one descriptor. */
-function messageOf(bytes: Uint8Array, control: Uint8Array): BigUint64Array {
+/** A struct msghdr, and behind it the struct iovec that it points to: for `bytes` and a control buffer. */
+function headerOf(bytes: Uint8Array, control: Uint8Array): BigUint64Array {
   const { ptr } = ffi();
   // msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control, msg_controllen, msg_flags; iov_base, iov_len
   const [to, room] = [BigInt(ptr(control)), BigInt(control.length)];
   const message = new BigUint64Array([0n, 0n, 0n, 1n, to, room, 0n, BigInt(ptr(bytes)), BigInt(bytes.length)]);
+  // msg_iov: the iovec begins behind the seven words of msghdr.
   message[2] = BigInt(ptr(message)) + 56n;
   return message;
 }
 
-/** Sends a text, and a copy of a descriptor, as one message. @returns false if the other end has gone, or takes nothing now */
+/** Sends a text and a copy of a descriptor as one message. @returns false if the other end has gone, or takes nothing now */
 export function handOver(socket: number, text: string, fd: number): boolean {
   const [bytes, control] = [new TextEncoder().encode(text), new Uint8Array(controlBytes)];
   const view = new DataView(control.buffer);
-  view.setBigUint64(0, 20n, true);
+  view.setBigUint64(0, controlLength, true);
   view.setInt32(8, SOL_SOCKET, true);
   view.setInt32(12, SCM_RIGHTS, true);
   view.setInt32(16, fd, true);
-  const message = messageOf(bytes, control);
-  return agentCall().sendmsg(socket, message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+  const message = headerOf(bytes, control);
+  return agentLibc().sendmsg(socket, message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
 }
 
-/** A message with a descriptor in it. */
+/** A received message. */
 export interface Handed {
   readonly text: string;
+  /** The descriptor that came with it; -1 if none did. */
   readonly fd: number;
 }
 
-/** @returns undefined if there is none now; 'closed' if the other end has gone */
+/** Receives a message, without a wait. @returns undefined if there is none now; 'closed' if the other end has gone */
 export function takeOver(socket: number): Handed | 'closed' | undefined {
   const [bytes, control] = [new Uint8Array(256), new Uint8Array(controlBytes)];
-  const message = messageOf(bytes, control);
-  const count = Number(agentCall().recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+  const message = headerOf(bytes, control);
+  const count = Number(agentLibc().recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
   if (count <= 0) return count === 0 ? 'closed' : undefined;
   const text = new TextDecoder().decode(bytes.subarray(0, count));
-  const isGiven = (message[5] ?? 0n) >= 20n;
+  const isGiven = (message[5] ?? 0n) >= controlLength;
   return { text, fd: isGiven ? new DataView(control.buffer).getInt32(16, true) : -1 };
 }
 
 // ---- children
 
 /**
- * Reaps the children that have ended: orphans of programs, whose status nothing waits for.
+ * Reaps the children that have ended. They are orphans of programs, and nothing else waits for them.
  * @returns whether a child is still alive
  */
 export function reapChildren(): boolean {
   let pid = 0;
-  do pid = agentCall().waitpid(-1, null, WNOHANG);
+  do pid = agentLibc().waitpid(-1, null, WNOHANG);
   while (pid > 0);
   return pid === 0;
 }

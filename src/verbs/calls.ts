@@ -1,4 +1,4 @@
-/** A call's first chunk, beside those of its verb. Joined, because a call that no agent makes needs all of it. */
+/** The first chunk that a process loads to make a call. The exports are joined here, because each such call needs all of them. */
 export { code } from '../attachment.ts';
 export { answerOf, type CniCall, type Status } from '../cni/command.ts';
 export { CniError } from '../cni/error.ts';
