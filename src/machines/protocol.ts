@@ -7,7 +7,7 @@
  */
 import type { Addresses, AttachmentKey, PodRef, Trouble, VlanMode } from '../attachment.ts';
 
-/** The steps of an attachment, in the order in which ADD makes them; a removal is the exact reverse. */
+/** The steps of an attachment, in the order in which ADD makes them; a removal is the reverse (machines/removal.ts). */
 export const steps = ['address', 'socketDir', 'bridge', 'port', 'publication', 'deviceInfo'] as const;
 
 export type Step = (typeof steps)[number];

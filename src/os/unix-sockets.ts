@@ -78,9 +78,9 @@ function addressOf(path: string): Uint8Array {
 
 /** @returns a connected descriptor; undefined if nothing listens, or its queue is full */
 export function connectTo(path: string): number | undefined {
+  const address = addressOf(path);
   const fd = libc().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   if (fd < 0) return undefined;
-  const address = addressOf(path);
   if (libc().connect(fd, address, address.length) === 0) return fd;
   closeFile(fd);
   return undefined;
@@ -88,8 +88,8 @@ export function connectTo(path: string): number | undefined {
 
 /** Binds a new socket to a path where nothing is, and listens. @throws an Error */
 export function listenAt(path: string, queue: number): number {
-  const fd = libc().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   const address = addressOf(path);
+  const fd = libc().socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   if (fd >= 0 && agentLibc().bind(fd, address, address.length) === 0 && agentLibc().listen(fd, queue) === 0) return fd;
   if (fd >= 0) closeFile(fd);
   throw new Error(`no socket can be made at "${path}": is its directory writable?`);
