@@ -8,12 +8,13 @@ import type { AgentSeat, Seated } from './agent-seat.ts';
 import { type Answer, answer, type Call, type CallOptions, start } from './cni.ts';
 import { complete, type Tally } from './fault-suite.ts';
 import { HeldWorker } from './held-worker.ts';
-import type { Ground } from './kill-matrix.ts';
-import type { Pod } from './node.ts';
+import type { Ground, Target } from './kill-matrix.ts';
+import type { Changes } from './node.ts';
 import { byItself } from './way.ts';
 
-/** The number of cases in each half of a row when it is sampled. */
-const sampledPoints = 6;
+/** The number of cases of a row when it is sampled, half of them in each half of the call. */
+const sampledPoints = 12;
+const sampledOfReaders = 4;
 
 /** A run may make fewer calls than the one that was counted. */
 const triesMax = 5;
@@ -76,7 +77,7 @@ const fates: readonly Fate[] = [
 
 /** One attachment of a case. */
 export interface AgentScene {
-  readonly pod: Pod;
+  readonly pod: Target;
   readonly ground: Ground;
   /** The way of calls that are not disturbed. */
   readonly way: CallOptions;
@@ -98,30 +99,59 @@ export async function expectAttached({ pod, ground }: AgentScene, { json }: Answ
 
 export interface AgentVerb {
   readonly command: string;
-  prepare(scene: AgentScene): Promise<unknown>;
-  call(scene: AgentScene): Call;
-  /** Looks whether a success is true. */
+  /** The command, and what it meets. */
+  readonly name: string;
+  /** The only true answer. */
+  readonly answers: object;
+  /** Whether it reads only. A sample then has fewer points of it. */
+  readonly isReader?: boolean;
+  /** Makes what the call meets. @returns the call */
+  prepare(scene: AgentScene): Promise<Call>;
+  /** Looks whether an answer is true. */
   expectTrue(scene: AgentScene, given: Answer): Promise<void>;
 }
+
+const callOf = ({ pod, ground }: AgentScene, more: Changes = {}): Call =>
+  pod.call('net1', { ...ground.changes, ...more });
+
+/** A call that only reads has changed nothing. */
+const expectUntouched = async ({ ground }: AgentScene): Promise<void> => {
+  const { ports, journals, addresses } = await ground.node.world();
+  expect([ports, journals, addresses].map(({ length }) => length)).toEqual([1, 1, 1]);
+};
+
+/** Ours: CHECK found that the world is not as ADD left it. */
+const drift = 100;
+
+const statusProgram = `[ "$CNI_COMMAND" = VERSION ] || exit 0
+echo '{"cniVersion":"1.1.0","supportedVersions":["1.0.0","1.1.0"]}'`;
 
 export const agentVerbs: readonly AgentVerb[] = [
   {
     command: 'ADD',
-    prepare: async () => undefined,
-    call: ({ pod, ground }) => pod.call('net1', ground.changes),
+    name: 'ADD',
+    answers: done,
+    prepare: async (scene) => callOf(scene),
     expectTrue: expectAttached,
   },
   {
     command: 'DEL',
-    prepare: attached,
-    call: ({ pod, ground }) => pod.call('net1', ground.changes),
+    name: 'DEL',
+    answers: { ...done, stdout: '' },
+    prepare: async (scene) => {
+      await attached(scene);
+      return callOf(scene);
+    },
     expectTrue: ({ ground }) => ground.expectNothingLeft(),
   },
   {
     command: 'GC',
-    prepare: attached,
-    call: ({ pod, ground }) =>
-      pod.call('net1', { ...ground.changes, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] }),
+    name: 'GC',
+    answers: { ...done, stdout: '' },
+    prepare: async (scene) => {
+      await attached(scene);
+      return callOf(scene, { cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] });
+    },
     // An attachment that a program of the killed worker still holds is left to a recovery.
     expectTrue: async ({ ground }) => {
       const { exitCode, json } = await ground.node.recover();
@@ -129,16 +159,52 @@ export const agentVerbs: readonly AgentVerb[] = [
       if (json.held === 0) await ground.expectNothingLeft();
     },
   },
+  {
+    command: 'CHECK',
+    name: 'CHECK',
+    answers: { ...done, stdout: '' },
+    isReader: true,
+    prepare: async (scene) => {
+      const { json } = await attached(scene);
+      return callOf(scene, { prevResult: json });
+    },
+    expectTrue: expectUntouched,
+  },
+  {
+    command: 'CHECK',
+    name: 'CHECK of an attachment that is gone',
+    answers: { exitCode: 1, json: { code: drift } },
+    isReader: true,
+    prepare: async (scene) => {
+      const { json } = await attached(scene);
+      await removed(scene);
+      return callOf(scene, { prevResult: json });
+    },
+    expectTrue: ({ ground }) => ground.expectNothingLeft(),
+  },
+  {
+    command: 'STATUS',
+    name: 'STATUS',
+    answers: { ...done, stdout: '' },
+    isReader: true,
+    prepare: async (scene) => {
+      await attached(scene);
+      // Of the programs of this machine none knows STATUS.
+      scene.ground.node.program('knows-status', statusProgram);
+      return callOf(scene, { cniVersion: '1.1.0', ipam: { type: 'knows-status' } });
+    },
+    expectTrue: expectUntouched,
+  },
 ];
 
 /** A call through the agent, with its worker held at the n-th call; `at` is undefined if it ended before. */
 export async function holdAt(
   nth: number,
-  { verb, scene, seat }: { readonly verb: AgentVerb; readonly scene: AgentScene; readonly seat: AgentSeat },
+  { command, call, seat }: { readonly command: string; readonly call: Call; readonly seat: AgentSeat },
 ): Promise<HeldCall & { readonly tracer: HeldWorker; readonly at: string | undefined }> {
   const seated = await seat.ready();
   const tracer = await HeldWorker.seize(seated.worker, nth);
-  const shim = start(verb.command, verb.call(scene), seat.through);
+  const shim = start(command, call, seat.through);
   const at = await Promise.race([tracer.held(), shim.then(() => undefined)]);
   return { ...seated, shim, tracer, at };
 }
@@ -148,13 +214,13 @@ export async function callsThrough(verb: AgentVerb, seat: AgentSeat, scene: Agen
   // The first call of a node makes the instance's own file as well.
   await attached(scene);
   await removed(scene);
-  await verb.prepare(scene);
-  const { shim, tracer, agent } = await holdAt(0, { verb, scene, seat });
-  expect(answer(await shim)).toMatchObject(done);
+  const { command } = verb;
+  const { shim, tracer, agent } = await holdAt(0, { command, call: await verb.prepare(scene), seat });
+  expect(answer(await shim)).toMatchObject(verb.answers);
   await agent.atRest();
   const calls = await tracer.release();
   await removed(scene);
-  expect(calls.length).toBeGreaterThan(10);
+  expect(calls.length).toBeGreaterThan(verb.isReader ? 3 : 10);
   return calls.slice(0, -1);
 }
 
@@ -162,7 +228,7 @@ export async function callsThrough(verb: AgentVerb, seat: AgentSeat, scene: Agen
 export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: Tally, die: Dice): void {
   const sceneOf = async (): Promise<AgentScene> => {
     const way = die.next() < 0.5 ? seat().through : byItself;
-    return { ground: ground(), pod: (await ground().target()) as Pod, way };
+    return { ground: ground(), pod: await ground().target(), way };
   };
 
   /**
@@ -173,15 +239,17 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
     // In its second half an ADD looks for the last time, and stays until the DEL.
     const takesItselfBack = verb.command === 'ADD' && fate.strike === shimDies && nth < calls / 2;
     const scene = await sceneOf();
-    await verb.prepare(scene);
-    const { tracer, at, ...call } = await holdAt(nth, { verb, scene, seat: seat() });
+    const { command } = verb;
+    const { tracer, at, ...call } = await holdAt(nth, { command, call: await verb.prepare(scene), seat: seat() });
     if (at !== undefined) await fate.strike(call);
     await tracer.release();
     const given = answer(await call.shim);
     tally.cases++;
     // A run with one call fewer is held after its answer, and then the call's own process may have ended before it is killed.
     if (fate.isAnswered || given.signal !== 'SIGKILL') {
-      expect(given).toMatchObject(done);
+      expect(given).toMatchObject(verb.answers);
+      await verb.expectTrue(scene, given);
+    } else if (verb.isReader) {
       await verb.expectTrue(scene, given);
     }
     if (at !== undefined && takesItselfBack) {
@@ -195,12 +263,10 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
     return at;
   };
 
-  const rows = agentVerbs.flatMap((verb) =>
-    fates.map((fate) => ({ verb, fate, command: verb.command, dies: fate.dies })),
-  );
+  const rows = agentVerbs.flatMap((verb) => fates.map((fate) => ({ verb, fate, name: verb.name, dies: fate.dies })));
 
   test.each(rows)(
-    'I3 I4 a call ($command) through an agent is true and leaves nothing, whenever this dies: $dies',
+    'I3 I4 a call ($name) through an agent is true and leaves nothing, whenever this dies: $dies',
     async ({ verb, fate }) => {
       const calls = await callsThrough(verb, seat(), await sceneOf());
       const all = calls.map((_, index) => index + 1);
@@ -208,13 +274,14 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
       const halves = [all.slice(0, middle), all.slice(middle)];
       const hit: string[] = [];
       const missed: number[] = [];
-      for (const nth of complete ? all : halves.flatMap((half) => die.sample(half, sampledPoints))) {
+      const most = Math.min(verb.isReader ? sampledOfReaders : sampledPoints, ground().sampled ?? sampledPoints);
+      for (const nth of complete ? all : halves.flatMap((half) => die.sample(half, most / 2))) {
         let at: string | undefined;
         for (let tries = 0; at === undefined && tries < triesMax; tries++) {
           try {
             at = await strikeAt(verb, fate, nth, calls.length);
           } catch (cause) {
-            throw new Error(`${verb.command}, ${fate.dies} dies at call ${nth}, ${calls[nth - 1]}: ${cause}`, {
+            throw new Error(`${verb.name}, ${fate.dies} dies at call ${nth}, ${calls[nth - 1]}: ${cause}`, {
               cause,
             });
           }
@@ -224,7 +291,7 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
       }
       const kinds = [...new Set(hit)].sort().join(' ');
       const { title } = ground();
-      console.log(`${verb.command}, ${title}, ${fate.dies} dies: ${hit.length} of ${all.length} points hit (${kinds})`);
+      console.log(`${verb.name}, ${title}, ${fate.dies} dies: ${hit.length} of ${all.length} points hit (${kinds})`);
       expect(missed.length).toBeLessThanOrEqual(hit.length / 4);
     },
   );

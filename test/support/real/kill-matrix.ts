@@ -24,6 +24,7 @@ const triesMax = 5;
 export interface Target {
   call(ifName: string, changes: Changes): Call;
   add(ifName: string, changes: Changes, options?: CallOptions): Promise<Answer>;
+  check(prevResult: unknown, ifName: string, changes: Changes): Promise<Answer>;
   del(ifName: string, changes: Changes, options?: CallOptions): Promise<Answer>;
 }
 
@@ -33,7 +34,7 @@ export interface Ground {
   /** In words, for the line of figures. */
   readonly title: string;
   readonly changes: Changes;
-  /** How many kill points of each verb when it is sampled. */
+  /** How many points of each row when it is sampled. */
   readonly sampled?: number;
   target(): Promise<Target>;
   expectNothingLeft(): Promise<void>;
