@@ -45,7 +45,7 @@ onRealSwitch(
       const [first, counted] = [await node.pod(), await node.pod()];
       await first.add();
       await first.del();
-      const points = await pointsOf('ADD', counted.call(), calls, node.directory);
+      const points = await pointsOf('ADD', counted.call(), calls);
       await counted.del();
       return points;
     };
@@ -84,7 +84,7 @@ onRealSwitch(
       test('a killed DEL is finished by the next, and its journal stays until nothing is left (case A24, I5)', async () => {
         const counted = await node().pod();
         await counted.add();
-        const points = await pointsOf('DEL', counted.call(), changing, node().directory);
+        const points = await pointsOf('DEL', counted.call(), changing);
         let killed = 0;
         for (const point of points) {
           const pod = await node().pod();

@@ -212,7 +212,7 @@ onRealSwitch(
       const shared = [home.kubeletRootDir, join(home.kubeletRootDir, 'pods')];
       const calls = 'lsetxattr,fsync';
       const first = await kubePod(home);
-      const points = await pointsOf('ADD', first.call(), calls, node().directory);
+      const points = await pointsOf('ADD', first.call(), calls);
       expect(points.filter(({ call }) => call === 'lsetxattr').length).toBeGreaterThanOrEqual(6);
       expect(await first.del()).toMatchObject({ exitCode: 0 });
       for (const point of points) {
@@ -226,7 +226,7 @@ onRealSwitch(
       }
       expect(await home.world()).toMatchObject({ volumes: [], links: [], annotations: [] });
       const other = await node().pod();
-      for (const point of await pointsOf('ADD', other.call(), calls, node().directory)) {
+      for (const point of await pointsOf('ADD', other.call(), calls)) {
         expect(await other.del()).toMatchObject({ exitCode: 0 });
         await killedAt('ADD', other.call(), point);
       }

@@ -1,12 +1,15 @@
 /**
  * SIGKILL at an exact system call of the real executable, by strace's fault injection.
  */
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answer, type Call, cni, start } from './cni.ts';
+import type { AgentSeat } from './agent-seat.ts';
+import type { Call } from './cni.ts';
+import { cniUnderStrace } from './under-strace.ts';
 
 /** Main thread only (no -f): the executable does its journal there, and children are not ours to kill. */
-const strace = (calls: string, ...more: string[]) => ['strace', '-qq', '-e', `trace=${calls}`, ...more];
+const words = (calls: string, ...more: string[]) => ['-qq', '-e', `trace=${calls}`, ...more];
 
 /** One place where a run can die: as it enters the n-th of these system calls. */
 export interface Point {
@@ -14,13 +17,10 @@ export interface Point {
   readonly n: number;
 }
 
-/** Every such place of a whole run. strace counts each system call for itself. */
-export async function pointsOf(command: string, call: Call, calls: string, directory: string): Promise<Point[]> {
-  const file = join(directory, 'calls');
-  const { exitCode, stdout } = await cni(command, call, { under: strace(calls, '-e', 'signal=none', '-o', file) });
-  if (exitCode !== 0) throw new Error(`${command} under strace failed: ${stdout}`);
+/** Every such place of a whole run. strace counts each system call for itself. @param seat as for cniUnderStrace */
+export async function pointsOf(command: string, call: Call, calls: string, seat?: AgentSeat): Promise<Point[]> {
   const counts = new Map<string, number>();
-  for (const [, name = ''] of (await readFile(file, 'utf8')).matchAll(/^([a-z0-9_]+)\(/gm)) {
+  for (const [, name = ''] of (await tracedRun(command, call, calls, seat)).matchAll(/^([a-z0-9_]+)\(/gm)) {
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return [...counts].flatMap(([name, count]) =>
@@ -28,8 +28,21 @@ export async function pointsOf(command: string, call: Call, calls: string, direc
   );
 }
 
+async function tracedRun(command: string, call: Call, calls: string, seat?: AgentSeat): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'usw-t-'));
+  try {
+    const file = join(directory, 'calls');
+    const traced = words(calls, '-e', 'signal=none', '-o', file);
+    const { exitCode, stdout } = await cniUnderStrace(traced, { command, call }, seat);
+    if (exitCode !== 0) throw new Error(`${command} under strace failed: ${stdout}`);
+    return await readFile(file, 'utf8');
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
 /** @returns whether it was: a run that waits less makes fewer calls, and then ends by itself. */
 export async function killedAt(command: string, call: Call, point: Point): Promise<boolean> {
   const injection = ['-o', '/dev/null', '-e', `inject=${point.call}:signal=SIGKILL:when=${point.n}`];
-  return answer(await start(command, call, { under: strace(point.call, ...injection) })).signal === 'SIGKILL';
+  return (await cniUnderStrace(words(point.call, ...injection), { command, call })).signal === 'SIGKILL';
 }

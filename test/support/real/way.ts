@@ -5,7 +5,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { Agent } from './agent.ts';
 
-const isThroughAgent = process.env.WAY === 'agent';
+export const isThroughAgent = process.env.WAY === 'agent';
 
 let agent: Agent | undefined;
 
