@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
-import { killProcess } from '../../support/real/agent-matrix.ts';
+import { usePodGround } from '../../support/cluster/pod-ground.ts';
+import { agentVerbs, holdAt, killProcess, removed } from '../../support/real/agent-matrix.ts';
 import { useSeat } from '../../support/real/agent-seat.ts';
 import { agentStops } from '../../support/real/agent-stops.ts';
 import { answer, start } from '../../support/real/cni.ts';
@@ -15,10 +16,19 @@ import { onRealSwitch, useNode } from '../../support/real/suite.ts';
 import { byItself } from '../../support/real/way.ts';
 import { withSeed } from '../../support/seed.ts';
 
-const modes: readonly Mode[] = complete ? ['client', 'server'] : ['client'];
+/** The calls are nearly the same everywhere, so a sample has few points of the other two grounds. */
+const grounds: readonly { mode: Mode; sampled: number }[] = [
+  { mode: 'client', sampled: 8 },
+  { mode: 'server', sampled: 2 },
+];
+const sampledInPod = 2;
 const moments = complete ? 100 : 12;
 /** A little more than an ADD takes on a busy machine. */
 const wholeMs = 150;
+/** Longer than a call waits for an agent to accept it, and shorter than it waits for the answer. */
+const standsMs = 600;
+/** The calls of a worker before its caller may say `go`: the word to the supervisor, and `accepted`. */
+const beforeGo = [1, 2];
 
 onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
   const tally = new Tally('agent-stops');
@@ -26,10 +36,15 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
   const seat = useSeat();
   afterAll(() => tally.print());
 
-  describe.each(modes)('in %s mode', (mode) => {
+  describe('in a pod', () => {
+    const node = useNode(theSwitch);
+    agentStops(usePodGround(node, sampledInPod), seat, tally, die);
+  });
+
+  describe.each(grounds)('in $mode mode', ({ mode, sampled }) => {
     const node = useNode(theSwitch, mode);
     const nothingLeft = async () => await plainGround(node(), mode, {}).expectNothingLeft();
-    agentStops(() => plainGround(node(), `${mode} mode`, {}), seat, tally, die);
+    agentStops(() => ({ ...plainGround(node(), `${mode} mode`, {}), sampled }), seat, tally, die);
 
     test('a supervisor that stands still before it has the call: the call is made at once by its own process', async () => {
       const { agent } = await seat().ready();
@@ -48,6 +63,51 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
       tally.cases++;
       tally.faults++;
       await tally.clean(nothingLeft);
+    });
+
+    test.each(agentVerbs)('$name, whose worker stands still before it accepts: the call makes itself', async (verb) => {
+      const { command } = verb;
+      for (const nth of beforeGo) {
+        const ground = plainGround(node(), mode, {});
+        const scene = { ground, pod: await ground.target(), way: byItself };
+        const call = await verb.prepare(scene);
+        const { shim, tracer, at, agent } = await holdAt(nth, { command, call, seat: seat() });
+        expect(at).toMatch(/^sendto/);
+        const given = answer(await shim);
+        expect(given).toMatchObject(verb.answers);
+        await tracer.release();
+        await agent.atRest();
+        await verb.expectTrue(scene, given);
+        await removed(scene);
+        tally.cases++;
+        tally.faults++;
+        await tally.clean(nothingLeft);
+        await ground.dispose(scene.pod);
+      }
+    });
+
+    test('I3 an agent stopped by SIGSTOP at any moment of an ADD, and SIGCONT after a while: its answer is true', async () => {
+      let byThemselves = 0;
+      for (let round = 0; round < moments; round++) {
+        const { agent, worker } = await seat().ready();
+        const pod = await node().pod();
+        const shim = start('ADD', pod.call(), seat().through);
+        await delay(die.next() * wholeMs);
+        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGSTOP');
+        const isAnswered = await Promise.race([shim.then(() => true), delay(standsMs, false)]);
+        byThemselves += Number(isAnswered);
+        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGCONT');
+        const added = answer(await shim);
+        expect(added).toMatchObject({ exitCode: 0 });
+        await agent.atRest();
+        expect(await pod.check(added.json)).toMatchObject({ exitCode: 0 });
+        expect(await pod.del('net1', {}, byItself)).toMatchObject({ exitCode: 0 });
+        tally.cases++;
+        tally.faults++;
+        await tally.clean(nothingLeft);
+        await pod.removeNetns();
+      }
+      console.log(`${mode} mode: ${moments} stops, ${byThemselves} ADDs answered while the agent stood still`);
     });
 
     test('I4 an agent stopped by SIGSTOP at any moment of an ADD that is then killed: DEL, SIGCONT, and nothing is left', async () => {

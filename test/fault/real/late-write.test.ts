@@ -5,7 +5,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyKubeWorld, KubeNode } from '../../support/cluster/kube-node.ts';
-import { start } from '../../support/real/cni.ts';
+import { killProcess } from '../../support/real/agent-matrix.ts';
+import { useSeat } from '../../support/real/agent-seat.ts';
+import { answer, start } from '../../support/real/cni.ts';
 import { complete, dice, Tally } from '../../support/real/fault-suite.ts';
 import { failures, storms } from '../../support/real/storm.ts';
 import { onRealSwitch, useNode } from '../../support/real/suite.ts';
@@ -27,6 +29,7 @@ const lateMs = 150;
 onRealSwitch(withSeed('late writes'), (theSwitch) => {
   const tally = new Tally('late-write');
   const node = useNode(theSwitch);
+  const seat = useSeat();
   let api: StandInApi | undefined;
   beforeAll(async () => {
     api = await StandInApi.start();
@@ -51,7 +54,7 @@ onRealSwitch(withSeed('late writes'), (theSwitch) => {
           if (company !== 'alone') expect(await pod.add('net2')).toMatchObject({ exitCode: 0 });
           const before = await pod.annotations();
           const held = server().hold();
-          // The process that sent the write has to die: through an agent that is its worker, which no runtime kills.
+          // The process that sent the write has to die: through an agent that is its worker, of which a test below tells.
           const child = start('ADD', pod.call(), byItself);
           await held.received;
           child.kill('SIGKILL');
@@ -67,6 +70,50 @@ onRealSwitch(withSeed('late writes'), (theSwitch) => {
         }
       },
     );
+  });
+
+  test('a worker of an agent killed with its write sent: the call makes itself, and the write is refused', async () => {
+    const home = new KubeNode(node(), server());
+    for (let round = 0; round < rounds; round++) {
+      const pod = await home.pod();
+      const { worker } = await seat().ready();
+      const held = server().hold();
+      const child = start('ADD', pod.call(), seat().through);
+      await held.received;
+      killProcess(worker);
+      const added = answer(await child);
+      expect(added).toMatchObject({ exitCode: 0 });
+      const before = await pod.annotations();
+      expect(await held.deliver()).toBe(conflict);
+      expect(await pod.annotations()).toEqual(before);
+      expect(await pod.check(added.json)).toMatchObject({ exitCode: 0 });
+      expect(await pod.del()).toMatchObject({ exitCode: 0 });
+      tally.cases++;
+      tally.faults++;
+      await nothingLeft(home);
+    }
+  });
+
+  test('a worker of an agent stopped with its write sent, and then a DEL: the worker takes back what was written', async () => {
+    const home = new KubeNode(node(), server());
+    for (let round = 0; round < rounds; round++) {
+      const pod = await home.pod();
+      const { agent, worker } = await seat().ready();
+      const held = server().hold();
+      const child = start('ADD', pod.call(), seat().through);
+      await held.received;
+      killProcess(worker, 'SIGSTOP');
+      child.kill('SIGKILL');
+      await child;
+      // The worker has the lock, so this DEL only marks.
+      expect(await pod.del('net1', { deadlines: { lockMs: 200 } }, byItself)).toMatchObject({ exitCode: 0 });
+      expect(await held.deliver()).toBe(200);
+      killProcess(worker, 'SIGCONT');
+      await agent.atRest();
+      tally.cases++;
+      tally.faults++;
+      await nothingLeft(home);
+    }
   });
 
   test('an ADD whose write is not answered in time takes itself back, and the write is refused', async () => {

@@ -22,8 +22,8 @@ import { complete, type Tally } from './fault-suite.ts';
 import type { Ground } from './kill-matrix.ts';
 import { byItself } from './way.ts';
 
-/** The number of cases of each row when it is sampled: the beginning, where the order of few calls decides, and the rest. */
-const sampledPoints = { early: 4, late: 4 };
+/** The number of cases of each row when it is sampled: half are of the beginning, where the order of few calls decides. */
+const sampledPoints = 8;
 
 /** CNI: try again later. */
 const again = 11;
@@ -141,7 +141,8 @@ export function agentStops(ground: () => Ground, seat: () => AgentSeat, tally: T
       const calls = await callsThrough(verb, seat(), await sceneOf());
       const all = calls.map((_, index) => index + 1);
       const [early, late] = [all.slice(0, 12), all.slice(12)];
-      const sample = [...die.sample(early, sampledPoints.early), ...die.sample(late, sampledPoints.late)];
+      const most = (ground().sampled ?? sampledPoints) / 2;
+      const sample = [...die.sample(early, most), ...die.sample(late, most)];
       let hit = 0;
       const chosen = complete ? all : sample;
       for (const nth of chosen) {
