@@ -71,10 +71,12 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
         const ground = plainGround(node(), mode, {});
         const scene = { ground, pod: await ground.target(), way: byItself };
         const call = await verb.prepare(scene);
-        const { shim, tracer, at, agent } = await holdAt(nth, { command, call, seat: seat() });
+        const { shim, tracer, at, agent, worker } = await holdAt(nth, { command, call, seat: seat() });
         expect(at).toMatch(/^sendto/);
         const given = answer(await shim);
         expect(given).toMatchObject(verb.answers);
+        // The call did not wait until the supervisor ended the worker.
+        expect(agent.workers).toContain(worker);
         await tracer.release();
         await agent.atRest();
         await verb.expectTrue(scene, given);
