@@ -1,7 +1,7 @@
 /** Calls through an agent, of which a process dies at every system call that changes something: in both modes, and in a pod. */
 import { afterAll, describe } from 'vitest';
 import { usePodGround } from '../../support/cluster/pod-ground.ts';
-import { agentKills } from '../../support/real/agent-matrix.ts';
+import { agentKills, supervisorKills } from '../../support/real/agent-matrix.ts';
 import { useSeat } from '../../support/real/agent-seat.ts';
 import { dice, Tally } from '../../support/real/fault-suite.ts';
 import { plainGround } from '../../support/real/kill-matrix.ts';
@@ -25,6 +25,7 @@ onRealSwitch(withSeed('kills around an agent'), (theSwitch) => {
   describe.each(grounds)('in $mode mode', ({ mode, sampled }) => {
     const node = useNode(theSwitch, mode);
     agentKills(() => ({ ...plainGround(node(), `${mode} mode`, {}), sampled }), seat, tally, die);
+    if (mode === 'client') supervisorKills(() => plainGround(node(), `${mode} mode`, {}), seat, tally);
   });
 
   describe('in a pod', () => {

@@ -75,6 +75,12 @@ const fates: readonly Fate[] = [
   },
 ];
 
+interface Case {
+  readonly verb: AgentVerb;
+  readonly fate: Fate;
+  readonly scene: AgentScene;
+}
+
 /** One attachment of a case. */
 export interface AgentScene {
   readonly pod: Target;
@@ -197,13 +203,27 @@ export const agentVerbs: readonly AgentVerb[] = [
   },
 ];
 
-/** A call through the agent, with its worker held at the n-th call; `at` is undefined if it ended before. */
+/** The process that is held. A supervisor first loses its worker, so that it has to start another one and hand the call to it. */
+type Held = 'worker' | 'supervisor';
+
+interface Holding {
+  readonly command: string;
+  readonly call: Call;
+  readonly seat: AgentSeat;
+  readonly held?: Held;
+}
+
+/** A call through the agent, with a process of it held at its n-th call; `at` is undefined if it ended before. */
 export async function holdAt(
   nth: number,
-  { command, call, seat }: { readonly command: string; readonly call: Call; readonly seat: AgentSeat },
+  { command, call, seat, held = 'worker' }: Holding,
 ): Promise<HeldCall & { readonly tracer: HeldWorker; readonly at: string | undefined }> {
   const seated = await seat.ready();
-  const tracer = await HeldWorker.seize(seated.worker, nth);
+  const isWorker = held === 'worker';
+  const tracer = await (isWorker
+    ? HeldWorker.seize(seated.worker, nth)
+    : HeldWorker.seize(seated.agent.pid, nth, 'now'));
+  if (!isWorker) killProcess(seated.worker);
   const shim = start(command, call, seat.through);
   const at = await Promise.race([tracer.held(), shim.then(() => undefined)]);
   return { ...seated, shim, tracer, at };
@@ -222,6 +242,25 @@ export async function callsThrough(verb: AgentVerb, seat: AgentSeat, scene: Agen
   await removed(scene);
   expect(calls.length).toBeGreaterThan(verb.isReader ? 3 : 10);
   return calls.slice(0, -1);
+}
+
+/** Looks at the answer of a case, if it has to have one. */
+async function judge({ verb, fate, scene }: Case, given: Answer): Promise<void> {
+  // A run with one call fewer is held after its answer, and then the call's own process may have ended before it is killed.
+  if (fate.isAnswered || given.signal !== 'SIGKILL') {
+    expect(given).toMatchObject(verb.answers);
+    await verb.expectTrue(scene, given);
+  } else if (verb.isReader) {
+    await verb.expectTrue(scene, given);
+  }
+}
+
+/** The DEL of a case, which leaves nothing. */
+async function finish(scene: AgentScene, tally: Tally): Promise<void> {
+  const { ground, pod } = scene;
+  await removed(scene);
+  await tally.clean(() => ground.expectNothingLeft());
+  await ground.dispose(pod);
 }
 
 /** The tests of one ground: every verb, and every fate. */
@@ -245,20 +284,12 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
     await tracer.release();
     const given = answer(await call.shim);
     tally.cases++;
-    // A run with one call fewer is held after its answer, and then the call's own process may have ended before it is killed.
-    if (fate.isAnswered || given.signal !== 'SIGKILL') {
-      expect(given).toMatchObject(verb.answers);
-      await verb.expectTrue(scene, given);
-    } else if (verb.isReader) {
-      await verb.expectTrue(scene, given);
-    }
+    await judge({ verb, fate, scene }, given);
     if (at !== undefined && takesItselfBack) {
       await call.agent.atRest();
       await tally.clean(() => ground().expectNothingLeft());
     }
-    await removed(scene);
-    await tally.clean(() => ground().expectNothingLeft());
-    await ground().dispose(scene.pod);
+    await finish(scene, tally);
     if (at !== undefined) tally.faults++;
     return at;
   };
@@ -295,4 +326,54 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
       expect(missed.length).toBeLessThanOrEqual(hit.length / 4);
     },
   );
+}
+
+const supervisorFates: readonly Fate[] = [
+  { dies: 'the supervisor', isAnswered: true, strike: supervisorDies },
+  {
+    dies: 'the supervisor, and then the call’s own process',
+    isAnswered: false,
+    strike: async (call) => {
+      await supervisorDies(call);
+      await shimDies(call);
+    },
+  },
+];
+
+/** The tests of a supervisor that dies at a call of its own: it starts a worker, tells the caller to wait, hands the call over. */
+export function supervisorKills(ground: () => Ground, seat: () => AgentSeat, tally: Tally): void {
+  const strikeAt = async (verb: AgentVerb, fate: Fate, nth: number): Promise<string | undefined> => {
+    const scene: AgentScene = { ground: ground(), pod: await ground().target(), way: byItself };
+    const { command } = verb;
+    const held = { command, call: await verb.prepare(scene), seat: seat(), held: 'supervisor' } as const;
+    const { tracer, at, ...call } = await holdAt(nth, held);
+    if (at !== undefined) await fate.strike(call);
+    await tracer.release();
+    tally.cases++;
+    tally.faults += Number(at !== undefined);
+    await judge({ verb, fate, scene }, answer(await call.shim));
+    await finish(scene, tally);
+    return at;
+  };
+
+  const verbs = agentVerbs.filter(({ command }) => complete || command === 'ADD');
+  const rows = verbs.flatMap((verb) => supervisorFates.map((fate) => ({ verb, fate, name: verb.name, ...fate })));
+
+  test.each(rows)('I3 I4 $name, at every call of the supervisor’s own, whenever this dies: $dies', async (row) => {
+    const { verb, fate } = row;
+    const hit: string[] = [];
+    // A call that is not told in time to wait goes, and then the supervisor has less to do.
+    for (let tries = 0; tries < triesMax; tries++) {
+      const at = await strikeAt(verb, fate, hit.length + 1);
+      if (at === undefined) continue;
+      hit.push(at.split(' ')[0] ?? '');
+      tries = -1;
+    }
+    console.log(
+      `${verb.name}, ${ground().title}, ${fate.dies} dies: ${hit.length} of its own points (${hit.join(' ')})`,
+    );
+    // STATUS does not wait until a worker has started.
+    const always = ['vfork', 'execve', ...(verb.command === 'STATUS' ? [] : ['sendmsg'])];
+    expect(hit).toEqual(expect.arrayContaining(always));
+  });
 }

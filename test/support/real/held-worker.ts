@@ -1,4 +1,4 @@
-/** A worker of an agent under the tracer: it stands still at its n-th call that changes something, until the test lets go of it. */
+/** A worker of an agent, or its supervisor, under the tracer: it stands still at its n-th call that changes something, until the test lets go of it. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,10 +17,14 @@ export class HeldWorker {
     this.#directory = directory;
   }
 
-  /** Returns when the next call that the worker takes over will be counted. @param nth 0: it is never held */
-  static async seize(pid: number, nth: number): Promise<HeldWorker> {
+  /**
+   * Returns when it will be counted.
+   * @param nth 0: it is never held
+   * @param from `take-over`: the calls of a worker count from the moment when the next call is handed to it
+   */
+  static async seize(pid: number, nth: number, from: 'take-over' | 'now' = 'take-over'): Promise<HeldWorker> {
     const directory = mkdtempSync(join(tmpdir(), 'usw-t-'));
-    const child = bunChild(tracer, ['--hold', String(nth), join(directory, 'calls'), String(pid)]);
+    const child = bunChild(tracer, ['--hold', String(nth), join(directory, 'calls'), String(pid), from]);
     const worker = new HeldWorker(pid, child, directory);
     await child.line();
     return worker;

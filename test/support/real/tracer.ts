@@ -4,7 +4,8 @@
  *
  * `bun tracer.ts --hold N REPORT PID` does so with a worker of an agent, which runs already. It says `attached`, counts from the moment
  * when a call is handed to the worker, and at the n-th it holds all of its threads and says `held`. Whether the worker then dies or goes
- * on is the test's choice: when standard input ends, the tracer lets go of it, and when the worker has ended, it ends too.
+ * on is the test's choice: when standard input ends, the tracer lets go of it, and when the worker has ended, it ends too. With `now` after
+ * PID it counts at once, which is for the supervisor of an agent.
  *
  * strace counts for each thread alone, and a thread pool distributes its calls differently in each run: only one counter for the whole
  * process hits every call exactly once. Children are seen to their execve (which counts) and then let go: they are not killed.
@@ -200,11 +201,12 @@ class Holder {
   readonly #still = new Map<number, number>();
   #state: 'waiting' | 'counting' | 'holding' | 'held' | 'leaving' = 'waiting';
 
-  constructor(leader: number, nth: number, calls: string[]) {
+  constructor(leader: number, nth: number, calls: string[], from?: string) {
     this.#leader = leader;
     this.#nth = nth;
     this.#calls = calls;
     this.#tids = seizeAll(leader);
+    if (from === 'now') this.#state = 'counting';
   }
 
   /** Returns when the worker has ended, or was let go. */
@@ -280,7 +282,7 @@ if (process.arch !== 'x64') throw new Error(`tracer.ts knows the system calls of
 const isHolding = process.argv[2] === '--hold';
 const [nth = '0', report = '', ...command] = process.argv.slice(isHolding ? 3 : 2);
 const calls: string[] = [];
-if (isHolding) new Holder(Number(command[0]), Number(nth), calls).run();
+if (isHolding) new Holder(Number(command[0]), Number(nth), calls, command[1]).run();
 const word = isHolding ? 0 : trace(command, Number(nth), calls);
 writeFileSync(report, JSON.stringify(calls));
 if ((word & 0x7f) !== 0) process.kill(process.pid, word & 0x7f);
