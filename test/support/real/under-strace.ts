@@ -5,6 +5,9 @@ import { execa } from 'execa';
 import type { AgentSeat } from './agent-seat.ts';
 import { type Answer, type Call, cni } from './cni.ts';
 
+/** strace cannot let go of a worker that is ending: it waits for its first thread, and keeps another one. Its own end lets go of both. */
+const forceKillAfterDelay = 1_000;
+
 /** strace attaches within milliseconds, also on a busy machine. */
 const attachMs = 10_000;
 
@@ -19,13 +22,17 @@ export async function cniUnderStrace(
 ): Promise<Answer> {
   if (!seat) return await cni(command, call, { under: ['strace', ...words] });
   const { agent, worker } = await seat.ready();
-  const strace = execa('strace', [...words, '-p', String(worker)], { reject: false, stdin: 'ignore' });
+  const strace = execa('strace', [...words, '-p', String(worker)], {
+    reject: false,
+    stdin: 'ignore',
+    forceKillAfterDelay,
+  });
   try {
     await whenTraced(worker, words.includes('-f'));
     return await cni(command, call, seat.through);
   } finally {
     await agent.atRest();
-    strace.kill('SIGINT');
+    strace.kill();
     await strace;
   }
 }
