@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { usePodGround } from '../../support/cluster/pod-ground.ts';
-import { agentVerbs, holdAt, killProcess, removed } from '../../support/real/agent-matrix.ts';
+import { type AgentVerb, agentVerbs, holdAt, killProcess, removed } from '../../support/real/agent-matrix.ts';
 import { useSeat } from '../../support/real/agent-seat.ts';
 import { agentStops } from '../../support/real/agent-stops.ts';
 import { answer, start } from '../../support/real/cni.ts';
@@ -29,6 +29,7 @@ const wholeMs = 150;
 const standsMs = 600;
 /** The calls of a worker before its caller may say `go`: the word to the supervisor, and `accepted`. */
 const beforeGo = [1, 2];
+const triesMax = 5;
 
 onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
   const tally = new Tally('agent-stops');
@@ -65,26 +66,33 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
       await tally.clean(nothingLeft);
     });
 
-    test.each(agentVerbs)('$name, whose worker stands still before it accepts: the call makes itself', async (verb) => {
+    /** @returns whether the worker was seen to stand; on a busy machine the call may have gone before */
+    const makesItself = async (verb: AgentVerb, nth: number): Promise<boolean> => {
       const { command } = verb;
+      const ground = plainGround(node(), mode, {});
+      const scene = { ground, pod: await ground.target(), way: byItself };
+      const call = await verb.prepare(scene);
+      const { shim, tracer, at, agent, worker } = await holdAt(nth, { command, call, seat: seat() });
+      const given = answer(await shim);
+      expect(given).toMatchObject(verb.answers);
+      // The call did not wait until the supervisor ended the worker.
+      if (at !== undefined) expect(agent.workers).toContain(worker);
+      await tracer.release();
+      await agent.atRest();
+      await verb.expectTrue(scene, given);
+      await removed(scene);
+      tally.cases++;
+      tally.faults += Number(at !== undefined);
+      await tally.clean(nothingLeft);
+      await ground.dispose(scene.pod);
+      return at !== undefined;
+    };
+
+    test.each(agentVerbs)('$name, whose worker stands still before it accepts: the call makes itself', async (verb) => {
       for (const nth of beforeGo) {
-        const ground = plainGround(node(), mode, {});
-        const scene = { ground, pod: await ground.target(), way: byItself };
-        const call = await verb.prepare(scene);
-        const { shim, tracer, at, agent, worker } = await holdAt(nth, { command, call, seat: seat() });
-        expect(at).toMatch(/^sendto/);
-        const given = answer(await shim);
-        expect(given).toMatchObject(verb.answers);
-        // The call did not wait until the supervisor ended the worker.
-        expect(agent.workers).toContain(worker);
-        await tracer.release();
-        await agent.atRest();
-        await verb.expectTrue(scene, given);
-        await removed(scene);
-        tally.cases++;
-        tally.faults++;
-        await tally.clean(nothingLeft);
-        await ground.dispose(scene.pod);
+        let isHeld = false;
+        for (let tries = 0; !isHeld && tries < triesMax; tries++) isHeld = await makesItself(verb, nth);
+        expect(isHeld).toBe(true);
       }
     });
 
@@ -109,7 +117,7 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
         await tally.clean(nothingLeft);
         await pod.removeNetns();
       }
-      console.log(`${mode} mode: ${moments} stops, ${byThemselves} ADDs answered while the agent stood still`);
+      console.log(`${mode} mode: ${moments} stops, ${byThemselves} ADDs answered before it went on`);
     });
 
     test('I4 an agent stopped by SIGSTOP at any moment of an ADD that is then killed: DEL, SIGCONT, and nothing is left', async () => {
