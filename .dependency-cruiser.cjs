@@ -150,7 +150,7 @@ module.exports = {
     only(
       'agent-knows-no-verb',
       '^src/agent/',
-      `^src/(agent|os)/|^src/cni/(request\\.ts|leniency\\.ts|config/config\\.ts)$|${vocabulary}|^(node:)?(fs|path|os|util)$`,
+      `^src/(agent|os)/|^src/cni/(request\\.ts|leniency\\.ts|config/(config|defaults)\\.ts)$|${vocabulary}|^(node:)?(fs|path|os|util)$`,
       'The agent carries calls; what they do is handed to it. Of a call it knows the environment and the input.',
     ),
     {

@@ -1,11 +1,14 @@
 /** `userspace agent`: reads its command line, and runs as the supervisor or, with `--worker`, as one of its workers. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../attachment.ts';
+import { defaultOvsdb } from '../cni/config/defaults.ts';
 import { readSmallFile } from '../os/bare.ts';
 import { spawnOurselves } from '../os/native.ts';
 import { agentDirectory, agentVariable } from './place.ts';
+import { Recoveries } from './recoveries.ts';
 import { type SupervisorOptions, supervise } from './supervisor.ts';
+import { SwitchWatch } from './switch-watch.ts';
 import { type WorkerOptions, work } from './worker.ts';
 
 /** One worker for each processor, but at least 8, so that some can wait for a slow fsync while others go on, and at most 32. */
@@ -22,7 +25,36 @@ export interface AgentOptions
   readonly stderr: (text: string) => void;
 }
 
-const flags = { worker: { type: 'boolean', default: false }, workers: { type: 'string' } } as const;
+const flags = {
+  worker: { type: 'boolean', default: false },
+  workers: { type: 'string' },
+  recover: { type: 'boolean', default: false },
+  'data-dir': { type: 'string' },
+  ovsdb: { type: 'string', default: defaultOvsdb },
+  kubeconfig: { type: 'string' },
+} as const;
+
+type Flags = ReturnType<typeof parseArgs<{ options: typeof flags }>>['values'];
+
+/** The words that an agent passes on to the recoveries that it starts. */
+const passedOn = ['data-dir', 'ovsdb', 'kubeconfig'] as const;
+
+/** @throws an Error if the database's address is none that `recover` takes */
+function recoveriesOf(values: Flags, log: (line: string) => void): Recoveries {
+  const socket = /^unix:(\/.+)$/.exec(values.ovsdb)?.[1];
+  if (socket === undefined) throw new Error(`--ovsdb "${values.ovsdb}" is not unix: and an absolute path`);
+  const words = passedOn.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]]));
+  return new Recoveries({
+    watch: new SwitchWatch(socket),
+    start: (more) => {
+      const process = spawnOurselves(['recover', ...more, ...words]);
+      // It gives way to everything that starts pods.
+      setPriority(process.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+      return process;
+    },
+    log,
+  });
+}
 
 /** The open files that a worker must be allowed. A call opens about twenty at a time, pipes of its programs included. */
 const openFilesMin = 128;
@@ -52,7 +84,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     stderr(`userspace agent: ${why}\n"userspace help" lists the words.\n`);
     return 2;
   };
-  let values: { worker: boolean; workers?: string };
+  let values: Flags;
   try {
     values = parseArgs({ args: [...args], options: flags, strict: true }).values;
   } catch (error) {
@@ -71,6 +103,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     stderr(`userspace agent: ${trouble}\n`);
     return 1;
   }
+  const log = (line: string) => stderr(`userspace agent: ${line}\n`);
   try {
     options.enter('/');
     await supervise({
@@ -79,7 +112,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       workersMax,
       start: (fd) => spawnOurselves(['agent', '--worker'], fd),
       ready: (socket) => stdout(`userspace agent: ready at ${socket}\n`),
-      log: (line) => stderr(`userspace agent: ${line}\n`),
+      ...(values.recover && { chore: recoveriesOf(values, log) }),
+      log,
     });
     return 0;
   } catch (error) {

@@ -53,9 +53,19 @@ export interface SupervisorOptions {
   /** @param controlFd the worker's end of its connection to the supervisor */
   readonly start: (controlFd: number) => WorkerProcess;
   readonly isStopping: () => boolean;
+  /** Work beside the calls. */
+  readonly chore?: Chore;
   readonly ready: (socket: string) => void;
   /** Receives a line on each event that an engineer may want to know of. */
   readonly log: (line: string) => void;
+}
+
+/** Work that waits as the supervisor does: for descriptors, or for a moment. It must not block. */
+interface Chore {
+  readonly fds: readonly number[];
+  readonly at: Moment;
+  turn(ready: ReadonlySet<number>): void;
+  close(): void;
 }
 
 interface Worker {
@@ -88,6 +98,7 @@ class Supervisor {
   #workers: Worker[] = [];
   /** The connections in the queue to which `queued` was said. */
   readonly #told = new Set<number>();
+  #chore: Chore | undefined;
   /** The moments from which connections are accepted and workers started. A failure puts its moment off. */
   #acceptsAt: Moment = 0;
   #startsAt: Moment = 0;
@@ -97,6 +108,7 @@ class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#idleMs = options.idleMs ?? usualIdleMs;
+    this.#chore = options.chore;
     makeDirectory(options);
     this.#socket = agentSocket(options.directory);
     const fresh = `${this.#socket}.${options.pid}`;
@@ -131,6 +143,7 @@ class Supervisor {
       ...(this.#listener === undefined || now() < this.#acceptsAt ? [] : [this.#listener]),
       ...this.#silent.map(({ fd }) => fd),
       ...this.#workers.map(({ control }) => control),
+      ...(this.#chore?.fds ?? []),
     ];
     const ready = new Set(readyOf(fds, this.#pauseMs()));
     for (const worker of [...this.#workers]) if (ready.has(worker.control)) this.#hear(worker);
@@ -139,6 +152,7 @@ class Supervisor {
     this.#dispatch();
     this.#judgeWorkers();
     this.#keepSpare();
+    this.#chore?.turn(ready);
   }
 
   /** Starts a worker where there is none, so that the next call finds one. */
@@ -261,7 +275,7 @@ class Supervisor {
   #pauseMs(): number {
     const moments = [
       ...this.#silent.map(({ until }) => until),
-      ...[this.#spareAt, this.#acceptsAt, this.#startsAt],
+      ...[this.#spareAt, this.#acceptsAt, this.#startsAt, this.#chore?.at ?? 0],
       ...this.#workers.map(({ state, at }) => (state === 'idle' ? at + this.#idleMs : at)),
     ];
     const next = moments.filter((at) => at > now());
@@ -281,13 +295,21 @@ class Supervisor {
   /** Serves what has reached this agent, and nothing more. */
   #drain(reason: string): void {
     this.#options.log(`${reason}: this agent ends when its calls are done`);
+    this.#endChore();
     if (this.#listener === undefined) return;
     this.#accept(this.#listener);
     closeSync(this.#listener);
     this.#listener = undefined;
   }
 
+  /** An agent that has lost its name leaves it to the agent that has it. */
+  #endChore(): void {
+    this.#chore?.close();
+    this.#chore = undefined;
+  }
+
   #end(): void {
+    this.#endChore();
     if (this.#hasName()) rmSync(this.#socket, { force: true });
     if (this.#listener !== undefined) closeSync(this.#listener);
   }

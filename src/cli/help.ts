@@ -40,7 +40,8 @@ configuration of type "userspace" on stdin. For people:
   userspace status                   whether this node can serve an ADD, what is owed, and what to do about either
   userspace install [DIR]            put this executable into the runtime's plugin directory (default /opt/cni/bin), also over
                                      one that runs
-  userspace agent                    stay, and make the calls that ask for it: they take half the time, and need no agent
+  userspace agent                    stay, and make the calls that ask for it: they take two thirds of the time, and need
+                                     no agent; with --recover also recover when the node needs it
   userspace help
 
 ID is a container's id or the beginning of one, or the whole key as list --json has it.
@@ -56,6 +57,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
                      for ports without a journal, and for an attachment's own database that moved
   --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
+  --recover          agent also recovers: at its start, after the switch was away, and every five minutes
   --workers N        agent makes as many calls at once, at most (default 8, or one for each processor)
   --version          of this executable: version, target and size
 

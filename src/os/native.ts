@@ -356,18 +356,27 @@ function fileInMemory(name: string, text: string): number {
   return fd;
 }
 
+/** A process of this executable. It outlives us. */
+export interface OwnProcess {
+  readonly pid: number;
+  /** Its exit code; null if a signal ended it. */
+  readonly ended: Promise<number | null>;
+  kill(): void;
+}
+
 /**
- * A process of this executable, with one more descriptor (3). It outlives us. Of our environment it has only what the dynamic loader reads
- * (ld.so(8)), so that it is the same program.
+ * @param fd is its descriptor 3, and of our environment it has only what the dynamic loader reads (ld.so(8)), so that it is the same
+ * program. Without one it is a command: it has our environment, and writes to our stderr.
  */
-export function spawnOurselves(args: readonly string[], fd: number): { readonly pid: number; kill(): void } {
+export function spawnOurselves(args: readonly string[], fd?: number): OwnProcess {
   heedChildren();
-  const stdio = ['ignore', 'ignore', 'inherit', fd] as const;
   const { LD_PRELOAD, LD_LIBRARY_PATH } = Bun.env;
-  const loaded = definedOf({ LD_PRELOAD, LD_LIBRARY_PATH });
+  const env = fd === undefined ? Bun.env : definedOf({ LD_PRELOAD, LD_LIBRARY_PATH });
+  const isWorker = fd !== undefined;
+  const stdio = ['ignore', isWorker ? 'ignore' : 2, 'inherit', ...(isWorker ? [fd] : [])] as const;
   // By its inode: an upgrade may have replaced the file, and the processes of one agent are of one build.
-  const child = Bun.spawn(['/proc/self/exe', ...args], { argv0: 'userspace', env: loaded, stdio: [...stdio] });
-  return { pid: child.pid, kill: () => child.kill(SIGKILL) };
+  const child = Bun.spawn(['/proc/self/exe', ...args], { argv0: 'userspace', env, stdio: [...stdio] });
+  return { pid: child.pid, ended: child.exited.then(() => child.exitCode), kill: () => child.kill(SIGKILL) };
 }
 
 /**

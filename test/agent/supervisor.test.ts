@@ -284,6 +284,76 @@ describe('the supervisor', () => {
   });
 });
 
+describe('a chore beside the calls', () => {
+  /** A chore that waits for a descriptor, and notes what it is told. */
+  function chore(fds: readonly number[], at: () => number) {
+    const told: { turns: number; ready: number[]; closed: number } = { turns: 0, ready: [], closed: 0 };
+    const turn = (ready: ReadonlySet<number>) => {
+      told.turns++;
+      told.ready.push(...fds.filter((fd) => ready.has(fd)));
+    };
+    const close = () => {
+      told.closed++;
+    };
+    return {
+      told,
+      chore: {
+        fds,
+        get at() {
+          return at();
+        },
+        turn,
+        close,
+      },
+    };
+  }
+
+  it('has its turn when its descriptor is ready, and is closed at the end', async () => {
+    const [one, other] = pair();
+    const { told, chore: beside } = chore([one], () => Number.POSITIVE_INFINITY);
+    await play(
+      function* () {
+        yield;
+        sendText(other, 'a word');
+        yield;
+      },
+      { chore: beside },
+    );
+    expect(told.ready).toContain(one);
+    expect(told.closed).toBe(1);
+  });
+
+  it('has its turn at its moment, though nothing is ready', async () => {
+    const began = now();
+    const { told, chore: beside } = chore([], () => began + 30);
+    await play(
+      function* ({ workers }) {
+        workers[0]?.say('idle');
+        while (told.turns === 0 || now() < began + 30) yield;
+      },
+      { chore: beside },
+    );
+    // The usual look at the name comes after five seconds.
+    expect(now() - began).toBeLessThan(4_000);
+  });
+
+  it('ends when another agent has taken the name', async () => {
+    const { told, chore: beside } = chore([], () => 0);
+    await play(
+      function* ({ socket, workers }) {
+        workers[0]?.say('idle');
+        listenAt(`${socket}.other`, 1);
+        renameSync(`${socket}.other`, socket);
+        while (told.closed === 0) yield;
+        const { turns } = told;
+        yield;
+        expect(told.turns).toBe(turns);
+      },
+      { chore: beside },
+    );
+  });
+});
+
 describe('the directory', () => {
   // biome-ignore lint/correctness/useYield: the supervisor is told to stop before its first turn.
   const nothing: Script = function* () {

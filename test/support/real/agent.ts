@@ -17,6 +17,8 @@ export interface AgentOptions {
   readonly program?: string;
   /** The most workers. */
   readonly workers?: number;
+  /** Words behind `userspace agent`. */
+  readonly words?: readonly string[];
   /** The directory of another agent, to take its place. */
   readonly directory?: string;
   /** The words before the executable, such as a tracer's. */
@@ -45,9 +47,11 @@ export class Agent {
   }
 
   /** Returns when it listens, and has a worker. */
-  static async start({ program = executable, workers, directory, under = [], env }: AgentOptions = {}): Promise<Agent> {
+  static async start(options: AgentOptions = {}): Promise<Agent> {
+    const { program = executable, workers, directory, under = [], env } = options;
     const place = directory ?? mkdtempSync(join(tmpdir(), 'usw-a-'));
-    const words = ['agent', ...(workers === undefined ? [] : ['--workers', String(workers)])];
+    const count = workers === undefined ? [] : ['--workers', String(workers)];
+    const words = ['agent', ...count, ...(options.words ?? [])];
     // A change of namespace or a SIGKILL of the test leaves no agent.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...under, program, ...words], {
       env: { PATH: process.env.PATH ?? '', USERSPACE_CNI_AGENT: place, ...env },

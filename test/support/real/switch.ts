@@ -73,6 +73,8 @@ export async function startSwitch(options: SwitchOptions = {}): Promise<Switch> 
 class PrivateSwitch implements Switch {
   readonly rundir: string;
   readonly ovsdb: string;
+  /** ovs-vswitchd's control socket, where its own default is. */
+  readonly #control: string;
   #database: Daemon | undefined;
   #vswitchd: Daemon | undefined;
   readonly #env: Record<string, string>;
@@ -83,6 +85,7 @@ class PrivateSwitch implements Switch {
     readonly options: SwitchOptions,
   ) {
     this.rundir = join(directory, 'run');
+    this.#control = join(this.rundir, 'ovs-vswitchd.ctl');
     this.ovsdb = `unix:${join(this.rundir, 'db.sock')}`;
     // RUNTIME_DIRECTORY is where DPDK puts what would otherwise stay in /run/dpdk.
     this.#env = {
@@ -151,7 +154,7 @@ class PrivateSwitch implements Switch {
   }
 
   async appctl(...args: string[]): Promise<string> {
-    const target = join(this.directory, 'vswitchd.ctl');
+    const target = this.#control;
     return (await execa('ovs-appctl', ['-t', target, '-T', '10', ...args], { timeout: vsctlMs })).stdout;
   }
 
@@ -223,13 +226,13 @@ class PrivateSwitch implements Switch {
 
   async startVswitchd(): Promise<void> {
     const log = `--log-file=${join(this.directory, 'vswitchd.log')}`;
-    const control = `--unixctl=${join(this.directory, 'vswitchd.ctl')}`;
+    const control = `--unixctl=${this.#control}`;
     // The socket of the last run answers no longer, and we wait for the presence of the new one.
-    await rm(join(this.directory, 'vswitchd.ctl'), { force: true });
+    await rm(this.#control, { force: true });
     await this.vsctl('--no-wait', '--', 'set', 'Open_vSwitch', '.', 'dpdk_initialized=false');
     const daemon = [ovsDpdkPath, this.ovsdb, log, control, '--pidfile', '-vconsole:off'];
     this.#vswitchd = this.#run(['unshare', '--net', ...this.#asUser(daemon)]);
-    await this.#alive(this.#vswitchd, () => existsSync(join(this.directory, 'vswitchd.ctl')), 'vswitchd.log');
+    await this.#alive(this.#vswitchd, () => existsSync(this.#control), 'vswitchd.log');
     if (this.#hasDpdk) await this.vsctl('wait-until', 'Open_vSwitch', '.', 'dpdk_initialized=true');
     await this.vsctl('set', 'Open_vSwitch', '.', 'external_ids:settled=yes');
   }
