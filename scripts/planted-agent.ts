@@ -104,8 +104,8 @@ export const ofAgent: readonly Bug[] = [
     patches: [
       {
         file: 'src/agent/place.ts',
-        search: '...[executable.device, executable.inode, executable.changed, root.device, root.inode],',
-        replace: '...[root.device, root.inode],',
+        search: '    ...[executable.device, executable.inode, executable.changed],\n',
+        replace: '',
       },
     ],
     suites: [unit('test/agent/place.test.ts', 'for a copy of the executable')],
@@ -176,7 +176,7 @@ export const ofAgent: readonly Bug[] = [
     title: 'agent: a connection to the API server is used after any pause',
     patches: [
       {
-        file: 'src/os/native.ts',
+        file: 'src/os/https.ts',
         search: 'return sleeps === 0 ? tls : { ...tls, passphrase: String(sleeps) };',
         replace: 'return tls;',
       },
@@ -195,11 +195,62 @@ export const ofAgent: readonly Bug[] = [
     patches: [
       {
         file: 'src/agent/limit.ts',
-        search: '  if (readAtStart.some((name) => env[name] !== undefined)) return undefined;\n',
+        search:
+          '  if (Object.keys(env).some((name) => env[name] !== undefined && readAtStart.test(name))) return undefined;\n',
         replace: '',
       },
     ],
-    suites: [unit('test/agent/limit.test.ts', 'in whose environment')],
+    suites: [unit('test/agent/limit.test.ts', 'whose environment is read')],
+  },
+  {
+    letter: 'bk',
+    title: 'agent: a root that is mounted elsewhere is taken for the same',
+    patches: [
+      {
+        file: 'src/agent/place.ts',
+        search: 'root.device, root.inode, root.mount]',
+        replace: 'root.device, root.inode]',
+      },
+    ],
+    suites: [unit('test/agent/place.test.ts', 'mounted elsewhere')],
+  },
+  {
+    letter: 'bl',
+    title: 'agent: the caller’s directory is believed by its name',
+    patches: [
+      { file: 'src/agent/worker.ts', search: "return fileText('.') === cwdFile;", replace: 'return cwdFile !== "";' },
+    ],
+    suites: [unit('test/agent/worker.test.ts', 'another one by its name')],
+  },
+  {
+    letter: 'bm',
+    title: 'agent: a kept connection that says nothing is waited for',
+    patches: [
+      {
+        file: 'src/os/https.ts',
+        search: 'rested < restMs || rested > keptMs',
+        replace: 'rested >= 0 || restMs > keptMs',
+      },
+    ],
+    suites: [unit('test/os/https.test.ts', 'if it only reads')],
+  },
+  {
+    letter: 'bn',
+    title: 'agent: a symlink to the caller’s own descriptor is followed',
+    patches: [
+      {
+        file: 'src/agent/limit.ts',
+        search: '    if (!lstatSync(next, { throwIfNoEntry: false })?.isSymbolicLink()) continue;\n',
+        replace: '    if (lstatSync(next, { throwIfNoEntry: false })) continue;\n',
+      },
+    ],
+    suites: [unit('test/agent/limit.test.ts', 'behind symlinks')],
+  },
+  {
+    letter: 'bo',
+    title: 'agent: two recoveries run side by side',
+    patches: [{ file: 'src/agent/recoveries.ts', search: 'if (!this.#isUnderWay && now()', replace: 'if (now()' }],
+    suites: [unit('test/agent/recoveries.test.ts', 'do not run side by side')],
   },
   {
     letter: 'bg',

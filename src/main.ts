@@ -133,5 +133,6 @@ async function servePeople(): Promise<number> {
   return exitCode;
 }
 
-const way = process.env.CNI_COMMAND ? serveRuntime : process.argv[2] === 'agent' ? serveAgent : servePeople;
+const isAgent = process.argv[2] === 'agent' && !process.argv.some((word) => word === '--help' || word === '-h');
+const way = process.env.CNI_COMMAND ? serveRuntime : isAgent ? serveAgent : servePeople;
 process.exit(await way());

@@ -97,7 +97,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const workersMax = values.workers === undefined ? usualWorkersMax() : Number(values.workers);
   if (!Number.isSafeInteger(workersMax) || workersMax < 1) return wrong(`--workers "${values.workers}" is no count`);
   const directory = agentDirectory(options.directory);
-  if (directory === undefined) return wrong(`${agentVariable} is "off": no call would ask this agent`);
+  if (directory === undefined)
+    return wrong(`${agentVariable} is "${options.directory}", and no absolute path: no call would ask this agent`);
   const trouble = limitTrouble(readSmallFile('/proc/self/limits'));
   if (trouble !== undefined) {
     stderr(`userspace agent: ${trouble}\n`);

@@ -6,7 +6,7 @@
  * unless an IPAM program that it started still holds one: then the call waits for that lock.
  */
 import { type Moment, now } from '../deadlines.ts';
-import { closeFile, identityOf, readLink, sinceBootMs } from '../os/bare.ts';
+import { closeFile, fileText, identityOf, readLink, sinceBootMs } from '../os/bare.ts';
 import { connectTo } from '../os/unix-sockets.ts';
 import { agentDirectory, agentSocket, agentVariable } from './place.ts';
 import { type AgentSays, type CallAnswer, type CallRequest, Listener, say } from './wire.ts';
@@ -34,9 +34,9 @@ export function askAgent({ env, stdin, ageMs }: Asking): Asked {
   const fd = servedCommands.includes(env.CNI_COMMAND) ? connectionTo(env[agentVariable]) : undefined;
   if (fd === undefined) return { kind: 'none' };
   try {
-    // The link of a deleted directory ends in " (deleted)". The worker cannot enter such a path, and closes the connection.
-    const cwd = readLink('/proc/self/cwd');
-    return converse(fd, { env, stdin: stdin(), cwd, startedMs: sinceBootMs() - ageMs() });
+    // The path of a directory that was deleted, or mounted over, leads nowhere or to another one: then the worker closes the connection.
+    const [cwd, cwdFile] = [readLink('/proc/self/cwd'), fileText('/proc/self/cwd')];
+    return converse(fd, { env, stdin: stdin(), cwd, cwdFile, startedMs: sinceBootMs() - ageMs() });
   } catch {
     // Standard input or /proc cannot be read. This process then makes the call, and its answer names the fault.
     return { kind: 'none' };
@@ -44,6 +44,13 @@ export function askAgent({ env, stdin, ageMs }: Asking): Asked {
     closeFile(fd);
   }
 }
+
+/** An answer that lacks a part is none, and least of all a success. */
+const isAnswer = (message: AgentSays): message is AgentSays & { readonly say: 'answer' } =>
+  message.say === 'answer' &&
+  typeof message.exitCode === 'number' &&
+  typeof message.stdout === 'string' &&
+  typeof message.stderr === 'string';
 
 /** @param setting the value of the variable that names the directory */
 function connectionTo(setting: string | undefined): number | undefined {
@@ -72,7 +79,6 @@ function converse(fd: number, request: CallRequest): Asked {
   // A `go` that was not sent to its last byte is not a `go`: the worker does nothing.
   if (!say(fd, { say: 'go' }, now() + acceptedMs)) return { kind: 'none' };
   const answered = agent.hear(end);
-  if (answered.kind === 'message' && answered.message.say === 'answer')
-    return { kind: 'answered', answer: answered.message };
+  if (answered.kind === 'message' && isAnswer(answered.message)) return { kind: 'answered', answer: answered.message };
   return { kind: answered.kind === 'closed' ? 'none' : 'silent' };
 }

@@ -1,4 +1,6 @@
 /** How long the agent may take for a call. The deadlines come from the call's configuration, read by the reader of its handlers. */
+import { lstatSync, readlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { lenient, salvageDeadlines } from '../cni/config/config.ts';
 import { isObject, type Json } from '../cni/leniency.ts';
 import type { Deadlines } from '../deadlines.ts';
@@ -13,31 +15,58 @@ const limits: { readonly [command: string]: (deadlines: Deadlines) => number } =
   STATUS: ({ statusMs }) => statusMs,
 };
 
+/** Places that mean the caller's own descriptors, process or terminal. Only the caller's process can open them. */
+const callersPlace = /^\/(proc\/(self|thread-self|\d+)|dev\/(std|fd|tty))/;
+
+/** The kernel's own limit for symlinks in a path (path_resolution(7)). */
+const linksMax = 40;
+
 /**
- * Paths in a configuration that mean the caller's own descriptors or process, as a log file `/dev/stderr` does. Only the caller's process
- * can open them.
+ * Whether a path leads through such a place, also by symlinks and in another spelling, as a log file `/dev/stderr` does. The path is
+ * walked by its parts, because the link of a descriptor leads on to the file that this process has there, and not the caller.
  */
-const callersPath = /"\/[/.]*(dev\/[/.]*(std|fd|tty)|proc\/[/.]*(thread-)?self)/;
+function isCallersOwn(path: string, cwd: string): boolean {
+  let at = '/';
+  let rest = (path.startsWith('/') ? path : `${cwd}/${path}`).split('/');
+  for (let links = 0; rest.length > 0; ) {
+    const [name = '', ...more] = rest;
+    const next = join(at, name);
+    if (callersPlace.test(next)) return true;
+    rest = more;
+    at = next;
+    if (!lstatSync(next, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
+    const link = readlinkSync(next);
+    if (++links > linksMax) return true;
+    rest = [...link.split('/'), ...more];
+    at = link.startsWith('/') ? '/' : dirname(next);
+  }
+  return false;
+}
 
 /** Paths that lead through the caller's own descriptors. `/proc/self/ns/net` is not one: a worker is in the same namespaces. */
 const callersDescriptor = /\/(dev\/+fd|proc\/+(thread-)?self\/+(fd|task))/;
 
-/** The variables that name certificate authorities. Bun reads them only when a process starts, so a worker has its own. */
-const readAtStart = ['NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
+/** Variables that Bun reads when a process starts, so a worker has its own: certificate authorities, and its settings. */
+const readAtStart = /^(BUN_|SSL_CERT_|NODE_(EXTRA_CA_CERTS|USE_SYSTEM_CA|TLS_|OPTIONS))/;
 
 /**
  * The limit of a call. A fault in its configuration is not reported here, because the handlers report it.
  * @returns undefined if only the caller's own process can make the call
  */
-export function limitMs({ env, stdin }: CallRequest): number | undefined {
+export function limitMs({ env, stdin, cwd }: Omit<CallRequest, 'cwdFile'>): number | undefined {
   const { CNI_COMMAND: command = '' } = env;
   const limit = Object.hasOwn(limits, command) ? limits[command] : undefined;
   const config = objectOf(stdin);
-  // The configuration is written again first, because JSON can spell one path in many ways.
-  if (!limit || callersPath.test(JSON.stringify(config))) return undefined;
+  if (!limit || pathsIn(config).some((path) => isCallersOwn(path, cwd))) return undefined;
   if ([env.CNI_NETNS, env.CNI_PATH].some((path) => path && callersDescriptor.test(path))) return undefined;
-  if (readAtStart.some((name) => env[name] !== undefined)) return undefined;
+  if (Object.keys(env).some((name) => env[name] !== undefined && readAtStart.test(name))) return undefined;
   return limit(salvageDeadlines(lenient(config).raw));
+}
+
+/** The texts of a configuration that may be paths, at any depth. */
+function pathsIn(value: unknown): string[] {
+  if (typeof value === 'string') return value.includes('/') ? [value] : [];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(pathsIn) : [];
 }
 
 function objectOf(text: string): Json {

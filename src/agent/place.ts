@@ -14,12 +14,12 @@ export const agentVariable = 'USERSPACE_CNI_AGENT';
 const namespaces = ['mnt', 'net', 'pid', 'user', 'time'] as const;
 
 /**
- * @param setting the value of the variable; the usual directory stands for one that is not an absolute path
- * @returns undefined if no agent is to be asked
+ * @param setting the value of the variable; the usual directory stands for one that is not set, or empty
+ * @returns undefined if no agent is to be asked: by `off`, and by anything else that is not an absolute path
  */
 export function agentDirectory(setting: string | undefined): string | undefined {
-  if (setting === 'off') return undefined;
-  return setting?.startsWith('/') ? setting : usualDirectory;
+  if (!setting) return usualDirectory;
+  return setting.startsWith('/') ? setting : undefined;
 }
 
 /**
@@ -30,7 +30,9 @@ export function agentSocket(directory: string): string {
   const [executable, root] = [identityOf('/proc/self/exe'), identityOf('/')];
   if (!executable || !root) throw new Error('/proc/self/exe cannot be seen: is /proc mounted?');
   const numbers = [
-    ...[executable.device, executable.inode, executable.changed, root.device, root.inode],
+    ...[executable.device, executable.inode, executable.changed],
+    // A directory that is mounted at two places is one directory, but other file systems can be below it.
+    ...[root.device, root.inode, root.mount],
     ...namespaces.map(namespaceOf),
   ];
   return `${directory}/agent-${fingerprint(numbers.join(' '))}`;

@@ -116,7 +116,12 @@ class Supervisor {
     this.#listener = listenAt(fresh, queueMax);
     chmodSync(fresh, 0o600);
     this.#inode = statSync(fresh, { bigint: true }).ino;
-    renameSync(fresh, this.#socket);
+    try {
+      renameSync(fresh, this.#socket);
+    } catch (error) {
+      rmSync(fresh, { force: true });
+      throw error;
+    }
   }
 
   async serve(): Promise<void> {

@@ -20,6 +20,8 @@ export interface CallRequest {
   readonly stdin: string;
   /** The caller's working directory. */
   readonly cwd: string;
+  /** The device and inode of that directory, because its path may lead to another one. */
+  readonly cwdFile: string;
   /** The start of the call's process, in milliseconds since boot. The call's deadlines count from it, even if the worker was stopped. */
   readonly startedMs: number;
 }

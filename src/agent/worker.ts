@@ -11,7 +11,7 @@
  */
 import { closeSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
-import { sinceBootMs } from '../os/bare.ts';
+import { fileText, sinceBootMs } from '../os/bare.ts';
 import {
   type Handed,
   isClosed,
@@ -112,7 +112,7 @@ async function serveOne(fd: number, options: Serving): Promise<void> {
   if (heard.kind !== 'message' || heard.message.say !== 'call') return;
   const request = heard.message;
   const waitMs = options.limitMs(request);
-  if (waitMs === undefined || !canEnter(request.cwd, options)) return;
+  if (waitMs === undefined || !canEnter(request, options)) return;
   // The supervisor kills a worker that takes longer (SU3).
   sendAll(options.control, encoded(String(waitMs + graceMs)), now() + answerMs);
   if (!say(fd, { say: 'accepted', waitMs: waitMs + graceMs }, now() + goMs)) return;
@@ -128,11 +128,11 @@ async function serveOne(fd: number, options: Serving): Promise<void> {
   say(fd, { say: 'answer', ...answer }, now() + answerMs);
 }
 
-/** Enters the caller's working directory, because the call's programs start in it. @returns whether it could */
-function canEnter(directory: string, { enter }: WorkerOptions): boolean {
+/** Enters the caller's working directory, because the call's programs start in it. @returns whether it is there */
+function canEnter({ cwd, cwdFile }: CallRequest, { enter }: WorkerOptions): boolean {
   try {
-    enter(directory);
-    return true;
+    enter(cwd);
+    return fileText('.') === cwdFile;
   } catch {
     return false;
   }

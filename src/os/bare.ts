@@ -10,6 +10,7 @@ export const ffi = (): Ffi => (Bun as unknown as { FFI: Ffi }).FFI;
 
 const AT_FDCWD = -100;
 const STATX_BASIC_STATS = 0x7ff;
+const STATX_MNT_ID = 0x1000;
 const SEEK_CUR = 1;
 const CLOCK_BOOTTIME = 7;
 const POLLIN = 1;
@@ -151,6 +152,8 @@ export function sinceBootMs(): number {
 
 /** The parts of a file's status that tell it from every other one (statx(2)). */
 export interface FileIdentity {
+  /** The number of the mount that it was found in; 0 where the kernel does not tell it (before Linux 5.8). */
+  readonly mount: bigint;
   readonly device: bigint;
   readonly inode: bigint;
   /** The moment of its last change, in nanoseconds. */
@@ -163,13 +166,20 @@ export interface FileIdentity {
 export function identityOf(path: string): FileIdentity | undefined {
   later ??= openStatx();
   const status = new DataView(new ArrayBuffer(256));
-  if (later.statx(AT_FDCWD, terminated(path), 0, STATX_BASIC_STATS, new Uint8Array(status.buffer)) !== 0)
+  if (later.statx(AT_FDCWD, terminated(path), 0, STATX_BASIC_STATS | STATX_MNT_ID, new Uint8Array(status.buffer)) !== 0)
     return undefined;
   return {
+    mount: (status.getUint32(0, true) & STATX_MNT_ID) === 0 ? 0n : status.getBigUint64(144, true),
     device: (BigInt(status.getUint32(136, true)) << 32n) | BigInt(status.getUint32(140, true)),
     inode: status.getBigUint64(32, true),
     changed: status.getBigInt64(96, true) * 1_000_000_000n + BigInt(status.getUint32(104, true)),
     uid: status.getUint32(20, true),
     isSocket: (status.getUint16(28, true) & S_IFMT) === S_IFSOCK,
   };
+}
+
+/** A file's device and inode, to be told by one process to another; '' if there is nothing that can be seen. */
+export function fileText(path: string): string {
+  const found = identityOf(path);
+  return found ? `${found.device}:${found.inode}` : '';
 }

@@ -1,5 +1,6 @@
 /**
- * The only file that calls Bun itself and libc: for things that `node:` lacks, or that would cost every call time.
+ * The only file that calls Bun itself and libc, beside bare.ts, https.ts and unix-sockets.ts: for things that `node:` lacks, or that would
+ * cost every call time.
  */
 
 import { closeFile, ffi, seek, terminated, writeFrom } from './bare.ts';
@@ -224,60 +225,6 @@ export async function connectUnix(path: string, events: ConnectionEvents): Promi
     waiting = waiting.subarray(Math.max(0, socket.write(waiting)));
   };
   return { write: (text) => flush(new TextEncoder().encode(text)), close: () => void socket.end() };
-}
-
-/** TLS settings, each text in PEM. */
-export interface Tls {
-  readonly rejectUnauthorized: boolean;
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  /** The name that the server's certificate must have, if it is not the host's. */
-  readonly serverName?: string;
-}
-
-interface FetchOptions {
-  readonly method: string;
-  readonly headers: { readonly [name: string]: string };
-  readonly body?: string;
-  readonly tls: Tls;
-  readonly proxy?: string;
-  readonly signal: AbortSignal;
-}
-
-/**
- * Bun keeps connections open for later requests by the same TLS settings. A process that has slept longer than this uses none of them
- * again: a load balancer may have forgotten it without a word, and a request would then wait for its whole time.
- */
-const keptMs = 5_000;
-
-let lastAskedMs: number | undefined;
-let sleeps = 0;
-
-/** Settings that no connection from before the last sleep has. The key is not encrypted, so nothing asks for this passphrase. */
-function settingsOf(tls: Tls): Tls & { readonly passphrase?: string } {
-  const nowMs = performance.now();
-  if (lastAskedMs !== undefined && nowMs - lastAskedMs > keptMs) sleeps++;
-  lastAskedMs = nowMs;
-  return sleeps === 0 ? tls : { ...tls, passphrase: String(sleeps) };
-}
-
-const proxyVariables = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'];
-
-/**
- * fetch with Bun's own TLS settings; importing node:https costs 7 ms more. Only the caller chooses a proxy, not the environment.
- */
-export function fetchBy(url: URL, { headers, tls, ...options }: FetchOptions): Promise<Response> {
-  const aside = proxyVariables.flatMap((name) => (Bun.env[name] === undefined ? [] : [[name, Bun.env[name]] as const]));
-  try {
-    for (const [name] of aside) delete Bun.env[name];
-    // Uncompressed, so that its size can be measured; without redirects, so that no other host is asked.
-    const plain = { ...headers, 'Accept-Encoding': 'identity' };
-    return fetch(url, { ...options, tls: settingsOf(tls), headers: plain, redirect: 'manual' });
-  } finally {
-    // A program that gives credentials may need the variables.
-    for (const [name, value] of aside) Bun.env[name] = value;
-  }
 }
 
 type Variables = { readonly [name: string]: string };

@@ -127,6 +127,8 @@ describe('a call that finds an agent', () => {
   it.each([
     ['is garbled', (heard: Incoming) => heard.socket.write('what?\n')],
     ['accepts once more', (heard: Incoming) => heard.say(accepted)],
+    ['answers without an exit code', (heard: Incoming) => heard.say({ ...answer, exitCode: '0' } as never)],
+    ['answers without an output', (heard: Incoming) => heard.say({ ...answer, stdout: undefined } as never)],
   ])('does nothing beside an agent that %s after go', async (_, then) => {
     const agent = await scriptedAgent(async (heard) => {
       await take(heard);

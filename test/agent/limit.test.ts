@@ -1,8 +1,11 @@
 /** How long a call may take by its own configuration, read as its handlers read it. */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { limitMs } from '../../src/agent/limit.ts';
 import { defaultDeadlines } from '../../src/deadlines.ts';
 import { added, type Json, network } from '../support/cni-requests.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 const limitOf = (CNI_COMMAND: string | undefined, stdin: string): number | undefined =>
   limitMs({ env: { CNI_COMMAND }, stdin, cwd: '/', startedMs: 0 });
@@ -59,6 +62,10 @@ describe('a call that may write to its own process’s descriptors', () => {
     '/proc/thread-self/fd/2',
     '//dev//stderr',
     '/./dev/./fd/2',
+    '/dev/../dev/stderr',
+    '/dev/shm/../fd/2',
+    '/proc/1/fd/2',
+    '../dev/stderr',
   ])('is not for the agent: logFile %s', (logFile) => {
     expect(limit({ logFile })).toBeUndefined();
     expect(limit({ LOGFILE: logFile }, 'STATUS')).toBeUndefined();
@@ -69,7 +76,17 @@ describe('a call that may write to its own process’s descriptors', () => {
     expect(limitOf('ADD', '{"logFile":"\\u002fdev/\\u0073tderr"}')).toBeUndefined();
   });
 
-  it.each(['/dev/null', '/dev/log', '/var/log/dev/stderr', '/device/std', '/proc/1/root/log'])(
+  it('is not for the agent behind symlinks, also when they go round', () => {
+    const directory = temporaryDirectory();
+    symlinkSync('/dev/stderr', join(directory, 'log'));
+    symlinkSync('.', join(directory, 'here'));
+    symlinkSync('round', join(directory, 'round'));
+    for (const path of ['log', 'here/here/log', 'round'])
+      expect(limit({ logFile: join(directory, path) })).toBeUndefined();
+    expect(limit({ logFile: join(directory, 'here/none') })).toBeDefined();
+  });
+
+  it.each(['/dev/null', '/dev/log', '/var/log/dev/stderr', '/device/std', 'some/where'])(
     'and %s is none of them',
     (logFile) => {
       expect(limit({ logFile })).toBeDefined();
@@ -77,15 +94,18 @@ describe('a call that may write to its own process’s descriptors', () => {
   );
 });
 
-describe('a call in whose environment Bun looks for authorities', () => {
-  it.each(['NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'])(
-    'is not for the agent: %s',
-    (name) => {
-      const env = { CNI_COMMAND: 'ADD', [name]: '/a' };
-      expect(limitMs({ env, stdin: '{}', cwd: '/', startedMs: 0 })).toBeUndefined();
-      expect(
-        limitMs({ env: { ...env, [name]: undefined, NODE_NAME: 'a' }, stdin: '{}', cwd: '/', startedMs: 0 }),
-      ).toBeDefined();
-    },
-  );
+describe('a call whose environment is read when a process starts', () => {
+  it.each([
+    'NODE_EXTRA_CA_CERTS',
+    'NODE_USE_SYSTEM_CA',
+    'SSL_CERT_FILE',
+    'SSL_CERT_DIR',
+    'BUN_CONFIG_HTTP_IDLE_TIMEOUT',
+  ])('is not for the agent: %s', (name) => {
+    const env = { CNI_COMMAND: 'ADD', [name]: '/a' };
+    expect(limitMs({ env, stdin: '{}', cwd: '/', startedMs: 0 })).toBeUndefined();
+    expect(
+      limitMs({ env: { ...env, [name]: undefined, NODE_NAME: 'a' }, stdin: '{}', cwd: '/', startedMs: 0 }),
+    ).toBeDefined();
+  });
 });

@@ -20,7 +20,8 @@ describe('the directory', () => {
   it.each([
     [undefined, '/run/userspace-cni'],
     ['', '/run/userspace-cni'],
-    ['relative', '/run/userspace-cni'],
+    ['relative', undefined],
+    ['OFF', undefined],
     ['/some/where', '/some/where'],
     ['off', undefined],
   ])('for the variable %j is %j', (said, found) => {
@@ -51,6 +52,25 @@ describe('the socket’s name', () => {
   });
 
   const isRoot = process.getuid?.() === 0;
+  const chrooted =
+    'is another one below the same directory mounted elsewhere, because other file systems may be below it';
+  // never skipped in CI, which is root; the title says why elsewhere
+  it.skipIf(!isRoot)(isRoot ? chrooted : skippedTitle(chrooted, 'mounts need root'), () => {
+    const other = temporaryDirectory();
+    /** The names by a process below / and by one below a directory, in one mount namespace. */
+    const namesWith = (root: string, before = ':') => {
+      const both = `${before} && "$0" -e "$1" && exec chroot ${root} "$0" -e "$1"`;
+      const words = ['--mount', 'sh', '-c', both, process.execPath, script];
+      return execFileSync('unshare', words, { encoding: 'utf8', env: { PATH: process.env.PATH } })
+        .trim()
+        .split('\n');
+    };
+    const [outside, inside] = namesWith(other, `mount --rbind / ${other}`);
+    expect(inside).not.toBe(outside);
+    const [one, same] = namesWith('/');
+    expect(same).toBe(one);
+  });
+
   const kinds = ['--net', '--mount', '--pid --fork --mount-proc', '--time --fork', '--user --map-root-user'];
   const title = 'is another one in another namespace: unshare %s';
   // never skipped in CI, which is root; the title says why elsewhere

@@ -14,6 +14,7 @@ const call = (stdin: string): CallSays => ({
   env: { CNI_COMMAND: 'ADD' },
   stdin,
   cwd: '/',
+  cwdFile: '1:2',
   startedMs: 1,
 });
 

@@ -6,7 +6,7 @@ import type { CallAnswer, CallRequest, CallSays } from '../../src/agent/wire.ts'
 import { say } from '../../src/agent/wire.ts';
 import { type ServedCall, work } from '../../src/agent/worker.ts';
 import { now } from '../../src/deadlines.ts';
-import { sinceBootMs } from '../../src/os/bare.ts';
+import { fileText, sinceBootMs } from '../../src/os/bare.ts';
 import { handOver } from '../../src/os/unix-sockets.ts';
 import { close, connection, pair, receivedText, sendText } from '../support/sockets.ts';
 
@@ -15,6 +15,8 @@ const request = (changes: Partial<CallRequest> = {}): CallSays => ({
   env: { CNI_COMMAND: 'STATUS' },
   stdin: '{}',
   cwd: '/caller',
+  // The test's worker does not really enter a directory.
+  cwdFile: fileText('.'),
   startedMs: sinceBootMs(),
   ...changes,
 });
@@ -157,6 +159,12 @@ describe('a worker', () => {
       if (directory !== '/') throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' });
     };
     expect((await play({ calls: [to], enter })).served).toEqual([]);
+    expect(receivedText(from)).toBeUndefined();
+  });
+
+  it('leaves a call whose directory is another one by its name to its own process', async () => {
+    const [from, to] = caller(request({ cwdFile: fileText('/proc') }), { say: 'go' });
+    expect((await play({ calls: [to] })).served).toEqual([]);
     expect(receivedText(from)).toBeUndefined();
   });
 

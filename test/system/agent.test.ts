@@ -240,8 +240,16 @@ s.on('close', () => console.log('closed after "' + heard + '"'));`;
       },
     );
 
-    test('an agent that no call would ask does not start', async () => {
-      expect(await run(['agent'], { USERSPACE_CNI_AGENT: 'off' })).toMatchObject({ exitCode: 2 });
+    test.each(['off', 'OFF', 'some/where'])('an agent that no call would ask does not start: %s', async (setting) => {
+      const { exitCode, stderr } = await run(['agent'], { USERSPACE_CNI_AGENT: setting });
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain(`USERSPACE_CNI_AGENT is "${setting}"`);
+    });
+
+    test('--help explains it', async () => {
+      const { exitCode, stdout } = await run(['agent', '--help']);
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain('userspace agent ');
     });
 
     test('a directory that others may enter is refused, and is left as it is', async () => {

@@ -12,7 +12,7 @@
  */
 import { code, messageOf, type PodRef } from '../../attachment.ts';
 import { type Deadlines, type Moment, now, remainingMs, sleep, within } from '../../deadlines.ts';
-import { fetchBy } from '../../os/native.ts';
+import { fetchBy } from '../../os/https.ts';
 import { codeOf } from '../outcome.ts';
 import { isAllowed, reviewOf, reviewPath, rights } from './access-review.ts';
 import {

@@ -151,7 +151,7 @@ describe('an API server', () => {
     const one = await made();
     const asked: string[] = [];
     const proxy = await startProxy(asked);
-    for (const name of ['HTTPS_PROXY', 'https_proxy']) vi.stubEnv(name, proxy);
+    for (const name of ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy']) vi.stubEnv(name, proxy);
     onTestFinished(() => void vi.unstubAllEnvs());
     await one.set('yes');
     expect(asked).toEqual([]);
