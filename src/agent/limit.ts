@@ -57,10 +57,12 @@ export function limitMs({ env, stdin, cwd }: Omit<CallRequest, 'cwdFile'>): numb
   const { CNI_COMMAND: command = '' } = env;
   const limit = Object.hasOwn(limits, command) ? limits[command] : undefined;
   const config = objectOf(stdin);
-  if (!limit || pathsIn(config).some((path) => isCallersOwn(path, cwd))) return undefined;
+  const { raw } = lenient(config);
+  if (!limit || [...pathsIn(config), String(raw.logFile ?? '')].some((path) => isCallersOwn(path, cwd)))
+    return undefined;
   if ([env.CNI_NETNS, env.CNI_PATH].some((path) => path && callersDescriptor.test(path))) return undefined;
   if (Object.keys(env).some((name) => env[name] !== undefined && readAtStart.test(name))) return undefined;
-  return limit(salvageDeadlines(lenient(config).raw));
+  return limit(salvageDeadlines(raw));
 }
 
 /** The texts of a configuration that may be paths, at any depth. */

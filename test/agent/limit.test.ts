@@ -71,6 +71,13 @@ describe('a call that may write to its own process’s descriptors', () => {
     expect(limit({ LOGFILE: logFile }, 'STATUS')).toBeUndefined();
   });
 
+  it('is not for the agent where the log file is one in the caller’s directory', () => {
+    const env = { CNI_COMMAND: 'ADD' };
+    const limitIn = (cwd: string) => limitMs({ env, stdin: '{"logFile":"stderr"}', cwd, startedMs: 0 });
+    expect(limitIn('/dev')).toBeUndefined();
+    expect(limitIn('/')).toBeDefined();
+  });
+
   it('is not for the agent, however JSON spells the path', () => {
     expect(limitOf('ADD', '{"logFile":"\\/dev\\/stderr"}')).toBeUndefined();
     expect(limitOf('ADD', '{"logFile":"\\u002fdev/\\u0073tderr"}')).toBeUndefined();
