@@ -6,7 +6,7 @@ const lane = (name: string, include: string[], timeoutMs: number, more: object =
 });
 
 /** The lanes with needs of their own. Every other test is a unit test, so a new folder needs no entry here. */
-const others = ['property', 'fault', 'cluster', 'system'];
+const others = ['property', 'fault', 'cluster', 'system', 'release'];
 
 export default defineConfig({
   test: {
@@ -22,6 +22,8 @@ export default defineConfig({
       // The executable, killed and starved: its suites run one after the other, because they share the machine.
       lane('real-fault', ['test/fault/real/**/*.test.ts'], 900_000, { fileParallelism: false }),
       lane('cluster', ['test/cluster/**/*.test.ts'], 120_000, { fileParallelism: false }),
+      // Two releases, made side by side.
+      lane('release', ['test/release/**/*.test.ts'], 120_000, { hookTimeout: 900_000, fileParallelism: false }),
       lane('system', ['test/system/**/*.test.ts'], 120_000, { fileParallelism: false }),
     ],
   },

@@ -59,7 +59,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
   --recover          agent also recovers: at its start, after the switch was away, and every five minutes
   --workers N        agent makes as many calls at once, at most (default 8, or one for each processor)
-  --version          of this executable: version, target and size
+  --version          of this executable: version, commit, target, runtime and size
 
 userspace COMMAND --help explains the words that list, recover and status print.
 

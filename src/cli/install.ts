@@ -24,21 +24,34 @@ const freshName = '.userspace.new';
 const runMs = 10_000;
 const chunkBytes = 1024 * 1024;
 
-/** Tells one executable from another; the size tells a partial copy. */
-export interface Identity {
-  readonly version: string;
-  /** Operating system and architecture, as linux-x64. */
+/** The build's share of the identity. */
+interface Build {
+  /** The first digits of the commit, with "+changes" if files differed from it; "unknown" outside a repository. */
+  readonly commit: string;
+  /** Operating system, architecture and C library, as linux-x64 or linux-x64-musl. */
   readonly target: string;
+  /** The runtime inside, as "Bun 1.4.5". */
+  readonly runtime: string;
+}
+
+/** scripts/release/compile.ts puts the value here. Code that runs from its source has none. */
+declare const builtAs: Build | undefined;
+
+const build = (): Build =>
+  typeof builtAs === 'undefined'
+    ? { commit: 'unknown', target: `${platform()}-${arch()}`, runtime: 'not compiled' }
+    : builtAs;
+
+/** Tells one executable from another; the size tells a partial copy. */
+export interface Identity extends Build {
+  readonly version: string;
   readonly bytes: number;
 }
 
-export const readIdentity = (version: string): Identity => ({
-  version,
-  target: `${platform()}-${arch()}`,
-  bytes: fs.statSync(self).size,
-});
+export const readIdentity = (version: string): Identity => ({ version, ...build(), bytes: fs.statSync(self).size });
 
-export const identityText = ({ version, target, bytes }: Identity): string => `${version} (${target}, ${bytes} bytes)`;
+export const identityText = ({ version, commit, target, runtime, bytes }: Identity): string =>
+  `${version} (${commit === 'unknown' ? 'unknown commit' : `commit ${commit}`}, ${target}, ${runtime}, ${bytes} bytes)`;
 
 export interface Installed extends Identity {
   readonly path: string;

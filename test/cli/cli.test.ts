@@ -24,9 +24,10 @@ describe('the words of a command', () => {
       expect(out).toContain(word);
   });
 
-  it('--version: version, target and size, and nothing else (need N21)', async () => {
+  it('--version: version, commit, target, runtime and size, and nothing else (need N21)', async () => {
     const said = await (await cliScene()).run('--version');
-    expect(said).toEqual({ exitCode: 0, out: expect.stringMatching(/^1\.2\.3 \(linux-\w+, \d+ bytes\)\n$/), err: '' });
+    const out = /^1\.2\.3 \(unknown commit, linux-\w+, not compiled, \d+ bytes\)\n$/;
+    expect(said).toEqual({ exitCode: 0, out: expect.stringMatching(out), err: '' });
   });
 
   it.each([

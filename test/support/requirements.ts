@@ -39,8 +39,8 @@ function isExecutable(path: string): boolean {
 
 const apt = (name: string) => `apt-get install ${name}`;
 
-/** The directory into which go-assets.ts builds. */
-const cached = (...names: string[]): string =>
+/** The directory into which go-assets.ts builds, and a release downloads. */
+export const cached = (...names: string[]): string =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'userspace-cni', ...names);
 
 /** The default directory; KUBEBUILDER_ASSETS overrides it. */
@@ -66,6 +66,16 @@ const parts = {
     name: 'loop devices, mkfs.ext4, mkfs.xfs and xfs_io',
     present: () => existsSync('/dev/loop-control') && ['mkfs.ext4', 'mkfs.xfs', 'xfs_io'].every(onPath),
     remedy: apt('e2fsprogs xfsprogs'),
+  },
+  emulators: {
+    name: 'qemu-x86_64-static and qemu-aarch64-static',
+    present: () => ['qemu-x86_64-static', 'qemu-aarch64-static'].every(onPath),
+    remedy: apt('qemu-user-static'),
+  },
+  containerd: {
+    name: 'containerd and runc',
+    present: () => ['containerd', 'ctr', 'runc'].every(onPath),
+    remedy: apt('containerd runc'),
   },
   strace: { name: 'strace', present: () => onPath('strace'), remedy: apt('strace') },
   kubeAssets: {

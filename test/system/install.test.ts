@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { version } from '../../package.json' with { type: 'json' };
+import manifest from '../../package.json' with { type: 'json' };
 import { flock } from '../../src/os/native.ts';
 import { cni, run } from '../support/real/cni.ts';
 import { executable, missing } from '../support/requirements.ts';
@@ -24,25 +24,28 @@ import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const bytes = (): number => statSync(executable).size;
-const identity = () => ({ version, target: `${process.platform}-${process.arch}`, bytes: bytes() });
+const { version } = manifest;
+const target = `${process.platform}-${process.arch}`;
+const runtime = `Bun ${manifest.devDependencies.bun}`;
+/** Whatever the commit is: a test that expected one would fail in a copy without its repository. */
+const commit = /^([0-9a-f]{12}(\+changes)?|unknown)$/;
+const commitText = '(commit [0-9a-f]{12}(\\+changes)?|unknown commit)';
+const identity = () => ({ version, commit: expect.stringMatching(commit), target, runtime, bytes: bytes() });
+const text = () => `${version} \\(${commitText}, ${target}, ${runtime}, ${bytes()} bytes\\)`;
 
 // Never skipped in CI: a part that is missing fails there.
 const lacking = process.env.CI ? [] : missing(['executable']);
 const title = 'userspace install';
 
 describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lacking.join('; ')) : title, () => {
-  test('--version prints version, target and size, as text and as JSON (need N21)', async () => {
-    const { target } = identity();
-    expect((await run(['--version'])).stdout).toBe(`${version} (${target}, ${bytes()} bytes)\n`);
+  test('--version prints version, commit, target, runtime and size, as text and as JSON (need N21)', async () => {
+    expect((await run(['--version'])).stdout).toMatch(new RegExp(`^${text()}\n$`));
     expect((await run(['--version', '--json'])).json).toEqual(identity());
   });
 
   test('the build says what it made (need N22)', async () => {
     const { stdout } = await execa(process.execPath, ['scripts/build.ts'], { cwd: join(import.meta.dirname, '../..') });
-    const { target } = identity();
-    expect(stdout).toMatch(
-      new RegExp(`^dist/userspace: ${version} \\(${target}, ${bytes()} bytes\\), built in \\d+ ms$`),
-    );
+    expect(stdout).toMatch(new RegExp(`^dist/userspace: ${text()}, built in \\d+ ms$`));
   });
 
   test('the executable is in the directory, and answers a runtime there (need N21)', async () => {

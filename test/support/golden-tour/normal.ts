@@ -40,7 +40,10 @@ const accidents: readonly [pattern: RegExp, token: string | ((found: string) => 
   [/(?<=has applied )\d+ of \d+(?= changes)/g, '<changes>'],
   // The words of Debian's host-local are its version's.
   [/(?<=IPAM plugin \\?"host-local\\?" (?:ADD|CHECK|DEL): )[^;"]*/g, '<its words>'],
-  // The executable's size, which differs for every build.
+  // The executable's commit and size, which differ for every build, and its runtime.
+  [/(?<="commit": ?")[^"]*/g, '<commit>'],
+  [/\b(?:commit [0-9a-f]{12}(?:\+changes)?|unknown commit)(?=, linux-)/g, '<commit>'],
+  [/\bBun \d+\.\d+\.\d+/g, '<runtime>'],
   [/(?<="bytes": ?)\d+/g, '<bytes>'],
   [/\b\d+(?= bytes\))/g, '<bytes>'],
   // The machine's hugepages, of every size that it has.
