@@ -92,20 +92,18 @@ function waysOf(target: Target, { arm64Root, work }: Places): Way[] {
   const own: Way[] = isNative ? [{ name: 'run', under: [] }] : [];
   switch (target) {
     case 'linux-x64':
-      return [
-        ...own,
-        ...emulated('qemu-x86_64-static', ['-cpu', 'Nehalem'], 'run on a Nehalem, which has no AVX2 (QEMU)'),
-      ];
+      return [...own, ...emulated('qemu-x86_64', ['-cpu', 'Nehalem'], 'run on a Nehalem, which has no AVX2 (QEMU)')];
     case 'linux-arm64':
-      return own.length > 0 ? own : emulated('qemu-aarch64-static', ['-L', arm64Root], 'run by QEMU');
+      return own.length > 0 ? own : emulated('qemu-aarch64', ['-L', arm64Root], 'run by QEMU');
     case 'linux-x64-musl':
       return process.arch === 'x64' ? onMusl(join(work, 'musl')) : [];
   }
 }
 
+/** Debian 12 calls the emulator without libraries "-static", and later ones have only that one. */
 function emulated(program: string, args: readonly string[], name: string): Way[] {
-  const path = `/usr/bin/${program}`;
-  return existsSync(path) ? [{ name, under: [path, ...args] }] : [];
+  const path = [`/usr/bin/${program}-static`, `/usr/bin/${program}`].find((one) => existsSync(one));
+  return path === undefined ? [] : [{ name, under: [path, ...args] }];
 }
 
 /** Debian has musl itself, and PyPI a libstdc++ for it. */

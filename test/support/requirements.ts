@@ -68,8 +68,8 @@ const parts = {
     remedy: apt('e2fsprogs xfsprogs'),
   },
   emulators: {
-    name: 'qemu-x86_64-static and qemu-aarch64-static',
-    present: () => ['qemu-x86_64-static', 'qemu-aarch64-static'].every(onPath),
+    name: 'qemu-x86_64 and qemu-aarch64',
+    present: () => ['qemu-x86_64', 'qemu-aarch64'].every((name) => onPath(`${name}-static`) || onPath(name)),
     remedy: apt('qemu-user-static'),
   },
   containerd: {
