@@ -34,8 +34,8 @@ export function fetchRuntime(target: Target): string {
     verify(archive, locked.integrity);
     execFileSync('tar', ['--extract', '--file', archive, '--directory', fresh, 'package/bin/bun']);
     rmSync(archive);
-    rmSync(home, { recursive: true, force: true });
-    renameSync(fresh, home);
+    // Another release may have been faster.
+    if (!existsSync(runtime)) renameSync(fresh, home);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
