@@ -97,7 +97,8 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     const isX64 = process.arch === 'x64';
     expect(found).toEqual({
       'linux-x64': [...(isX64 ? ['run'] : []), 'run on a Nehalem, which has no AVX2 (QEMU)'],
-      'linux-x64-musl': [isX64 ? 'run by musl' : 'not run: its words are in it'],
+      // Debian has no libstdc++ for musl, and where no other is to be had the words in the file have to do.
+      'linux-x64-musl': [expect.stringMatching(isX64 ? /^(run by musl|not run: its words are in it)$/ : /^not run/)],
       'linux-arm64': [isX64 ? 'run by QEMU' : 'run'],
     });
   });
