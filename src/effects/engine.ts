@@ -51,6 +51,11 @@ export type RecalledPort =
   /** It was made through another data directory. */
   | { readonly kind: 'elsewhere'; readonly trouble: Trouble };
 
+/** Rows by table, as plain data: a map is an object, a set a list. */
+export interface EngineRows {
+  readonly [table: string]: readonly { readonly [column: string]: unknown }[];
+}
+
 /** The steps that are the switch's own. */
 export type EngineRequest = Request & { readonly step: 'bridge' | 'port' };
 
@@ -97,6 +102,8 @@ export interface Engine {
   listPorts(database: Database, end: Moment): Promise<KnownPort[]>;
   /** Whether each of the ports exists, in their order. One question without a fence, because only people read the answer. */
   portsThere(database: Database, ports: readonly LivePort[], end: Moment): Promise<readonly boolean[]>;
+  /** The rows of this plugin as they are, with the switch's own settings. For people, like `portsThere`. */
+  ownRows(database: Database, end: Moment): Promise<EngineRows>;
   /** Removes bridges of ours that no port uses. @returns their names */
   removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
   /** Finds another holder of a port name, for the published files that name a port. */

@@ -18,8 +18,7 @@ import type {
   Request,
 } from '../machines/protocol.ts';
 import { Away } from './away.ts';
-import type { LivePort } from './engine.ts';
-import { EngineFailure } from './engine.ts';
+import { EngineFailure, type EngineRows, type LivePort } from './engine.ts';
 import { roomTroubles } from './files/room.ts';
 import { hasLink } from './files/socket-dir.ts';
 import { collectAddresses } from './ipam/plugin.ts';
@@ -60,6 +59,8 @@ export interface Host {
   removeIdleBridges(sought: IdleBridges, call: Call): Promise<string[]>;
   /** Which ports a switch has, in one transaction without a fence, for people. @throws if it cannot be asked */
   portsThere(database: Database, ports: readonly LivePort[], end: Moment): Promise<readonly boolean[]>;
+  /** The rows of this plugin on a switch, and the switch's own settings, for people. @throws if it cannot be asked */
+  ownRows(database: Database, end: Moment): Promise<EngineRows>;
   /** The rights that a kubeconfig's account lacks in a namespace (undefined: in all), in words. @throws ApiError */
   missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
@@ -108,6 +109,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     listPorts: engine.listPorts,
     removeIdleBridges: engine.removeIdleBridges,
     portsThere: engine.portsThere,
+    ownRows: engine.ownRows,
     missingRights: (...asked) => api.missingRights(...asked),
     netnsTroubles,
     bootId,

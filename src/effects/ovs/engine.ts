@@ -69,6 +69,8 @@ export function openVswitch({ deadlines, away, elsewhere, warn }: EngineOptions)
     listPorts: (database, end) => listPorts(new BoundSwitch(whole, database, end)),
     portsThere: async (database: Database, ports: readonly LivePort[], end: Moment) =>
       await (await import('./live-ports.ts')).portsThere(new BoundSwitch(whole, database, end), ports),
+    ownRows: async (database: Database, end: Moment) =>
+      await (await import('./own-rows.ts')).ownRows(new BoundSwitch(whole, database, end)),
     removeIdleBridges: (sought: IdleBridges, call: Call) => removeIdleBridges(whole, sought, call),
     otherHolder: (plan, call) => otherHolder(at(plan, call)),
     isLaterSandbox: (plan, { containerId, moment }: OtherSandbox, call) =>

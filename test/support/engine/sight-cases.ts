@@ -243,6 +243,29 @@ const recallCases: readonly EngineCase[] = [
   },
   {
     title:
+      'the rows of this plugin are told with their marks, and those of other tools are not, but for the bridge of our port',
+    run: async (engine, scene) => {
+      const plan = planIn(scene);
+      await scene.makeBridge(bridgeIn(scene));
+      await scene.makeBridge(`${scene.prefix}no`);
+      await attach(engine, scene, plan);
+      await scene.makePort(bridgeIn(scene), `${scene.prefix}-other`, `${scene.sharedDir}/another`);
+      const rows = await engine.ownRows({ ovsdb: scene.ovsdb }, callOf().end);
+      const namesIn = (table: string) =>
+        (rows[table] ?? [])
+          .map(({ name }) => String(name))
+          .filter((name) => name.startsWith(scene.prefix) || name === plan.port.name);
+      expect(namesIn('Bridge')).toEqual([bridgeIn(scene)]);
+      expect(namesIn('Port')).toEqual([plan.port.name]);
+      expect(namesIn('Interface')).toEqual([plan.port.name]);
+      expect(rows.Port?.find(({ name }) => name === plan.port.name)).toMatchObject({
+        external_ids: { key: textOf(plan), instance },
+      });
+      expect(rows.Open_vSwitch).toMatchObject([{ next_cfg: expect.any(Number) }]);
+    },
+  },
+  {
+    title:
       'another holder of a name is told: a key, or a port that is not ours; and none of a free name, or of our own',
     run: async (engine, scene) => {
       const [plan, other] = [planIn(scene), planIn(scene, { letter: 'b' })];

@@ -94,6 +94,8 @@ export interface CliScene {
   /** The findings of an ADD's pre-flight, and whether it could ask the database. */
   preflight: Host['preflight'];
   databaseAt: Host['databaseAt'];
+  /** The rows of this plugin on a switch. */
+  rows: Host['ownRows'];
   /** The person's effective uid. */
   uid: number;
   /** The width of the terminal. */
@@ -135,6 +137,7 @@ export async function cliScene(): Promise<CliScene> {
         ? Promise.reject(scene.away)
         : Promise.resolve(sought.map(({ plan }) => scene.isThere(ovsdb, plan)));
     },
+    ownRows: (...asked) => scene.rows(...asked),
     collectAddresses: () => Promise.resolve([]),
     netnsTroubles: () => [],
     bootId: () => 'boot-1',
@@ -178,6 +181,7 @@ export async function cliScene(): Promise<CliScene> {
     rights: () => Promise.resolve([]),
     preflight: () => Promise.resolve([]),
     databaseAt: () => undefined,
+    rows: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve({})),
     uid: 0,
     columns: undefined,
     journal: (key, entries, going = false, minutes = 0) =>

@@ -10,6 +10,7 @@ import type {
   Engine,
   EnginePreflight,
   EngineRequest,
+  EngineRows,
   LivePort,
   OtherSandbox,
   RecalledPort,
@@ -144,6 +145,19 @@ export class FakeEngine implements Engine {
 
   async portsThere(_database: Database, ports: readonly LivePort[], _end?: Moment): Promise<readonly boolean[]> {
     return ports.map((port) => this.#ports.isThere(port));
+  }
+
+  async ownRows(_database?: Database, _end?: Moment): Promise<EngineRows> {
+    const ports = [...this.#world.ports].filter(([, { marks }]) => marks.owner === owner);
+    const bridges = [...this.#world.bridges].filter(
+      ([, bridge]) => bridge.instance !== undefined || ports.some(([name]) => bridge.ports.includes(name)),
+    );
+    return {
+      Open_vSwitch: [{ next_cfg: this.#world.nextCfg, cur_cfg: this.#world.curCfg }],
+      Bridge: bridges.map(([name]) => ({ name })),
+      Port: ports.map(([name, { marks }]) => ({ name, external_ids: marks })),
+      Interface: ports.map(([name]) => ({ name })),
+    };
   }
 
   async removeIdleBridges({ ids, used, dryRun }: IdleBridges, call: Call): Promise<string[]> {

@@ -115,6 +115,7 @@ export class FakeHost {
       removeIdleBridges: (sought, call) => this.#engine.removeIdleBridges(sought, call),
       missingRights: async () => [],
       portsThere: (database, ports, end) => this.#engine.portsThere(database, ports, end),
+      ownRows: (database, end) => this.#engine.ownRows(database, end),
       listPorts: (database, end) => this.#engine.listPorts(database, end),
       netnsTroubles: (path) =>
         this.#world.netns.has(path) ? [] : [{ code: code.invalidNetns, message: `"${path}" is no namespace` }],
