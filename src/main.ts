@@ -4,7 +4,7 @@
  */
 import { version } from '../package.json' with { type: 'json' };
 import { askAgent } from './agent/ask.ts';
-import { agentVariable } from './agent/place.ts';
+import { agentDirectory, agentVariable } from './agent/place.ts';
 import type { CallAnswer } from './agent/wire.ts';
 import type { ServedCall } from './agent/worker.ts';
 import { type CniAnswer, deliver } from './cni/deliver.ts';
@@ -127,7 +127,8 @@ async function servePeople(): Promise<number> {
   const [interactive, columns] = isTerminal(1) ? [!process.env.NO_COLOR, terminalColumns(1)] : [false, undefined];
   const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
   const terminal = { args: process.argv.slice(2), ...say, interactive, ...(columns && { columns }), version };
-  const identity = { pid: process.pid, uid: process.geteuid?.() ?? 0 };
+  const agentDir = agentDirectory(process.env[agentVariable]);
+  const identity = { pid: process.pid, uid: process.geteuid?.() ?? 0, agentDir };
   const exitCode = await runCli(terminal, createCliNode(clock, identity, process.env.CNI_PATH));
   for (const outlet of [out, err]) await outlet.finish(Number.POSITIVE_INFINITY);
   return exitCode;

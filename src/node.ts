@@ -1,7 +1,7 @@
 /**
  * The real node: the parts that the handlers and the commands are handed, put together once.
  */
-import type { CliNode } from './cli/cli.ts';
+import type { CliNode } from './cli/command-line.ts';
 import type { Basics } from './cni/config/config.ts';
 import { defaultDeadlines, type Moment } from './deadlines.ts';
 import { createHost } from './effects/host.ts';
@@ -73,7 +73,7 @@ function bootedAtMs(clock: () => Date): number {
 
 export const createCliNode = (
   clock: () => Date,
-  { pid, uid }: Pick<CliNode, 'pid' | 'uid'>,
+  { pid, uid, agentDir }: Pick<CliNode, 'pid' | 'uid' | 'agentDir'>,
   path: string | undefined,
 ): CliNode => ({
   disk: realDisk,
@@ -88,4 +88,6 @@ export const createCliNode = (
   uid,
   networkDir: '/etc/cni/net.d',
   hugepagesDir: '/sys/kernel/mm/hugepages',
+  agentDir,
+  programDirs: ['/usr/local/bin', '/usr/bin', '/usr/sbin', '/bin', '/sbin'],
 });

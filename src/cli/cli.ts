@@ -1,20 +1,17 @@
 /**
- * The commands for people: list, show, recover, status, install. A table or a timeline on a terminal, one JSON document with
+ * The commands for people: list, show, recover, status, install, sysdump. A table or a timeline on a terminal, one JSON document with
  * --json.
  *
  * Exit codes: 0 done and nothing left to do, 1 the command failed (status: the node is sick), 2 wrong arguments, 3 something is
- * owed (dry run: something is to be done).
+ * owed (dry run: something is to be done; sysdump: something could not be had).
  */
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { messageOf } from '../attachment.ts';
-import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import { leadsNowhere } from '../effects/files/room.ts';
-import type { Host } from '../effects/host.ts';
 import type { Disk } from '../journal/disk.ts';
 import { findJournalHolder } from '../journal/holder.ts';
-import type { Elsewhere, KnownPort } from '../machines/protocol.ts';
+import type { KnownPort } from '../machines/protocol.ts';
 import { asChecked } from '../plan/result.ts';
 import { forgetDebt } from '../recovery/forget.ts';
 import { withLease } from '../recovery/lease.ts';
@@ -22,6 +19,7 @@ import { isOwed, type Recovered, type UnreachableSwitch } from '../recovery/opti
 import { recover } from '../recovery/recover.ts';
 import type { Fate } from '../recovery/words.ts';
 import { type Attachment, findMatching, findOne, holderAt, isOwing, readAttachments } from './attachments.ts';
+import { type CliNode, momentOf, parseWords, places, type Terminal } from './command-line.ts';
 import { findingsTable, type HealthFinding } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
@@ -37,51 +35,10 @@ import {
   unreachableLine,
 } from './print.ts';
 
-export interface Terminal {
-  readonly args: readonly string[];
-  /** Neither fails nor waits, like stderr: a recovery holds its lease and locks meanwhile. */
-  readonly stdout: (text: string) => void;
-  readonly stderr: (text: string) => void;
-  /** Whether colours are wanted: a terminal without NO_COLOR. */
-  readonly interactive: boolean;
-  /** The width of the terminal, if there is one. */
-  readonly columns?: number;
-  readonly version: string;
-}
-
-export interface CliNode {
-  readonly disk: Disk;
-  /** @param elsewhere other places for things that are no longer where a journal says */
-  readonly host: (elsewhere?: Elsewhere) => Host;
-  /** The directories of IPAM programs from the environment (CNI_PATH, split). */
-  readonly path: readonly string[];
-  readonly clock: () => Date;
-  readonly pid: number;
-  /** The effective uid. */
-  readonly uid: number;
-  /** The directory of the runtime's networks; the next one is the kernel's for counts of hugepages. */
-  readonly networkDir: string;
-  readonly hugepagesDir: string;
-}
-
 const bootMs = 60_000;
 const bootPauseMs = 500;
 
 const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
-
-const options = {
-  json: { type: 'boolean', default: false },
-  'no-live': { type: 'boolean', default: false },
-  config: { type: 'string', multiple: true },
-  'dry-run': { type: 'boolean', default: false },
-  boot: { type: 'boolean', default: false },
-  forget: { type: 'string' },
-  'data-dir': { type: 'string', default: defaultDataDir },
-  ovsdb: { type: 'string', default: defaultOvsdb },
-  kubeconfig: { type: 'string' },
-  help: { type: 'boolean', short: 'h', default: false },
-  version: { type: 'boolean', default: false },
-} as const;
 
 interface Command {
   /** The most words, itself included. */
@@ -98,14 +55,12 @@ const commands: { readonly [command: string]: Command } = {
   recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'], run: recoverOrForget },
   status: { words: 1, options: ['config', 'ovsdb'], run: reportStatus },
   install: { words: 2, options: [], run: installHere },
+  sysdump: { words: 1, options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb'], run: dumpSystem },
 };
-
-/** Options that name a file, a directory or a socket: an empty value would mean the working directory. */
-const places: readonly string[] = ['data-dir', 'config', 'ovsdb', 'kubeconfig'];
 
 const common: readonly string[] = ['json', 'data-dir'];
 
-type Words = ReturnType<typeof parse>;
+type Words = ReturnType<typeof parseWords>;
 
 /** One call of a command. */
 interface Call {
@@ -114,14 +69,11 @@ interface Call {
   readonly machine: CliNode;
 }
 
-const parse = (args: readonly string[]) =>
-  parseArgs({ args: [...args], options, allowPositionals: true, tokens: true });
-
 /** @returns the exit code. */
 export async function runCli(terminal: Terminal, machine: CliNode): Promise<number> {
   let words: Words;
   try {
-    words = parse(terminal.args);
+    words = parseWords(terminal.args);
   } catch (error) {
     // The rest of parseArgs' message is advice for programmers.
     return refuseWords(terminal, messageOf(error).split('. ')[0] ?? '');
@@ -233,6 +185,9 @@ function nothingIn(dataDir: string, disk: Disk): string {
   return `no attachments in ${dataDir}${isThere ? '' : why}\n`;
 }
 
+const isSaid = (name: string, tokens: Words['tokens']): boolean =>
+  tokens.some((token) => token.kind === 'option' && token.name === name);
+
 /** Imports its code here, because no other command needs it. */
 async function reportStatus({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
   const [{ statusOfNode }, { installedNetworks, namedNetworks }] = await Promise.all([
@@ -242,13 +197,12 @@ async function reportStatus({ words: { values, tokens }, terminal, machine }: Ca
   const { networkDir, hugepagesDir, path, disk, clock, uid } = machine;
   const files = values.config?.map((file) => resolve(file));
   const found = files ? namedNetworks(files) : installedNetworks(networkDir);
-  const isSaid = (name: string) => tokens.some((token) => token.kind === 'option' && token.name === name);
   const host = machine.host();
   try {
     const findings = await statusOfNode({
       ...found,
-      ovsdb: { place: values.ovsdb, isSaid: isSaid('ovsdb') },
-      dataDir: { place: values['data-dir'], isSaid: isSaid('data-dir') },
+      ovsdb: { place: values.ovsdb, isSaid: isSaid('ovsdb', tokens) },
+      dataDir: { place: values['data-dir'], isSaid: isSaid('data-dir', tokens) },
       networkDir,
       hugepagesDir,
       path,
@@ -265,6 +219,38 @@ async function reportStatus({ words: { values, tokens }, terminal, machine }: Ca
   } finally {
     host.close();
   }
+}
+
+/** Other commands are a part of it: each is run as a person would, and prints into the archive. */
+async function dumpSystem({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
+  const since = values.since === undefined ? undefined : momentOf(values.since, machine.clock());
+  if (values.since !== undefined && !since)
+    return refuseWords(
+      terminal,
+      `--since "${values.since}" is neither a time such as 2026-01-31T12:00:00Z nor an age such as 90m`,
+    );
+  const { sysdump, dumpText } = await import('./sysdump/sysdump.ts');
+  const networkDir = resolve(values['conf-dir'] ?? machine.networkDir);
+  const command = async (...args: string[]) => {
+    const [out, err]: [string[], string[]] = [[], []];
+    const said = { stdout: (text: string) => void out.push(text), stderr: (text: string) => void err.push(text) };
+    const exitCode = await runCli({ ...terminal, ...said, args, interactive: false }, { ...machine, networkDir });
+    return { exitCode, out: out.join(''), err: err.join('') };
+  };
+  const dumped = await sysdump({
+    machine,
+    version: terminal.version,
+    place: { dataDir: values['data-dir'], ovsdb: values.ovsdb },
+    said: { dataDir: isSaid('data-dir', tokens), ovsdb: isSaid('ovsdb', tokens) },
+    networkDir,
+    configs: values.config?.map((file) => resolve(file)),
+    logs: (values.log ?? []).map((file) => resolve(file)),
+    since,
+    output: values.output,
+    command,
+  });
+  terminal.stdout(values.json ? json(dumped) : dumpText(dumped));
+  return dumped.missing.length > 0 ? exit.owed : exit.done;
 }
 
 function showAttachment({ words: { values, positionals }, terminal, machine }: Call): number {

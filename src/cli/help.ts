@@ -40,6 +40,8 @@ configuration of type "userspace" on stdin. For people:
   userspace status                   whether this node can serve an ADD, what is owed, and what to do about either
   userspace install [DIR]            put this executable into the runtime's plugin directory (default /opt/cni/bin), also over
                                      one that runs
+  userspace sysdump                  write one archive for a bug report: versions, networks, journals, rows, logs, settings of the
+                                     node; no secrets
   userspace agent                    stay, and make the calls that ask for it: they take two thirds of the time, and need
                                      no agent; with --recover also recover when the node needs it
   userspace help
@@ -57,6 +59,10 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
                      for ports without a journal, and for an attachment's own database that moved
   --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
+  --output PATH      where sysdump puts its archive: a new file, or a directory (default: the working directory)
+  --conf-dir DIR     where sysdump finds the runtime's networks (default /etc/cni/net.d)
+  --log FILE         a log for sysdump, beside those that the networks name; may be said more than once
+  --since TIME       sysdump takes no older lines of logs: a time as ISO 8601 has it, or 90m, 12h, 2d ago
   --recover          agent also recovers: at its start, after the switch was away, and every five minutes
   --workers N        agent makes as many calls at once, at most (default 8, or one for each processor)
   --version          of this executable: version, commit, target, runtime and size
@@ -64,5 +70,5 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
 userspace COMMAND --help explains the words that list, recover and status print.
 
 Exit codes: 0 done, nothing left to do (status: healthy); 1 it failed (status: sick); 2 wrong words; 3 something is owed
-(list, recover, status), or there is something to be done (recover --dry-run).
+(list, recover, status), there is something to be done (recover --dry-run), or something could not be had (sysdump).
 `;

@@ -87,6 +87,8 @@ export interface CliScene {
   /** The directories of the runtime's networks and of the kernel's counts of hugepages; a test has to make them. */
   readonly networkDir: string;
   readonly hugepagesDir: string;
+  /** Where the system's own programs are. */
+  programDirs: readonly string[];
   /** CNI_PATH, split. */
   path: readonly string[];
   /** The answer of a kubeconfig's API server. */
@@ -163,6 +165,7 @@ export async function cliScene(): Promise<CliScene> {
       uid: scene.uid,
       networkDir: scene.networkDir,
       hugepagesDir: scene.hugepagesDir,
+      programDirs: scene.programDirs,
     };
     const exitCode = await runCli(terminal, machine);
     return { exitCode, out: out.join(''), err: err.join('') };
@@ -177,6 +180,7 @@ export async function cliScene(): Promise<CliScene> {
     looks: 0,
     networkDir: join(dataDir, '..', 'net.d'),
     hugepagesDir: join(dataDir, '..', 'hugepages'),
+    programDirs: [],
     path: [],
     rights: () => Promise.resolve([]),
     preflight: () => Promise.resolve([]),

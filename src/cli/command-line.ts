@@ -1,0 +1,71 @@
+/** The surroundings and the options of the commands for people. */
+import { parseArgs } from 'node:util';
+import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
+import type { Host } from '../effects/host.ts';
+import type { Disk } from '../journal/disk.ts';
+import type { Elsewhere } from '../machines/protocol.ts';
+
+export interface Terminal {
+  readonly args: readonly string[];
+  /** Neither fails nor waits, like stderr: a recovery holds its lease and locks meanwhile. */
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** Whether colours are wanted: a terminal without NO_COLOR. */
+  readonly interactive: boolean;
+  /** The width of the terminal, if there is one. */
+  readonly columns?: number;
+  readonly version: string;
+}
+
+export interface CliNode {
+  readonly disk: Disk;
+  /** @param elsewhere other places for things that are no longer where a journal says */
+  readonly host: (elsewhere?: Elsewhere) => Host;
+  /** The directories of IPAM programs from the environment (CNI_PATH, split). */
+  readonly path: readonly string[];
+  readonly clock: () => Date;
+  readonly pid: number;
+  /** The effective uid. */
+  readonly uid: number;
+  /** The directory of the runtime's networks; the next one is the kernel's for counts of hugepages. */
+  readonly networkDir: string;
+  readonly hugepagesDir: string;
+  /** Where an agent listens; undefined if none is asked. */
+  readonly agentDir?: string | undefined;
+  /** Where the system's own programs are. */
+  readonly programDirs: readonly string[];
+}
+
+const options = {
+  json: { type: 'boolean', default: false },
+  'no-live': { type: 'boolean', default: false },
+  config: { type: 'string', multiple: true },
+  'dry-run': { type: 'boolean', default: false },
+  boot: { type: 'boolean', default: false },
+  forget: { type: 'string' },
+  'data-dir': { type: 'string', default: defaultDataDir },
+  ovsdb: { type: 'string', default: defaultOvsdb },
+  kubeconfig: { type: 'string' },
+  'conf-dir': { type: 'string' },
+  log: { type: 'string', multiple: true },
+  since: { type: 'string' },
+  output: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+  version: { type: 'boolean', default: false },
+} as const;
+
+/** Options that name a file, a directory or a socket: an empty value would mean the working directory. */
+export const places: readonly string[] = ['data-dir', 'config', 'ovsdb', 'kubeconfig', 'conf-dir', 'log', 'output'];
+
+/** @throws TypeError for an option that no command has */
+export const parseWords = (args: readonly string[]) =>
+  parseArgs({ args: [...args], options, allowPositionals: true, tokens: true });
+
+const unitMs: { readonly [unit: string]: number } = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A moment (ISO 8601), or how long ago it is, as `90m`. @returns undefined for any other text */
+export function momentOf(text: string, now: Date): Date | undefined {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  const moment = count && unit ? new Date(now.getTime() - Number(count) * (unitMs[unit] ?? 0)) : new Date(text);
+  return /^\d/.test(text) && !Number.isNaN(moment.getTime()) ? moment : undefined;
+}
