@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { momentOf } from '../../src/cli/command-line.ts';
-import { type Bag, collectAll, type Item } from '../../src/cli/sysdump/bag.ts';
+import { collectAll, type Item } from '../../src/cli/sysdump/bag.ts';
 import { Redactor } from '../../src/cli/sysdump/redact.ts';
 import { now } from '../../src/deadlines.ts';
 import { attached, begin, owing } from '../support/fake/cli-scene.ts';
@@ -146,17 +146,21 @@ describe('userspace sysdump', () => {
   });
 
   it('an item that never ends costs itself alone: what it had, and what the others have, stays', async () => {
-    const bags: Bag[] = [];
     const items: Item[] = [
       {
         name: 'slow',
         collect: (bag) => {
-          bags.push(bag);
           bag.file('half', 'x');
           return new Promise(() => undefined);
         },
       },
-      { name: 'broken', collect: () => Promise.reject(new Error('the disk is gone')) },
+      {
+        name: 'broken',
+        collect: async (bag) => {
+          setImmediate(() => bag.file('late', 'x'));
+          throw new Error('the disk is gone');
+        },
+      },
       {
         name: 'quick',
         collect: async (bag) => {
@@ -166,7 +170,6 @@ describe('userspace sysdump', () => {
       },
     ];
     const { files, collected, missing } = await collectAll(items, new Redactor(), now() + 50);
-    bags[0]?.file('late', 'z');
     expect([...files.keys()].sort()).toEqual(['half', 'whole']);
     expect(collected).toEqual([{ item: 'quick', text: 'found' }]);
     expect(missing).toEqual([

@@ -97,6 +97,7 @@ describe(withSeed('a redactor'), () => {
     ['the beginning of PEM', (_, value) => `-----BEGIN CERTIFICATE-----\n${value}`],
     ['a JWT', (_, value) => `t eyJhbGciOiJSUzI1NiJ9.${value}abc.${value}_-x`],
     ['base64 of PEM', (_, value) => `d LS0tLS1CRUdJTi${value}==`],
+    ['a block of YAML', (name, value) => `${name}: |\n  first\n  ${value}\nnext: 1`],
     ['an unquoted value in two lines', (name, value) => `${name}:\n  ${value}\n`],
   ])('hides a secret in text: %s', (_, planted) => {
     fc.assert(

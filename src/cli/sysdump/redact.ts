@@ -65,24 +65,25 @@ const nameAndSign = /(?<![\w.-])([\w.-]*\w)(?:\\*["'])?\s*([:=])\s*/g;
 /** An option of a command line and its value. */
 const option = /(?<!\S)(--?([\w.-]*\w)[= ])(?!\[redacted)([^\s"']+)/g;
 
-/** Where the value ends that begins at `at`: at its closing quote, else at the end of its word or its line. */
-function endOfValue(text: string, at: number, sign: string): number {
-  const [, slashes = '', quote] = /^(\\*)(["'])/.exec(text.slice(at, at + 20)) ?? [];
-  const newline = text.indexOf('\n', at);
-  const lineEnd = newline < 0 ? text.length : newline;
-  if (quote) {
+/** Where the value ends that begins at `at`: at its closing quote, else at the end of its word, of its line or of its YAML block. */
+function endOfValue(text: string, at: number, sign: string, lineEnd: number): number {
+  const line = text.slice(at, lineEnd);
+  const [opening, slashes = '', quote] = /^(\\{0,20})(["'])/.exec(line) ?? [];
+  if (opening && quote) {
     const closing = `${slashes}${quote}`;
-    for (let end = text.indexOf(closing, at + closing.length); end >= 0 && end < lineEnd; ) {
-      if (text[end - 1] !== '\\') return end + closing.length;
-      end = text.indexOf(closing, end + 1);
+    for (let end = line.indexOf(closing, opening.length); end >= 0; end = line.indexOf(closing, end + 1)) {
+      if (line[end - 1] !== '\\') return at + end + closing.length;
     }
     return lineEnd;
   }
-  if (text[at] === '{' || text[at] === '[') return lineEnd;
-  if (sign === 'header') return lineEnd;
-  const stop = sign === ':' ? /[\n"';,&}\]]/g : /[\s"';,&}\]]/g;
-  stop.lastIndex = at;
-  return stop.exec(text)?.index ?? text.length;
+  if (/^[|>][+-]?\s*$/.test(line)) {
+    const block = /(?:\n[ \t]+[^\n]*)*/y;
+    block.lastIndex = lineEnd;
+    return lineEnd + (block.exec(text)?.[0].length ?? 0);
+  }
+  if (sign === 'header' || /^[{[]/.test(line)) return lineEnd;
+  const stop = line.search(sign === ':' ? /["';,&}\]]/ : /[\s"';,&}\]]/);
+  return stop < 0 ? lineEnd : at + stop;
 }
 
 /** Values of unknown keys that tell no secret. */
@@ -137,12 +138,15 @@ export class Redactor {
   #withoutNamed(text: string): string {
     let shown = '';
     let from = 0;
+    let lineEnd = -1;
     for (const found of text.matchAll(nameAndSign)) {
       const [all, name = '', sign = ''] = found;
       const at = found.index + all.length;
       if (found.index < from || !isSecretName(name)) continue;
+      if (lineEnd < at) lineEnd = text.indexOf('\n', at);
+      if (lineEnd < 0) lineEnd = text.length;
       // A header's value has several words.
-      const end = endOfValue(text, at, /auth/i.test(name) ? 'header' : sign);
+      const end = endOfValue(text, at, /authorization$/i.test(name) ? 'header' : sign, lineEnd);
       const value = text.slice(at, end);
       const [, quote = '', bare = ''] = /^(\\*["'])?(.*?)(?:\1)?$/s.exec(value) ?? [];
       if (bare === '' || isHidden(bare) || isKeyOfOurs(name, bare)) continue;
