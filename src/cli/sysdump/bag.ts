@@ -14,7 +14,7 @@ export interface Told {
 
 export interface Item {
   readonly name: string;
-  /** @returns what was found, in a few words */
+  /** @returns what was found, in a few words; nothing, if only something is missing */
   readonly collect: (bag: Bag, end: Moment) => Promise<string>;
 }
 
@@ -84,7 +84,7 @@ export async function collectAll(items: readonly Item[], redactor: Redactor, end
   );
   return {
     files: new Map(bags.flatMap(({ bag }) => [...bag.files])),
-    collected: bags.flatMap(({ item, found }) => (found === undefined ? [] : [{ item, text: redactor.text(found) }])),
+    collected: bags.flatMap(({ item, found }) => (!found ? [] : [{ item, text: redactor.text(found) }])),
     missing: bags.flatMap(({ item, bag }) => bag.missing.map((text) => ({ item, text }))),
   };
 }
