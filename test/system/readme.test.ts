@@ -62,11 +62,21 @@ onRealSwitch('README', (theSwitch) => {
       expect(ports).toContainEqual(
         expect.objectContaining({ bridge: network.host.bridge.bridgeName, options: { 'vhost-server-path': socket } }),
       );
-      expect(commands.map((command) => command.split(' ')[1])).toEqual(['status', 'list', 'show', 'recover']);
+      expect(commands.map((command) => command.split(' ')[1])).toEqual([
+        'status',
+        'list',
+        'show',
+        'recover',
+        'sysdump',
+      ]);
       for (const command of commands) {
         const [, ...words] = command.split(' ');
         const [program = '', ...more] = [...under, executable, ...words];
-        expect(await execa(program, more, { reject: false })).toMatchObject({ exitCode: 0, stderr: '' });
+        // A dump is written into the working directory.
+        expect(await execa(program, more, { reject: false, cwd: directory })).toMatchObject({
+          exitCode: 0,
+          stderr: '',
+        });
       }
       expect(await cni('DEL', call, { under })).toMatchObject({ exitCode: 0 });
       for (const path of paths) expect(existsSync(inside(path))).toBe(false);
