@@ -279,8 +279,8 @@ export const ofAgent: readonly Bug[] = [
     patches: [
       {
         file: 'src/agent/limit.ts',
-        search: 'lenient(config).raw',
-        replace: 'config',
+        search: 'const { raw } = lenient(config);',
+        replace: 'const raw = config;',
       },
     ],
     suites: [unit('test/agent/limit.test.ts', 'is read')],

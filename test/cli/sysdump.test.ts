@@ -90,7 +90,7 @@ describe('userspace sysdump', () => {
     expect(readFileSync(join(directory, 'asked'), 'utf8')).toContain('--unit=userspace-recover.service');
     const versions = linesOf(files, 'versions.txt');
     expect(versions).toContain('containerd: containerd v1.7.24');
-    expect(versions[0]).toMatch(/^userspace: 1\.2\.3 \(linux-/);
+    expect(versions[0]).toMatch(/^userspace: 1\.2\.3 \([a-z ]+, linux-/);
     expect(files.get('settings.txt')).toMatch(/^hugepages: 512 of 2048 KiB, 100 free$/m);
     expect(files.get('settings.txt')).toMatch(/^\/proc\/sys\/vm\/max_map_count: \d+$/m);
     expect(linesOf(files, 'processes.txt').some((line) => line.startsWith(`${process.pid} `))).toBe(true);
