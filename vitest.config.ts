@@ -6,7 +6,7 @@ const lane = (name: string, include: string[], timeoutMs: number, more: object =
 });
 
 /** The lanes with needs of their own. Every other test is a unit test, so a new folder needs no entry here. */
-const others = ['property', 'fault', 'cluster', 'system', 'release'];
+const others = ['property', 'fault', 'cluster', 'node', 'system', 'release'];
 
 export default defineConfig({
   test: {
@@ -24,6 +24,7 @@ export default defineConfig({
       lane('cluster', ['test/cluster/**/*.test.ts'], 120_000, { fileParallelism: false }),
       // Two releases, made side by side.
       lane('release', ['test/release/**/*.test.ts'], 120_000, { hookTimeout: 900_000, fileParallelism: false }),
+      lane('node', ['test/node/**/*.test.ts'], 900_000, { fileParallelism: false }),
       lane('system', ['test/system/**/*.test.ts'], 120_000, { fileParallelism: false }),
     ],
   },

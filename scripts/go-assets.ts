@@ -1,16 +1,17 @@
 /**
- * Builds the cluster lane's programs of other projects, from the Go modules in test/cluster, and prints their directory. `kube`:
- * kube-apiserver, with Debian's etcd beside it (KUBEBUILDER_ASSETS). `ipam`: a host-local that knows CNI 1.1.0. A program that is
- * there already is not built again.
+ * Builds programs of other projects, from the Go modules in test/cluster, and prints their directory. For the cluster lane `kube`:
+ * kube-apiserver, with Debian's etcd beside it (KUBEBUILDER_ASSETS), and `ipam`: a host-local that knows CNI 1.1.0. For the node lane
+ * `node`: the kubelet and its companions beside kube-apiserver, and Multus. A program that is there already is not built again.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { ipamAssets, kubeAssets } from '../test/support/requirements.ts';
+import { ipamAssets, kubeAssets, multusAssets, nodePrograms } from '../test/support/requirements.ts';
 
 const help = `npm run kube-assets: builds kube-apiserver (5 minutes, once), with etcd beside it
 npm run ipam-assets: builds a host-local that knows CNI 1.1.0 (seconds)
-Each prints the directory. KUBEBUILDER_ASSETS names another one for the first, XDG_CACHE_HOME another place for both.
+npm run node-assets: builds the first, kubelet, kube-controller-manager, kube-scheduler and Multus (15 minutes, once)
+Each prints the directory. KUBEBUILDER_ASSETS names another one for the first, XDG_CACHE_HOME another place for all.
 Needs Go (https://go.dev, or the package golang-go); the first also etcd (apt-get install etcd-server).
 `;
 
@@ -26,6 +27,8 @@ function find(program: string): string | undefined {
   return found.status === 0 ? found.stdout.trim() : undefined;
 }
 
+const moduleDirectory = (module: string): string => new URL(`../test/cluster/${module}`, import.meta.url).pathname;
+
 function build(module: string, source: string, directory: string, name: string): void {
   const target = join(directory, name);
   if (existsSync(target)) return;
@@ -34,8 +37,7 @@ function build(module: string, source: string, directory: string, name: string):
   say(`building ${name}`);
   const fresh = `${target}.${process.pid}`;
   const flags = ['build', '-mod=readonly', '-trimpath', '-ldflags', '-s -w', '-o', fresh, source];
-  const cwd = new URL(`../test/cluster/${module}`, import.meta.url).pathname;
-  const { status } = spawnSync('go', flags, { cwd, stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status } = spawnSync('go', flags, { cwd: moduleDirectory(module), stdio: ['ignore', 'inherit', 'inherit'] });
   if (status !== 0) fail('go build failed: the module proxy has to be reachable');
   renameSync(fresh, target);
 }
@@ -58,7 +60,26 @@ function ipam(): string {
   return ipamAssets();
 }
 
+const multus = 'gopkg.in/k8snetworkplumbingwg/multus-cni.v4';
+
+/** Multus and, from the same module, the manifest with its CRD. */
+function node(): string {
+  const directory = kube();
+  for (const name of nodePrograms) build('kube-assets', `k8s.io/kubernetes/cmd/${name}`, directory, name);
+  build('multus-assets', `${multus}/cmd/multus`, multusAssets(), 'multus');
+  const manifest = join(multusAssets(), 'multus-daemonset.yml');
+  if (!existsSync(manifest)) {
+    const listed = ['list', '-mod=readonly', '-m', '-f', '{{.Dir}}', multus];
+    const { stdout } = spawnSync('go', listed, { cwd: moduleDirectory('multus-assets'), encoding: 'utf8' });
+    copyFileSync(join(stdout.trim(), 'deployments/multus-daemonset.yml'), manifest);
+    // The module cache is read-only.
+    chmodSync(manifest, 0o644);
+  }
+  return directory;
+}
+
 const [what] = process.argv.slice(2);
 if (what === 'kube') console.log(kube());
 else if (what === 'ipam') console.log(ipam());
+else if (what === 'node') console.log(node());
 else say(help);

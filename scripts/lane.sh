@@ -12,4 +12,6 @@ for name in $(echo "$names" | tr , ' '); do
   grep -qF "lane('$name'," vitest.config.ts || { echo "there is no lane \"$name\"" >&2; exit 1; }
   set -- "$@" --project "$name"
 done
-PATH=$PWD/node_modules/.bin:$PATH exec bash scripts/alone.sh bun --bun node_modules/vitest/vitest.mjs run "$@"
+# A whole node makes a bridge and a veth for each pod: they go with the network namespace.
+case ",$names," in *,node,*) network=--network ;; *) network= ;; esac
+PATH=$PWD/node_modules/.bin:$PATH exec bash scripts/alone.sh $network bun --bun node_modules/vitest/vitest.mjs run "$@"

@@ -16,9 +16,14 @@ const kubernetesVersion = 'v1.34.4';
 /** The version in test/cluster/ipam-assets/go.mod. */
 const ipamVersion = 'v1.9.1';
 
+/** The version in test/cluster/multus-assets/go.mod. */
+const multusVersion = 'v4.2.2';
+
 /** The directory of Debian's packages. */
 export const ovsDpdkPath = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 export const cniPath = '/usr/lib/cni';
+/** The program of Debian's busybox-static: images hold nothing else. */
+export const busyboxPath = '/bin/busybox';
 export const executable = join(import.meta.dirname, '../../dist/userspace');
 
 /** The PATH with Debian's directories for root's tools, which a plain user's PATH lacks. */
@@ -45,7 +50,11 @@ export const cached = (...names: string[]): string =>
 
 /** The default directory; KUBEBUILDER_ASSETS overrides it. */
 export const kubeAssets = (): string => process.env.KUBEBUILDER_ASSETS || cached('kube-assets', kubernetesVersion);
+export const multusAssets = (): string => cached('multus-assets', multusVersion);
 export const ipamAssets = (): string => cached('ipam-assets', ipamVersion);
+
+/** Kubernetes' programs that a whole node needs beside kube-apiserver. */
+export const nodePrograms = ['kubelet', 'kube-controller-manager', 'kube-scheduler'] as const;
 
 const parts = {
   root: { name: 'root', present: () => process.getuid?.() === 0, remedy: 'run as root (sudo -E)' },
@@ -88,12 +97,38 @@ const parts = {
     present: () => isExecutable(join(ipamAssets(), 'host-local')),
     remedy: 'npm run ipam-assets (needs Go)',
   },
+  nodeAssets: {
+    name: `${nodePrograms.join(', ')} in ${kubeAssets()}, and Multus in ${multusAssets()}`,
+    present: () =>
+      nodePrograms.every((name) => isExecutable(join(kubeAssets(), name))) &&
+      isExecutable(join(multusAssets(), 'multus')) &&
+      existsSync(join(multusAssets(), 'multus-daemonset.yml')),
+    remedy: 'npm run node-assets (needs Go and etcd-server)',
+  },
+  runtime: {
+    name: 'containerd, ctr and runc',
+    present: () => ['containerd', 'ctr', 'runc'].every(onPath),
+    remedy: apt('containerd runc'),
+  },
+  busybox: {
+    name: `a static busybox at ${busyboxPath}`,
+    present: () => isExecutable(busyboxPath),
+    remedy: apt('busybox-static'),
+  },
+  bridge: {
+    name: 'bridge and loopback',
+    present: () => ['bridge', 'loopback'].every((name) => isExecutable(join(cniPath, name))),
+    remedy: apt('containernetworking-plugins'),
+  },
   executable: { name: 'dist/userspace', present: () => isExecutable(executable), remedy: 'npm run build' },
 } satisfies Record<string, Part>;
 
 export type PartName = keyof typeof parts;
 
 export const clusterParts: readonly PartName[] = ['kubeAssets'];
+
+/** A whole node's parts, beside those of a switch and a cluster. */
+export const nodeParts: readonly PartName[] = ['nodeAssets', 'runtime', 'busybox', 'bridge'];
 
 export const switchParts: readonly PartName[] = ['root', 'hugepages', 'database', 'dpdk'];
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach } from 'vitest';
 import type { Mode, TestNode } from '../real/node.ts';
 import { onRealSwitch, useNode } from '../real/suite.ts';
 import type { Switch } from '../real/switch.ts';
-import { clusterParts } from '../requirements.ts';
+import { clusterParts, type PartName } from '../requirements.ts';
 import { Cluster } from './cluster.ts';
 import { KubeNode } from './kube-node.ts';
 
@@ -12,8 +12,11 @@ interface Parts {
   readonly cluster: () => Cluster;
 }
 
-/** Without the real parts it fails in CI and is skipped elsewhere, the reason in its title. */
-export function onCluster(title: string, body: (parts: Parts) => void): void {
+/**
+ * Without the real parts it fails in CI and is skipped elsewhere, the reason in its title.
+ * @param more needed beside the switch and the cluster
+ */
+export function onCluster(title: string, body: (parts: Parts) => void, more: readonly PartName[] = []): void {
   onRealSwitch(
     title,
     (theSwitch) => {
@@ -28,7 +31,7 @@ export function onCluster(title: string, body: (parts: Parts) => void): void {
       };
       body({ theSwitch, cluster });
     },
-    { parts: clusterParts },
+    { parts: [...clusterParts, ...more] },
   );
 }
 

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Daemon, end, launch, pause, whenReady } from '../real/daemon.ts';
 import { kubeAssets } from '../requirements.ts';
-import { type Account, Api, accounts, adminToken, ask, namespace, tokenOf } from '../stand-in/api.ts';
+import { Api, accounts, adminToken, ask, namespace, tokenOf } from '../stand-in/api.ts';
 import { type Authority, authority, newKey, type Pair } from '../stand-in/certificates.ts';
 
 /** Two seconds on an idle machine. */
@@ -101,9 +101,9 @@ export class Cluster extends Api {
     this.#apiserver?.kill('SIGCONT');
   }
 
-  /** A client certificate of an account. */
-  certificate(account: Account): Pair {
-    return this.#clients.client(account);
+  /** A client certificate of an account, or of any other user. */
+  certificate(user: string): Pair {
+    return this.#clients.client(user);
   }
 
   async stop(): Promise<void> {
@@ -156,7 +156,7 @@ function filesOf(directory: string, { cert, key }: Pair): string[] {
   ];
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
       const address = probe.address();

@@ -1,0 +1,69 @@
+/** SIGKILLs at random while a node is at work: of our executable's calls, and of the agent and its workers if one runs. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Dice } from '../dice.ts';
+import type { Tally } from '../real/fault-suite.ts';
+import { kill } from './node-space.ts';
+import type { WorkerNode } from './worker-node.ts';
+
+const pollMs = 15;
+/** A share of the calls, however long they take on a busy machine: a pod needs up to three that are not killed. */
+const doomedShare = 0.15;
+/** The longest life of a doomed call. Most get less, because a call on an idle machine takes tens of milliseconds. */
+const lifeMs = 600;
+/** Of the polls. */
+const agentShare = 0.01;
+
+export class Disturbance {
+  #goesOn = true;
+  readonly #done: Promise<void>;
+  /** When each call that was seen will be killed; Infinity for most. */
+  readonly #ends = new Map<number, number>();
+
+  constructor(
+    readonly worker: WorkerNode,
+    readonly roll: Dice,
+    readonly tally: Tally,
+  ) {
+    this.#done = this.#run();
+  }
+
+  /** Afterwards no call is killed, and the agent, if there was one, runs. */
+  async stop(): Promise<void> {
+    this.#goesOn = false;
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#goesOn) {
+      await delay(pollMs);
+      this.#strikeCalls();
+      if (this.worker.agent && this.roll.next() < agentShare) await this.#strikeAgent(this.worker.agent);
+    }
+  }
+
+  #strikeCalls(): void {
+    const now = performance.now();
+    for (const pid of this.worker.calls()) {
+      const end = this.#ends.get(pid) ?? this.#fate(now);
+      this.#ends.set(pid, end);
+      if (end > now) continue;
+      kill(pid);
+      this.#ends.delete(pid);
+      this.tally.faults++;
+    }
+  }
+
+  #fate(now: number): number {
+    return this.roll.next() < doomedShare ? now + this.roll.next() ** 3 * lifeMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** A worker, or the supervisor: then another agent is started, as systemd does. */
+  async #strikeAgent(agent: NonNullable<WorkerNode['agent']>): Promise<void> {
+    const victim = this.roll.pick([agent.pid, ...agent.workers]);
+    kill(victim);
+    this.tally.faults++;
+    if (victim !== agent.pid) return;
+    await agent.ended;
+    await this.worker.startAgent();
+  }
+}
