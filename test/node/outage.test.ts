@@ -38,7 +38,7 @@ onWorkerNode(withSeed('something is away'), ({ worker, workload, nothingLeft }) 
   const allGone = async (plans: readonly PodPlan[]): Promise<void> => {
     await remove(plans);
     await workload().gone(namesOf(plans));
-    await worker().agent?.stop();
+    await worker().stopAgent();
     await restored();
     await nothingLeft();
   };

@@ -7,6 +7,7 @@ import { onWorkerNode } from '../support/node/node-suite.ts';
 import { entriesOf, eventually, portsOf, readPodInfo, template } from '../support/node/workload.ts';
 import { Application } from '../support/real/application.ts';
 import type { Mode } from '../support/real/node.ts';
+import { Spy } from '../support/real/spy.ts';
 import type { Port } from '../support/real/world.ts';
 import { ask, type Json } from '../support/stand-in/api.ts';
 
@@ -73,6 +74,23 @@ onWorkerNode('pods of a kubelet', ({ worker, workload, nothingLeft }) => {
         await nothingLeft();
       },
     );
+  });
+
+  test('the calls that Multus makes of a pod go through an agent of the node', async () => {
+    const spy = new Spy(worker().node);
+    await worker().network('spied', spy.changes);
+    const agent = await worker().startAgent();
+    const name = 'through-the-agent';
+    await workload().create({ name, networks: ['spied', 'spied'] });
+    await workload().running([name]);
+    expect(spy.runs('ADD').map(({ parent }) => agent.workers.includes(parent))).toEqual([true, true]);
+    await workload().delete(name);
+    await workload().gone([name]);
+    // The kubelet asks for the end of a sandbox more than once.
+    expect(spy.runs('DEL').length).toBeGreaterThanOrEqual(2);
+    expect(spy.runs('DEL').filter(({ parent }) => !agent.workers.includes(parent))).toEqual([]);
+    await worker().stopAgent();
+    await nothingLeft();
   });
 
   test('a DaemonSet’s pod is placed, comes up, is replaced when it is deleted, and leaves nothing', async () => {

@@ -37,7 +37,7 @@ onWorkerNode('a reboot', ({ worker, workload, nothingLeft }) => {
       await expectAttachedAlone(worker(), plans);
       for (const name of names) await workload().delete(name);
       await workload().gone(names);
-      await worker().agent?.stop();
+      await worker().stopAgent();
       await nothingLeft();
     });
   });

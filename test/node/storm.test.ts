@@ -66,7 +66,7 @@ onWorkerNode(withSeed('pods in waves'), ({ worker, workload, nothingLeft }) => {
       for (const { name } of before) await workload().delete(name);
       await workload().gone((await workload().pods()).map(({ metadata }) => metadata.name));
       await disturbance.stop();
-      await worker().agent?.stop();
+      await worker().stopAgent();
       expect(await worker().recover()).toMatchObject({ exitCode: 0, json: { owed: 0 } });
       await tally.clean(nothingLeft);
       tally.print();

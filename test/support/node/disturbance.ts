@@ -10,8 +10,8 @@ const pollMs = 15;
 const doomedShare = 0.15;
 /** The longest life of a doomed call. Most get less, because a call on an idle machine takes tens of milliseconds. */
 const lifeMs = 600;
-/** Of the polls. */
-const agentShare = 0.01;
+/** Of the polls: the agent, or a worker of it, every few seconds, so that it serves calls between. */
+const agentShare = 0.004;
 
 export class Disturbance {
   #goesOn = true;

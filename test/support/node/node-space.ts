@@ -19,6 +19,9 @@ import { type Daemon, launch, whenReady } from '../real/daemon.ts';
 
 const patienceMs = 20_000;
 
+/** As systemd gives it. */
+const servicePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 /** The last word is the file that says that all is mounted. */
 const mounts = `
 set -e
@@ -54,10 +57,14 @@ export class NodeSpace {
     return new NodeSpace(holder);
   }
 
-  /** A daemon of the node, which dies with the test. Its output is appended to `log`. */
+  /**
+   * A daemon of the node, which dies with the test. Its output is appended to `log`. Like a service it has nothing of our environment:
+   * with a variable about certificates, which the plugins would inherit, calls would ask no agent.
+   */
   launch(log: string, command: readonly string[], env: Record<string, string> = {}): Daemon {
-    const logged = ['sh', '-c', 'exec "$@" >>"$0" 2>&1', log, ...command];
-    return launch([...this.under, ...logged], '/', env);
+    const variables = Object.entries({ PATH: servicePath, ...env }).map(([name, value]) => `${name}=${value}`);
+    const logged = ['env', '-i', ...variables, 'sh', '-c', 'exec "$@" >>"$0" 2>&1', log, ...command];
+    return launch([...this.under, ...logged], '/', {});
   }
 
   /** Ends every process in it and in its containers, and with the last one all that was mounted. */

@@ -67,7 +67,7 @@ export class WorkerNode {
     this.home = new KubeNode(node, cluster);
     this.disk = join(node.directory, 'disk');
     this.agentDirectory = join(node.directory, 'agent');
-    this.#cniBin = join(node.directory, 'cni-bin');
+    this.#cniBin = node.binDir;
     this.#cniConf = join(node.directory, 'cni-conf');
     this.program = join(this.#cniBin, 'userspace');
   }
@@ -140,6 +140,11 @@ export class WorkerNode {
     return this.agent;
   }
 
+  async stopAgent(): Promise<void> {
+    await this.agent?.stop();
+    this.agent = undefined;
+  }
+
   /** The processes of calls of our executable, without its agent and the agent's workers. */
   calls(): number[] {
     const resident = new Set(this.agent ? [this.agent.pid, ...this.agent.workers] : []);
@@ -176,7 +181,7 @@ export class WorkerNode {
   }
 
   async end(): Promise<void> {
-    await this.agent?.stop().catch(() => undefined);
+    await this.stopAgent().catch(() => undefined);
     await this.powerOff();
     await this.#controllers?.stop();
   }
