@@ -57,7 +57,9 @@ onWorkerNode(withSeed('pods in waves'), ({ worker, workload, nothingLeft }) => {
           await strike().start();
           tally.faults++;
         }
-        await workload().running(plans.map(({ name }) => name));
+        // Half of the waves are deleted while they come up.
+        if (wave === waves - 1 || roll.next() < 0.5) await workload().running(plans.map(({ name }) => name));
+        else await delay(500 + roll.below(3_000));
         before = plans;
       }
       await disturbance.stop();

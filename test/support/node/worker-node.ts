@@ -28,6 +28,7 @@ export interface WholeWorld extends World {
   readonly links: string[];
   /** The kubelet's directories of pods. */
   readonly volumes: string[];
+  /** Network namespaces with an interface: containerd 1.6, killed while it starts a sandbox, leaves empty ones. */
   readonly netns: string[];
   /** The addresses, and the ends on the node, of pods' first interfaces. */
   readonly firstAddresses: string[];
@@ -172,12 +173,23 @@ export class WorkerNode {
       ...(await this.node.world()),
       links: await tree(shortDir),
       volumes: names(join(kubeletRootDir, 'pods')),
-      netns: names(join(this.space.root, 'run/netns')),
+      netns: await this.#inhabited(join(this.space.root, 'run/netns')),
       firstAddresses: addresses.filter(
         (path) => !/(^|\/)(lock|last_reserved_ip\.[^/]*)$/.test(path) && !path.endsWith('/'),
       ),
       veths: veths.stdout.split('\n').filter(Boolean),
     };
+  }
+
+  async #inhabited(directory: string): Promise<string[]> {
+    const found = await Promise.all(
+      names(directory).map(async (name) => {
+        const shown = ['ip', '-o', 'link', 'show', 'type', 'veth'];
+        const { stdout } = await execa('nsenter', [`--net=${join(directory, name)}`, ...shown], { reject: false });
+        return stdout === '' ? [] : [name];
+      }),
+    );
+    return found.flat();
   }
 
   async end(): Promise<void> {
