@@ -28,7 +28,10 @@ export interface WholeWorld extends World {
   readonly links: string[];
   /** The kubelet's directories of pods. */
   readonly volumes: string[];
-  /** Network namespaces with an interface: containerd 1.6, killed while it starts a sandbox, leaves empty ones. */
+  /**
+   * Network namespaces with an interface. Empty ones were seen after kills of containerd, beside pods that had all that they asked for;
+   * what had left them was not looked into.
+   */
   readonly netns: string[];
   /** The addresses, and the ends on the node, of pods' first interfaces. */
   readonly firstAddresses: string[];
