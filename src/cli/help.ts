@@ -41,7 +41,7 @@ configuration of type "userspace" on stdin. For people:
   userspace install [DIR]            put this executable into the runtime's plugin directory (default /opt/cni/bin), also over
                                      one that runs
   userspace sysdump                  write one archive for a bug report: versions, networks, journals, rows, logs, settings of the
-                                     node; no secrets
+                                     node; secrets are taken out
   userspace agent                    stay, and make the calls that ask for it: they take two thirds of the time, and need
                                      no agent; with --recover also recover when the node needs it
   userspace help

@@ -1,7 +1,7 @@
 /** No secret is in an archive of `userspace sysdump`: each place of a node has one, and each is searched for. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Entry } from '../../src/drive/entry.ts';
@@ -181,7 +181,7 @@ it('no planted secret is in the archive or in what is said, as it is or in base6
   );
   expect(files.get('networks/2-30.conflist.json')).toContain('"type": "pool"');
   expect(files.get('journals/net:aaaa:net1.journal')).toContain('K8S_POD_NAME=app;VENDOR=[redacted]');
-  expect(files.get('journals/net:cccc:net1.journal')).toContain('"containerId":"cccc"');
+  expect(files.get('journals/net:cccc:net1.journal')).toMatch(/^\{"seq":1,"at":"[^"]+","kind":"begin"/);
   expect(files.get('logs/1-plugin.log')).toContain('ADD took 12 ms');
   expect(files.get('logs/units.txt')).toContain('recovered 3');
   const rows = JSON.parse(files.get('rows.json') ?? '');
@@ -190,4 +190,69 @@ it('no planted secret is in the archive or in what is said, as it is or in base6
   ]);
   expect(rows.Interface).toMatchObject([{ options: { psk: '[redacted]', 'vhost-server-path': '/pods/a' } }]);
   expect(rows.Open_vSwitch).toMatchObject([{ other_config: { 'dpdk-init': 'true', 'vendor-note': '[redacted]' } }]);
+});
+
+it('the values of keys that are unknown or wrong are in no message, however short, long or escaped they are', async () => {
+  const { s, dump, network } = await dumpScene();
+  const words = ['opensesame', 'correct horse "Battery" STAPLE9', `k9${'x'.repeat(200)}`, '918273645'];
+  const [short, quoted, long, number] = words;
+  const bad = network({ name: 'bad', host: { engine: 'ovs-dpdk', password: short }, note: quoted, logLevel: long });
+  const ipam = { type: 'pool', pin: Number(number) };
+  writeFileSync(join(s.networkDir, '60.conf'), JSON.stringify({ ...bad, ipam }));
+  const { archive } = await dump();
+  const all = [...unpacked(archive).values()].join('\n');
+  expect(all).toContain('unsupported key');
+  for (const one of ['opensesame', 'Battery', 'xxxxxxxx', '918273645']) expect(all).not.toContain(one);
+});
+
+it('the first of two members of one name, which a parser drops, is not copied', async () => {
+  const { s, dump, here } = await dumpScene();
+  const stdin = '{"name":"net","type":"userspace","vendor":"hunter2DUP9","vendor":""}';
+  const entries = attached(keyOf('dddd')).map((entry) =>
+    entry.kind === 'begin' ? { ...entry, plan: { ...entry.plan, request: { stdin, env: {} } } } : entry,
+  );
+  await s.journal(keyOf('dddd'), here(entries));
+  const { archive } = await dump();
+  expect([...unpacked(archive).values()].join('\n')).not.toContain('DUP9');
+});
+
+it('a log that a network names may be any file: only our own lines of it are copied, and a symlink is not followed', async () => {
+  const { s, dump, network, directory, log } = await dumpScene();
+  const shadow = join(directory, 'shadow');
+  writeFileSync(shadow, 'root:$6$aaaaaaaa$bbbbbbbbbbbbbbbb:1::::::\nplain words of another program\n');
+  const link = join(directory, 'link.log');
+  symlinkSync(shadow, link);
+  writeFileSync(join(s.networkDir, '70.conf'), JSON.stringify(network({ name: 'evil', logFile: shadow })));
+  writeFileSync(join(s.networkDir, '80.conf'), JSON.stringify(network({ name: 'worse', logFile: link })));
+  writeFileSync(log, '2025-01-17T11:00:01.000Z [info] userspace: ADD took 12 ms\n');
+  const { archive, exitCode } = await dump();
+  const files = unpacked(archive);
+  const all = [...files.values()].join('\n');
+  expect(all).not.toContain('plain words');
+  expect(all).not.toContain('$6$');
+  expect(files.get('logs/2-shadow')).toBe('[2 lines that this plugin did not write: --log FILE takes them too]\n');
+  expect(files.get('README.txt')).toContain(`"${link}" is not a regular file`);
+  expect(exitCode).toBe(3);
+});
+
+it('a journal that is a symlink, or has lines that are no records, is not copied', async () => {
+  const { s, dump, here, directory } = await dumpScene();
+  const netrc = join(directory, 'netrc');
+  writeFileSync(netrc, 'machine a login b password hunter2NETRC9\n');
+  const path = await s.journal(keyOf('eeee'), here(attached(keyOf('eeee'))));
+  symlinkSync(netrc, join(path, '..', 'net:ffff:net1.journal'));
+  appendFileSync(path, '\0\0vendor\\":\\"hunter2TAIL9\\"}\n');
+  const { archive } = await dump();
+  const all = [...unpacked(archive).values()].join('\n');
+  for (const one of ['NETRC9', 'TAIL9']) expect(all).not.toContain(one);
+});
+
+it('thousands of secrets cost no archive', async () => {
+  const { s, dump, network } = await dumpScene();
+  const many = Object.fromEntries(
+    Array.from({ length: 3_000 }, (_, index) => [`vendor${index}`, `s3cret-${index}-${'y'.repeat(300)}`]),
+  );
+  writeFileSync(join(s.networkDir, '90.conf'), JSON.stringify(network({ name: 'many', ...many })));
+  const { archive } = await dump();
+  expect([...unpacked(archive).values()].join('\n')).not.toContain('s3cret-7-');
 });

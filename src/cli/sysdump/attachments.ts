@@ -30,9 +30,9 @@ export async function collectJournals(bag: Bag, { places, unread, call }: Source
       marks.push((await lineOf(path, end)) + markOf(call.machine.disk, path));
       if (!isJournal(name)) continue;
       try {
-        const { text, isCut } = await tailOf(path, journalBytesMax, end);
+        const { text, isCut } = await tailOf(path, journalBytesMax, end, { isOurs: true });
         const shown = text.split('\n').map((line) => bag.redactor.line(line));
-        bag.file(`journals${index === 0 ? '' : `-${index + 1}`}/${name}`, shown.join('\n'));
+        bag.file(`journals${index === 0 ? '' : `-${index + 1}`}/${bag.redactor.text(name)}`, shown.join('\n'));
         if (isCut) bag.lacks(`the beginning of "${path}": only its last ${journalBytesMax} bytes are here`);
         count++;
       } catch (error) {

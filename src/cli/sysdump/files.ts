@@ -1,6 +1,6 @@
 /** Looks at files for a dump: none blocks it, whatever is at the path. */
 import { constants, type Stats } from 'node:fs';
-import { lstat, open, readdir, readFile, readlink } from 'node:fs/promises';
+import { lstat, open, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Moment, within } from '../../deadlines.ts';
 import { readList } from '../../effects/files/acl.ts';
@@ -21,11 +21,24 @@ export async function kernelText(path: string): Promise<string | undefined> {
   }
 }
 
-/** The last bytes of a regular file. @throws errno exceptions, DirectoryTimeout */
-export async function tailOf(path: string, bytesMax: number, end: Moment): Promise<{ text: string; isCut: boolean }> {
+interface Tail {
+  readonly text: string;
+  readonly isCut: boolean;
+}
+
+/**
+ * The last bytes of a regular file.
+ * @param isOurs the path is one that a configuration leads to: a symlink there could make us read any file for a user who may not
+ * @throws errno exceptions, DirectoryTimeout
+ */
+export async function tailOf(path: string, bytesMax: number, end: Moment, { isOurs = false } = {}): Promise<Tail> {
   return await asked(path, end, async () => {
+    // A device is not even opened: some act on that.
+    const seen = await (isOurs ? lstat(path) : stat(path));
+    if (!seen.isFile()) throw new Error(`"${path}" is not a regular file`);
     // O_NONBLOCK: a FIFO without a writer would otherwise never open.
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+    const file = await open(path, isOurs ? flags | constants.O_NOFOLLOW : flags);
     try {
       const stats = await file.stat();
       if (!stats.isFile()) throw new Error(`"${path}" is not a regular file`);
@@ -34,7 +47,8 @@ export async function tailOf(path: string, bytesMax: number, end: Moment): Promi
       const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
       const text = bytes.subarray(0, bytesRead).toString();
       // A line whose beginning was cut off may be the rest of a secret.
-      return { text: from > 0 ? text.slice(text.indexOf('\n') + 1) : text, isCut: from > 0 };
+      const whole = text.includes('\n') ? text.slice(text.indexOf('\n') + 1) : '';
+      return { text: from > 0 ? whole : text, isCut: from > 0 };
     } finally {
       await file.close();
     }

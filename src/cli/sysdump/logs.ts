@@ -31,9 +31,13 @@ export async function collectLogs(bag: Bag, { call, logFiles }: Sources, end: Mo
   let count = 0;
   for (const [index, path] of paths.entries()) {
     try {
-      const { text, isCut } = await tailOf(path, logBytesMax, end);
-      const lines = text.split('\n');
-      bag.file(`logs/${index + 1}-${fileNameOf(path)}`, bag.redactor.text(since(lines, call.since).join('\n')));
+      // A log that a network names may be any file: its author need not be root, and we read it as root.
+      const isOurs = !call.logs.includes(path);
+      const { text, isCut } = await tailOf(path, logBytesMax, end, { isOurs });
+      const [timed, isTimed] = since(text.split('\n'), call.since);
+      if (!isTimed) bag.lacks(`the times of "${path}" are of an unknown form: all of its lines are here`);
+      const lines = isOurs ? ownLines(timed) : timed;
+      bag.file(`logs/${index + 1}-${fileNameOf(path)}`, bag.redactor.text(lines.join('\n')));
       if (isCut) bag.lacks(`the beginning of "${path}": only its last ${logBytesMax} bytes are here`);
       count++;
     } catch (error) {
@@ -44,13 +48,26 @@ export async function collectLogs(bag: Bag, { call, logFiles }: Sources, end: Mo
   return `${count} files${await collectUnits(bag, call, end)}`;
 }
 
-/** Lines from the first one on that is not older; lines without a time belong to the one before. */
-function since(lines: readonly string[], moment: Date | undefined): readonly string[] {
-  if (!moment) return lines;
-  const first = lines.findIndex(
-    (line) => Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+Z?/.exec(line)?.[0] ?? '') >= moment.getTime(),
-  );
-  return first < 0 ? [] : lines.slice(first);
+/** The lines that this plugin writes (src/log.ts); others are counted. */
+function ownLines(lines: readonly string[]): readonly string[] {
+  const isOwn = (line: string): boolean => /^\S+ \[(error|warning|info)\] userspace: /.test(line);
+  const own = lines.filter(isOwn);
+  const others = lines.filter((line) => line !== '' && !isOwn(line)).length;
+  const told = others === 0 ? [] : [`[${others} lines that this plugin did not write: --log FILE takes them too]`];
+  return [...told, ...own, ''];
+}
+
+/**
+ * Lines from the first one on that is not older; lines without a time belong to the one before.
+ * @returns whether there is a line whose time could be read, too
+ */
+function since(lines: readonly string[], moment: Date | undefined): [lines: readonly string[], isTimed: boolean] {
+  if (!moment) return [lines, true];
+  const timeOf = (line: string): number =>
+    Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:?\d\d)?/.exec(line)?.[0] ?? '');
+  if (lines.every((line) => Number.isNaN(timeOf(line)))) return [lines, lines.every((line) => line === '')];
+  const first = lines.findIndex((line) => timeOf(line) >= moment.getTime());
+  return [first < 0 ? [] : lines.slice(first), true];
 }
 
 /** Those of deploy/systemd, each by its name: a pattern that fits no unit makes journalctl fail. */

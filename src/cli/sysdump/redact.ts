@@ -6,8 +6,10 @@
  *
  * Invariants
  *  RD1 A value under a name of a secret is hidden whole, with everything below it.
- *  RD2 In a network configuration, in CNI_ARGS and in external_ids an unknown name's text is hidden, unless it is an address or a usual path.
+ *  RD2 In a network configuration, in CNI_ARGS and in external_ids an unknown name's text is hidden, unless it is an address or a usual path;
+ *     so is a number of four digits or more.
  *  RD3 Text that cannot be parsed is never shown where a configuration could be in it.
+ *  RD4 Text is kept byte for byte only if the parsed value is all of it: of two members of one name a parser keeps the last alone.
  */
 import { keyOfText } from '../../attachment.ts';
 import { knownArguments, knownKeys, knownVariables } from './known-names.ts';
@@ -15,7 +17,7 @@ import { knownArguments, knownKeys, knownVariables } from './known-names.ts';
 const hidden = '[redacted]';
 
 const secretName =
-  /token|passw|passphrase|pwd|secret|credential|authorization|cookie|signature|cert|bearer|^auth|psk|pem$|key(data|file)?$/;
+  /token|passw|passphrase|passcode|pass$|pwd|^pw$|otp$|secret|credential|authorization|cookie|session|signature|hmac|cert|bearer|^auth|psk|pem$|key(data|file|s|id|ring)?$/;
 
 /** Whether a name says that its value is a secret. */
 const isSecretName = (name: string): boolean => secretName.test(name.toLowerCase().replace(/[^a-z0-9]/g, ''));
@@ -45,7 +47,16 @@ const shapes: readonly RegExp[] = [
   /()LS0tLS1CRUdJTi[\w+/=-]*/g,
   /((?<![A-Za-z0-9]))eyJ[\w+/=-]{10,}(?:\.[\w+/=-]*){0,4}/g,
   /(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}/gi,
-  /((?<![a-z0-9+.-])[a-z][a-z0-9+.-]*:\/\/)[^\s/?#@"']+(?=@)/gi,
+  // A password may have any of a URL's other signs in it.
+  /((?<![a-z0-9+.-])[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>]{1,2000}(?=@)/gi,
+  /()\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-)\w{10,}/g,
+  /()\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g,
+  // crypt(5), and a bootstrap token.
+  /()\$(?:1|2[abxy]?|5|6|7|y|gy|apr1)\$[./A-Za-z0-9$,=]{8,}/g,
+  /()\b[a-z0-9]{6}\.[a-z0-9]{16}\b/g,
+  // Our own messages quote the value of a key that is unknown or wrong.
+  /(\bwith value )(?!\[redacted)[^\n]+/g,
+  /(" is )(?!\[redacted)[^\n]{1,5000}?(?=: expected |, none of )/g,
   // A parser's message quotes what it could not parse.
   /(\b(?:no|not) (?:JSON|YAML): )(?!\[redacted)[^\n]+/g,
   // The rest of a certificate or a key whose first line was cut off.
@@ -178,7 +189,11 @@ export class Redactor {
 
   /** A network configuration. @param isKnown whether its keys may be known; below an unknown key none is */
   network(value: unknown, isKnown = true): unknown {
-    if (typeof value === 'string') return isKnown || isPlain(value) ? this.text(value) : this.hide(value);
+    // A PIN has four digits.
+    if (typeof value === 'number') return isKnown || Math.abs(value) < 1000 ? value : this.hide(value);
+    // No known key has a document or several lines for its value.
+    if (typeof value === 'string')
+      return (isKnown && !/[\n{}]/.test(value)) || isPlain(value) ? this.text(value) : this.hide(value);
     if (Array.isArray(value)) return value.map((one) => this.network(one, isKnown));
     if (!isObject(value)) return value;
     return this.#members(value, (name, one) => this.network(one, isKnown && knownKeys.has(name.toLowerCase())));
@@ -187,8 +202,7 @@ export class Redactor {
   networkText(text: string): string {
     try {
       const parsed: unknown = JSON.parse(text);
-      const shown = JSON.stringify(this.network(parsed));
-      return shown === JSON.stringify(parsed) ? text : shown;
+      return asWritten(text, parsed, this.network(parsed));
     } catch {
       return `${hidden}: ${text.length} characters that are not JSON`;
     }
@@ -217,29 +231,31 @@ export class Redactor {
       .join(';');
   }
 
-  /** One line of a journal. One that is no JSON, as a torn or a damaged one is, ends where the configuration begins. */
+  /** One line of a journal. Of one that is no JSON, as a torn or a damaged one is, only the beginning is shown. */
   line(line: string): string {
     try {
       const parsed: unknown = JSON.parse(line);
-      const shown = JSON.stringify(this.value(parsed));
-      return shown === JSON.stringify(parsed) ? line : shown;
+      return asWritten(line, parsed, this.value(parsed));
     } catch {
-      return this.text(line.replace(/"?(request|stdin|env)\\*"[^\n]*/, `"$1": ${hidden} to the end of the line`));
+      if (line.trim() === '') return line;
+      if (!line.startsWith('{"seq":')) return `${hidden}: ${line.length} characters that are no record`;
+      const head = line.slice(0, headMax).replace(/,"(plan|request|outcome)".*$/s, `,"$1"`);
+      return `${this.text(head)} ${hidden}: ${line.length - head.length} more characters of a record that is not whole`;
     }
   }
 
   /** Hides everything that was hidden anywhere, as it is, in base64 and as JSON writes it. For the finished files. */
   scrubber(): (text: string) => string {
     const forms = [...this.#known].flatMap((one) => [
-      one,
-      JSON.stringify(one).slice(1, -1),
-      encodeURIComponent(one),
+      ...[one, escaped(one), escaped(escaped(one)), encodeURIComponent(one)],
       ...base64Of(one),
     ]);
-    const sorted = [...new Set(forms)].sort((one, other) => other.length - one.length);
-    if (sorted.length === 0) return (text) => text;
-    const pattern = new RegExp(sorted.map((one) => one.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')).join('|'), 'g');
-    return (text) => text.replace(pattern, hidden);
+    const byHead = new Map<string, string[]>();
+    for (const one of [...new Set(forms)].sort((a, b) => b.length - a.length)) {
+      const head = one.slice(0, leastKnown);
+      byHead.set(head, [...(byHead.get(head) ?? []), one]);
+    }
+    return byHead.size === 0 ? (text) => text : (text) => scrubbed(text, byHead);
   }
 
   #members(value: Json, shown: (name: string, one: unknown) => unknown): Json {
@@ -264,12 +280,41 @@ export class Redactor {
     if (!/^\s*[{[]/.test(text)) return this.text(text);
     try {
       const parsed: unknown = JSON.parse(text);
-      const shown = JSON.stringify(this.value(parsed));
-      return shown === JSON.stringify(parsed) ? text : shown;
+      return asWritten(text, parsed, this.value(parsed));
     } catch {
       return this.text(text);
     }
   }
+}
+
+/** The beginning of a record: its number, time and kind. */
+const headMax = 120;
+
+/** The text itself, if nothing in it was hidden and nothing in it was lost by parsing. */
+function asWritten(text: string, parsed: unknown, shown: unknown): string {
+  const [before, after] = [JSON.stringify(parsed), JSON.stringify(shown)];
+  const isWhole = text.replace(/("(?:[^"\\]|\\.)*")|\s+/g, '$1') === before;
+  return before === after && isWhole ? text : after;
+}
+
+/** A text as JSON writes it, without its quotes. */
+const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);
+
+/** @param byHead the texts to hide by their first `leastKnown` characters, the longest first: there may be thousands */
+function scrubbed(text: string, byHead: ReadonlyMap<string, readonly string[]>): string {
+  let shown = '';
+  let from = 0;
+  for (let at = 0; at + leastKnown <= text.length; ) {
+    const found = byHead.get(text.slice(at, at + leastKnown))?.find((one) => text.startsWith(one, at));
+    if (!found) {
+      at++;
+      continue;
+    }
+    shown += `${text.slice(from, at)}${hidden}`;
+    at += found.length;
+    from = at;
+  }
+  return shown + text.slice(from);
 }
 
 /** Every text and number in a value that is hidden whole. */

@@ -1,5 +1,5 @@
 /**
- * `userspace sysdump`: everything that a bug report needs, in one archive, and no secret in it. It changes nothing, except that `status`,
+ * `userspace sysdump`: everything that a bug report needs, in one archive, with secrets taken out. It changes nothing, except that `status`,
  * which it runs, raises next_cfg. Whatever cannot be had is named, and fails nothing.
  */
 import { now } from '../../deadlines.ts';
