@@ -240,8 +240,8 @@ export const ofAgent: readonly Bug[] = [
     patches: [
       {
         file: 'src/agent/limit.ts',
-        search: '    if (!lstatSync(next, { throwIfNoEntry: false })?.isSymbolicLink()) continue;\n',
-        replace: '    if (lstatSync(next, { throwIfNoEntry: false })) continue;\n',
+        search: '    const link = linkAt(next);\n',
+        replace: '    const link = undefined as string | undefined;\n',
       },
     ],
     suites: [unit('test/agent/limit.test.ts', 'behind symlinks')],

@@ -1,5 +1,6 @@
 /** `userspace agent`: reads its command line, and runs as the supervisor or, with `--worker`, as one of its workers. */
 import { availableParallelism, constants, setPriority } from 'node:os';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../attachment.ts';
 import { defaultOvsdb } from '../cni/config/defaults.ts';
@@ -36,14 +37,15 @@ const flags = {
 
 type Flags = ReturnType<typeof parseArgs<{ options: typeof flags }>>['values'];
 
-/** The words that an agent passes on to the recoveries that it starts. */
-const passedOn = ['data-dir', 'ovsdb', 'kubeconfig'] as const;
-
 /** @throws an Error if the database's address is none that `recover` takes */
 function recoveriesOf(values: Flags, log: (line: string) => void): Recoveries {
   const socket = /^unix:(\/.+)$/.exec(values.ovsdb)?.[1];
   if (socket === undefined) throw new Error(`--ovsdb "${values.ovsdb}" is not unix: and an absolute path`);
-  const words = passedOn.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]]));
+  // The agent leaves its working directory, and so does what it starts.
+  const places = (['data-dir', 'kubeconfig'] as const).flatMap((name) =>
+    values[name] === undefined ? [] : [`--${name}`, resolve(values[name])],
+  );
+  const words = ['--ovsdb', values.ovsdb, ...places];
   return new Recoveries({
     watch: new SwitchWatch(socket),
     start: (more) => {
@@ -106,6 +108,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   }
   const log = (line: string) => stderr(`userspace agent: ${line}\n`);
   try {
+    const chore = values.recover && recoveriesOf(values, log);
     options.enter('/');
     await supervise({
       ...options,
@@ -113,7 +116,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       workersMax,
       start: (fd) => spawnOurselves(['agent', '--worker'], fd),
       ready: (socket) => stdout(`userspace agent: ready at ${socket}\n`),
-      ...(values.recover && { chore: recoveriesOf(values, log) }),
+      ...(chore && { chore }),
       log,
     });
     return 0;

@@ -1,9 +1,9 @@
 /** How long the agent may take for a call. The deadlines come from the call's configuration, read by the reader of its handlers. */
-import { lstatSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { lenient, salvageDeadlines } from '../cni/config/config.ts';
 import { isObject, type Json } from '../cni/leniency.ts';
 import type { Deadlines } from '../deadlines.ts';
+import { readLink } from '../os/bare.ts';
 import type { CallRequest } from './wire.ts';
 
 /** The time that each verb may take. A GC removes attachments one after the other, any number of them: it gets the time of twenty. */
@@ -34,13 +34,22 @@ function isCallersOwn(path: string, cwd: string): boolean {
     if (callersPlace.test(next)) return true;
     rest = more;
     at = next;
-    if (!lstatSync(next, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
-    const link = readlinkSync(next);
+    const link = linkAt(next);
+    if (link === undefined) continue;
     if (++links > linksMax) return true;
     rest = [...link.split('/'), ...more];
     at = link.startsWith('/') ? '/' : dirname(next);
   }
   return false;
+}
+
+/** @returns undefined if no symlink is there; most texts of a configuration are no paths at all */
+function linkAt(path: string): string | undefined {
+  try {
+    return readLink(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Paths that lead through the caller's own descriptors. `/proc/self/ns/net` is not one: a worker is in the same namespaces. */

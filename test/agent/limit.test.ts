@@ -93,6 +93,13 @@ describe('a call that may write to its own process’s descriptors', () => {
     expect(limit({ logFile: join(directory, 'here/none') })).toBeDefined();
   });
 
+  it.each(['/etc/passwd/x', `/${'x'.repeat(300)}/y`, `/${'x/'.repeat(3_000)}`, '/a\0b/c', '//'])(
+    'and a text that no path can be is none of them (%#)',
+    (text) => {
+      expect(limit({ vendor: { note: text } })).toBeDefined();
+    },
+  );
+
   it.each(['/dev/null', '/dev/log', '/var/log/dev/stderr', '/device/std', 'some/where'])(
     'and %s is none of them',
     (logFile) => {

@@ -1,11 +1,12 @@
 /** `userspace agent --recover` on a real switch: what a node needs after a boot, after its switch was away, and in between. */
 import { existsSync, lstatSync } from 'node:fs';
+import { relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Agent } from '../support/real/agent.ts';
-import { TestNode } from '../support/real/node.ts';
+import { type Mode, type Pod, TestNode } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
-import { startSwitch } from '../support/real/switch.ts';
+import { type Switch, startSwitch } from '../support/real/switch.ts';
 import { byItself } from '../support/real/way.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 
@@ -17,7 +18,9 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 async function recovering(node: TestNode): Promise<Agent> {
-  const words = ['--recover', '--data-dir', node.dataDir, '--ovsdb', node.theSwitch.ovsdb];
+  // The agent is started in this directory, and leaves it.
+  const dataDir = relative(process.cwd(), node.dataDir);
+  const words = ['--recover', '--data-dir', dataDir, '--ovsdb', node.theSwitch.ovsdb];
   const agent = await Agent.start({ words });
   onTestFinished(() => agent.stop());
   return agent;
@@ -60,49 +63,41 @@ onRealSwitch('an agent that recovers', (theSwitch) => {
 });
 
 describe('an agent whose switch goes away', () => {
-  test('recovers when ovs-vswitchd is back: its socket of server mode is moved to the pod again', async () => {
+  /** An attachment, and an agent at rest, on a switch of the test's own. The DEL after the scene leaves nothing. */
+  async function scene(mode: Mode, play: (scene: { own: Switch; node: TestNode; pod: Pod }) => Promise<void>) {
     const own = await startSwitch();
     try {
-      const server = await TestNode.create(own, 'server');
+      const node = await TestNode.create(own, mode);
       try {
-        const pod = await server.pod();
+        const pod = await node.pod();
         expect(await pod.add('net1', {}, byItself)).toMatchObject(ok);
-        const before = lstatSync(pod.socket()).ino;
-        const agent = await recovering(server);
+        const agent = await recovering(node);
         await until(() => isAtRest(agent));
-        await own.stopVswitchd();
-        await own.startVswitchd();
-        await until(() => existsSync(pod.socket()) && lstatSync(pod.socket()).ino !== before);
+        await play({ own, node, pod });
         expect(reasonsOf(agent)).toContain('the switch is back');
         expect(await pod.del('net1', {}, byItself)).toMatchObject(ok);
-        expectNothingLeft(await server.world());
+        expectNothingLeft(await node.world());
       } finally {
-        await server.end();
+        await node.end();
       }
     } finally {
       await own.stop();
     }
+  }
+
+  test('recovers when ovs-vswitchd is back: its socket of server mode is moved to the pod again', async () => {
+    await scene('server', async ({ own, pod }) => {
+      const before = lstatSync(pod.socket()).ino;
+      await own.stopVswitchd();
+      await own.startVswitchd();
+      await until(() => existsSync(pod.socket()) && lstatSync(pod.socket()).ino !== before);
+    });
   });
 
   test('puts the ports back when ovsdb-server has come back with an empty database', async () => {
-    const own = await startSwitch();
-    try {
-      const client = await TestNode.create(own, 'client');
-      try {
-        const pod = await client.pod();
-        expect(await pod.add('net1', {}, byItself)).toMatchObject(ok);
-        const agent = await recovering(client);
-        await until(() => isAtRest(agent));
-        await own.wipeDatabase();
-        await until(async () => (await client.world()).ports.includes(pod.portName()));
-        expect(reasonsOf(agent)).toContain('the switch is back');
-        expect(await pod.del('net1', {}, byItself)).toMatchObject(ok);
-        expectNothingLeft(await client.world());
-      } finally {
-        await client.end();
-      }
-    } finally {
-      await own.stop();
-    }
+    await scene('client', async ({ own, node, pod }) => {
+      await own.wipeDatabase();
+      await until(async () => (await node.world()).ports.includes(pod.portName()));
+    });
   });
 });
