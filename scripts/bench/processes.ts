@@ -1,9 +1,7 @@
 /** The CPU time and the memory of a tree of processes, from /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-
-/** A clock tick of /proc/PID/stat: the kernel's USER_HZ is 100 on every architecture that we build for. */
-const tickMs = 10;
+import { fieldsOfStat, tickMs } from '../../src/os/processes.ts';
 
 interface Stat {
   readonly pid: number;
@@ -18,8 +16,7 @@ interface Stat {
 function statOf(pid: number): Stat | undefined {
   const text = readOr(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
-  // The name in brackets can hold anything, so the fields are counted behind its last bracket (proc_pid_stat(5)).
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const fields = fieldsOfStat(text);
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
   return { pid, parent: Number(fields[1]), isZombie: fields[0] === 'Z', cpuMs: ticks * tickMs };
 }

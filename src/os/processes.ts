@@ -46,12 +46,11 @@ interface Process {
   readonly isDead: boolean;
 }
 
-/** The fields of proc_pid_stat(5) from the third on. @throws errno exceptions */
-function statFields(pid: number | 'self'): string[] {
-  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The name in parentheses may contain any character.
-  return text.slice(text.lastIndexOf(')') + 2).split(' ');
-}
+/** The fields from the third on of the text of proc_pid_stat(5): the name in parentheses, the second one, may contain any character. */
+export const fieldsOfStat = (text: string): string[] => text.slice(text.lastIndexOf(')') + 2).split(' ');
+
+/** @throws errno exceptions */
+const statFields = (pid: number | 'self'): string[] => fieldsOfStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
 
 const startIn = (fields: readonly string[]): number => Number(fields[19]);
 

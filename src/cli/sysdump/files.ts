@@ -28,7 +28,7 @@ interface Tail {
 
 /**
  * The last bytes of a regular file.
- * @param isOurs the path is one that a configuration leads to: a symlink there could make us read any file for a user who may not
+ * @param isOurs the path is one that a configuration leads to: a symlink there could make root read any file for another user
  * @throws errno exceptions, DirectoryTimeout
  */
 export async function tailOf(path: string, bytesMax: number, end: Moment, { isOurs = false } = {}): Promise<Tail> {

@@ -6,7 +6,7 @@ import { messageOf } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
 import { sinceBootMs } from '../../os/bare.ts';
 import { hugepages } from '../../os/hugepages.ts';
-import { tickMs } from '../../os/processes.ts';
+import { fieldsOfStat, tickMs } from '../../os/processes.ts';
 import { identityText, readIdentity } from '../install.ts';
 import type { Bag } from './bag.ts';
 import { kernelText, lineOf, namesIn } from './files.ts';
@@ -150,7 +150,7 @@ async function processLine(pid: string, executable: string, bootedMs: number): P
   const [stat = '', wchan = '', status = '', words = ''] = await Promise.all(
     ['stat', 'wchan', 'status', 'cmdline'].map(of),
   );
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = fieldsOfStat(stat);
   const start = new Date(bootedMs + Number(fields[19]) * tickMs);
   const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1] ?? '?';
   const shown = words.split('\0').filter((word) => shownWords.includes(word));

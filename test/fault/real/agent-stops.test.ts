@@ -96,17 +96,26 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
       }
     });
 
+    /** An ADD whose agent and worker were stopped after a part of the time that it takes. */
+    const stoppedAnywhere = async () => {
+      const { agent, worker } = await seat().ready();
+      const pod = await node().pod();
+      const shim = start('ADD', pod.call(), seat().through);
+      await delay(die.next() * wholeMs);
+      const signal = (name: NodeJS.Signals) => {
+        for (const pid of [agent.pid, worker]) killProcess(pid, name);
+      };
+      signal('SIGSTOP');
+      return { agent, pod, goOn: () => signal('SIGCONT'), shim };
+    };
+
     test('I3 an agent stopped by SIGSTOP at any moment of an ADD, and SIGCONT after a while: its answer is true', async () => {
       let byThemselves = 0;
       for (let round = 0; round < moments; round++) {
-        const { agent, worker } = await seat().ready();
-        const pod = await node().pod();
-        const shim = start('ADD', pod.call(), seat().through);
-        await delay(die.next() * wholeMs);
-        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGSTOP');
+        const { agent, pod, shim, goOn } = await stoppedAnywhere();
         const isAnswered = await Promise.race([shim.then(() => true), delay(standsMs, false)]);
         byThemselves += Number(isAnswered);
-        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGCONT');
+        goOn();
         const added = answer(await shim);
         expect(added).toMatchObject({ exitCode: 0 });
         await agent.atRest();
@@ -122,15 +131,11 @@ onRealSwitch(withSeed('an agent that stands still'), (theSwitch) => {
 
     test('I4 an agent stopped by SIGSTOP at any moment of an ADD that is then killed: DEL, SIGCONT, and nothing is left', async () => {
       for (let round = 0; round < moments; round++) {
-        const { agent, worker } = await seat().ready();
-        const pod = await node().pod();
-        const shim = start('ADD', pod.call(), seat().through);
-        await delay(die.next() * wholeMs);
-        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGSTOP');
+        const { agent, pod, shim, goOn } = await stoppedAnywhere();
         shim.kill('SIGKILL');
         const { signal } = answer(await shim);
         expect(await pod.del('net1', { deadlines: { lockMs: 200 } }, byItself)).toMatchObject({ exitCode: 0 });
-        for (const pid of [agent.pid, worker]) killProcess(pid, 'SIGCONT');
+        goOn();
         await agent.atRest();
         expect(await node().recover()).toMatchObject({ exitCode: 0, json: { owed: 0, held: 0, kept: 0 } });
         tally.cases++;
