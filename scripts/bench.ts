@@ -10,6 +10,7 @@ import { help, type Options, readOptions } from './bench/options.ts';
 import { Report } from './bench/report.ts';
 import type { Scene } from './bench/scene.ts';
 import { onSlowDisk } from './bench/slow-disk.ts';
+import { soak } from './bench/soak.ts';
 import { Stage } from './bench/stage.ts';
 import { raiseTo } from './bench/standing.ts';
 import { afterReboot, besideBefore, besideDebts } from './bench/upkeep.ts';
@@ -44,6 +45,7 @@ async function playScenes(scene: Scene, hello: string): Promise<void> {
     await agentAtRest(scene, standing);
     if (index === 0) await playCrowds(scene);
   }
+  if (options.soak > 0) await soak(scene, options.soak);
   if (options.owed > 0) besideDebts(scene);
   if (options.rebooted > 0) await afterReboot(scene);
   if (options.before !== undefined) besideBefore(scene, options.before);

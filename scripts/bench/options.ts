@@ -24,6 +24,7 @@ know no pods: a ratio against them is one against the same call without a pod.
   --peer PATH          another plugin's executable. A failure of it is told and ends nothing
   --owed N             a data directory of N debts beside an empty one: the price for other attachments' calls, and for recover
   --rebooted N         recover N attachments of another boot, with their switch there, away and silent
+  --soak N             an agent over N calls and N/10 recoveries: its memory and its open files
   --json FILE          writes all figures as data too
   --svg FILE           a picture of the calls one after the other
   --help
@@ -45,6 +46,7 @@ export interface Options {
   readonly peer: string | undefined;
   readonly owed: number;
   readonly rebooted: number;
+  readonly soak: number;
   readonly json: string | undefined;
   readonly svg: string | undefined;
 }
@@ -63,6 +65,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
       peer: { type: 'string' },
       owed: { type: 'string', default: '0' },
       rebooted: { type: 'string', default: '0' },
+      soak: { type: 'string', default: '0' },
       json: { type: 'string' },
       svg: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -81,6 +84,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     peer: values.peer,
     owed: number('owed', values.owed),
     rebooted: number('rebooted', values.rebooted),
+    soak: number('soak', values.soak),
     json: values.json,
     svg: values.svg,
   };

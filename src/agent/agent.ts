@@ -30,6 +30,7 @@ const flags = {
   worker: { type: 'boolean', default: false },
   workers: { type: 'string' },
   recover: { type: 'boolean', default: false },
+  'recover-every': { type: 'string' },
   'data-dir': { type: 'string' },
   ovsdb: { type: 'string', default: defaultOvsdb },
   kubeconfig: { type: 'string' },
@@ -46,7 +47,11 @@ function recoveriesOf(values: Flags, log: (line: string) => void): Recoveries {
     values[name] === undefined ? [] : [`--${name}`, resolve(values[name])],
   );
   const words = ['--ovsdb', values.ovsdb, ...places];
+  const every = values['recover-every'];
+  if (every !== undefined && !/^\d{1,6}$/.test(every))
+    throw new Error(`--recover-every "${every}" is no number of seconds`);
   return new Recoveries({
+    ...(every !== undefined && { pauseMs: Number(every) * 1_000 }),
     watch: new SwitchWatch(socket),
     start: (more) => {
       const process = spawnOurselves(['recover', ...more, ...words]);

@@ -74,6 +74,7 @@ export class Recoveries {
         log(`recover (process ${pid}) has ended: ${endText(code)}`);
       });
     } catch (error) {
+      this.#next = { ...this.#next, at: Math.max(this.#next.at, now() + settleMs) };
       log(`recover cannot be started: ${error}`);
     }
   }

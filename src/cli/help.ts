@@ -64,6 +64,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --log FILE         a log for sysdump, beside those that the networks name; may be said more than once
   --since TIME       sysdump takes no older lines of logs: a time as ISO 8601 has it, or 90m, 12h, 2d ago
   --recover          agent also recovers: at its start, after the switch was away, and every five minutes
+  --recover-every N  seconds between two of the agent's recoveries, instead of 300
   --workers N        agent makes as many calls at once, at most (default 8, or one for each processor)
   --version          of this executable: version, commit, target, runtime and size
 
