@@ -3,6 +3,7 @@
  */
 import type { CliNode } from './cli/command-line.ts';
 import type { Basics } from './cni/config/config.ts';
+import { defaultShortDir } from './cni/config/defaults.ts';
 import { defaultDeadlines, type Moment } from './deadlines.ts';
 import { createHost } from './effects/host.ts';
 import { owesAnswer } from './effects/outcome.ts';
@@ -89,5 +90,7 @@ export const createCliNode = (
   networkDir: '/etc/cni/net.d',
   hugepagesDir: '/sys/kernel/mm/hugepages',
   agentDir,
+  systemd: { units: '/etc/systemd/system', runs: '/run/systemd/system' },
+  shortDir: defaultShortDir,
   programDirs: ['/usr/local/bin', '/usr/bin', '/usr/sbin', '/bin', '/sbin'],
 });

@@ -1,9 +1,9 @@
 /**
- * The commands for people: list, show, recover, status, install, sysdump. A table or a timeline on a terminal, one JSON document with
+ * The commands for people: list, show, recover, status, install, uninstall, sysdump. A table or a timeline on a terminal, one JSON document with
  * --json.
  *
  * Exit codes: 0 done and nothing left to do, 1 the command failed (status: the node is sick), 2 wrong arguments, 3 something is
- * owed (dry run: something is to be done; sysdump: something could not be had).
+ * owed (dry run: something is to be done; uninstall: something lives; sysdump: something could not be had).
  */
 import { resolve } from 'node:path';
 import { messageOf } from '../attachment.ts';
@@ -55,6 +55,7 @@ const commands: { readonly [command: string]: Command } = {
   recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'], run: recoverOrForget },
   status: { words: 1, options: ['config', 'ovsdb'], run: reportStatus },
   install: { words: 2, options: [], run: installHere },
+  uninstall: { words: 2, options: ['force', 'ovsdb'], run: uninstallHere },
   sysdump: { words: 1, options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb'], run: dumpSystem },
 };
 
@@ -136,6 +137,18 @@ async function installHere({ words: { values, positionals }, terminal }: Call): 
     terminal,
     values.json ? json(installed) : `${installed.path}: ${installed.done}: ${identityText(installed)}\n`,
   );
+}
+
+async function uninstallHere({ words: { values, positionals }, terminal, machine }: Call): Promise<number> {
+  const [{ defaultBinDir }, { uninstall, uninstallText }] = await Promise.all([
+    import('./install.ts'),
+    import('./uninstall.ts'),
+  ]);
+  const places = { dataDir: values['data-dir'], ovsdb: values.ovsdb };
+  const directory = positionals[1] ?? defaultBinDir;
+  const gone = await uninstall({ machine, directory, places, force: values.force });
+  terminal.stdout(values.json ? json(gone) : uninstallText(gone));
+  return { removed: exit.done, refused: exit.owed, failed: exit.failed }[gone.done];
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;

@@ -34,6 +34,10 @@ export interface CliNode {
   readonly agentDir?: string | undefined;
   /** Where the system's own programs are. */
   readonly programDirs: readonly string[];
+  /** The directory of the administrator's units, and the one that is there while systemd runs. */
+  readonly systemd: { readonly units: string; readonly runs: string };
+  /** Where an ADD without another name puts its short links. */
+  readonly shortDir: string;
 }
 
 const options = {
@@ -50,6 +54,7 @@ const options = {
   log: { type: 'string', multiple: true },
   since: { type: 'string' },
   output: { type: 'string' },
+  force: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
   version: { type: 'boolean', default: false },
 } as const;

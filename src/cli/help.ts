@@ -40,6 +40,7 @@ configuration of type "userspace" on stdin. For people:
   userspace status                   whether this node can serve an ADD, what is owed, and what to do about either
   userspace install [DIR]            put this executable into the runtime's plugin directory (default /opt/cni/bin), also over
                                      one that runs
+  userspace uninstall [DIR]          take away what install put there, if no attachment lives and none is owed
   userspace sysdump                  write one archive for a bug report: versions, networks, journals, rows, logs, settings of the
                                      node; secrets are taken out
   userspace agent                    stay, and make the calls that ask for it: they take two thirds of the time, and need
@@ -52,6 +53,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --no-live          list does not ask the switch which ports are there
   --boot             recover waits up to a minute for the switch first
   --forget ID        recover drops what is owed of one attachment, and says what that leaves
+  --force            uninstall although something lives, and say what will not be cleaned
   --dry-run          recover says what it would do, and changes nothing
   --config FILE      status of this network too: a network, a list of plugins or a NetworkAttachmentDefinition, as JSON
                      or YAML (default: all of type "userspace" in /etc/cni/net.d); may be said more than once
@@ -71,5 +73,6 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
 userspace COMMAND --help explains the words that list, recover and status print.
 
 Exit codes: 0 done, nothing left to do (status: healthy); 1 it failed (status: sick); 2 wrong words; 3 something is owed
-(list, recover, status), there is something to be done (recover --dry-run), or something could not be had (sysdump).
+(list, recover, status), there is something to be done (recover --dry-run), something lives (uninstall), or something
+could not be had (sysdump).
 `;

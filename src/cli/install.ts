@@ -17,9 +17,9 @@ export const defaultBinDir = '/opt/cni/bin';
 const self = '/proc/self/exe';
 
 /** `type` in a network configuration, which runtimes look up by name. */
-const name = 'userspace';
+export const name = 'userspace';
 /** A name that runtimes do not look up. Only the holder of the directory's lock writes it, so an earlier file is a leftover. */
-const freshName = '.userspace.new';
+export const freshName = '.userspace.new';
 
 const runMs = 10_000;
 const chunkBytes = 1024 * 1024;
@@ -65,32 +65,38 @@ export interface Installed extends Identity {
 export function install(directory: string, version: string): Installed {
   const bin = openDirectory(resolve(directory));
   try {
-    // This lock ends with this process, and other containers that have the directory see it too.
-    if (!flock(bin.fd)) throw new Error(`another install is at work in "${bin.path}": run this one when it has ended`);
+    lockDirectory(bin);
     return { ...readIdentity(version), ...placeSelf(bin, readIdentity(version)) };
   } finally {
     fs.closeSync(bin.fd);
   }
 }
 
-interface Directory {
+export interface PluginDirectory {
   readonly path: string;
   readonly fd: number;
 }
 
+/** Install and uninstall exclude each other. The lock ends with this process, and containers that have the directory see it too. */
+export function lockDirectory({ path, fd }: PluginDirectory): void {
+  if (!flock(fd))
+    throw new Error(`another install or uninstall is at work in "${path}": run this one when it has ended`);
+}
+
 /** Refuses a missing directory: in a mistyped one no runtime would look for the plugin. */
-function openDirectory(path: string): Directory {
+export function openDirectory(path: string): PluginDirectory {
   try {
     return { path, fd: fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY) };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
     throw new Error(
       `there is no directory "${path}": name the runtime's plugin directory, or make this one (mkdir -p)`,
+      { cause },
     );
   }
 }
 
-function placeSelf(bin: Directory, identity: Identity): Pick<Installed, 'path' | 'done'> {
+function placeSelf(bin: PluginDirectory, identity: Identity): Pick<Installed, 'path' | 'done'> {
   const path = join(bin.path, name);
   const there = fs.lstatSync(path, { throwIfNoEntry: false });
   if (there?.isFile() && (there.mode & 0o7777) === 0o755 && isSame(path, identity.bytes)) {
@@ -133,7 +139,7 @@ function proveIdentity(path: string, identity: Identity): void {
     throw new Error(`what was written to "${path}" says ${answer || 'nothing'} and not ${expected}`);
 }
 
-function runVersion(path: string): string {
+export function runVersion(path: string): string {
   try {
     const answer = execFileSync(path, ['--version', '--json'], {
       env: {},
@@ -147,7 +153,7 @@ function runVersion(path: string): string {
   }
 }
 
-function isSame(path: string, bytes: number): boolean {
+export function isSame(path: string, bytes: number): boolean {
   if (fs.statSync(path).size !== bytes) return false;
   const [ours, theirs] = [chunksOf(self), chunksOf(path)];
   for (const chunk of ours) {

@@ -130,7 +130,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     const { exitCode, stderr } = await run(['install', directory]);
     closeSync(fd);
     expect(exitCode).toBe(1);
-    expect(stderr).toContain('another install is at work');
+    expect(stderr).toContain('another install or uninstall is at work');
     expect((await run(['install', directory])).exitCode).toBe(0);
   });
 

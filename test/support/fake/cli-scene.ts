@@ -89,6 +89,11 @@ export interface CliScene {
   readonly hugepagesDir: string;
   /** Where the system's own programs are. */
   programDirs: readonly string[];
+  /** systemd's directories, of which the second one is not there, and the directory of short links. */
+  readonly systemd: { readonly units: string; readonly runs: string };
+  readonly shortDir: string;
+  /** Where an agent's socket would be. */
+  agentDir: string | undefined;
   /** CNI_PATH, split. */
   path: readonly string[];
   /** The answer of a kubeconfig's API server. */
@@ -166,6 +171,9 @@ export async function cliScene(): Promise<CliScene> {
       networkDir: scene.networkDir,
       hugepagesDir: scene.hugepagesDir,
       programDirs: scene.programDirs,
+      systemd: scene.systemd,
+      shortDir: scene.shortDir,
+      agentDir: scene.agentDir,
     };
     const exitCode = await runCli(terminal, machine);
     return { exitCode, out: out.join(''), err: err.join('') };
@@ -181,6 +189,9 @@ export async function cliScene(): Promise<CliScene> {
     networkDir: join(dataDir, '..', 'net.d'),
     hugepagesDir: join(dataDir, '..', 'hugepages'),
     programDirs: [],
+    systemd: { units: join(dataDir, '..', 'units'), runs: join(dataDir, '..', 'systemd') },
+    shortDir: join(dataDir, '..', 'short'),
+    agentDir: undefined,
     path: [],
     rights: () => Promise.resolve([]),
     preflight: () => Promise.resolve([]),

@@ -1,0 +1,37 @@
+/**
+ * The record of what install wrote beside the executable: for each path, the sums of the contents that it gave the file. By it
+ * uninstall tells a file that is still ours from one that a person has changed since.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../../attachment.ts';
+
+/** The directory beside the runtime's networks that is ours alone: the kubeconfig, and this record. */
+export const ownDirectory = (networkDir: string): string => join(networkDir, 'userspace.d');
+
+export const recordPath = (networkDir: string): string => join(ownDirectory(networkDir), 'installed.json');
+
+export interface WrittenFiles {
+  readonly [path: string]: readonly string[];
+}
+
+export const sumOf = (contents: string | Uint8Array): string => createHash('sha256').update(contents).digest('hex');
+
+/** @throws Error if it cannot be read: without it, a file of ours would be taken for a person's */
+export function readRecord(networkDir: string): WrittenFiles {
+  const path = recordPath(networkDir);
+  try {
+    const said: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    if (!isRecord(said)) throw new Error('it is no list of files and sums');
+    return said;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new Error(`"${path}", the record of what install wrote, cannot be read: ${messageOf(error)}`);
+  }
+}
+
+const isRecord = (said: unknown): said is WrittenFiles =>
+  typeof said === 'object' &&
+  said !== null &&
+  Object.entries(said).every(([path, sums]) => path.startsWith('/') && Array.isArray(sums));
