@@ -54,8 +54,8 @@ const commands: { readonly [command: string]: Command } = {
   show: { words: 3, options: [], run: showAttachment },
   recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'], run: recoverOrForget },
   status: { words: 1, options: ['config', 'ovsdb'], run: reportStatus },
-  install: { words: 2, options: [], run: installHere },
-  uninstall: { words: 2, options: ['force', 'ovsdb'], run: uninstallHere },
+  install: { words: 2, options: ['units', 'conflist', 'conf-dir', 'kubeconfig'], run: (call) => installHere(call) },
+  uninstall: { words: 2, options: ['force', 'ovsdb'], run: (call) => uninstallHere(call) },
   sysdump: { words: 1, options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb'], run: dumpSystem },
 };
 
@@ -101,11 +101,13 @@ function misuseOf(command: string, known: Command, { positionals, tokens }: Word
   if (positionals.length > known.words) return `"${command}" takes no word "${positionals[known.words]}"`;
   if (command === 'show' && !positionals[1]) return 'show needs a container id';
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
-  const taken = command === 'install' ? ['json'] : [...common, ...known.options];
+  const taken = [...(command === 'install' ? ['json'] : common), ...known.options];
   const strange = given.find((name) => !taken.includes(name));
   if (strange) return `"${command}" takes no --${strange}`;
   const empty = tokens.find((token) => token.kind === 'option' && places.includes(token.name) && token.value === '');
   if (empty?.kind === 'option') return `--${empty.name} is empty: name one, or leave it out`;
+  if (command === 'install' && given.includes('conf-dir') && !given.includes('conflist'))
+    return '--conf-dir is where --conflist goes: say both';
   return given.includes('forget') && given.includes('boot') ? '--forget takes no --boot' : undefined;
 }
 
@@ -130,26 +132,8 @@ async function tellVersion({ values }: Words, terminal: Terminal): Promise<numbe
   return answer(terminal, values.json ? json(identity) : `${identityText(identity)}\n`);
 }
 
-async function installHere({ words: { values, positionals }, terminal }: Call): Promise<number> {
-  const { defaultBinDir, identityText, install } = await import('./install.ts');
-  const installed = install(positionals[1] ?? defaultBinDir, terminal.version);
-  return answer(
-    terminal,
-    values.json ? json(installed) : `${installed.path}: ${installed.done}: ${identityText(installed)}\n`,
-  );
-}
-
-async function uninstallHere({ words: { values, positionals }, terminal, machine }: Call): Promise<number> {
-  const [{ defaultBinDir }, { uninstall, uninstallText }] = await Promise.all([
-    import('./install.ts'),
-    import('./uninstall.ts'),
-  ]);
-  const places = { dataDir: values['data-dir'], ovsdb: values.ovsdb };
-  const directory = positionals[1] ?? defaultBinDir;
-  const gone = await uninstall({ machine, directory, places, force: values.force });
-  terminal.stdout(values.json ? json(gone) : uninstallText(gone));
-  return { removed: exit.done, refused: exit.owed, failed: exit.failed }[gone.done];
-}
+const installHere = async (call: Call) => (await import('./setup/commands.ts')).runInstall(call);
+const uninstallHere = async (call: Call) => (await import('./setup/commands.ts')).runUninstall(call);
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 

@@ -55,6 +55,8 @@ const options = {
   since: { type: 'string' },
   output: { type: 'string' },
   force: { type: 'boolean', default: false },
+  units: { type: 'boolean', default: false },
+  conflist: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
   version: { type: 'boolean', default: false },
 } as const;

@@ -39,7 +39,7 @@ configuration of type "userspace" on stdin. For people:
                                      ports of living ones that the switch lost, remove ports without a journal
   userspace status                   whether this node can serve an ADD, what is owed, and what to do about either
   userspace install [DIR]            put this executable into the runtime's plugin directory (default /opt/cni/bin), also over
-                                     one that runs
+                                     one that runs; with --units, --conflist or --kubeconfig also what a node needs beside it
   userspace uninstall [DIR]          take away what install put there, if no attachment lives and none is owed
   userspace sysdump                  write one archive for a bug report: versions, networks, journals, rows, logs, settings of the
                                      node; secrets are taken out
@@ -53,6 +53,8 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --no-live          list does not ask the switch which ports are there
   --boot             recover waits up to a minute for the switch first
   --forget ID        recover drops what is owed of one attachment, and says what that leaves
+  --units            install also writes the agent's systemd unit, and starts it
+  --conflist         install also writes a network to start from (/etc/cni/net.d/50-userspace.conflist)
   --force            uninstall although something lives, and say what will not be cleaned
   --dry-run          recover says what it would do, and changes nothing
   --config FILE      status of this network too: a network, a list of plugins or a NetworkAttachmentDefinition, as JSON
@@ -60,9 +62,10 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --data-dir DIR     where the journals are (default /var/lib/cni/userspace)
   --ovsdb ADDRESS    the Open vSwitch database (default unix:/var/run/openvswitch/db.sock): where recover looks
                      for ports without a journal, and for an attachment's own database that moved
-  --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more
+  --kubeconfig FILE  used where a journal's own kubeconfig is gone, or has no rights any more; install copies it to
+                     /etc/cni/net.d/userspace.d/kubeconfig
   --output PATH      where sysdump puts its archive: a new file, or a directory (default: the working directory)
-  --conf-dir DIR     where sysdump finds the runtime's networks (default /etc/cni/net.d)
+  --conf-dir DIR     where sysdump finds the runtime's networks, and install puts one (default /etc/cni/net.d)
   --log FILE         a log for sysdump, beside those that the networks name; may be said more than once
   --since TIME       sysdump takes no older lines of logs: a time as ISO 8601 has it, or 90m, 12h, 2d ago
   --recover          agent also recovers: at its start, after the switch was away, and every five minutes

@@ -10,6 +10,8 @@ import { arch, platform } from 'node:os';
 import { join, resolve } from 'node:path';
 import { messageOf } from '../attachment.ts';
 import { flock } from '../os/native.ts';
+import type { CliNode } from './command-line.ts';
+import { type Extras, type Placed, placeExtras, planExtras } from './setup/extras.ts';
 
 export const defaultBinDir = '/opt/cni/bin';
 
@@ -56,17 +58,27 @@ export const identityText = ({ version, commit, target, runtime, bytes }: Identi
 export interface Installed extends Identity {
   readonly path: string;
   readonly done: 'installed' | 'replaced' | 'already there';
+  /** The files beside it that were asked for. */
+  readonly files?: readonly Placed[];
 }
 
-/**
- * @param directory the runtime's `bin_dir`, which has to exist
- * @throws Error naming the failure and its remedy; the name leads where it led before
- */
-export function install(directory: string, version: string): Installed {
+interface Wanted {
+  readonly machine: CliNode;
+  /** The runtime's `bin_dir`, which has to exist. */
+  readonly directory: string;
+  readonly version: string;
+  readonly extras: Extras;
+}
+
+/** @throws Error naming the failure and its remedy; each name leads to the old or to the whole new file */
+export async function install({ machine, directory, version, extras }: Wanted): Promise<Installed> {
   const bin = openDirectory(resolve(directory));
   try {
     lockDirectory(bin);
-    return { ...readIdentity(version), ...placeSelf(bin, readIdentity(version)) };
+    const planned = await planExtras(machine, join(bin.path, name), extras);
+    const executable = { ...readIdentity(version), ...placeSelf(bin, readIdentity(version)) };
+    const files = placeExtras(machine, planned);
+    return { ...executable, ...(files.length > 0 && { files }) };
   } finally {
     fs.closeSync(bin.fd);
   }

@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { messageOf } from '../attachment.ts';
 import type { CliNode } from './command-line.ts';
 import { lockDirectory, name, openDirectory, type PluginDirectory } from './install.ts';
+import { installedNetworks } from './networks.ts';
 import { findLiving, type Living, type Places, type Survey } from './setup/living.ts';
 import { Name } from './setup/name.ts';
 import { type Ending, expectRemovable, type Part, partsOf } from './setup/parts.ts';
@@ -104,8 +105,14 @@ async function removeAll(wanted: Wanted, { path, executable, first }: Found): Pr
       : await removed(executablePart(path, taken, isNamed)),
   );
   const done = items.some((item) => item.done === 'failed') ? 'failed' : 'removed';
-  return { done, living: last.living, items, notes: last.notes };
+  return { done, living: last.living, items, notes: [...last.notes, ...lonely(machine)] };
 }
+
+/** Networks of a person's that lead to the executable. */
+const lonely = ({ networkDir }: CliNode): string[] =>
+  [...new Set(installedNetworks(networkDir).networks.map(({ file }) => file))].map(
+    (file) => `${file} stays, and names the plugin that is gone: a runtime that uses it fails`,
+  );
 
 function executablePart(path: string, executable: Name | undefined, isNamed: boolean): Part {
   return {

@@ -97,6 +97,11 @@ const parts = {
     present: () => isExecutable(join(ipamAssets(), 'host-local')),
     remedy: 'npm run ipam-assets (needs Go)',
   },
+  cnitool: {
+    name: `cnitool in ${ipamAssets()}`,
+    present: () => isExecutable(join(ipamAssets(), 'cnitool')),
+    remedy: 'npm run ipam-assets (needs Go)',
+  },
   nodeAssets: {
     name: `${nodePrograms.join(', ')} in ${kubeAssets()}, and Multus in ${multusAssets()}`,
     present: () =>

@@ -1,8 +1,9 @@
 /** README's examples as they stand there, with the default paths, which lead into a directory of the test's own. */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
+import { blocksOf } from '../support/blocks.ts';
 import { type Answer, type Call, cni } from '../support/real/cni.ts';
 import { createNetns, removeNetns } from '../support/real/netns.ts';
 import { onRealSwitch } from '../support/real/suite.ts';
@@ -10,12 +11,7 @@ import { readSwitch } from '../support/real/world.ts';
 import { executable } from '../support/requirements.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
-
-const blocks = (language: string): string[] =>
-  [...readme.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].flatMap(([, its, text]) =>
-    its === language && text ? [text] : [],
-  );
+const blocks = (language: string) => blocksOf('README.md', language);
 
 const [network, result] = blocks('json').map((text) => JSON.parse(text));
 const paths = (blocks('')[0] ?? '').split('\n').flatMap((line) => line.match(/^\/\S+/)?.[0] ?? []);

@@ -1,21 +1,10 @@
 /** The parts of an installation beside the executable, and how each is taken away. What a person has made or changed stays. */
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-} from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { journalSuffix, messageOf } from '../../attachment.ts';
 import { connectUnix } from '../../os/native.ts';
 import type { CliNode } from '../command-line.ts';
+import { besideOf, syncDirectory } from './place.ts';
 import { ownDirectory, readRecord, recordPath, sumOf } from './record.ts';
 import { agentUnit, isSystemdThere, systemctl } from './systemd.ts';
 
@@ -96,20 +85,12 @@ function removeWritten(path: string, sums: readonly string[], machine: CliNode):
 }
 
 function removeFile(path: string): Ending {
+  rmSync(besideOf(path), { force: true });
   if (!lstatSync(path, { throwIfNoEntry: false })) return { path, done: 'not there' };
   rmSync(path);
+  // A power cut must not bring a kubeconfig back.
   syncDirectory(dirname(path));
   return { path, done: 'removed' };
-}
-
-/** A power cut must not bring a kubeconfig back. */
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Removes an empty directory, and leaves one that holds something. */

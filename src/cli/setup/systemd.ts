@@ -13,10 +13,17 @@ const systemctlMs = 60_000;
 /** Whether systemd is the machine's init (sd_booted(3)). */
 export const isSystemdThere = ({ systemd }: Pick<CliNode, 'systemd'>): boolean => existsSync(systemd.runs);
 
-/** @throws Error with systemctl's own words */
-export function systemctl({ programDirs }: Pick<CliNode, 'programDirs'>, ...words: string[]): void {
+/** @throws Error if there is none */
+export function systemctlIn({ programDirs }: Pick<CliNode, 'programDirs'>): string {
   const program = programIn({ program: 'systemctl', path: programDirs });
   if (!program) throw new Error(`systemd runs, and there is no systemctl in ${programDirs.join(', ')}`);
+  return program;
+}
+
+/** @throws Error with systemctl's own words */
+export function systemctl(machine: Pick<CliNode, 'programDirs'>, ...words: string[]): void {
+  const { programDirs } = machine;
+  const program = systemctlIn(machine);
   try {
     const env = { PATH: programDirs.join(':'), LC_ALL: 'C' };
     execFileSync(program, words, { timeout: systemctlMs, env, stdio: ['ignore', 'ignore', 'pipe'] });

@@ -2,7 +2,10 @@ module userspace-cni/ipam-assets
 
 go 1.24.2
 
-tool github.com/containernetworking/plugins/plugins/ipam/host-local
+tool (
+	github.com/containernetworking/cni/cnitool
+	github.com/containernetworking/plugins/plugins/ipam/host-local
+)
 
 require (
 	github.com/alexflint/go-filemutex v1.3.0 // indirect
