@@ -3,6 +3,7 @@
 import { ofAgent } from './planted-agent.ts';
 import { type Bug, fault, property, real, unit } from './planted-bug.ts';
 import { kinds } from './planted-kinds.ts';
+import { ofSetup } from './planted-setup.ts';
 
 export const bugs: readonly Bug[] = [
   {
@@ -296,4 +297,5 @@ export const bugs: readonly Bug[] = [
   },
   ...kinds,
   ...ofAgent,
+  ...ofSetup,
 ];

@@ -26,7 +26,7 @@ export class Name {
     this.path = join(bin.path, name);
     this.#aside = join(bin.path, asideName);
     // An uninstall was killed, and an install came after it.
-    if (isThere(this.path)) rmSync(this.#aside, { force: true });
+    if (isThere(this.path) && isThere(this.#aside)) rmSync(this.#aside);
   }
 
   /** Why what has the name is not ours to take away; undefined if it is, or if nothing is there. */
