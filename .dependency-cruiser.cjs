@@ -150,8 +150,21 @@ module.exports = {
     only(
       'agent-knows-no-verb',
       '^src/agent/',
-      `^src/(agent|os)/|^src/cni/(request\\.ts|leniency\\.ts|config/(config|defaults)\\.ts)$|${vocabulary}|^(node:)?(fs|path|os|util)$`,
+      `^src/(agent|figures|os)/|^src/cni/(request\\.ts|leniency\\.ts|config/(config|defaults)\\.ts)$|${vocabulary}|^(node:)?(fs|path|os|util)$`,
       'The agent carries calls; what they do is handed to it. Of a call it knows the environment and the input.',
+    ),
+    {
+      name: 'agent-is-handed-the-figures-of-the-node',
+      severity: 'error',
+      comment: 'They need the commands for people, and so nearly everything.',
+      from: { path: '^src/agent/' },
+      to: { path: '^src/figures/node\\.ts$', dependencyTypesNot: ['type-only'] },
+    },
+    only(
+      'figures-are-counted',
+      '^src/figures/(counts|histogram|report|text)\\.ts$',
+      `^src/figures/(counts|histogram|report|text)\\.ts$|^src/machines/protocol\\.ts$|${vocabulary}`,
+      'Counting is pure; only the looks at the node (node.ts) touch anything.',
     ),
     {
       name: 'agent-is-never-needed',

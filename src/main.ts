@@ -5,10 +5,12 @@
 import { version } from '../package.json' with { type: 'json' };
 import { askAgent } from './agent/ask.ts';
 import { agentDirectory, agentVariable } from './agent/place.ts';
-import type { CallAnswer } from './agent/wire.ts';
-import type { ServedCall } from './agent/worker.ts';
+import { sendReport, stepsMax } from './agent/report.ts';
+import type { Served, ServedCall } from './agent/worker.ts';
 import { type CniAnswer, deliver } from './cni/deliver.ts';
-import { answerMs, leaseVariable, now } from './deadlines.ts';
+import type { Environment } from './cni/request.ts';
+import { answerMs, leaseVariable, type Moment, now } from './deadlines.ts';
+import type { DoneStep, RecoveryReport } from './figures/report.ts';
 import { sinceBootMs } from './os/bare.ts';
 import { Outlet, readToEnd } from './os/streams.ts';
 import type { CniCall, Status } from './verbs/calls.ts';
@@ -20,18 +22,44 @@ const [out, err] = [new Outlet(1), new Outlet(2)];
 const clock = (): Date => new Date();
 const random = (): string => crypto.randomUUID().replaceAll('-', '').slice(0, 16);
 
-/** @param caller the process that waits for the answer; undefined: this one was started for the call */
-async function make(call: CniCall, caller?: ServedCall): Promise<CniAnswer> {
+interface Making {
+  /** The process that waits for the answer; undefined: this one was started for the call. */
+  readonly caller?: ServedCall;
+  /** Receives each step of the call. */
+  readonly steps: DoneStep[];
+}
+
+async function make(call: CniCall, { caller, steps }: Making): Promise<CniAnswer> {
   const { answerOf, handlers } = await import('./verbs/calls.ts');
   const { stderr } = call;
   const verbs = async () => {
     const { createNode } = await import('./node.ts');
     return handlers((request, scope) =>
-      createNode(request, { clock, random, stderr, ...(caller && { caller }) }, scope),
+      createNode(
+        request,
+        { clock, random, stderr, done: (step) => steps.push(step), ...(caller && { caller }) },
+        scope,
+      ),
     );
   };
   const status = async (): Promise<Status> => (await import('./verbs/status.ts')).statusOf;
   return await answerOf(call, verbs, status);
+}
+
+interface Made {
+  readonly env: Environment;
+  readonly answer: CniAnswer;
+  readonly steps: readonly DoneStep[];
+  /** By this process's clock, which begins with it. */
+  readonly began: Moment;
+}
+
+/** Tells the meter of a call, once its caller has the answer. VERSION is not worth a word. */
+function reportCall({ env, answer, steps, began }: Made): void {
+  const { CNI_COMMAND: verb = '', [agentVariable]: setting } = env;
+  if (verb === 'VERSION') return;
+  const code = answer.exitCode === 0 ? 0 : Number(JSON.parse(answer.stdout).code);
+  sendReport(setting, { kind: 'call', verb, code, ms: now() - began, steps: steps.slice(0, stepsMax) });
 }
 
 /** The answer to a call whose fate is not known: the agent was told to act, and may still do so. */
@@ -56,9 +84,13 @@ async function serveRuntime(): Promise<number> {
   const call = { env, stdin: readInput(), stderr };
   const asked = askAgent({ ...call, ageMs: now });
   if (asked.kind === 'answered' && asked.answer.stderr !== '') stderr(asked.answer.stderr);
+  const steps: DoneStep[] = [];
   const answer =
-    asked.kind === 'answered' ? asked.answer : await (asked.kind === 'none' ? make(call) : unanswered(call));
-  return await deliver(answer, env.CNI_COMMAND, { stdout, stderr });
+    asked.kind === 'answered' ? asked.answer : await (asked.kind === 'none' ? make(call, { steps }) : unanswered(call));
+  const exitCode = await deliver(answer, env.CNI_COMMAND, { stdout, stderr });
+  // A worker reports the call that it has answered.
+  if (asked.kind !== 'answered') reportCall({ env, answer, steps, began: 0 });
+  return exitCode;
 }
 
 /** An IPAM program can leave a daemon that starts us after the program's time is up: such a caller is like any other. */
@@ -88,6 +120,7 @@ async function serveAgent(): Promise<number> {
     directory: process.env[agentVariable],
     pid: process.pid,
     uid: process.geteuid?.() ?? 0,
+    clock,
     isStopping: () => isStopping,
     stdout: (text) => out.queue(text),
     stderr: (text) => err.offer(text),
@@ -103,17 +136,25 @@ async function serveAgent(): Promise<number> {
     },
     enter: (directory) => process.chdir(directory),
     serve,
+    figures: async (places) => {
+      const [{ figuresOf }, { createCliNode }] = await Promise.all([import('./figures/node.ts'), import('./node.ts')]);
+      const edges = { pid: process.pid, uid: process.geteuid?.() ?? 0, agentDir: undefined };
+      return figuresOf(createCliNode(clock, edges, process.env.CNI_PATH), version, places);
+    },
   });
 }
 
 /** One call of another process. */
-async function serve(caller: ServedCall): Promise<CallAnswer> {
+async function serve(caller: ServedCall): Promise<Served> {
   const { env, stdin } = caller.request;
   const said: string[] = [];
   const call = { env, stdin: () => stdin, stderr: (text: string) => void said.push(text) };
   const { actFor } = await import('./os/native.ts');
   actFor(env);
-  return { ...(await make(call, caller)), stderr: said.join('') };
+  const steps: DoneStep[] = [];
+  const answer = await make(call, { caller, steps });
+  const afterwards = () => reportCall({ env, answer, steps, began: caller.began });
+  return { ...answer, stderr: said.join(''), afterwards };
 }
 
 /**
@@ -128,8 +169,9 @@ async function servePeople(): Promise<number> {
   const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
   const terminal = { args: process.argv.slice(2), ...say, interactive, ...(columns && { columns }), version };
   const agentDir = agentDirectory(process.env[agentVariable]);
-  const identity = { pid: process.pid, uid: process.geteuid?.() ?? 0, agentDir };
-  const exitCode = await runCli(terminal, createCliNode(clock, identity, process.env.CNI_PATH));
+  const report = (recovery: RecoveryReport) => sendReport(process.env[agentVariable], recovery);
+  const edges = { pid: process.pid, uid: process.geteuid?.() ?? 0, agentDir, report };
+  const exitCode = await runCli(terminal, createCliNode(clock, edges, process.env.CNI_PATH));
   for (const outlet of [out, err]) await outlet.finish(Number.POSITIVE_INFINITY);
   return exitCode;
 }

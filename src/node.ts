@@ -4,9 +4,10 @@
 import type { CliNode } from './cli/command-line.ts';
 import type { Basics } from './cni/config/config.ts';
 import { defaultShortDir } from './cni/config/defaults.ts';
-import { defaultDeadlines, type Moment } from './deadlines.ts';
-import { createHost } from './effects/host.ts';
+import { defaultDeadlines, type Moment, now } from './deadlines.ts';
+import { createHost, type Host } from './effects/host.ts';
 import { owesAnswer } from './effects/outcome.ts';
+import type { DoneStep } from './figures/report.ts';
 import { realDisk } from './journal/disk.ts';
 import { openLog, owesLines } from './log.ts';
 import { sinceBootMs } from './os/bare.ts';
@@ -24,6 +25,8 @@ interface Edges {
   readonly clock: () => Date;
   readonly random: () => string;
   readonly stderr: (text: string) => void;
+  /** Receives each step of the call that makes or removes something, when it is done. */
+  readonly done: (step: DoneStep) => void;
   /** The process that the runtime has started for this call; undefined: this one. */
   readonly caller?: CallerProcess;
 }
@@ -43,16 +46,29 @@ interface Caller {
 
 export function createNode({ config, path }: Caller, edges: Edges, scope: Scope): Node {
   allowFileThreads();
-  const { clock, random, stderr, caller } = edges;
+  const { clock, random, stderr, done, caller } = edges;
   const { ovsdb, kubeconfig, deadlines } = config;
   const answerPath = caller && `/proc/${caller.pid}/fd/1`;
   const log = openLog({ ...config, ...(answerPath && { answerPath }) }, stderr, clock);
   const elsewhere = { ovsdb, path, ...(kubeconfig && { kubeconfig }) };
   const remembersAway = scope === 'many attachments';
-  const host = createHost(deadlines, elsewhere, { remembersAway, warn: log.warning });
+  const host = timed(createHost(deadlines, elsewhere, { remembersAway, warn: log.warning }), done);
   const { began, isCallerGone } = caller ?? { began: processStart, isCallerGone: () => false };
   const called = () => forkedAt(clock, caller?.pid);
   return { disk: realDisk, host, log, clock, began, isCallerGone, called, random };
+}
+
+/** A host that tells of each of its steps. Here, because recovery's steps are not a call's, and the loop need not know of figures. */
+function timed(host: Host, done: Edges['done']): Host {
+  const perform: Host['perform'] = async (request, call) => {
+    const began = now();
+    const outcome = await host.perform(request, call);
+    const { step, verb } = request;
+    if (verb === 'ensure' || verb === 'remove')
+      done({ step, direction: verb, ms: now() - began, failed: outcome.kind === 'failed' });
+    return outcome;
+  };
+  return { ...host, perform };
 }
 
 /** When the calling process was forked, rounded up to the next tick. @throws errno exceptions if it has gone */
@@ -74,7 +90,7 @@ function bootedAtMs(clock: () => Date): number {
 
 export const createCliNode = (
   clock: () => Date,
-  { pid, uid, agentDir }: Pick<CliNode, 'pid' | 'uid' | 'agentDir'>,
+  edges: Pick<CliNode, 'pid' | 'uid' | 'agentDir' | 'report'>,
   path: string | undefined,
 ): CliNode => ({
   disk: realDisk,
@@ -85,11 +101,9 @@ export const createCliNode = (
   },
   path: (path ?? '').split(':').filter((directory) => directory.startsWith('/')),
   clock,
-  pid,
-  uid,
+  ...edges,
   networkDir: '/etc/cni/net.d',
   hugepagesDir: '/sys/kernel/mm/hugepages',
-  agentDir,
   systemd: { units: '/etc/systemd/system', runs: '/run/systemd/system' },
   shortDir: defaultShortDir,
   programDirs: ['/usr/local/bin', '/usr/bin', '/usr/sbin', '/bin', '/sbin'],

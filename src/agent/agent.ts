@@ -4,8 +4,13 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../attachment.ts';
 import { defaultOvsdb } from '../cni/config/defaults.ts';
+import { sleep } from '../deadlines.ts';
+import type { NodeFigures, NodePlaces } from '../figures/node.ts';
 import { readSmallFile } from '../os/bare.ts';
-import { spawnOurselves } from '../os/native.ts';
+import { type OwnProcess, spawnOurselves } from '../os/native.ts';
+import type { HttpPlace } from '../os/servers.ts';
+import { Metering } from './metering.ts';
+import { metricsPlace } from './metrics-place.ts';
 import { agentDirectory, agentVariable } from './place.ts';
 import { Recoveries } from './recoveries.ts';
 import { type SupervisorOptions, supervise } from './supervisor.ts';
@@ -24,6 +29,9 @@ export interface AgentOptions
   readonly directory: string | undefined;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  readonly clock: () => Date;
+  /** Loads what a meter looks at. */
+  readonly figures: (places: NodePlaces) => Promise<NodeFigures>;
 }
 
 const flags = {
@@ -32,21 +40,20 @@ const flags = {
   recover: { type: 'boolean', default: false },
   'recover-every': { type: 'string' },
   'data-dir': { type: 'string' },
-  ovsdb: { type: 'string', default: defaultOvsdb },
+  ovsdb: { type: 'string' },
   kubeconfig: { type: 'string' },
+  metrics: { type: 'string' },
+  meter: { type: 'boolean', default: false },
 } as const;
 
 type Flags = ReturnType<typeof parseArgs<{ options: typeof flags }>>['values'];
 
 /** @throws an Error if the database's address is none that `recover` takes */
 function recoveriesOf(values: Flags, log: (line: string) => void): Recoveries {
-  const socket = /^unix:(\/.+)$/.exec(values.ovsdb)?.[1];
-  if (socket === undefined) throw new Error(`--ovsdb "${values.ovsdb}" is not unix: and an absolute path`);
-  // The agent leaves its working directory, and so does what it starts.
-  const places = (['data-dir', 'kubeconfig'] as const).flatMap((name) =>
-    values[name] === undefined ? [] : [`--${name}`, resolve(values[name])],
-  );
-  const words = ['--ovsdb', values.ovsdb, ...places];
+  const { ovsdb = defaultOvsdb } = values;
+  const socket = /^unix:(\/.+)$/.exec(ovsdb)?.[1];
+  if (socket === undefined) throw new Error(`--ovsdb "${ovsdb}" is not unix: and an absolute path`);
+  const words = wordsOf(values);
   const every = values['recover-every'];
   if (every !== undefined && !/^\d{1,6}$/.test(every))
     throw new Error(`--recover-every "${every}" is no number of seconds`);
@@ -54,14 +61,35 @@ function recoveriesOf(values: Flags, log: (line: string) => void): Recoveries {
     ...(every !== undefined && { pauseMs: Number(every) * 1_000 }),
     watch: new SwitchWatch(socket),
     start: (more) => {
-      const process = spawnOurselves(['recover', ...more, ...words]);
-      // It gives way to everything that starts pods.
-      setPriority(process.pid, constants.priority.PRIORITY_BELOW_NORMAL);
-      return process;
+      return givingWay(spawnOurselves(['recover', ...more, ...words]));
     },
     log,
   });
 }
+
+/** The places that this agent was told, for what it starts: that leaves the working directory, as the agent does. */
+function wordsOf(values: Flags): string[] {
+  const places = (['data-dir', 'kubeconfig'] as const).flatMap((name) =>
+    values[name] === undefined ? [] : [`--${name}`, resolve(values[name])],
+  );
+  return [...(values.ovsdb === undefined ? [] : ['--ovsdb', values.ovsdb]), ...places];
+}
+
+/** Makes a process give way to everything that starts pods. */
+function givingWay(process: OwnProcess): OwnProcess {
+  setPriority(process.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  return process;
+}
+
+/** @param metrics the address, as it was said */
+function meteringOf(values: Flags, metrics: string, log: (line: string) => void): Metering {
+  const words = ['agent', '--meter', '--metrics', metrics, ...wordsOf(values)];
+  // Its kubeconfig may name a program, which needs our environment.
+  return new Metering({ start: (fd) => givingWay(spawnOurselves(words, fd, 'environment')), log });
+}
+
+/** How long the meter may take to write its counters when the agent ends. */
+const meterEndMs = 2_000;
 
 /** The open files that a worker must be allowed. A call opens about twenty at a time, pipes of its programs included. */
 const openFilesMin = 128;
@@ -106,14 +134,17 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const directory = agentDirectory(options.directory);
   if (directory === undefined)
     return wrong(`${agentVariable} is "${options.directory}", and no absolute path: no call would ask this agent`);
-  const trouble = limitTrouble(readSmallFile('/proc/self/limits'));
-  if (trouble !== undefined) {
-    stderr(`userspace agent: ${trouble}\n`);
-    return 1;
-  }
   const log = (line: string) => stderr(`userspace agent: ${line}\n`);
   try {
-    const chore = values.recover && recoveriesOf(values, log);
+    const place = values.metrics === undefined ? undefined : metricsPlace(values.metrics);
+    if (values.meter && place) {
+      await runMeter({ ...options, directory, values, place, log });
+      return 0;
+    }
+    const trouble = limitTrouble(readSmallFile('/proc/self/limits'));
+    if (trouble !== undefined) throw new Error(trouble);
+    const metering = values.metrics === undefined ? undefined : meteringOf(values, values.metrics, log);
+    const recoveries = values.recover ? recoveriesOf(values, log) : undefined;
     options.enter('/');
     await supervise({
       ...options,
@@ -121,12 +152,29 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       workersMax,
       start: (fd) => spawnOurselves(['agent', '--worker'], fd),
       ready: (socket) => stdout(`userspace agent: ready at ${socket}\n`),
-      ...(chore && { chore }),
+      chores: [recoveries ?? [], metering ?? []].flat(),
       log,
     });
+    await Promise.race([metering?.ended, sleep(meterEndMs)]);
     return 0;
   } catch (error) {
-    stderr(`userspace agent: ${messageOf(error)}\n`);
+    log(messageOf(error));
     return 1;
   }
+}
+
+interface MeterWords extends AgentOptions {
+  readonly directory: string;
+  readonly values: Flags;
+  readonly place: HttpPlace;
+  readonly log: (line: string) => void;
+}
+
+/** Loads its code here, because no other process of the agent needs it. */
+async function runMeter({ directory, values, place, log, clock, figures, enter }: MeterWords): Promise<void> {
+  const { meter } = await import('./meter.ts');
+  const { 'data-dir': dataDir, ovsdb, kubeconfig } = values;
+  const looked = await figures({ dataDir, ovsdb, kubeconfig });
+  enter('/');
+  await meter({ directory, place, figures: looked, clock, log });
 }

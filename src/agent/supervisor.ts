@@ -54,7 +54,7 @@ export interface SupervisorOptions {
   readonly start: (controlFd: number) => WorkerProcess;
   readonly isStopping: () => boolean;
   /** Work beside the calls. */
-  readonly chore?: Chore;
+  readonly chores?: readonly Chore[];
   readonly ready: (socket: string) => void;
   /** Receives a line on each event that an engineer may want to know of. */
   readonly log: (line: string) => void;
@@ -64,8 +64,14 @@ export interface SupervisorOptions {
 interface Chore {
   readonly fds: readonly number[];
   readonly at: Moment;
-  turn(ready: ReadonlySet<number>): void;
+  turn(ready: ReadonlySet<number>, load: () => AgentLoad): void;
   close(): void;
+}
+
+/** How much there is to do just now: workers by their state, and calls that wait for one. */
+export interface AgentLoad {
+  readonly workers: Readonly<Record<Worker['state'], number>>;
+  readonly queue: number;
 }
 
 interface Worker {
@@ -98,7 +104,7 @@ class Supervisor {
   #workers: Worker[] = [];
   /** The connections in the queue to which `queued` was said. */
   readonly #told = new Set<number>();
-  #chore: Chore | undefined;
+  #chores: readonly Chore[];
   /** The moments from which connections are accepted and workers started. A failure puts its moment off. */
   #acceptsAt: Moment = 0;
   #startsAt: Moment = 0;
@@ -108,7 +114,7 @@ class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#idleMs = options.idleMs ?? usualIdleMs;
-    this.#chore = options.chore;
+    this.#chores = options.chores ?? [];
     makeDirectory(options);
     this.#socket = agentSocket(options.directory);
     const fresh = `${this.#socket}.${options.pid}`;
@@ -148,7 +154,7 @@ class Supervisor {
       ...(this.#listener === undefined || now() < this.#acceptsAt ? [] : [this.#listener]),
       ...this.#silent.map(({ fd }) => fd),
       ...this.#workers.map(({ control }) => control),
-      ...(this.#chore?.fds ?? []),
+      ...this.#chores.flatMap(({ fds: awaited }) => awaited),
     ];
     const ready = new Set(readyOf(fds, this.#pauseMs()));
     for (const worker of [...this.#workers]) if (ready.has(worker.control)) this.#hear(worker);
@@ -157,7 +163,7 @@ class Supervisor {
     this.#dispatch();
     this.#judgeWorkers();
     this.#keepSpare();
-    this.#chore?.turn(ready);
+    for (const chore of this.#chores) chore.turn(ready, () => this.#load());
   }
 
   /** Starts a worker where there is none, so that the next call finds one. */
@@ -280,7 +286,8 @@ class Supervisor {
   #pauseMs(): number {
     const moments = [
       ...this.#silent.map(({ until }) => until),
-      ...[this.#spareAt, this.#acceptsAt, this.#startsAt, this.#chore?.at ?? 0],
+      ...[this.#spareAt, this.#acceptsAt, this.#startsAt],
+      ...this.#chores.map(({ at }) => at),
       ...this.#workers.map(({ state, at }) => (state === 'idle' ? at + this.#idleMs : at)),
     ];
     const next = moments.filter((at) => at > now());
@@ -300,7 +307,7 @@ class Supervisor {
   /** Serves what has reached this agent, and nothing more. */
   #drain(reason: string): void {
     this.#options.log(`${reason}: this agent ends when its calls are done`);
-    this.#endChore();
+    this.#endChores();
     if (this.#listener === undefined) return;
     this.#accept(this.#listener);
     closeSync(this.#listener);
@@ -308,13 +315,19 @@ class Supervisor {
   }
 
   /** An agent that has lost its name leaves it to the agent that has it. */
-  #endChore(): void {
-    this.#chore?.close();
-    this.#chore = undefined;
+  #endChores(): void {
+    for (const chore of this.#chores) chore.close();
+    this.#chores = [];
+  }
+
+  #load(): AgentLoad {
+    const count = (wanted: Worker['state']) => this.#workers.filter(({ state }) => state === wanted).length;
+    const workers = { starting: count('starting'), idle: count('idle'), busy: count('busy') };
+    return { workers, queue: this.#queue.length };
   }
 
   #end(): void {
-    this.#endChore();
+    this.#endChores();
     if (this.#hasName()) rmSync(this.#socket, { force: true });
     if (this.#listener !== undefined) closeSync(this.#listener);
   }

@@ -49,10 +49,15 @@ export interface ServedCall {
   readonly isCallerGone: () => boolean;
 }
 
+/** An answer, and what is to be done once the caller has it. */
+export interface Served extends CallAnswer {
+  readonly afterwards?: () => void;
+}
+
 export interface WorkerOptions {
   /** The descriptor of the connection to the supervisor, if not the usual one. */
   readonly control?: number;
-  readonly serve: (call: ServedCall) => Promise<CallAnswer>;
+  readonly serve: (call: ServedCall) => Promise<Served>;
   /**
    * Loads the code of the verbs, so that no call waits for it.
    * @returns a function that tells after a call whether a part of it is still under way in this process
@@ -124,8 +129,8 @@ async function serveOne(fd: number, options: Serving): Promise<void> {
     began: now() - Math.max(0, sinceBootMs() - request.startedMs),
     isCallerGone: () => isClosed(fd),
   };
-  const answer = await options.serve(call);
-  say(fd, { say: 'answer', ...answer }, now() + answerMs);
+  const { afterwards, ...answer } = await options.serve(call);
+  if (say(fd, { say: 'answer', ...answer }, now() + answerMs)) afterwards?.();
 }
 
 /** Enters the caller's working directory, because the call's programs start in it. @returns whether it is there */

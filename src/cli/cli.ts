@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import { messageOf } from '../attachment.ts';
 import { defaultDeadlines, now, sleep } from '../deadlines.ts';
 import { leadsNowhere } from '../effects/files/room.ts';
+import type { RecoveryReport } from '../figures/report.ts';
 import type { Disk } from '../journal/disk.ts';
 import { findJournalHolder } from '../journal/holder.ts';
 import type { KnownPort } from '../machines/protocol.ts';
@@ -113,7 +114,26 @@ function misuseOf(command: string, known: Command, { positionals, tokens }: Word
 
 async function recoverOrForget(call: Call): Promise<number> {
   const { forget } = call.words.values;
-  return forget === undefined ? await recoverAlone(call) : await forgetOne(forget, call);
+  if (forget !== undefined) return await forgetOne(forget, call);
+  const found: Found = { rounds: 0, attachments: new Map(), others: new Map(), unreachable: new Map() };
+  try {
+    const exitCode = await recoverAlone(call, found);
+    reportToMeter(call, found, exitCode === exit.owed ? 'owed' : 'done');
+    return exitCode;
+  } catch (error) {
+    reportToMeter(call, found, 'failed');
+    throw error;
+  }
+}
+
+/** A recovery that left its work to another one is that one's. */
+function reportToMeter({ words, machine }: Call, found: Found, result: RecoveryReport['result']): void {
+  if (words.values['dry-run'] || found.rounds === 0) return;
+  const attachments = [...found.attachments.values()];
+  const { removed, restored, owed, kept } = countsOf(attachments);
+  const interrupted = attachments.filter((one) => one.found === 'interrupted').length;
+  const counts = { removed, restored, owed, kept, interrupted, unreachable: found.unreachable.size };
+  machine.report?.({ kind: 'recovery', result, ms: now(), ...counts });
 }
 
 function answer({ stdout }: Terminal, text: string): number {
@@ -187,35 +207,17 @@ const isSaid = (name: string, tokens: Words['tokens']): boolean =>
 
 /** Imports its code here, because no other command needs it. */
 async function reportStatus({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
-  const [{ statusOfNode }, { installedNetworks, namedNetworks }] = await Promise.all([
-    import('./status.ts'),
-    import('./networks.ts'),
-  ]);
-  const { networkDir, hugepagesDir, path, disk, clock, uid } = machine;
-  const files = values.config?.map((file) => resolve(file));
-  const found = files ? namedNetworks(files) : installedNetworks(networkDir);
-  const host = machine.host();
-  try {
-    const findings = await statusOfNode({
-      ...found,
-      ovsdb: { place: values.ovsdb, isSaid: isSaid('ovsdb', tokens) },
-      dataDir: { place: values['data-dir'], isSaid: isSaid('data-dir', tokens) },
-      networkDir,
-      hugepagesDir,
-      path,
-      host,
-      uid,
-      attachments: (dataDir) => readAttachments(disk, dataDir, clock()).map(({ attachment }) => attachment),
-      now: clock(),
-    });
-    const has = (health: HealthFinding['health']) => findings.some((one) => one.health === health);
-    const exitCode = has('sick') ? exit.failed : has('owed') ? exit.owed : exit.done;
-    const healthy = exitCode === exit.done;
-    terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, coloursOf(terminal)));
-    return exitCode;
-  } finally {
-    host.close();
-  }
+  const { lookAtNode } = await import('./health.ts');
+  const findings = await lookAtNode(machine, {
+    files: values.config?.map((file) => resolve(file)),
+    ovsdb: { place: values.ovsdb, isSaid: isSaid('ovsdb', tokens) },
+    dataDir: { place: values['data-dir'], isSaid: isSaid('data-dir', tokens) },
+  });
+  const has = (health: HealthFinding['health']) => findings.some((one) => one.health === health);
+  const exitCode = has('sick') ? exit.failed : has('owed') ? exit.owed : exit.done;
+  const healthy = exitCode === exit.done;
+  terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, coloursOf(terminal)));
+  return exitCode;
 }
 
 /** Other commands are a part of it: each is run as a person would, and prints into the archive. */
@@ -279,13 +281,12 @@ async function forgetOne(id: string, { words: { values }, terminal, machine }: C
 }
 
 /** Recovers under the node's lease, if there is a directory to hold it in. */
-async function recoverAlone(call: Call): Promise<number> {
+async function recoverAlone(call: Call, found: Found): Promise<number> {
   const { words, terminal, machine } = call;
   const dataDir = words.values['data-dir'];
   const isThere = machine.disk.lookup(dataDir) !== undefined;
   if (!isThere && !words.values.json) terminal.stdout(nothingIn(dataDir, machine.disk));
   if (words.values.boot && isThere) await awaitSwitch(words, machine);
-  const found: Found = { attachments: new Map(), others: new Map(), unreachable: new Map() };
   const round = () => recoverRound(call, found);
   if (words.values['dry-run'] || !isThere) {
     await round();
@@ -320,12 +321,14 @@ async function awaitSwitch({ values }: Words, machine: CliNode): Promise<void> {
 
 /** The findings of all rounds: a later round replaces what it sees again. */
 interface Found {
+  rounds: number;
   readonly attachments: Map<string, Recovered>;
   readonly others: Map<string, KnownPort>;
   readonly unreachable: Map<string, UnreachableSwitch>;
 }
 
 async function recoverRound({ words: { values }, terminal, machine }: Call, found: Found): Promise<void> {
+  found.rounds++;
   const { ovsdb, kubeconfig } = values;
   const host = machine.host({ ovsdb, path: machine.path, ...(kubeconfig && { kubeconfig: resolve(kubeconfig) }) });
   const colours = coloursOf(terminal);

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
 import type { Host } from '../effects/host.ts';
+import type { RecoveryReport } from '../figures/report.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Elsewhere } from '../machines/protocol.ts';
 
@@ -32,6 +33,8 @@ export interface CliNode {
   readonly hugepagesDir: string;
   /** Where an agent listens; undefined if none is asked. */
   readonly agentDir?: string | undefined;
+  /** Tells an agent's meter of a recovery. Neither fails nor waits. */
+  readonly report?: (recovery: RecoveryReport) => void;
   /** Where the system's own programs are. */
   readonly programDirs: readonly string[];
   /** The directory of the administrator's units, and the one that is there while systemd runs. */

@@ -70,6 +70,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --since TIME       sysdump takes no older lines of logs: a time as ISO 8601 has it, or 90m, 12h, 2d ago
   --recover          agent also recovers: at its start, after the switch was away, and every five minutes
   --recover-every N  seconds between two of the agent's recoveries, instead of 300
+  --metrics ADDRESS  agent also serves /metrics and /healthz at 127.0.0.1:PORT, [::1]:PORT or unix:/path
   --workers N        agent makes as many calls at once, at most (default 8, or one for each processor)
   --version          of this executable: version, commit, target, runtime and size
 

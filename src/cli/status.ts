@@ -215,7 +215,7 @@ const dpdkRemedy =
   'ovs-vsctl set Open_vSwitch . other_config:dpdk-init=true, with hugepages reserved, and restart ovs-vswitchd: its log says why DPDK does not start';
 
 /** Asks the switch what STATUS asks; this needs no network. */
-async function switchFindings(ovsdb: string, deadlines: Deadlines): Promise<HealthFinding[]> {
+export async function switchFindings(ovsdb: string, deadlines: Deadlines): Promise<HealthFinding[]> {
   const call = { instance: '', end: now() + deadlines.statusMs };
   const troubles = await readiness({ ovsdb, searched: [], text: { stdin: '', env: {} } }, call, deadlines);
   if (troubles.length === 0) {

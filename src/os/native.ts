@@ -314,11 +314,12 @@ export interface OwnProcess {
 /**
  * @param fd is its descriptor 3, and of our environment it has only what the dynamic loader reads (ld.so(8)), so that it is the same
  * program. Without one it is a command: it has our environment, and writes to our stderr.
+ * @param keeps `environment`: it has our environment although it has a descriptor
  */
-export function spawnOurselves(args: readonly string[], fd?: number): OwnProcess {
+export function spawnOurselves(args: readonly string[], fd?: number, keeps?: 'environment'): OwnProcess {
   heedChildren();
   const { LD_PRELOAD, LD_LIBRARY_PATH } = Bun.env;
-  const env = fd === undefined ? Bun.env : definedOf({ LD_PRELOAD, LD_LIBRARY_PATH });
+  const env = fd === undefined || keeps ? Bun.env : definedOf({ LD_PRELOAD, LD_LIBRARY_PATH });
   const isWorker = fd !== undefined;
   const stdio = ['ignore', isWorker ? 'ignore' : 2, 'inherit', ...(isWorker ? [fd] : [])] as const;
   // By its inode: an upgrade may have replaced the file, and the processes of one agent are of one build.

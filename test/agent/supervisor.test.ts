@@ -317,7 +317,7 @@ describe('a chore beside the calls', () => {
         sendText(other, 'a word');
         yield;
       },
-      { chore: beside },
+      { chores: [beside] },
     );
     expect(told.ready).toContain(one);
     expect(told.closed).toBe(1);
@@ -331,7 +331,7 @@ describe('a chore beside the calls', () => {
         workers[0]?.say('idle');
         while (told.turns === 0 || now() < began + 30) yield;
       },
-      { chore: beside },
+      { chores: [beside] },
     );
     // The usual look at the name comes after five seconds.
     expect(now() - began).toBeLessThan(4_000);
@@ -349,7 +349,7 @@ describe('a chore beside the calls', () => {
         yield;
         expect(told.turns).toBe(turns);
       },
-      { chore: beside },
+      { chores: [beside] },
     );
   });
 });

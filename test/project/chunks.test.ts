@@ -77,6 +77,7 @@ const calls: Readonly<Record<string, readonly string[]>> = {
 /** Files that only some calls need, with the calls of the table above that load them. */
 const seldom: Readonly<Record<string, readonly string[]>> = {
   'cni/command.ts': ['VERSION', 'ADD', 'CHECK', 'DEL', 'GC', 'STATUS'],
+  'agent/meter.ts': [],
   'agent/supervisor.ts': ['agent'],
   'cli/install.ts': [],
   'cli/networks.ts': [],
@@ -94,6 +95,10 @@ const seldom: Readonly<Record<string, readonly string[]>> = {
   'effects/ovs/not-taken.ts': [],
   'effects/ovs/own-rows.ts': [],
   'effects/ovs/switch-access.ts': [],
+  'figures/counts.ts': [],
+  'figures/node.ts': [],
+  'figures/report.ts': [],
+  'os/servers.ts': [],
   'recovery/debts.ts': [],
   'verbs/exhausted.ts': [],
   'recovery/recover.ts': ['people'],
@@ -107,11 +112,11 @@ describe('the code that a call loads', () => {
   it('comes late from these places alone', () => {
     const all = [...graph].flatMap(([file, imports]) => [...new Set(imports.late)].map((path) => `${file} -> ${path}`));
     expect(all.sort()).toEqual([
+      'src/agent/agent.ts -> src/agent/meter.ts',
       'src/agent/worker.ts -> src/agent/limit.ts',
+      'src/cli/cli.ts -> src/cli/health.ts',
       'src/cli/cli.ts -> src/cli/install.ts',
-      'src/cli/cli.ts -> src/cli/networks.ts',
       'src/cli/cli.ts -> src/cli/setup/commands.ts',
-      'src/cli/cli.ts -> src/cli/status.ts',
       'src/cli/cli.ts -> src/cli/sysdump/sysdump.ts',
       'src/cli/setup/extras.ts -> src/effects/kubernetes/kubeconfig.ts',
       'src/cni/command.ts -> src/cni/request.ts',
@@ -132,6 +137,7 @@ describe('the code that a call loads', () => {
       'src/main.ts -> src/agent/agent.ts',
       'src/main.ts -> src/cli/cli.ts',
       'src/main.ts -> src/cni/request.ts',
+      'src/main.ts -> src/figures/node.ts',
       'src/main.ts -> src/node.ts',
       'src/main.ts -> src/os/native.ts',
       'src/main.ts -> src/verbs/add-check.ts',

@@ -1,0 +1,89 @@
+/**
+ * The supervisor's side of the meter (meter.ts): keeps one running, and tells it how much there is to do. It hears no report and no request,
+ * so nothing that those do delays a call.
+ */
+import { closeSync } from 'node:fs';
+import { type Moment, now } from '../deadlines.ts';
+import type { OwnProcess } from '../os/native.ts';
+import { receive, sendAll, socketPair } from '../os/unix-sockets.ts';
+import type { AgentLoad } from './supervisor.ts';
+
+/** The pause after which a meter that has ended is started again. */
+const restMs = 1_000;
+
+/** The meter's one question. The answer is the load as JSON. */
+export const loadWord = 'load';
+
+export interface ToldLoad extends AgentLoad {
+  /** When the agent was started, in seconds of the wall clock. */
+  readonly startedAt: number;
+}
+
+interface MeteringOptions {
+  /** @param controlFd the meter's end of its connection to the supervisor. @throws an Error */
+  readonly start: (controlFd: number) => Pick<OwnProcess, 'pid' | 'ended'>;
+  readonly log: (line: string) => void;
+}
+
+export class Metering {
+  readonly #options: MeteringOptions;
+  #control: number | undefined;
+  #startAt: Moment = 0;
+  /** Settles when the last meter that was started has ended. */
+  ended: Promise<unknown> = Promise.resolve();
+
+  constructor(options: MeteringOptions) {
+    this.#options = options;
+  }
+
+  get fds(): readonly number[] {
+    return this.#control === undefined ? [] : [this.#control];
+  }
+
+  /** When `turn` has something to do even if no descriptor is ready. */
+  get at(): Moment {
+    return this.#control === undefined ? this.#startAt : Number.POSITIVE_INFINITY;
+  }
+
+  turn(ready: ReadonlySet<number>, load: () => AgentLoad): void {
+    if (this.#control === undefined) this.#start();
+    else if (ready.has(this.#control)) this.#hear(this.#control, load);
+  }
+
+  /** The meter then writes its counters, and ends. */
+  close(): void {
+    if (this.#control !== undefined) closeSync(this.#control);
+    this.#control = undefined;
+  }
+
+  #start(): void {
+    if (now() < this.#startAt) return;
+    this.#startAt = now() + restMs;
+    let pair: readonly number[] = [];
+    try {
+      const [control, theirs] = socketPair();
+      pair = [theirs, control];
+      this.ended = this.#options.start(theirs).ended;
+      this.#control = control;
+      pair = [theirs];
+    } catch (error) {
+      this.#options.log(`the meter cannot be started: ${error}`);
+    } finally {
+      for (const fd of pair) closeSync(fd);
+    }
+  }
+
+  #hear(control: number, load: () => AgentLoad): void {
+    const bytes = new Uint8Array(64);
+    const count = receive(control, bytes, now());
+    if (count === undefined) return;
+    if (count > 0) {
+      const told: ToldLoad = { ...load(), startedAt: performance.timeOrigin / 1000 };
+      sendAll(control, new TextEncoder().encode(JSON.stringify(told)), now());
+      return;
+    }
+    this.#options.log('the meter has ended: it is started again');
+    this.#startAt = now() + restMs;
+    this.close();
+  }
+}

@@ -1,0 +1,73 @@
+/** The supervisor's side of the meter. The test is the meter. */
+import { closeSync } from 'node:fs';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Metering } from '../../src/agent/metering.ts';
+import { handOver, isClosed, takeOver } from '../../src/os/unix-sockets.ts';
+import { pair, receivedText, sendText } from '../support/sockets.ts';
+
+const load = () => ({ workers: { starting: 0, idle: 1, busy: 2 }, queue: 3 });
+
+/** The descriptor of a process that was started with it. */
+function copyOf(fd: number): number {
+  const [one, other] = pair();
+  handOver(one, 'copy', fd);
+  const handed = takeOver(other);
+  if (!handed || handed === 'closed') throw new Error('no copy');
+  return handed.fd;
+}
+
+function scene({ fails = false } = {}) {
+  const [meters, log]: [number[], string[]] = [[], []];
+  const metering = new Metering({
+    start: (fd) => {
+      if (fails) throw new Error('no processes left');
+      meters.push(copyOf(fd));
+      return { pid: 1, ended: Promise.resolve(0) };
+    },
+    log: (line) => log.push(line),
+  });
+  onTestFinished(() => metering.close());
+  const turn = () => metering.turn(new Set(metering.fds), load);
+  return { metering, meters, log, turn };
+}
+
+describe('the supervisor', () => {
+  it('starts one meter, and tells it how much there is to do when it asks', () => {
+    const { meters, turn } = scene();
+    turn();
+    turn();
+    expect(meters).toHaveLength(1);
+    const [meter = -1] = meters;
+    sendText(meter, 'load');
+    turn();
+    expect(JSON.parse(receivedText(meter) ?? '')).toEqual({ ...load(), startedAt: performance.timeOrigin / 1000 });
+  });
+
+  it('starts another one a while after the first has ended, and says so', () => {
+    const { metering, meters, log, turn } = scene();
+    turn();
+    closeSync(meters[0] ?? -1);
+    turn();
+    expect(log).toEqual(['the meter has ended: it is started again']);
+    turn();
+    expect(meters).toHaveLength(1);
+    expect(metering.fds).toEqual([]);
+    expect(metering.at).toBeGreaterThan(performance.now());
+  });
+
+  it('goes on if none can be started', () => {
+    const { metering, log, turn } = scene({ fails: true });
+    turn();
+    turn();
+    expect(log).toEqual([expect.stringContaining('no processes left')]);
+    expect(metering.fds).toEqual([]);
+  });
+
+  it('lets go of the meter when it ends', () => {
+    const { metering, meters, turn } = scene();
+    turn();
+    metering.close();
+    expect(isClosed(meters[0] ?? -1)).toBe(true);
+    metering.close();
+  });
+});
