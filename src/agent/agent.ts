@@ -49,7 +49,7 @@ const flags = {
 type Flags = ReturnType<typeof parseArgs<{ options: typeof flags }>>['values'];
 
 /** @throws an Error if the database's address is none that `recover` takes */
-function recoveriesOf(values: Flags, log: (line: string) => void): Recoveries {
+function recoveriesOf(values: Flags, log: (line: string) => void, metering: Metering | undefined): Recoveries {
   const { ovsdb = defaultOvsdb } = values;
   const socket = /^unix:(\/.+)$/.exec(ovsdb)?.[1];
   if (socket === undefined) throw new Error(`--ovsdb "${ovsdb}" is not unix: and an absolute path`);
@@ -64,6 +64,7 @@ function recoveriesOf(values: Flags, log: (line: string) => void): Recoveries {
       return givingWay(spawnOurselves(['recover', ...more, ...words]));
     },
     log,
+    isHeld: () => metering?.isReady === false,
   });
 }
 
@@ -144,7 +145,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     const trouble = limitTrouble(readSmallFile('/proc/self/limits'));
     if (trouble !== undefined) throw new Error(trouble);
     const metering = values.metrics === undefined ? undefined : meteringOf(values, values.metrics, log);
-    const recoveries = values.recover ? recoveriesOf(values, log) : undefined;
+    const recoveries = values.recover ? recoveriesOf(values, log, metering) : undefined;
     options.enter('/');
     await supervise({
       ...options,

@@ -16,7 +16,7 @@ import { parseReport, reportBytesMax } from '../figures/report.ts';
 import { contentType, type Family, textOf } from '../figures/text.ts';
 import { flock } from '../os/native.ts';
 import { type HttpAnswer, type HttpPlace, type Line, listenForTexts, serveHttp, takeLine } from '../os/servers.ts';
-import { loadWord, type ToldLoad } from './metering.ts';
+import { loadWord, readyWord, type ToldLoad } from './metering.ts';
 import { figuresSocket } from './report.ts';
 
 /** How long a counter may be newer than the file. */
@@ -57,6 +57,7 @@ export async function meter(options: MeterOptions): Promise<void> {
   rmSync(path, { force: true });
   const reports = listenForTexts({ path, bytesMax: reportBytesMax, heard: (text) => store.add(text) });
   chmodSync(path, 0o600);
+  supervisor.sayReady();
   const pages = new Pages(store, supervisor, options);
   const http = await listening(options, pages, supervisor);
   if (http) log(`serves /metrics and /healthz at ${placeText(options.place)}`);
@@ -111,6 +112,10 @@ class Supervisor {
     );
     supervisor.#line = await takeLine(controlFd, { heard: (text) => supervisor.#hear(text), closed });
     return supervisor;
+  }
+
+  sayReady(): void {
+    this.#line?.say(readyWord);
   }
 
   /** @returns undefined if it does not answer at once */

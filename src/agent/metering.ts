@@ -13,6 +13,8 @@ const restMs = 1_000;
 
 /** The meter's one question. The answer is the load as JSON. */
 export const loadWord = 'load';
+/** The meter says once that reports reach it from now on. */
+export const readyWord = 'ready';
 
 export interface ToldLoad extends AgentLoad {
   /** When the agent was started, in seconds of the wall clock. */
@@ -29,6 +31,8 @@ export class Metering {
   readonly #options: MeteringOptions;
   #control: number | undefined;
   #startAt: Moment = 0;
+  /** Whether a meter hears reports. */
+  isReady = false;
   /** Settles when the last meter that was started has ended. */
   ended: Promise<unknown> = Promise.resolve();
 
@@ -54,6 +58,7 @@ export class Metering {
   close(): void {
     if (this.#control !== undefined) closeSync(this.#control);
     this.#control = undefined;
+    this.isReady = false;
   }
 
   #start(): void {
@@ -77,6 +82,11 @@ export class Metering {
     const bytes = new Uint8Array(64);
     const count = receive(control, bytes, now());
     if (count === undefined) return;
+    const word = new TextDecoder().decode(bytes.subarray(0, count));
+    if (word === readyWord) {
+      this.isReady = true;
+      return;
+    }
     if (count > 0) {
       const told: ToldLoad = { ...load(), startedAt: performance.timeOrigin / 1000 };
       sendAll(control, new TextEncoder().encode(JSON.stringify(told)), now());

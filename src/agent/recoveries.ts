@@ -10,12 +10,16 @@ import type { SwitchWatch } from './switch-watch.ts';
 const usualPauseMs = 300_000;
 /** ovsdb-server and ovs-vswitchd come back one after the other: one recovery is for both. */
 const settleMs = 1_000;
+/** How long the first recovery is held back at most. */
+const heldMs = 5_000;
 
 export interface RecoveriesOptions {
   readonly watch: Pick<SwitchWatch, 'fds' | 'at' | 'look' | 'close'>;
   /** @param words behind `userspace recover`. @throws an Error */
   readonly start: (words: readonly string[]) => Pick<OwnProcess, 'pid' | 'ended'>;
   readonly log: (line: string) => void;
+  /** Whether the first one has to wait still: what it did would not be counted. It does not wait longer than a few seconds. */
+  readonly isHeld?: () => boolean;
   /** Instead of the usual time between two recoveries. */
   readonly pauseMs?: number;
 }
@@ -30,6 +34,7 @@ function endText(code: number | null): string {
 export class Recoveries {
   readonly #options: RecoveriesOptions;
   readonly #pauseMs: number;
+  readonly #heldUntil: Moment;
   #isUnderWay = false;
   /** The next one's moment, and why it is due then. */
   #next: { readonly at: Moment; readonly because: string; readonly words: readonly string[] };
@@ -37,6 +42,7 @@ export class Recoveries {
   constructor(options: RecoveriesOptions) {
     this.#options = options;
     this.#pauseMs = options.pauseMs ?? usualPauseMs;
+    this.#heldUntil = now() + heldMs;
     this.#next = { at: 0, because: 'the agent has started', words: ['--boot'] };
   }
 
@@ -53,7 +59,8 @@ export class Recoveries {
     const isBack = this.#options.watch.look(ready);
     const soon = now() + settleMs;
     if (isBack && this.#next.at > soon) this.#next = { at: soon, because: 'the switch is back', words: [] };
-    if (!this.#isUnderWay && now() >= this.#next.at) this.#recover();
+    const isHeld = now() < this.#heldUntil && this.#options.isHeld?.() === true;
+    if (!this.#isUnderWay && now() >= this.#next.at && !isHeld) this.#recover();
   }
 
   /** One that is under way goes on to its end. */

@@ -128,7 +128,7 @@ async function recoverOrForget(call: Call): Promise<number> {
 
 /** A recovery that left its work to another one is that one's. */
 function reportToMeter({ words, machine }: Call, found: Found, result: RecoveryReport['result']): void {
-  if (words.values['dry-run'] || found.rounds === 0) return;
+  if (words.values['dry-run'] || (found.rounds === 0 && result !== 'failed')) return;
   const attachments = [...found.attachments.values()];
   const { removed, restored, owed, kept } = countsOf(attachments);
   const interrupted = attachments.filter((one) => one.found === 'interrupted').length;

@@ -43,6 +43,17 @@ describe('the supervisor', () => {
     expect(JSON.parse(receivedText(meter) ?? '')).toEqual({ ...load(), startedAt: performance.timeOrigin / 1000 });
   });
 
+  it('knows whether one hears reports', () => {
+    const { metering, meters, turn } = scene();
+    turn();
+    expect(metering.isReady).toBe(false);
+    sendText(meters[0] ?? -1, 'ready');
+    turn();
+    expect(metering.isReady).toBe(true);
+    metering.close();
+    expect(metering.isReady).toBe(false);
+  });
+
   it('starts another one a while after the first has ended, and says so', () => {
     const { metering, meters, log, turn } = scene();
     turn();

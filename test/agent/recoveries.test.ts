@@ -6,7 +6,7 @@ import { now } from '../../src/deadlines.ts';
 
 const nothing: ReadonlySet<number> = new Set();
 
-function stage(pauseMs?: number) {
+function stage(pauseMs?: number, isHeld = () => false) {
   const started: { words: readonly string[]; end: (code: number | null) => Promise<void> }[] = [];
   const log: string[] = [];
   let isBack = false;
@@ -27,7 +27,8 @@ function stage(pauseMs?: number) {
     });
     return { pid: started.length, ended };
   };
-  const recoveries = new Recoveries({ watch, start, log: (line) => log.push(line), ...(pauseMs && { pauseMs }) });
+  const say = (line: string) => log.push(line);
+  const recoveries = new Recoveries({ watch, start, log: say, isHeld, ...(pauseMs && { pauseMs }) });
   return {
     started,
     log,
@@ -49,6 +50,16 @@ function stage(pauseMs?: number) {
 }
 
 describe('the recoveries of an agent', () => {
+  it('wait for the meter that counts them', () => {
+    let isHeld = true;
+    const { started, turn } = stage(undefined, () => isHeld);
+    turn();
+    expect(started).toHaveLength(0);
+    isHeld = false;
+    turn();
+    expect(started).toHaveLength(1);
+  });
+
   it('begin with one that waits for the switch, and then rest', async () => {
     const { started, turn, recoveries, log } = stage();
     turn();

@@ -86,6 +86,11 @@ const parts = {
     present: () => ['containerd', 'ctr', 'runc'].every(onPath),
     remedy: apt('containerd runc'),
   },
+  prometheus: {
+    name: 'prometheus and promtool',
+    present: () => ['prometheus', 'promtool'].every(onPath),
+    remedy: apt('prometheus'),
+  },
   strace: { name: 'strace', present: () => onPath('strace'), remedy: apt('strace') },
   kubeAssets: {
     name: `etcd and kube-apiserver in KUBEBUILDER_ASSETS or ${kubeAssets()}`,

@@ -71,9 +71,15 @@ export class Agent {
 
   /** The numbers of its worker processes, the first one first. */
   get workers(): number[] {
+    return this.children.filter(({ words }) => words.includes('--worker')).map(({ pid }) => pid);
+  }
+
+  /** Its living processes, the first one first, with their command lines. */
+  get children(): { readonly pid: number; readonly words: readonly string[] }[] {
     try {
       const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
-      return children.split(' ').filter(Boolean).map(Number).filter(isThere);
+      const pids = children.split(' ').filter(Boolean).map(Number).filter(isThere);
+      return pids.map((pid) => ({ pid, words: readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0') }));
     } catch {
       return [];
     }
@@ -94,12 +100,12 @@ export class Agent {
 
   /** Ends it and its workers. */
   async stop(): Promise<void> {
-    const { workers } = this;
-    for (const pid of [this.pid, ...workers]) kill(pid, 'SIGCONT');
+    const children = this.children.map(({ pid }) => pid);
+    for (const pid of [this.pid, ...children]) kill(pid, 'SIGCONT');
     kill(this.pid, 'SIGTERM');
     await this.ended;
-    await this.#until(() => !workers.some(isThere), 'a worker stays').catch(() => {
-      for (const pid of workers) kill(pid, 'SIGKILL');
+    await this.#until(() => !children.some(isThere), 'a worker stays').catch(() => {
+      for (const pid of children) kill(pid, 'SIGKILL');
     });
     if (this.#isOwn) rmSync(this.directory, { recursive: true, force: true });
   }
