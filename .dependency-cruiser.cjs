@@ -63,10 +63,10 @@ module.exports = {
       comment: 'Code that speaks to an API server is loaded only by calls that have a kubeconfig (ADR 0007).',
       from: {
         path: '^src/',
-        pathNot: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|kubeconfig)\\.ts$',
+        pathNot: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|event|kubeconfig)\\.ts$',
       },
       to: {
-        path: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|kubeconfig)\\.ts$',
+        path: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|event|kubeconfig)\\.ts$',
         dependencyTypesNot: ['dynamic-import', 'type-only'],
       },
     },

@@ -160,8 +160,8 @@ export const kinds: readonly Bug[] = [
     patches: [
       {
         file: 'src/effects/kubernetes/api-servers.ts',
-        search: "const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;",
-        replace: 'const elsewhere = undefined;',
+        search: "const elsewhere = request.verb === 'ensure' ? [] : this.#elsewhere;",
+        replace: 'const elsewhere: string[] = [];',
       },
     ],
     suites: [unit('test/effects/kubernetes/api-servers.test.ts', 'is paid where the pod')],

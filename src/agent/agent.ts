@@ -39,6 +39,7 @@ const flags = {
   workers: { type: 'string' },
   recover: { type: 'boolean', default: false },
   'recover-every': { type: 'string' },
+  events: { type: 'boolean', default: false },
   'data-dir': { type: 'string' },
   ovsdb: { type: 'string' },
   kubeconfig: { type: 'string' },
@@ -53,7 +54,7 @@ function recoveriesOf(values: Flags, log: (line: string) => void, metering: Mete
   const { ovsdb = defaultOvsdb } = values;
   const socket = /^unix:(\/.+)$/.exec(ovsdb)?.[1];
   if (socket === undefined) throw new Error(`--ovsdb "${ovsdb}" is not unix: and an absolute path`);
-  const words = wordsOf(values);
+  const words = [...wordsOf(values), ...(values.events ? ['--events'] : [])];
   const every = values['recover-every'];
   if (every !== undefined && !/^\d{1,6}$/.test(every))
     throw new Error(`--recover-every "${every}" is no number of seconds`);
@@ -126,6 +127,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   } catch (error) {
     return wrong(messageOf(error));
   }
+  if (values.events && !values.recover) return wrong('--events needs --recover');
   if (values.worker) {
     await work(options);
     return 0;

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
 import { type Entry, headerOf, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts';
 import { fold, peekJournal } from '../drive/past.ts';
+import { leadsNowhere } from '../effects/files/room.ts';
 import type { Disk } from '../journal/disk.ts';
 import { findJournalHolders, type HoldingProcess } from '../journal/holder.ts';
 import { JournalError } from '../journal/journal.ts';
@@ -201,3 +202,10 @@ const ambiguityOf = (id: string, found: readonly Reading[]): Error =>
   new Error(
     `"${id}" may be any of these: ${found.map(({ attachment }) => attachment.key).join(', ')}: name one of them`,
   );
+
+/** Says whether the directory is there at all, because a mistyped name has no attachments either. */
+export function nothingIn(dataDir: string, disk: Disk): string {
+  const isThere = disk.lookup(dataDir) !== undefined;
+  const why = leadsNowhere(dataDir) ? ', which is a symlink that leads nowhere' : ', which is not there';
+  return `no attachments in ${dataDir}${isThere ? '' : why}\n`;
+}

@@ -7,39 +7,26 @@
  */
 import { resolve } from 'node:path';
 import { messageOf } from '../attachment.ts';
-import { defaultDeadlines, now, sleep } from '../deadlines.ts';
-import { leadsNowhere } from '../effects/files/room.ts';
-import type { RecoveryReport } from '../figures/report.ts';
-import type { Disk } from '../journal/disk.ts';
-import { findJournalHolder } from '../journal/holder.ts';
-import type { KnownPort } from '../machines/protocol.ts';
-import { asChecked } from '../plan/result.ts';
+import { now } from '../deadlines.ts';
 import { forgetDebt } from '../recovery/forget.ts';
-import { withLease } from '../recovery/lease.ts';
-import { isOwed, type Recovered, type UnreachableSwitch } from '../recovery/options.ts';
-import { recover } from '../recovery/recover.ts';
-import type { Fate } from '../recovery/words.ts';
-import { type Attachment, findMatching, findOne, holderAt, isOwing, readAttachments } from './attachments.ts';
-import { type CliNode, momentOf, parseWords, places, type Terminal } from './command-line.ts';
+import { type Attachment, findMatching, findOne, isOwing, nothingIn, readAttachments } from './attachments.ts';
+import {
+  answer,
+  type CliNode,
+  type CommandCall,
+  exit,
+  json,
+  momentOf,
+  parseWords,
+  places,
+  type Terminal,
+  type Words,
+} from './command-line.ts';
 import { findingsTable, type HealthFinding } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
-import {
-  coloured,
-  type Page,
-  type Paint,
-  recoveredLine,
-  summary,
-  table,
-  timeline,
-  uncoloured,
-  unreachableLine,
-} from './print.ts';
-
-const bootMs = 60_000;
-const bootPauseMs = 500;
-
-const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
+import { coloursOf, type Page, table, timeline, unreachableLine } from './print.ts';
+import { recoverAlone } from './recovery.ts';
 
 interface Command {
   /** The most words, itself included. */
@@ -47,13 +34,13 @@ interface Command {
   /** Its options beside those that all commands take. */
   readonly options: readonly string[];
   /** @returns the exit code */
-  readonly run: (call: Call) => number | Promise<number>;
+  readonly run: (call: CommandCall) => number | Promise<number>;
 }
 
 const commands: { readonly [command: string]: Command } = {
   list: { words: 1, options: ['no-live'], run: listAttachments },
   show: { words: 3, options: [], run: showAttachment },
-  recover: { words: 1, options: ['boot', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'], run: recoverOrForget },
+  recover: { words: 1, options: ['boot', 'events', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'], run: recoverOrForget },
   status: { words: 1, options: ['config', 'ovsdb'], run: reportStatus },
   install: { words: 2, options: ['units', 'conflist', 'conf-dir', 'kubeconfig'], run: (call) => installHere(call) },
   uninstall: { words: 2, options: ['force', 'ovsdb'], run: (call) => uninstallHere(call) },
@@ -61,15 +48,6 @@ const commands: { readonly [command: string]: Command } = {
 };
 
 const common: readonly string[] = ['json', 'data-dir'];
-
-type Words = ReturnType<typeof parseWords>;
-
-/** One call of a command. */
-interface Call {
-  readonly words: Words;
-  readonly terminal: Terminal;
-  readonly machine: CliNode;
-}
 
 /** @returns the exit code. */
 export async function runCli(terminal: Terminal, machine: CliNode): Promise<number> {
@@ -109,36 +87,14 @@ function misuseOf(command: string, known: Command, { positionals, tokens }: Word
   if (empty?.kind === 'option') return `--${empty.name} is empty: name one, or leave it out`;
   if (command === 'install' && given.includes('conf-dir') && !given.includes('conflist'))
     return '--conf-dir is where --conflist goes: say both';
-  return given.includes('forget') && given.includes('boot') ? '--forget takes no --boot' : undefined;
+  const rival = given.includes('forget') ? 'forget' : given.includes('dry-run') ? 'dry-run' : undefined;
+  const refused = given.find((name) => name === 'events' || (name === 'boot' && rival === 'forget'));
+  return rival && refused ? `--${rival} takes no --${refused}` : undefined;
 }
 
-async function recoverOrForget(call: Call): Promise<number> {
+async function recoverOrForget(call: CommandCall): Promise<number> {
   const { forget } = call.words.values;
-  if (forget !== undefined) return await forgetOne(forget, call);
-  const found: Found = { rounds: 0, attachments: new Map(), others: new Map(), unreachable: new Map() };
-  try {
-    const exitCode = await recoverAlone(call, found);
-    reportToMeter(call, found, exitCode === exit.owed ? 'owed' : 'done');
-    return exitCode;
-  } catch (error) {
-    reportToMeter(call, found, 'failed');
-    throw error;
-  }
-}
-
-/** A recovery that left its work to another one is that one's. */
-function reportToMeter({ words, machine }: Call, found: Found, result: RecoveryReport['result']): void {
-  if (words.values['dry-run'] || (found.rounds === 0 && result !== 'failed')) return;
-  const attachments = [...found.attachments.values()];
-  const { removed, restored, owed, kept } = countsOf(attachments);
-  const interrupted = attachments.filter((one) => one.found === 'interrupted').length;
-  const counts = { removed, restored, owed, kept, interrupted, unreachable: found.unreachable.size };
-  machine.report?.({ kind: 'recovery', result, ms: now(), ...counts });
-}
-
-function answer({ stdout }: Terminal, text: string): number {
-  stdout(text);
-  return exit.done;
+  return forget === undefined ? await recoverAlone(call) : await forgetOne(forget, call);
 }
 
 function refuseWords({ stderr }: Terminal, message: string): number {
@@ -152,12 +108,8 @@ async function tellVersion({ values }: Words, terminal: Terminal): Promise<numbe
   return answer(terminal, values.json ? json(identity) : `${identityText(identity)}\n`);
 }
 
-const installHere = async (call: Call) => (await import('./setup/commands.ts')).runInstall(call);
-const uninstallHere = async (call: Call) => (await import('./setup/commands.ts')).runUninstall(call);
-
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-
-const coloursOf = ({ interactive }: Terminal): Paint => (interactive ? coloured : uncoloured);
+const installHere = async (call: CommandCall) => (await import('./setup/commands.ts')).runInstall(call);
+const uninstallHere = async (call: CommandCall) => (await import('./setup/commands.ts')).runUninstall(call);
 
 const pageOf = (terminal: Terminal, { clock }: CliNode): Page => ({
   colours: coloursOf(terminal),
@@ -165,7 +117,7 @@ const pageOf = (terminal: Terminal, { clock }: CliNode): Page => ({
   columns: terminal.columns,
 });
 
-async function listAttachments({ words: { values }, terminal, machine }: Call): Promise<number> {
+async function listAttachments({ words: { values }, terminal, machine }: CommandCall): Promise<number> {
   const dataDir = values['data-dir'];
   const asksLive = !values['no-live'];
   const readings = readAttachments(machine.disk, dataDir, machine.clock());
@@ -195,18 +147,11 @@ async function askAll(readings: Parameters<typeof askSwitches>[0], machine: CliN
   }
 }
 
-/** Says whether the directory is there at all, because a mistyped name has no attachments either. */
-function nothingIn(dataDir: string, disk: Disk): string {
-  const isThere = disk.lookup(dataDir) !== undefined;
-  const why = leadsNowhere(dataDir) ? ', which is a symlink that leads nowhere' : ', which is not there';
-  return `no attachments in ${dataDir}${isThere ? '' : why}\n`;
-}
-
 const isSaid = (name: string, tokens: Words['tokens']): boolean =>
   tokens.some((token) => token.kind === 'option' && token.name === name);
 
 /** Imports its code here, because no other command needs it. */
-async function reportStatus({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
+async function reportStatus({ words: { values, tokens }, terminal, machine }: CommandCall): Promise<number> {
   const { lookAtNode } = await import('./health.ts');
   const findings = await lookAtNode(machine, {
     files: values.config?.map((file) => resolve(file)),
@@ -221,7 +166,7 @@ async function reportStatus({ words: { values, tokens }, terminal, machine }: Ca
 }
 
 /** Other commands are a part of it: each is run as a person would, and prints into the archive. */
-async function dumpSystem({ words: { values, tokens }, terminal, machine }: Call): Promise<number> {
+async function dumpSystem({ words: { values, tokens }, terminal, machine }: CommandCall): Promise<number> {
   const since = values.since === undefined ? undefined : momentOf(values.since, machine.clock());
   if (values.since !== undefined && !since)
     return refuseWords(
@@ -252,7 +197,7 @@ async function dumpSystem({ words: { values, tokens }, terminal, machine }: Call
   return dumped.missing.length > 0 ? exit.owed : exit.done;
 }
 
-function showAttachment({ words: { values, positionals }, terminal, machine }: Call): number {
+function showAttachment({ words: { values, positionals }, terminal, machine }: CommandCall): number {
   const [, id = '', ifName] = positionals;
   const found = findMatching(readAttachments(machine.disk, values['data-dir'], machine.clock()), id, ifName);
   if (found.length === 0) {
@@ -266,7 +211,7 @@ function showAttachment({ words: { values, positionals }, terminal, machine }: C
   return answer(terminal, found.map((reading) => timeline(reading, pageOf(terminal, machine))).join('\n'));
 }
 
-async function forgetOne(id: string, { words: { values }, terminal, machine }: Call): Promise<number> {
+async function forgetOne(id: string, { words: { values }, terminal, machine }: CommandCall): Promise<number> {
   const { disk, clock } = machine;
   const dryRun = values['dry-run'];
   const dataDir = values['data-dir'];
@@ -278,103 +223,4 @@ async function forgetOne(id: string, { words: { values }, terminal, machine }: C
     ? 'would be forgotten; if it is still there, it would stay'
     : 'forgotten; if it is still there, it stays';
   return answer(terminal, `${key}: ${done}: ${left.join(', ') || 'nothing'}\n`);
-}
-
-/** Recovers under the node's lease, if there is a directory to hold it in. */
-async function recoverAlone(call: Call, found: Found): Promise<number> {
-  const { words, terminal, machine } = call;
-  const dataDir = words.values['data-dir'];
-  const isThere = machine.disk.lookup(dataDir) !== undefined;
-  if (!isThere && !words.values.json) terminal.stdout(nothingIn(dataDir, machine.disk));
-  if (words.values.boot && isThere) await awaitSwitch(words, machine);
-  const round = () => recoverRound(call, found);
-  if (words.values['dry-run'] || !isThere) {
-    await round();
-    return reportRecovery(call, found);
-  }
-  const me = {
-    pid: machine.pid,
-    since: machine.clock().toISOString(),
-    command: `userspace ${terminal.args.join(' ')}`,
-  };
-  const leased = await withLease(dataDir, me, round);
-  if (leased.kind === 'done') return reportRecovery(call, found);
-  const message = `${leased.to}; it makes another round for this one`;
-  return answer(terminal, words.values.json ? json({ left: message, attachments: [] }) : `${message}\n`);
-}
-
-/** Waits up to a minute for a switch that starts with the machine, or that is a pod itself. */
-async function awaitSwitch({ values }: Words, machine: CliNode): Promise<void> {
-  const end = now() + bootMs;
-  while (now() < end) {
-    const host = machine.host();
-    try {
-      await host.listPorts({ ovsdb: values.ovsdb }, end);
-      return;
-    } catch {
-      await sleep(bootPauseMs);
-    } finally {
-      host.close();
-    }
-  }
-}
-
-/** The findings of all rounds: a later round replaces what it sees again. */
-interface Found {
-  rounds: number;
-  readonly attachments: Map<string, Recovered>;
-  readonly others: Map<string, KnownPort>;
-  readonly unreachable: Map<string, UnreachableSwitch>;
-}
-
-async function recoverRound({ words: { values }, terminal, machine }: Call, found: Found): Promise<void> {
-  found.rounds++;
-  const { ovsdb, kubeconfig } = values;
-  const host = machine.host({ ovsdb, path: machine.path, ...(kubeconfig && { kubeconfig: resolve(kubeconfig) }) });
-  const colours = coloursOf(terminal);
-  // A debt of an earlier round that this round does not see was paid meanwhile.
-  for (const [key, one] of found.attachments) if (isOwed(one)) found.attachments.delete(key);
-  found.others.clear();
-  found.unreachable.clear();
-  try {
-    const attachments = await recover({
-      ...machine,
-      host,
-      dataDir: values['data-dir'],
-      ovsdb: values.ovsdb,
-      removeMs: defaultDeadlines.delMs,
-      asChecked,
-      dryRun: values['dry-run'],
-      ...(values.boot && !values['dry-run'] && { patienceMs: bootMs }),
-      others: (port) => found.others.set(`${port.name} ${port.instance}`, port),
-      unreachable: (one) => found.unreachable.set(one.ovsdb, one),
-      holderOf: (path) => {
-        const process = findJournalHolder(path);
-        return process && holderAt(process, machine.clock());
-      },
-      progress: (one) => !values.json && terminal.stdout(recoveredLine(one, { dryRun: values['dry-run'], colours })),
-    });
-    for (const one of attachments) found.attachments.set(one.key, one);
-  } finally {
-    host.close();
-  }
-}
-
-function reportRecovery({ words: { values }, terminal }: Call, found: Found): number {
-  const [attachments, others, unreachable] = [found.attachments, found.others, found.unreachable].map((all) => [
-    ...all.values(),
-  ]) as [Recovered[], KnownPort[], UnreachableSwitch[]];
-  const counts = countsOf(attachments);
-  const dryRun = values['dry-run'];
-  const total = { others, unreachable, dryRun };
-  terminal.stdout(values.json ? json({ attachments, ...total, ...counts }) : summary({ ...total, counts }));
-  const isLeft = (one: Recovered) => isOwed(one) || (dryRun && (one.result === 'removed' || one.result === 'restored'));
-  // A switch that could not be asked may have ports without a journal.
-  return unreachable.length > 0 || attachments.some(isLeft) ? exit.owed : exit.done;
-}
-
-function countsOf(attachments: readonly Recovered[]) {
-  const count = (result: Fate) => attachments.filter((one) => one.result === result).length;
-  const counts = { removed: count('removed'), restored: count('restored'), owed: count('owed') };
-  return { ...counts, kept: count('kept'), held: count('held'), notLookedAt: count('not looked at') };
 }

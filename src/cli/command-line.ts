@@ -49,6 +49,7 @@ const options = {
   config: { type: 'string', multiple: true },
   'dry-run': { type: 'boolean', default: false },
   boot: { type: 'boolean', default: false },
+  events: { type: 'boolean', default: false },
   forget: { type: 'string' },
   'data-dir': { type: 'string', default: defaultDataDir },
   ovsdb: { type: 'string', default: defaultOvsdb },
@@ -70,6 +71,24 @@ export const places: readonly string[] = ['data-dir', 'config', 'ovsdb', 'kubeco
 /** @throws TypeError for an option that no command has */
 export const parseWords = (args: readonly string[]) =>
   parseArgs({ args: [...args], options, allowPositionals: true, tokens: true });
+
+export type Words = ReturnType<typeof parseWords>;
+
+/** One call of a command. */
+export interface CommandCall {
+  readonly words: Words;
+  readonly terminal: Terminal;
+  readonly machine: CliNode;
+}
+
+export const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
+
+export function answer({ stdout }: Terminal, text: string): number {
+  stdout(text);
+  return exit.done;
+}
+
+export const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 const unitMs: { readonly [unit: string]: number } = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

@@ -52,6 +52,8 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --json             one JSON document instead of text
   --no-live          list does not ask the switch which ports are there
   --boot             recover waits up to a minute for the switch first
+  --events           recover also tells pods, as Kubernetes Events, what is owed for more than a minute, what was put back and
+                     what was released; with agent --recover too
   --forget ID        recover drops what is owed of one attachment, and says what that leaves
   --units            install also writes the agent's systemd unit, and starts it
   --conflist         install also writes a network to start from (/etc/cni/net.d/50-userspace.conflist)

@@ -17,8 +17,12 @@ export const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
 
 const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
 
-export const coloured: Paint = (colour, text) => `\u001b[${codes[colour]}m${text}\u001b[0m`;
-export const uncoloured: Paint = (_, text) => text;
+const coloured: Paint = (colour, text) => `\u001b[${codes[colour]}m${text}\u001b[0m`;
+const uncoloured: Paint = (_, text) => text;
+
+/** @param one whose colours are wanted if it is interactive */
+export const coloursOf = ({ interactive }: { readonly interactive: boolean }): Paint =>
+  interactive ? coloured : uncoloured;
 
 const stateColour: Record<AttachmentState, Colour> = {
   attached: 'green',

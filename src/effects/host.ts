@@ -22,7 +22,9 @@ import { EngineFailure, type EngineRows, type LivePort } from './engine.ts';
 import { roomTroubles } from './files/room.ts';
 import { hasLink } from './files/socket-dir.ts';
 import { collectAddresses } from './ipam/plugin.ts';
+import type { EventFate } from './kubernetes/api-server.ts';
 import { ApiServers } from './kubernetes/api-servers.ts';
+import type { PodEvent } from './kubernetes/event.ts';
 import { bootId, judgeNetns, momentOfBoot, type Netns, netnsTroubles, readNetns } from './netns.ts';
 import { openVswitch } from './ovs/engine.ts';
 import { type Means, perform } from './perform.ts';
@@ -63,6 +65,8 @@ export interface Host {
   ownRows(database: Database, end: Moment): Promise<EngineRows>;
   /** The rights that a kubeconfig's account lacks in a namespace (undefined: in all), in words. @throws ApiError */
   missingRights(kubeconfig: string, namespace: string | undefined, end: Moment): Promise<readonly string[]>;
+  /** Tells a person of a pod, by this kubeconfig or by the caller's. @returns undefined without one. @throws ApiError */
+  tell(kubeconfig: string | undefined, event: PodEvent, end: Moment): Promise<EventFate | undefined>;
   netnsTroubles(path: string, env: { readonly [name: string]: string }): Trouble[];
   bootId(): string;
   /** The id of the database that a pre-flight looked at (Plan.database). */
@@ -111,6 +115,7 @@ export function createHost(deadlines: Deadlines, elsewhere: Elsewhere = {}, opti
     portsThere: engine.portsThere,
     ownRows: engine.ownRows,
     missingRights: (...asked) => api.missingRights(...asked),
+    tell: (...asked) => api.tell(...asked),
     netnsTroubles,
     bootId,
     databaseAt: engine.databaseAt,

@@ -86,6 +86,17 @@ export function isNoPod(answer: Answer, { name }: PodRef): boolean {
   return refusal?.reason === 'NotFound' && refusal.kind === 'pods' && refusal.name === name;
 }
 
+/** Whether an object of this name is there already. */
+export const isThere = (answer: Answer): boolean =>
+  answer.status === 409 && refusalOf(answer)?.reason === 'AlreadyExists';
+
+/** Whether the namespace is gone, or being deleted: nothing can be made in it. */
+export function isGoneNamespace(answer: Answer): boolean {
+  const refusal = refusalOf(answer);
+  if (answer.status === 404) return refusal?.reason === 'NotFound' && refusal.kind === 'namespaces';
+  return answer.status === 403 && refusal?.causes.some(({ reason }) => reason === 'NamespaceTerminating') === true;
+}
+
 /** Whether the pod is no longer as it was read: gone, written by another client, or replaced by one of the same name. */
 export function isOvertaken(answer: Answer, ref: PodRef): boolean {
   if (isNoPod(answer, ref)) return true;

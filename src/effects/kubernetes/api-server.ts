@@ -6,7 +6,7 @@
  *
  * Invariants
  *  KU1 A write is guarded by the uid and the resourceVersion of the pod that was read: it changes that pod or nothing.
- *  KU2 Rights that suffice: `get` of pods, `patch` of pods/status.
+ *  KU2 Rights that suffice: `get` of pods, `patch` of pods/status; for `recover --events` also `create` of events.
  *  KU3 Every loop ends by a count of each of its causes, and pauses between two turns.
  *  KU4 A write that was refused by an answer is told from one whose answer never came (pod-write.ts, Sent).
  */
@@ -19,9 +19,11 @@ import {
   type Answer,
   describeAnswer,
   isAtWork,
+  isGoneNamespace,
   isNoPod,
   isOvertaken,
   isPod,
+  isThere,
   isTooLong,
   isUnauthorized,
   isUndone,
@@ -96,6 +98,9 @@ interface Patch {
 export type Patched =
   | { readonly kind: 'taken'; readonly pod: Pod }
   | { readonly kind: 'overtaken'; readonly trouble: ApiError };
+
+/** The fate of an event. known: it was told before. no pod: its pod, or the pod's namespace, is gone or going. */
+export type EventFate = 'sent' | 'known' | 'no pod';
 
 /** One request. */
 interface Question {
@@ -183,20 +188,28 @@ export class Kubernetes {
     return { kind: 'overtaken', trouble: this.error(code.tryAgainLater, what, 'conflict') };
   }
 
+  /** Stores an event of a pod, whose name is the same each time that it is told. @throws ApiError */
+  async createEvent(namespace: string, body: string, patience: Patience): Promise<EventFate> {
+    const answer = await this.#request(
+      { method: 'POST', path: `api/v1/namespaces/${namespace}/events`, body },
+      patience,
+    );
+    if (answer.status === 201) return 'sent';
+    if (isThere(answer)) return 'known';
+    if (isGoneNamespace(answer)) return 'no pod';
+    this.#refuseAccount(answer, 'create events', namespace);
+    const what = `answered ${answer.status} to an event in namespace "${namespace}": ${describeAnswer(answer)}`;
+    throw this.error(code.tryAgainLater, what);
+  }
+
   /** Until when a write is tried again that other clients' writes overtook. */
   overtakenUntil({ end, againstOthers = within(end, this.#deadlines.apiRetryMs) }: Patience): Moment {
     return againstOthers;
   }
 
   #readPod(answer: Answer, right: `${'get' | 'patch'} ${string}`, ref: PodRef): Pod {
-    const [verb = '', resource = ''] = right.split(' ');
-    if (isUnauthorized(answer)) {
-      throw this.error(code.tryAgainLater, 'does not accept the credentials (401): have they expired?', 'unauthorized');
-    }
-    if (lacksRight(answer, verb, resource)) {
-      const what = `forbids to ${right} in namespace "${ref.namespace}" (403): RBAC needs it`;
-      throw this.error(code.invalidConfig, what, verb === 'patch' ? 'forbidden' : undefined);
-    }
+    const [verb = ''] = right.split(' ');
+    this.#refuseAccount(answer, right, ref.namespace);
     if (isTooLong(answer)) {
       const what = `takes no more annotations of pod ${podName(ref)}: ${describeAnswer(answer)}: remove some of others`;
       throw this.error(code.tryAgainLater, what, 'too long');
@@ -205,6 +218,18 @@ export class Kubernetes {
     const pod = parse(answer.body) as Pod;
     this.#seen.set(pathTo(ref), pod);
     return pod;
+  }
+
+  /** @throws ApiError if the answer says that the account is not known, or lacks the right, such as `get pods` */
+  #refuseAccount(answer: Answer, right: string, namespace: string): void {
+    const [verb = '', resource = ''] = right.split(' ');
+    if (isUnauthorized(answer)) {
+      throw this.error(code.tryAgainLater, 'does not accept the credentials (401): have they expired?', 'unauthorized');
+    }
+    if (lacksRight(answer, verb, resource)) {
+      const what = `forbids to ${right} in namespace "${namespace}" (403): RBAC needs it`;
+      throw this.error(code.invalidConfig, what, verb === 'get' ? undefined : 'forbidden');
+    }
   }
 
   /** Tells a refusal of the API server itself from one of a proxy before it. */

@@ -8,7 +8,8 @@ import type { AnnotationPlan, Call, Outcome, PodLookup, Request } from '../../ma
 import { type Away, askedBefore } from '../away.ts';
 import type { IsLater, Scene } from './annotation.ts';
 import { ApiError } from './api-error.ts';
-import type { Kubernetes, Patience } from './api-server.ts';
+import type { EventFate, Kubernetes, Patience } from './api-server.ts';
+import type { PodEvent } from './event.ts';
 import type { CredentialCache } from './exec-credential.ts';
 
 const rightsRetryMs = 1_000;
@@ -23,14 +24,15 @@ interface ApiServersOptions {
 export class ApiServers {
   readonly #deadlines: Deadlines;
   readonly #away: Away;
-  readonly #elsewhere: string | undefined;
+  /** The caller's kubeconfig, if there is one. */
+  readonly #elsewhere: readonly string[];
   readonly #opened = new Map<string, Promise<Kubernetes>>();
   readonly #credentials: CredentialCache = new Map();
 
   constructor({ deadlines, away, kubeconfig }: ApiServersOptions) {
     this.#deadlines = deadlines;
     this.#away = away;
-    this.#elsewhere = kubeconfig;
+    this.#elsewhere = kubeconfig === undefined ? [] : [kubeconfig];
   }
 
   async lookUp(kubeconfig: string, ref: PodRef, end: Moment): Promise<PodLookup> {
@@ -58,21 +60,26 @@ export class ApiServers {
    */
   async annotate(question: AnnotationQuestion): Promise<Outcome> {
     const { annotation, request, call } = question;
-    const elsewhere = request.verb === 'ensure' ? undefined : this.#elsewhere;
-    const places = new Set([annotation.kubeconfig, elsewhere ?? annotation.kubeconfig]);
-    const errors: ApiError[] = [];
-    for (const kubeconfig of places) {
-      try {
-        return await this.#ask(kubeconfig, call.end, (api) => this.#perform(api, question));
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        errors.push(error);
-      }
+    const elsewhere = request.verb === 'ensure' ? [] : this.#elsewhere;
+    try {
+      return await this.#askAny([annotation.kubeconfig, ...elsewhere], call.end, (api) => this.#perform(api, question));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      const trouble = { code: error.code, message: error.message };
+      return { kind: 'failed', trouble, ...unwritten(request), ...(request.verb === 'find' && { unjudged: true }) };
     }
-    const [first] = errors;
-    const message = errors.map((error) => error.message).join('; ');
-    const trouble = { code: first?.code ?? code.internal, message };
-    return { kind: 'failed', trouble, ...unwritten(request), ...(request.verb === 'find' && { unjudged: true }) };
+  }
+
+  /**
+   * Tells a person of a pod, by the kubeconfig of its journal, else by the caller's. Each is asked once: what is not told now is told by the
+   * next recovery.
+   * @returns undefined if there is no kubeconfig. @throws ApiError
+   */
+  async tell(kubeconfig: string | undefined, event: PodEvent, end: Moment): Promise<EventFate | undefined> {
+    const places = [...(kubeconfig === undefined ? [] : [kubeconfig]), ...this.#elsewhere];
+    if (places.length === 0) return undefined;
+    const { sendEvent } = await import('./event.ts');
+    return await this.#askAny(places, end, (api) => sendEvent(api, event, this.#patience(end, 0)));
   }
 
   async #perform(api: Kubernetes, { annotation, request, call, isLater }: AnnotationQuestion): Promise<Outcome> {
@@ -96,6 +103,21 @@ export class ApiServers {
 
   #patience(end: Moment, retryMs: number): Patience {
     return { end, until: within(end, retryMs) };
+  }
+
+  /** Asks by one kubeconfig after the other, until one can be used. @throws ApiError of the first one, which tells of all */
+  async #askAny<T>(places: readonly string[], end: Moment, ask: (api: Kubernetes) => Promise<T>): Promise<T> {
+    const errors: ApiError[] = [];
+    for (const kubeconfig of new Set(places)) {
+      try {
+        return await this.#ask(kubeconfig, end, ask);
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        errors.push(error);
+      }
+    }
+    const [first] = errors;
+    throw new ApiError(first?.code ?? code.internal, errors.map(({ message }) => message).join('; '), first?.why);
   }
 
   /** @throws ApiError */

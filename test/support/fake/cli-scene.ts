@@ -1,6 +1,6 @@
 /** A data directory with journals in every state, and the commands for people called on it in this process. */
 import { join } from 'node:path';
-import { type AttachmentKey, journalName } from '../../../src/attachment.ts';
+import { type AttachmentKey, journalName, type Trouble } from '../../../src/attachment.ts';
 import { runCli } from '../../../src/cli/cli.ts';
 import { now } from '../../../src/deadlines.ts';
 import { type Begin, type Entry, formatVersion, machineVersion } from '../../../src/drive/entry.ts';
@@ -80,6 +80,10 @@ export interface CliScene {
   now: Date;
   /** The ports of the switch at an address; by default all. */
   isThere: (ovsdb: string, plan: Plan) => boolean;
+  /** Whether the network namespaces live, the switch has lost the ports, and why it would take none back. */
+  life: 'alive' | 'gone';
+  isLost: boolean;
+  restoreTrouble: Trouble | undefined;
   /** The error of a switch that is away. */
   away: Error | undefined;
   /** How often a switch was asked for its ports. */
@@ -98,6 +102,8 @@ export interface CliScene {
   path: readonly string[];
   /** The answer of a kubeconfig's API server. */
   rights: Host['missingRights'];
+  /** What becomes of an event on a pod. */
+  tell: Host['tell'];
   /** The findings of an ADD's pre-flight, and whether it could ask the database. */
   preflight: Host['preflight'];
   databaseAt: Host['databaseAt'];
@@ -126,18 +132,19 @@ export async function cliScene(): Promise<CliScene> {
       return Promise.resolve(scene.answer(request));
     },
     recall: (plan, { instance: own }) => Promise.resolve({ kind: 'known', plan, instance: own, isProved: false }),
-    restoreTrouble: () => Promise.resolve(undefined),
+    restoreTrouble: () => Promise.resolve(scene.restoreTrouble),
     forgetAway: () => false,
     lookUpPod: () => Promise.resolve({ kind: 'refused', troubles: [] }),
     preflight: (...asked) => scene.preflight(...asked),
     readNetns: () => undefined,
-    judgeNetns: () => 'alive',
-    isPortLost: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve(false)),
+    judgeNetns: () => scene.life,
+    isPortLost: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve(scene.isLost)),
     databaseAt: (ovsdb) => scene.databaseAt(ovsdb),
     roomTroubles: () => [],
     removeIdleBridges: () => Promise.resolve([]),
     listPorts: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve([])),
     missingRights: (...asked) => scene.rights(...asked),
+    tell: (...asked) => scene.tell(...asked),
     portsThere: ({ ovsdb }, sought) => {
       scene.looks++;
       return scene.away
@@ -184,6 +191,9 @@ export async function cliScene(): Promise<CliScene> {
     answer: () => ({ kind: 'ok' }),
     now: noon,
     isThere: () => true,
+    life: 'alive',
+    isLost: false,
+    restoreTrouble: undefined,
     away: undefined,
     looks: 0,
     networkDir: join(dataDir, '..', 'net.d'),
@@ -194,6 +204,7 @@ export async function cliScene(): Promise<CliScene> {
     agentDir: undefined,
     path: [],
     rights: () => Promise.resolve([]),
+    tell: () => Promise.resolve('sent'),
     preflight: () => Promise.resolve([]),
     databaseAt: () => undefined,
     rows: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve({})),

@@ -114,6 +114,7 @@ export class FakeHost {
       databaseAt: (ovsdb) => this.#engine.databaseAt(ovsdb),
       removeIdleBridges: (sought, call) => this.#engine.removeIdleBridges(sought, call),
       missingRights: async () => [],
+      tell: async () => undefined,
       portsThere: (database, ports, end) => this.#engine.portsThere(database, ports, end),
       ownRows: (database, end) => this.#engine.ownRows(database, end),
       listPorts: (database, end) => this.#engine.listPorts(database, end),

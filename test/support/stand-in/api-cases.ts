@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../temporary.ts';
 import { type Account, type Api, adminToken, type Json, podPath, tokenOf } from './api.ts';
 import { authority, type Pair } from './certificates.ts';
+import { eventCases } from './event-cases.ts';
 import { call, type FullAnswer } from './https-call.ts';
 
 /** An API server that the cases may stop and pause. */
@@ -62,6 +63,8 @@ export function apiCases(title: string, start: () => Promise<RunningApi>): void 
       if (message !== undefined) expect(json.message).toBe(message);
       expect(headers['content-type']).toBe('application/json');
     };
+
+    describe('events', () => eventCases(api));
 
     test('a pod is read as it was made: name, uid, resourceVersion, annotations, volumes', async () => {
       const volumes = [{ name: 'shared-dir', emptyDir: {} }];

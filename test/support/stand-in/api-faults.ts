@@ -1,6 +1,6 @@
 /** The faults of the stand-in of an API server: which fault meets which request, and how often. */
 
-export type Verb = 'GET' | 'PATCH';
+export type Verb = 'GET' | 'PATCH' | 'POST';
 
 export type Fault =
   /** An answer of this code. The request is not applied unless `applied` says so, as when a proxy times out. */

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 
 export const namespace = 'blue';
 
-/** The plugin's account has both rights, the others one or none. */
+/** The plugin's account has both rights, the teller's that of `recover --events` too, the others one or none. */
 export const accounts = {
+  teller: ['pods/get', 'pods/status/patch', 'events/create'],
   plugin: ['pods/get', 'pods/status/patch'],
   reader: ['pods/get'],
   writer: ['pods/status/patch'],

@@ -23,6 +23,7 @@ import {
 } from './api.ts';
 import { type Fault, type FaultOptions, Faults, type Injection } from './api-faults.ts';
 import { type Authority, authority, type Pair } from './certificates.ts';
+import { StandInEvents } from './stand-in-events.ts';
 import { type Connection, type HttpRequest, type Listener, listen } from './stand-in-http.ts';
 import { type Annotations, conflict, type Reply, StandInPods, status } from './stand-in-pods.ts';
 
@@ -67,6 +68,7 @@ export class StandInApi extends Api {
   readonly #directory: string;
   readonly #authority: Authority;
   readonly #pods = new StandInPods();
+  readonly #events = new StandInEvents();
   readonly #faults = new Faults();
   readonly #holdings: Holding[] = [];
   readonly #own: Pair;
@@ -147,6 +149,11 @@ export class StandInApi extends Api {
   /** A mutating admission: it changes the annotations of every PATCH before they are stored. */
   admit(change: (annotations: Annotations) => Annotations): void {
     this.#pods.admission = change;
+  }
+
+  /** The events that were created. */
+  get events(): readonly Json[] {
+    return this.#events.all;
   }
 
   /** A client certificate of an account. */
@@ -231,6 +238,13 @@ export class StandInApi extends Api {
   #apply({ method, path, headers, body, user }: SeenRequest): Reply {
     if (user === undefined) return unauthorized;
     if (method === 'POST' && path === reviewPath) return this.#review(user, JSON.parse(body));
+    const [, eventsOf] = /^\/api\/v1\/namespaces\/([^/]+)\/events$/.exec(path) ?? [];
+    if (method === 'POST' && eventsOf) {
+      const allowed = user === 'admin' || this.rights[user]?.includes('events/create');
+      return allowed
+        ? this.#events.create(eventsOf, body, [namespace])
+        : forbidden(user, 'create', 'events', '', eventsOf);
+    }
     const [, where = '', name = '', sub] =
       /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)(\/status)?$/.exec(path) ?? [];
     if (!name) return { status: 404, body: '404 page not found\n' };
@@ -270,8 +284,8 @@ const forbidden = (user: string, verb: string, resource: string, name: string, w
   status(
     403,
     'Forbidden',
-    `pods "${name}" is forbidden: User "${user}" cannot ${verb} resource "${resource}" in API group "" in the namespace "${where}"`,
-    { name, kind: 'pods' },
+    `${name ? `pods "${name}"` : resource} is forbidden: User "${user}" cannot ${verb} resource "${resource}" in API group "" in the namespace "${where}"`,
+    { name, kind: name ? 'pods' : resource },
   );
 
 async function misbehave(fault: Fault, seen: SeenRequest, connection: Connection, apply: () => Reply): Promise<void> {
