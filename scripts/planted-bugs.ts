@@ -2,6 +2,7 @@
 
 import { ofAgent } from './planted-agent.ts';
 import { type Bug, fault, property, real, unit } from './planted-bug.ts';
+import { ofEvents } from './planted-events.ts';
 import { kinds } from './planted-kinds.ts';
 import { ofSetup } from './planted-setup.ts';
 
@@ -298,4 +299,5 @@ export const bugs: readonly Bug[] = [
   ...kinds,
   ...ofAgent,
   ...ofSetup,
+  ...ofEvents,
 ];

@@ -118,7 +118,8 @@ export function parseBody(stdin: string): { body?: Lenient; troubles: Trouble[] 
   try {
     parsed = JSON.parse(stdin);
   } catch (error) {
-    return undecodable(`the configuration on stdin is no JSON: ${messageOf(error)}`);
+    // The parser quotes the word that it stumbles over, which may be a secret (I12).
+    return undecodable(`the configuration on stdin is no JSON: ${messageOf(error).replace(/ ".*$/s, '')}`);
   }
   if (!isObject(parsed)) return undecodable('the configuration on stdin is no JSON object');
   const body = lenient(parsed);

@@ -56,7 +56,9 @@ describe('install, beside the executable', () => {
     expect(await place({ ...all, kubeconfig: given }, '/usr/lib/cni/userspace')).toEqual(Array(3).fill('installed'));
     expect([kubeconfig, unit, conflist].map((path) => statSync(path).mode & 0o7777)).toEqual([0o600, 0o644, 0o644]);
     expect(readFileSync(kubeconfig, 'utf8')).toBe(kubeconfigText);
-    expect(readFileSync(unit, 'utf8')).toMatch(/^ExecStart=\/usr\/lib\/cni\/userspace agent --recover --metrics 127.0.0.1:9468$/m);
+    expect(readFileSync(unit, 'utf8')).toMatch(
+      /^ExecStart=\/usr\/lib\/cni\/userspace agent --recover --metrics 127.0.0.1:9468$/m,
+    );
     expect(Object.keys(readRecord(machine.networkDir))).toEqual([unit, conflist]);
     expect(await place({ ...all, kubeconfig: given }, '/usr/lib/cni/userspace')).toEqual(
       Array(3).fill('already there'),

@@ -162,6 +162,13 @@ describe('the configuration on stdin', () => {
     expect(addWith({}, stdin)).toMatchObject({ code: 6 });
   });
 
+  it.each(['{"password": hunter2}', 'hunter2', '{"a" hunter2: 1}', '{"a": "hunter2'])(
+    '%s is not quoted: its word may be a secret (I12)',
+    (stdin) => {
+      expect(addWith({}, stdin)).toMatchObject({ code: 6, message: expect.not.stringContaining('hunter2') });
+    },
+  );
+
   it.each([undefined, '', null])('without a name (%j) is refused with code 7 for every verb', (name) => {
     for (const parse of [parseAdd, parseCheck, parseDel]) {
       const error = refusal(() => parse(environment(), textOf(network({ name }))));

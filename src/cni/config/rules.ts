@@ -9,21 +9,38 @@ import { isObject, type Json } from '../leniency.ts';
 import { defaultDataDir, defaultLogLevel } from './defaults.ts';
 import { type Bridge, isSet, logLevelOf, Network, type Raw, type Side, type Vhost } from './keys.ts';
 
-/** A value as a message shows it, never longer than a line. */
-const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 120);
+/** Known keys with values of a person's choice or of other programs: one of a wrong shape may be a secret, such as a token. */
+const neverQuoted = /^(kubeconfig|ipam|dns|args|args\.cni|runtimeConfig|prevResult|(host|container)\.memif)$/;
+
+/**
+ * The value of a known key as a message shows it, never longer than a line. A message ends up in logs and in events of pods, so (I12) it
+ * does not quote a list, an object, or a value that may be a secret.
+ */
+function shown(name: string, value: unknown): string {
+  const isQuoted = !neverQuoted.test(name) && (typeof value !== 'object' || value === null);
+  return isQuoted ? (JSON.stringify(value) ?? 'nothing').slice(0, 120) : described(value);
+}
+
+/** The kind and the length of a value. */
+function described(value: unknown): string {
+  if (typeof value === 'string') return `(a text of ${value.length} characters)`;
+  if (Array.isArray(value)) return `(a list of ${value.length})`;
+  if (isObject(value)) return `(an object of ${Object.keys(value).length} keys)`;
+  return value === null ? '(null)' : `(a ${typeof value})`;
+}
 
 /** A member of a value that may not be an object. */
 export const at = (raw: unknown, key: string): unknown =>
   typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
 
-/** @returns troubles of CNI code 2, with key and value */
+/** @returns troubles of CNI code 2, with the key, and its value as far as it can be shown */
 export function findUnsupported(raw: Json): Trouble[] {
   const no = (name: string, value: unknown, remedy: string): Trouble => ({
     code: code.unsupportedField,
     message:
       value === undefined
         ? `"${name}" is missing and needed: ${remedy}`
-        : `unsupported "${name}" with value ${shown(value)}: ${remedy}`,
+        : `unsupported "${name}" with value ${shown(name, value)}: ${remedy}`,
   });
   const found: Trouble[] = [];
   const { host, container, plugins } = raw;
@@ -50,12 +67,13 @@ export function findUnsupported(raw: Json): Trouble[] {
 export function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const name = v.getDotPath(issue) ?? 'configuration';
   if (issue.type === 'never') {
-    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${shown(issue.input)}` };
+    // CNI SPEC section 5 wants the value too. But nothing tells what the value of an unknown key is: a password, if the key is misplaced.
+    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${described(issue.input)}` };
   }
   const leaf = issue.issues?.at(-1) ?? issue;
   const hasOwnWords = ['regex', 'custom', 'max_bytes'].includes(leaf.type);
   const wanted = hasOwnWords ? leaf.message : (leaf.expected ?? leaf.message);
-  return { code: code.invalidConfig, message: `"${name}" is ${shown(issue.input)}: expected ${wanted}` };
+  return { code: code.invalidConfig, message: `"${name}" is ${shown(name, issue.input)}: expected ${wanted}` };
 }
 
 /** @param faults dotted paths of values that do not have their shape: rules over one of them are left out */
@@ -225,7 +243,7 @@ export function warningsOf(network: Raw): string[] {
   const isOdd = logLevel !== '' && logLevelOf(logLevel) === undefined;
   return [
     ...(isOdd
-      ? [`"logLevel" is ${shown(logLevel)}, none of ${logLevels.join(', ')}: "${defaultLogLevel}" is taken`]
+      ? [`"logLevel" is ${shown('logLevel', logLevel)}, none of ${logLevels.join(', ')}: "${defaultLogLevel}" is taken`]
       : []),
     ...uselessKeys(network).map((key) => `"${key}" has no effect with engine "ovs-dpdk"`),
     ...foreign.map((key) => `unknown key "${key}" is ignored`),

@@ -7,10 +7,11 @@ import { join } from 'node:path';
 
 export const namespace = 'blue';
 
-/** The plugin's account has both rights, the teller's that of `recover --events` too, the others one or none. */
+/** The plugin's account has both rights, the teller's that of `recover --events` too, the others fewer. */
 export const accounts = {
   teller: ['pods/get', 'pods/status/patch', 'events/create'],
   plugin: ['pods/get', 'pods/status/patch'],
+  witness: ['pods/get', 'events/create'],
   reader: ['pods/get'],
   writer: ['pods/status/patch'],
   nobody: [],
