@@ -27,10 +27,16 @@ export function refuse(troubles: readonly Trouble[]): void {
   if (first) throw fromTroubles([first, ...rest]);
 }
 
-/** A throw that is not a CniError is a bug (999), or a disk that failed under us (5). */
+const errnoOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
+
+/** A throw that is not a CniError is a bug (999), a disk that failed under us (5), or a process without a free descriptor (11). */
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
   const message = messageOf(error);
   if (error instanceof Error && error.name === 'JournalError') return new CniError(code.io, message);
+  if (/^(EMFILE|ENFILE)$/.test(errnoOf(error))) {
+    const remedy = 'give the runtime, or the agent, a higher limit of open files (ulimit -n)';
+    return new CniError(code.tryAgainLater, `${message}: ${remedy}`);
+  }
   return new CniError(code.internal, message, error instanceof Error ? error.stack : undefined);
 }

@@ -35,6 +35,15 @@ describe('anything thrown', () => {
     expect(toCniError(new JournalError('ENOSPC', 'no space'))).toMatchObject({ code: 5, message: 'no space' });
   });
 
+  it.each(['EMFILE', 'ENFILE'])('because no descriptor was left (%s) is code 11, with the limit to raise', (errno) => {
+    const thrown = Object.assign(new Error(`${errno}: too many open files, open 'x'`), { code: errno });
+    expect(toCniError(thrown)).toMatchObject({
+      code: 11,
+      message: expect.stringMatching(new RegExp(`^${errno}: too many open files, open 'x': .*ulimit -n`)),
+      details: undefined,
+    });
+  });
+
   it('by a bug is code 999, with its text, and its stack to find the bug', () => {
     const error = toCniError(new TypeError('x is not a function'));
     expect(error).toMatchObject({ code: 999, message: 'x is not a function' });

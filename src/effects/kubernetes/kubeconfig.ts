@@ -259,5 +259,6 @@ function describeSafely(error: unknown): string {
   const path = error instanceof Error && 'path' in error ? ` "${error.path}"` : '';
   if (codeOf(error)) return `${codeOf(error)}${path}`;
   if (error instanceof DirectoryTimeout || error instanceof CredentialError) return error.message;
-  return error instanceof Error ? error.name : 'unknown error';
+  const kind = error instanceof Error ? error.name : 'unknown error';
+  return `its reader failed (${kind}), whose words may quote it and are not told: "kubectl --kubeconfig" on the node tells them`;
 }

@@ -8,6 +8,7 @@
  *     cannot land after its successor holds the lock. The lock is never stolen.
  *  OV2 Every wait ends at its moment, or with the connection.
  */
+import { closeSync, openSync } from 'node:fs';
 import { messageOf } from '../../attachment.ts';
 import { type Moment, remainingMs } from '../../deadlines.ts';
 import { type Connection, connectUnix } from '../../os/native.ts';
@@ -208,10 +209,25 @@ function unreachable(address: string, error: unknown): Unreachable {
   const errno = error instanceof Error && 'code' in error ? error.code : '';
   const refused = errno === 'ECONNREFUSED' || errno === 'ENOENT';
   const said = messageOf(error);
+  const wanting = findLackOfDescriptors();
+  if (wanting !== undefined) {
+    const remedy = 'give the runtime, or the agent, a higher limit of open files (ulimit -n)';
+    return new Unreachable(`cannot connect to the Open vSwitch database at "${address}": ${wanting}: ${remedy}`);
+  }
   // The message of a failed connect has no errno in it.
   const why = errno === 'ENOENT' ? 'there is no such socket' : errno === 'EACCES' ? 'EACCES: permission denied' : said;
   const what = `cannot reach the Open vSwitch database at "${address}": ${why}; is it running?`;
   return new Unreachable(what, refused ? 'refused' : why === noAnswer ? 'silent' : undefined);
+}
+
+/** Bun's connect does not say that a descriptor was lacking. @returns the system's words if one is, else undefined */
+function findLackOfDescriptors(): string | undefined {
+  try {
+    closeSync(openSync('/dev/null', 'r'));
+    return undefined;
+  } catch (error) {
+    return /^(EMFILE|ENFILE): [^,]*/.exec(messageOf(error))?.[0];
+  }
 }
 
 /** The next character that matters, by the place where the scan stands. Finding it is cheaper than a look at each character. */

@@ -225,4 +225,14 @@ describe('a kubeconfig', () => {
       expect(failure.message).not.toContain('secret');
     }
   });
+
+  it('whose reader fails is refused by name, with the reason and what to do', async () => {
+    const oidc = { 'auth-provider': { name: 'oidc', config: { 'id-token': 'a.secret.b' } } };
+    const failure = await readKubeconfig(written(oidc), soon()).catch((error) => error);
+    expect(failure).toMatchObject({
+      code: 7,
+      message: expect.stringMatching(/kubeconfig.*its reader failed.*kubectl/),
+    });
+    expect(failure.message).not.toContain('secret');
+  });
 });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -158,6 +159,20 @@ describe('a database that cannot be asked', () => {
     const error = await unreachable(Session.open(address, soon()));
     expect(error.why).toBe('refused');
     expect(error.message).toContain(`"${address}": there is no such socket`);
+  });
+
+  it('because this process has no descriptor left, is reported as that, with the limit to raise', () => {
+    const session = JSON.stringify(join(import.meta.dirname, '../../../src/effects/ovs/session.ts'));
+    const program = `
+      const { openSync } = await import('node:fs');
+      const { Session } = await import(${session});
+      try { for (;;) openSync('/dev/null', 'r'); } catch {}
+      const error = await Session.open('unix:/db.sock', performance.now() + 1000).catch((error) => error);
+      require('node:fs').writeSync(1, JSON.stringify({ message: error.message, why: error.why ?? null }));`;
+    const limited = ['--nofile=64:64', process.execPath, '-e', program];
+    const said = JSON.parse(execFileSync('prlimit', limited, { encoding: 'utf8' }));
+    expect(said.why).toBeNull();
+    expect(said.message).toMatch(/"unix:\/db.sock": EMFILE: too many open files: .*ulimit -n/);
   });
 
   it('because no process listens, counts as refused too', async () => {
