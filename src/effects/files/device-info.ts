@@ -7,6 +7,7 @@
  * The caller chooses the name, so another attachment may have the same. The socket in the file tells its owner (holder.ts). A
  * living attachment's file is neither replaced nor removed; a dead one's is replaced.
  */
+import type { Stats } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type AttachmentKey, code, portName } from '../../attachment.ts';
@@ -35,9 +36,22 @@ export async function ensureDeviceInfo(plan: DeviceInfoPlan, findHolder: FindHol
   return ok;
 }
 
+/** The beginnings of device information by any program. A write that was cut off may have left less, or nothing. */
+const beginnings = ['{"type":', '{"version":'];
+
+function mayBeDeviceInfo(text: string): boolean {
+  const dense = text.replace(/\s/g, '');
+  return beginnings.some((one) => one.startsWith(dense) || dense.startsWith(one));
+}
+
 /** @returns why the existing file must not be replaced */
 async function findRefusal({ path, socket }: DeviceInfoPlan, findHolder: FindHolder, end: Moment) {
-  const there = parseContents(await readFileText(path, end));
+  // The path may be any one that a network's author has named, and we are root.
+  const isLink = (await look(path, end))?.isSymbolicLink() === true;
+  const text = await readFileText(path, end);
+  if (isLink || !mayBeDeviceInfo(text ?? ''))
+    return `"${path}" is ${isLink ? 'a symlink' : 'a file of something else'}, and no device information: name another CNIDeviceInfoFile`;
+  const there = parseContents(text);
   // We now hold the port of that name, so an earlier sandbox left the file.
   if (there.socket !== undefined && basename(there.socket) === basename(socket)) return undefined;
   const whose =
@@ -67,6 +81,12 @@ function parseContents(text: string | undefined): Contents {
     return {};
   }
 }
+
+const look = (path: string, end: Moment): Promise<Stats | undefined> =>
+  inTime(() => lstat(path), end, `"${path}"`).catch((error) => {
+    if (!codeOf(error)) throw error;
+    return undefined;
+  });
 
 /** Reads only a file, because anything else at its name tells nothing and may never end. */
 const readFileText = (path: string, end: Moment): Promise<string | undefined> =>

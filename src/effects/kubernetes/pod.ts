@@ -15,8 +15,14 @@ const mirrorMark = 'kubernetes.io/config.mirror';
  */
 function readMirroredUid({ metadata }: Pod): string | undefined {
   const text = metadata.annotations?.[mirrorMark];
-  return text !== undefined && /^[0-9a-f][0-9a-f-]{0,63}$/i.test(text) ? text : undefined;
+  return text !== undefined && isUid(text) ? text : undefined;
 }
+
+const isUid = (text: string): boolean => /^[0-9a-f][0-9a-f-]{0,63}$/i.test(text);
+
+/** Whether a path of the object can be used as it is: the API server takes relative ones, and a compromised one anything. */
+const isPlain = (path: unknown): path is string => typeof path === 'string' && /^[^\p{Cc}]+$/u.test(path);
+const isPlace = (path: unknown): boolean => isPlain(path) && path.startsWith('/') && !path.split('/').includes('..');
 
 /** Whether the API server's pod is the one that the runtime means, because another pod may have its name (bug B19). */
 export function isMeant({ uid }: PodRef, pod: Pod): boolean {
@@ -45,8 +51,12 @@ function readPlace(ref: PodRef, pod: Pod): PodLookup {
   if (volume && !volume.hostPath && !volume.emptyDir) return bad('is neither an emptyDir nor a hostPath');
   if (mount?.subPath || mount?.subPathExpr)
     return bad('is mounted with a subPath: its containers would not see the socket');
+  if (volume?.hostPath && !isPlace(volume.hostPath.path)) return bad('has a hostPath that is no absolute path');
+  if (mount && !isPlain(mount.mountPath)) return bad('has a mountPath that is no printable path');
+  const uid = ref.uid ?? readMirroredUid(pod) ?? metadata.uid;
+  if (!ref.uid && !isUid(uid)) return refused(code.invalidConfig, `pod ${podName(ref)} has a uid that is none`);
   const place: PodPlace = {
-    pod: { ...ref, uid: ref.uid ?? readMirroredUid(pod) ?? metadata.uid },
+    pod: { ...ref, uid },
     ...(volume?.emptyDir && { volume: { kind: 'emptyDir' } }),
     ...(volume?.hostPath && { volume: { kind: 'hostPath', path: volume.hostPath.path } }),
     ...(mount && { mountPath: mount.mountPath }),

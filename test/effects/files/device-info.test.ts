@@ -43,9 +43,33 @@ describe('the device information file', () => {
   it('replaces one that an earlier call left, whole', async () => {
     const plan = planned();
     mkdirSync(plan.directory, { recursive: true });
-    writeFileSync(plan.path, 'stale'.repeat(1000), { mode: 0o444 });
-    await ensure(plan);
-    expect(await findDeviceInfo(plan, soon())).toEqual({ kind: 'ok' });
+    for (const stale of ['', '{"ty', `{"type":"vhost-user",${'stale'.repeat(1000)}`, ' { "version": "1.0.0" }']) {
+      writeFileSync(plan.path, stale, { mode: 0o444 });
+      await ensure(plan);
+      expect(await findDeviceInfo(plan, soon())).toEqual({ kind: 'ok' });
+    }
+  });
+
+  it.each(['root:x:0:0:root:/root:/bin/bash\n', '{"kind":"KubeletConfiguration"}', '[]', 'null', '{}'])(
+    'takes no file of something else for its own, whatever path a network names: %j',
+    async (text) => {
+      const plan = planned();
+      mkdirSync(plan.directory, { recursive: true });
+      writeFileSync(plan.path, text);
+      expect(troubleOf(await ensure(plan))).toMatchObject({ code: 7, message: expect.stringContaining(plan.path) });
+      expect(readFileSync(plan.path, 'utf8')).toBe(text);
+    },
+  );
+
+  it('follows no link to a file of something else', async () => {
+    const plan = planned();
+    const outside = join(temporaryDirectory(), 'outside');
+    writeFileSync(outside, '');
+    mkdirSync(plan.directory, { recursive: true });
+    symlinkSync(outside, plan.path);
+    expect(troubleOf(await ensure(plan))).toMatchObject({ code: 7, message: expect.stringContaining(plan.path) });
+    expect(readFileSync(outside, 'utf8')).toBe('');
+    expect(readdirSync(plan.directory)).toEqual(['net1']);
   });
 
   it('goes, its directory stays; twice is the same as once', async () => {

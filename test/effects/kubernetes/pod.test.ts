@@ -59,6 +59,37 @@ describe('a pod', () => {
     expect(found).toEqual([{ code: 7, message: expect.stringContaining(words) }]);
   });
 
+  const shared = (hostPath: unknown, mountPath: unknown = '/run/app') => ({
+    volumes: [{ name: 'shared-dir', hostPath: { path: hostPath } }],
+    containers: mounting([{ name: 'shared-dir', mountPath }]),
+  });
+
+  it.each<[string, object]>([
+    ['a relative hostPath', shared('run/app')],
+    ['a hostPath with ".."', shared('/run/../etc')],
+    ['a hostPath with a newline', shared('/run\n/app')],
+    ['a hostPath that is no text', shared({ path: '/run' })],
+    ['an empty hostPath', shared('')],
+    ['a mountPath that is no text', shared('/run', 7)],
+    ['a mountPath with a NUL', shared('/run', '/a\0b')],
+  ])('of an API object that no API server would store, with %s, is refused, and becomes no path', async (_, more) => {
+    const { found } = await lookedUp(more);
+    expect(found).toEqual([{ code: 7, message: expect.stringMatching(/volume "shared-dir" of pod blue\/app .*path/) }]);
+  });
+
+  it.each(['../../../etc', 'a/b', '', 'c'.repeat(65)])(
+    'of an API object with the uid %j is refused where the runtime told none: a uid becomes a part of paths',
+    async (uid) => {
+      const server = await StandInApi.start();
+      onTestFinished(() => server.stop());
+      const pod = await server.createPod({ name: 'app', ...sharing({ emptyDir: {} }) });
+      server.inject({ kind: 'answer', code: 200, body: { ...pod, metadata: { ...pod.metadata, uid } } });
+      const api = await openApi(writeKubeconfig(temporaryDirectory(), server, { token: tokenOf('plugin') }));
+      const found = await lookUpPod(api, { namespace, name: 'app' }, { end: soon(), until: soon() });
+      expect(answerOf(found)).toEqual([{ code: 7, message: expect.stringContaining('uid') }]);
+    },
+  );
+
   it('of another uid is another pod: code 11 naming both (bug B19)', async () => {
     const { found, uid } = await lookedUp({}, 'some-other-uid');
     expect(found).toEqual([{ code: 11, message: expect.stringMatching(`${uid}.*some-other-uid`) }]);
