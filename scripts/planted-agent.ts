@@ -285,4 +285,72 @@ export const ofAgent: readonly Bug[] = [
     ],
     suites: [unit('test/agent/limit.test.ts', 'is read')],
   },
+  {
+    letter: 'ma',
+    title: 'metrics: a meter begins while the one before it still counts',
+    patches: [
+      { file: 'src/agent/meter.ts', search: 'while (!flock(lock)) {', replace: 'while (!flock(lock) && false) {' },
+    ],
+    suites: [system('test/system/metrics.test.ts', 'outlive the agent')],
+  },
+  {
+    letter: 'mb',
+    title: 'metrics: a call that a worker has answered is counted twice',
+    patches: [{ file: 'src/main.ts', search: "if (asked.kind !== 'answered') reportCall(", replace: 'reportCall(' }],
+    suites: [system('test/system/metrics.test.ts', 'are those of the calls')],
+  },
+  {
+    letter: 'mc',
+    title: 'metrics: each code that is reported makes a series',
+    patches: [
+      {
+        file: 'src/figures/counts.ts',
+        search: 'return result <= codeMax && !isFull ? key : ',
+        replace: 'return isFull || codeMax > 0 ? key : ',
+      },
+    ],
+    suites: [unit('test/figures/counts.test.ts', 'FI2')],
+  },
+  {
+    letter: 'md',
+    title: 'metrics: a step that failed is not named',
+    patches: [
+      {
+        file: 'src/figures/counts.ts',
+        search: 'if (failed) raise(this.#failedSteps,',
+        replace: 'if (failed && step === undefined) raise(this.#failedSteps,',
+      },
+    ],
+    suites: [unit('test/figures/counts.test.ts', 'name the step')],
+  },
+  {
+    letter: 'me',
+    title: 'metrics: the first recovery does not wait for the meter that counts it',
+    patches: [{ file: 'src/agent/agent.ts', search: 'isHeld: () => metering?.isReady === false,', replace: '' }],
+    suites: [system('test/system/metrics.test.ts', 'first recovery')],
+  },
+  {
+    letter: 'mf',
+    title: 'metrics: every scrape asks the API server',
+    patches: [
+      {
+        file: 'src/figures/node.ts',
+        search: '    if (last && now() < last.at + apiPauseMs) return last.isUp;\n',
+        replace: '',
+      },
+    ],
+    suites: [unit('test/figures/node.test.ts', 'within a minute')],
+  },
+  {
+    letter: 'mg',
+    title: 'metrics: the counters of before a restart are forgotten',
+    patches: [
+      {
+        file: 'src/agent/meter.ts',
+        search: '    return counts ?? new Counts();\n',
+        replace: '    return new Counts();\n',
+      },
+    ],
+    suites: [system('test/system/metrics.test.ts', 'outlive the agent')],
+  },
 ];

@@ -80,6 +80,7 @@ export function serveHttp(
 ): Server {
   const server = Bun.serve({
     ...place,
+    development: false,
     idleTimeout: silentSeconds,
     maxRequestBodySize: bodyBytesMax,
     fetch: async (request, self) => {

@@ -123,6 +123,32 @@ describe('places', () => {
   });
 });
 
+describe('a recovery', () => {
+  it('tells the meter of what it did; a dry run, and --forget, tell nothing', async () => {
+    const s = await cliScene();
+    await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
+    await s.journal(keyOf('bbbb'), adding(keyOf('bbbb')));
+    await s.journal(keyOf('cccc'), owing(keyOf('cccc')), true);
+    await s.run('recover', '--dry-run');
+    expect(s.reports).toEqual([]);
+    await s.run('recover');
+    const counts = { removed: 2, restored: 0, owed: 0, kept: 1, interrupted: 1, unreachable: 0 };
+    expect(s.reports).toEqual([{ kind: 'recovery', result: 'done', ms: expect.any(Number), ...counts }]);
+    s.away = new Error('away');
+    await s.run('recover');
+    expect(s.reports[1]).toMatchObject({ result: 'owed', unreachable: 2, interrupted: 0 });
+    await s.run('recover', '--forget', 'nothing');
+    expect(s.reports).toHaveLength(2);
+  });
+
+  it('that fails tells that', async () => {
+    const s = await cliScene();
+    const file = join(s.dataDir, 'instance');
+    expect((await s.run('recover', '--data-dir', file)).exitCode).toBe(1);
+    expect(s.reports).toMatchObject([{ result: 'failed' }]);
+  });
+});
+
 describe('recover --forget', () => {
   it.each<[string, Entry[], string]>([
     ['attached', attached(keyOf('aaaa')), 'it is attached'],

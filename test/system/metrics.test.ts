@@ -139,6 +139,11 @@ onRealSwitch(
       expectNothingLeft(await node().world());
     });
 
+    test('tell of the first recovery too, however short it is', async () => {
+      const metered = await Metered.start(node(), { words: ['--recover'] });
+      await metered.expectValues({ 'recoveries_total{result="done"}': 1 });
+    });
+
     test('outlive the agent, however it ends, and the meter but for the last seconds', async () => {
       const call = (metered: Metered) => run([], { CNI_COMMAND: 'ADD', USERSPACE_CNI_AGENT: metered.agent.directory });
       const series = 'calls_total{verb="ADD",code="4"}';
@@ -164,8 +169,10 @@ onRealSwitch(
       await third.answers();
       expect(await third.value(series)).toBeGreaterThanOrEqual(2);
       expect(await third.value(series)).toBeLessThanOrEqual(3);
-      // Another agent takes the place of this one, and goes on from its figures.
-      const written = (await third.value(series)) ?? 0;
+      // Another agent takes the place of this one, and goes on from its figures (ME1).
+      const written = ((await third.value(series)) ?? 0) + 1;
+      await call(third);
+      await third.expectValues({ [series]: written });
       const fourth = await Metered.start(node(), { directory, port: first.port });
       await third.agent.ended;
       await fourth.expectValues({ [series]: written });

@@ -2,10 +2,12 @@
 import { join } from 'node:path';
 import { type AttachmentKey, journalName, type Trouble } from '../../../src/attachment.ts';
 import { runCli } from '../../../src/cli/cli.ts';
+import type { CliNode } from '../../../src/cli/command-line.ts';
 import { now } from '../../../src/deadlines.ts';
 import { type Begin, type Entry, formatVersion, machineVersion } from '../../../src/drive/entry.ts';
 import { openJournal } from '../../../src/drive/past.ts';
 import type { Host } from '../../../src/effects/host.ts';
+import type { RecoveryReport } from '../../../src/figures/report.ts';
 import { realDisk } from '../../../src/journal/disk.ts';
 import { ensureInstance } from '../../../src/journal/store.ts';
 import type { Outcome, Plan, Request, Step } from '../../../src/machines/protocol.ts';
@@ -72,6 +74,10 @@ export interface CliScene {
   run(...args: string[]): Promise<Said>;
   /** Runs a command as on a terminal. */
   runInteractive(...args: string[]): Promise<Said>;
+  /** The node, as a command is handed it. */
+  readonly machine: () => CliNode;
+  /** The reports of recoveries. */
+  readonly reports: RecoveryReport[];
   /** The requests to the node, as `remove port net:c0ffee:net1`. */
   readonly asked: string[];
   /** How the node answers a request; by default nothing fails. */
@@ -158,6 +164,21 @@ export async function cliScene(): Promise<CliScene> {
     moment: () => 'boot-1 0',
     close: () => undefined,
   });
+  const machine = (): CliNode => ({
+    disk: realDisk,
+    host,
+    path: scene.path,
+    clock: () => scene.now,
+    pid: process.pid,
+    uid: scene.uid,
+    networkDir: scene.networkDir,
+    hugepagesDir: scene.hugepagesDir,
+    programDirs: scene.programDirs,
+    systemd: scene.systemd,
+    shortDir: scene.shortDir,
+    agentDir: scene.agentDir,
+    report: (recovery) => scene.reports.push(recovery),
+  });
   const call = async (interactive: boolean, args: string[]): Promise<Said> => {
     const [out, err]: [string[], string[]] = [[], []];
     const terminal = {
@@ -168,25 +189,13 @@ export async function cliScene(): Promise<CliScene> {
       ...(scene.columns && { columns: scene.columns }),
       version: '1.2.3',
     };
-    const machine = {
-      disk: realDisk,
-      host,
-      path: scene.path,
-      clock: () => scene.now,
-      pid: process.pid,
-      uid: scene.uid,
-      networkDir: scene.networkDir,
-      hugepagesDir: scene.hugepagesDir,
-      programDirs: scene.programDirs,
-      systemd: scene.systemd,
-      shortDir: scene.shortDir,
-      agentDir: scene.agentDir,
-    };
-    const exitCode = await runCli(terminal, machine);
+    const exitCode = await runCli(terminal, machine());
     return { exitCode, out: out.join(''), err: err.join('') };
   };
   const scene: CliScene = {
     dataDir,
+    machine,
+    reports: [],
     asked,
     answer: () => ({ kind: 'ok' }),
     now: noon,

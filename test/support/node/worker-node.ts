@@ -151,7 +151,7 @@ export class WorkerNode {
 
   /** The processes of calls of our executable, without its agent and the agent's workers. */
   calls(): number[] {
-    const resident = new Set(this.agent ? [this.agent.pid, ...this.agent.workers] : []);
+    const resident = new Set(this.agent ? [this.agent.pid, ...this.agent.children.map(({ pid }) => pid)] : []);
     return numbersIn('/proc').filter((pid) => !resident.has(pid) && readLink(`/proc/${pid}/exe`) === this.program);
   }
 
