@@ -4,7 +4,7 @@
  *
  * Invariant: I12 an error holds nothing of the program's input from the kubeconfig and nothing of its output.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Moment } from '../../deadlines.ts';
 import { environment } from '../../os/native.ts';
@@ -38,6 +38,18 @@ export interface ExecSource {
   readonly cluster: unknown;
 }
 
+/** We are root: if others could write the file, its program would make them root. */
+function refuseWritable(path: string): void {
+  const { uid, mode } = statSync(path);
+  // The owner of /proc/self is the process's effective user.
+  const isOurs = uid === 0 || uid === statSync('/proc/self').uid;
+  if (isOurs && (mode & 0o022) === 0) return;
+  const whose = `owner ${uid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')}`;
+  throw new CredentialError(
+    `others may write the file (${whose}), so the program that it names is not run: chown it to root, and chmod go-w`,
+  );
+}
+
 interface Exec {
   readonly apiVersion: string;
   readonly command: string;
@@ -56,6 +68,7 @@ export async function askCredential(source: ExecSource, end: Moment, cache: Cred
   const kept = cache.get(name);
   if (kept && kept.until - marginMs > Date.now()) return kept;
   cache.delete(name);
+  refuseWritable(source.path);
   const exec = parseExec(source.exec);
   const own = environment();
   const file = findCommand(exec.command, source.path, own.PATH ?? '');

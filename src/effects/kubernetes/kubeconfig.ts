@@ -38,11 +38,16 @@ export async function readKubeconfig(path: string, end: Moment, cache: Credentia
 const kubeconfigError = (path: string, why: string, reason?: ApiError['why']): ApiError =>
   new ApiError(code.invalidConfig, `"kubeconfig" "${path}" ${why}`, reason);
 
+/** The largest clusters' files, with their certificates inside, have some ten thousand. A network may name any file of the node. */
+const bytesMax = 1024 * 1024;
+
 /** Reads a regular file only, because a FIFO without a writer or a device without an end would block the call. */
 function readRegularFile(path: string, encoding: 'utf8' | 'latin1'): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    if (!fstatSync(fd).isFile()) throw Object.assign(new Error('no file'), { code: 'it is no regular file' });
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw Object.assign(new Error('no file'), { code: 'it is no regular file' });
+    if (stats.size > bytesMax) throw Object.assign(new Error('too long'), { code: `it is over ${bytesMax} bytes` });
     return readFileSync(fd, encoding);
   } finally {
     closeSync(fd);

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { CredentialCache } from '../../../src/effects/kubernetes/exec-credential.ts';
@@ -8,6 +8,8 @@ import { temporaryDirectory } from '../../support/temporary.ts';
 
 const group = 'client.authentication.k8s.io';
 const secret = 'secret-7f3a';
+
+const isRoot = process.getuid?.() === 0;
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
@@ -209,5 +211,22 @@ describe('a program that gives credentials', () => {
   ])('kind 6: of the old provider "%s" is refused, and not run by the package’s spawn', async (name, config) => {
     const one = made('', {}, {}, { exec: undefined, 'auth-provider': { name, config } });
     expect((await one.refusal()).message).toContain('"auth-provider" that starts a program is not run');
+  });
+
+  it.each([0o620, 0o602, 0o666])('in a file that others may write (mode %o) is not run', async (mode) => {
+    const one = made(`touch ran\n${fresh}`);
+    chmodSync(one.path, mode);
+    expect((await one.refusal()).message).toMatch(/others may write the file \(owner \d+, mode 0\d{3}\).*chmod go-w/);
+    expect(existsSync(one.at('ran'))).toBe(false);
+    chmodSync(one.path, 0o600);
+    await expect(one.read()).resolves.toMatchObject({ headers: { Authorization: `Bearer ${secret}` } });
+  });
+
+  it.skipIf(!isRoot)('in a file of another user is not run', async () => {
+    // skipped: only root can give a file away
+    const one = made(`touch ran\n${fresh}`);
+    chownSync(one.path, 4242, 0);
+    expect((await one.refusal()).message).toContain('owner 4242');
+    expect(existsSync(one.at('ran'))).toBe(false);
   });
 });

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readAnyFile, readKubeconfig, readUsualFile } from '../../../src/effects/kubernetes/kubeconfig.ts';
@@ -224,6 +224,14 @@ describe('a kubeconfig', () => {
       expect(failure).toMatchObject({ name: 'ApiError', code: 7 });
       expect(failure.message).not.toContain('secret');
     }
+  });
+
+  it('that is longer than any is refused before it is read: a network may name any file of the node', async () => {
+    const path = join(temporaryDirectory(), 'kubeconfig');
+    writeFileSync(path, '');
+    truncateSync(path, 2 ** 40);
+    const failure = await readKubeconfig(path, soon()).catch((error) => error);
+    expect(failure).toMatchObject({ code: 7, message: expect.stringContaining('it is over 1048576 bytes') });
   });
 
   it('whose reader fails is refused by name, with the reason and what to do', async () => {
