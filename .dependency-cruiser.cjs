@@ -63,10 +63,11 @@ module.exports = {
       comment: 'Code that speaks to an API server is loaded only by calls that have a kubeconfig (ADR 0007).',
       from: {
         path: '^src/',
-        pathNot: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|event|kubeconfig)\\.ts$',
+        pathNot:
+          '^src/(daemonset/|effects/kubernetes/(annotation|pod|pod-write|api-server|event|kubeconfig|token-request)\\.ts$)',
       },
       to: {
-        path: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|event|kubeconfig)\\.ts$',
+        path: '^src/effects/kubernetes/(annotation|pod|pod-write|api-server|event|kubeconfig|token-request)\\.ts$',
         dependencyTypesNot: ['dynamic-import', 'type-only'],
       },
     },
@@ -172,6 +173,19 @@ module.exports = {
       comment: 'Only the executable asks an agent or is one.',
       from: { path: '^src/', pathNot: '^src/(agent/|main\\.ts$)' },
       to: { path: '^src/agent/' },
+    },
+    only(
+      'daemonset-starts-programs',
+      '^src/daemonset/',
+      `^src/daemonset/|^src/effects/kubernetes/(token-request|kubeconfig)\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$`,
+      'It installs, renews and starts: whatever is done on the node is done by a program there, which may be of another release.',
+    ),
+    {
+      name: 'daemonset-is-a-command',
+      severity: 'error',
+      comment: 'Only the executable is one.',
+      from: { path: '^src/', pathNot: '^src/(daemonset/|main\\.ts$)' },
+      to: { path: '^src/daemonset/' },
     },
     only(
       'os-is-the-ground',

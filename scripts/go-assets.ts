@@ -1,8 +1,8 @@
 /**
  * Builds programs of other projects, from the Go modules in test/cluster, and prints their directory. For the cluster lane `kube`:
  * kube-apiserver, with Debian's etcd beside it (KUBEBUILDER_ASSETS), and `ipam`: a host-local that knows CNI 1.1.0, and libcni's own
- * cnitool. For the node lane `node`: the kubelet and its companions beside kube-apiserver, and Multus. A program that is there already
- * is not built again.
+ * cnitool. For the node lane `node`: the kubelet, its companions and kubectl beside kube-apiserver, and Multus. A program that is there
+ * already is not built again.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { ipamAssets, kubeAssets, multusAssets, nodePrograms } from '../test/supp
 
 const help = `npm run kube-assets: builds kube-apiserver (5 minutes, once), with etcd beside it
 npm run ipam-assets: builds a host-local that knows CNI 1.1.0, and cnitool (seconds)
-npm run node-assets: builds the first, kubelet, kube-controller-manager, kube-scheduler and Multus (15 minutes, once)
+npm run node-assets: builds the first, kubelet, kube-controller-manager, kube-scheduler, kubectl and Multus (15 minutes, once)
 Each prints the directory. KUBEBUILDER_ASSETS names another one for the first, XDG_CACHE_HOME another place for all.
 Needs Go (https://go.dev, or the package golang-go); the first also etcd (apt-get install etcd-server).
 `;

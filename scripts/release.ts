@@ -3,7 +3,7 @@
  * (docs/release.md). The same commit gives the same bytes.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -12,8 +12,8 @@ import manifest from '../package.json' with { type: 'json' };
 import { checkIdentity } from './release/check.ts';
 import { commitHere, compile, epochHere, runtimePackages, type Target, targets } from './release/compile.ts';
 import { imagePackages, lockedDebian, lockedSuite, relock } from './release/debian.ts';
-import { writeArchive } from './release/image.ts';
-import { type Architecture, layRoot } from './release/root.ts';
+import { packImage } from './release/pack.ts';
+import type { Architecture } from './release/root.ts';
 import { fetchRuntime, lockedPackages } from './release/runtimes.ts';
 import { billOf } from './release/sbom.ts';
 
@@ -32,34 +32,13 @@ const images: { readonly [architecture in Architecture]: { readonly [path: strin
 
 const fileOf = (target: Target): string => join(directory, `userspace-${version}-${target}`);
 
-async function makeImage(
-  architecture: Architecture,
-  work: string,
-  { commit, epoch }: { commit: string; epoch: number },
-) {
-  const root = join(work, architecture, 'root');
+async function makeImage(architecture: Architecture, work: string, made: { commit: string; epoch: number }) {
   const executables = Object.fromEntries(
     Object.entries(images[architecture]).map(([path, target]) => [path, fileOf(target)]),
   );
-  const packages = lockedDebian(architecture, imagePackages);
-  mkdirSync(join(work, architecture, 'unpacked'), { recursive: true });
-  mkdirSync(root);
-  const contents = { architecture, executables, packages, license: readFileSync('LICENSE', 'utf8') };
-  layRoot(root, join(work, architecture, 'unpacked'), contents);
-  const words = {
-    created: new Date(epoch * 1000).toISOString(),
-    description: manifest.description,
-    licenses: license,
-    revision: commit,
-    title: manifest.name,
-    version,
-  };
-  const labels = Object.fromEntries(
-    Object.entries(words).map(([name, value]) => [`org.opencontainers.image.${name}`, value]),
-  );
-  const name = `docker.io/library/${manifest.name}`;
-  const image = { root, architecture, name, tag: version, entrypoint: ['/usr/local/bin/userspace'], labels, epoch };
-  await writeArchive(image, join(work, architecture), join(directory, `userspace-${version}-oci-${architecture}.tar`));
+  const archive = join(directory, `userspace-${version}-oci-${architecture}.tar`);
+  mkdirSync(join(work, architecture));
+  await packImage({ architecture, executables, ...made }, join(work, architecture), archive);
 }
 
 async function sumOf(name: string): Promise<{ name: string; sha256: string }> {

@@ -144,6 +144,20 @@ async function serveAgent(): Promise<number> {
   });
 }
 
+async function serveDaemonset(): Promise<number> {
+  const { runDaemonset } = await import('./daemonset/daemonset.ts');
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => stop.abort());
+  return await runDaemonset({
+    args: process.argv.slice(3),
+    env: process.env,
+    pid: process.pid,
+    stdin: () => readToEnd(0),
+    stop: stop.signal,
+    log: (line) => err.offer(`userspace daemonset: ${line}\n`),
+  });
+}
+
 /** One call of another process. */
 async function serve(caller: ServedCall): Promise<Served> {
   const { env, stdin } = caller.request;
@@ -176,6 +190,12 @@ async function servePeople(): Promise<number> {
   return exitCode;
 }
 
-const isAgent = process.argv[2] === 'agent' && !process.argv.some((word) => word === '--help' || word === '-h');
-const way = process.env.CNI_COMMAND ? serveRuntime : isAgent ? serveAgent : servePeople;
+/** These two stay. Asked for help, they are like any other word of a person. */
+const residents = new Map([
+  ['agent', serveAgent],
+  ['daemonset', serveDaemonset],
+]);
+const isHelp = process.argv.some((word) => word === '--help' || word === '-h');
+const resident = isHelp ? undefined : residents.get(process.argv[2] ?? '');
+const way = process.env.CNI_COMMAND ? serveRuntime : (resident ?? servePeople);
 process.exit(await way());

@@ -45,6 +45,9 @@ configuration of type "userspace" on stdin. For people:
                                      node; secrets are taken out
   userspace agent                    stay, and make the calls that ask for it: they take two thirds of the time, and need
                                      no agent; with --recover also recover when the node needs it
+  userspace daemonset [DIR] [-- WORDS]
+                                     in a pod of each node (deploy/kubernetes): install into DIR of the node, keep the plugin's
+                                     kubeconfig fresh, and run the agent, which gets the WORDS
   userspace help
 
 ID is a container's id or the beginning of one, or the whole key as list --json has it.
@@ -74,6 +77,14 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --recover-every N  seconds between two of the agent's recoveries, instead of 300
   --metrics ADDRESS  agent also serves /metrics and /healthz at 127.0.0.1:PORT, [::1]:PORT or unix:/path
   --workers N        agent makes as many calls at once, at most (default 8, or one for each processor)
+  --uninstall        daemonset takes away what it has installed, once no attachment lives
+  --server URL       where daemonset and its kubeconfig find the API server (default: as the kubelet tells each pod)
+  --service-account NAME
+                     whose token daemonset puts into the kubeconfig (default userspace-cni, in the pod's own namespace)
+  --token-seconds N  how long daemonset lets such a token live (default 86400, at least 600)
+  --renew-after N    daemonset asks for the next token after N seconds (default: half of the life of the last one)
+  --host-process PID daemonset acts in the mount namespace of this process (default 1)
+  --health ADDRESS   where daemonset --uninstall tells how far it is (default 127.0.0.1:9468)
   --version          of this executable: version, commit, target, runtime and size
 
 userspace COMMAND --help explains the words that list, recover and status print.

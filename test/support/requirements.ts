@@ -53,8 +53,8 @@ export const kubeAssets = (): string => process.env.KUBEBUILDER_ASSETS || cached
 export const multusAssets = (): string => cached('multus-assets', multusVersion);
 export const ipamAssets = (): string => cached('ipam-assets', ipamVersion);
 
-/** Kubernetes' programs that a whole node needs beside kube-apiserver. */
-export const nodePrograms = ['kubelet', 'kube-controller-manager', 'kube-scheduler'] as const;
+/** Kubernetes' programs that a whole node and its tests need beside kube-apiserver. */
+export const nodePrograms = ['kubelet', 'kube-controller-manager', 'kube-scheduler', 'kubectl'] as const;
 
 const parts = {
   root: { name: 'root', present: () => process.getuid?.() === 0, remedy: 'run as root (sudo -E)' },

@@ -294,7 +294,7 @@ export const podName = ({ namespace, name }: PodRef): string => `${namespace}/${
 
 const late = 'did not answer in time';
 
-async function send(
+export async function send(
   { server, tls, headers, proxy }: Endpoint,
   { method, path, body }: Question,
   end: Moment,
