@@ -4,7 +4,7 @@ import type { Mode, TestNode } from '../real/node.ts';
 import { onRealSwitch, useNode } from '../real/suite.ts';
 import type { Switch } from '../real/switch.ts';
 import { clusterParts, type PartName } from '../requirements.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
 import { KubeNode } from './kube-node.ts';
 
 interface Parts {
@@ -16,13 +16,18 @@ interface Parts {
  * Without the real parts it fails in CI and is skipped elsewhere, the reason in its title.
  * @param more needed beside the switch and the cluster
  */
-export function onCluster(title: string, body: (parts: Parts) => void, more: readonly PartName[] = []): void {
+export function onCluster(
+  title: string,
+  body: (parts: Parts) => void,
+  more: readonly PartName[] = [],
+  options: ClusterOptions = {},
+): void {
   onRealSwitch(
     title,
     (theSwitch) => {
       let running: Cluster | undefined;
       beforeAll(async () => {
-        running = await Cluster.start();
+        running = await Cluster.start(options);
       });
       afterAll(() => running?.stop());
       const cluster = (): Cluster => {

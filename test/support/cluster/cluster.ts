@@ -16,6 +16,11 @@ import { type Authority, authority, newKey, type Pair } from '../stand-in/certif
 /** Two seconds on an idle machine. */
 const startMs = 90_000;
 
+export interface ClusterOptions {
+  /** Pods get the token of their service account, as in every real cluster. Needs the controllers that make accounts. */
+  readonly admitsAccounts?: boolean;
+}
+
 export class Cluster extends Api {
   readonly #directory: string;
   readonly #clients: Authority;
@@ -38,7 +43,7 @@ export class Cluster extends Api {
     this.#command = command;
   }
 
-  static async start(): Promise<Cluster> {
+  static async start({ admitsAccounts = false }: ClusterOptions = {}): Promise<Cluster> {
     const directory = mkdtempSync(join(tmpdir(), 'usw-k-'));
     const [port, etcdPort, peerPort] = [await freePort(), await freePort(), await freePort()];
     const etcd = launch(
@@ -65,7 +70,7 @@ export class Cluster extends Api {
       `--client-ca-file=${clients.caFile}`,
       '--service-account-issuer=https://issuer.test',
       '--authorization-mode=RBAC',
-      '--disable-admission-plugins=ServiceAccount',
+      ...(admitsAccounts ? [] : ['--disable-admission-plugins=ServiceAccount']),
       '--service-cluster-ip-range=10.0.0.0/24',
       '--allow-privileged=true',
     ]);
@@ -99,6 +104,11 @@ export class Cluster extends Api {
 
   resumeServer(): void {
     this.#apiserver?.kill('SIGCONT');
+  }
+
+  /** The files with the authority of the server's certificate, and the key of service accounts' tokens. */
+  get files(): { readonly ca: string; readonly accountsKey: string } {
+    return { ca: join(this.#directory, 'server-ca', 'ca.crt'), accountsKey: join(this.#directory, 'accounts.key') };
   }
 
   /** A client certificate of an account, or of any other user. */

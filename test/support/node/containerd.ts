@@ -54,9 +54,10 @@ export class Containerd {
     await whenReady(this.#daemon, 'containerd', answers, startMs);
   }
 
-  /** Once for a disk. */
-  async importImage(): Promise<void> {
-    const { exitCode, stderr } = await this.#ctr(['images', 'import', await writeImage(this.places.disk)]);
+  /** Once for a disk. @param archive of another image than that of all other containers */
+  async importImage(archive?: string): Promise<void> {
+    const path = archive ?? (await writeImage(this.places.disk));
+    const { exitCode, stderr } = await this.#ctr(['images', 'import', path]);
     if (exitCode !== 0) throw new Error(`the image cannot be imported: ${stderr}`);
   }
 

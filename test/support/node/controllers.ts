@@ -16,10 +16,18 @@ const controllers = [
   'replicaset-controller',
 ];
 
+/** Those that a cluster needs in which pods have accounts. */
+const accountControllers = [
+  'namespace-controller',
+  'root-ca-certificate-publisher-controller',
+  'serviceaccount-controller',
+];
+
 export class Controllers {
   private constructor(readonly daemons: readonly Daemon[]) {}
 
-  static async start(cluster: Cluster, directory: string): Promise<Controllers> {
+  /** @param accounts whether pods have accounts */
+  static async start(cluster: Cluster, directory: string, accounts = false): Promise<Controllers> {
     const run = (name: string, port: number, kubeconfig: string, ...more: string[]): Daemon => {
       const own = join(directory, name);
       mkdirSync(own, { recursive: true });
@@ -32,8 +40,16 @@ export class Controllers {
       writeKubeconfig(join(directory, name), cluster, { certificate: cluster.certificate(`system:${name}`) });
     const admin = writeKubeconfig(join(directory, 'admin'), cluster, { token: adminToken });
     const [first, second] = [await freePort(), await freePort()];
+    const all = accounts ? [...controllers, ...accountControllers] : controllers;
     return new Controllers([
-      run('kube-controller-manager', first, admin, `--controllers=${controllers.join(',')}`),
+      run(
+        'kube-controller-manager',
+        first,
+        admin,
+        `--controllers=${all.join(',')}`,
+        `--root-ca-file=${cluster.files.ca}`,
+        `--service-account-private-key-file=${cluster.files.accountsKey}`,
+      ),
       run('kube-scheduler', second, user('kube-scheduler')),
     ]);
   }

@@ -1,9 +1,10 @@
 /**
- * The mounts of a whole node: a mount namespace with a /run, /var/lib, /var/log and boot id of its own, and every process in it. Container
- * runtimes and kubelets write to fixed places there, and what they mount goes with the namespace.
+ * The mounts of a whole node: a mount namespace with an /etc, /opt, /run, /var/lib, /var/log and boot id of its own, and every process in
+ * it. Container runtimes, kubelets and installers write to fixed places there, and what they mount goes with the namespace.
  */
 import { randomUUID } from 'node:crypto';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -29,6 +30,8 @@ set -e
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
 mkdir /run/containerd /run/lock
+mount --bind "$1/etc" /etc
+mount --bind "$1/opt" /opt
 mount --bind "$1/lib" /var/lib
 mount --bind "$1/log" /var/log
 mount --bind "$1/boot_id" /proc/sys/kernel/random/boot_id
@@ -48,7 +51,11 @@ export class NodeSpace {
 
   /** A boot: each has another id and an empty /run. @param disk stays from boot to boot */
   static async boot(disk: string): Promise<NodeSpace> {
-    for (const name of ['lib', 'log']) mkdirSync(join(disk, name), { recursive: true });
+    for (const name of ['lib', 'log', 'opt']) mkdirSync(join(disk, name), { recursive: true });
+    // Networks and kubeconfigs of this machine are not the node's.
+    const isOfNode = (path: string) => !path.startsWith('/etc/cni/');
+    const etc = join(disk, 'etc');
+    if (!existsSync(etc)) cpSync('/etc', etc, { recursive: true, verbatimSymlinks: true, filter: isOfNode });
     writeFileSync(join(disk, 'boot_id'), `${randomUUID()}\n`);
     rmSync(join(disk, 'up'), { force: true });
     const words = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', mounts, 'sh', disk];

@@ -1,4 +1,5 @@
 /** A suite of the node lane: a switch, a cluster and a whole node of it, one of each for all of its tests. */
+import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { onCluster } from '../cluster/cluster-suite.ts';
 import { TestNode } from '../real/node.ts';
@@ -13,14 +14,20 @@ interface Parts {
   nothingLeft(): Promise<void>;
 }
 
-/** Without the real parts it fails in CI and is skipped elsewhere, the reason in its title. */
-export function onWorkerNode(title: string, body: (parts: Parts) => void): void {
+/**
+ * A suite of the node lane. @param isBare whether nothing of ours is on the node, and its pods have accounts
+ *
+ * Without the real parts it fails in CI and is skipped elsewhere, the reason in its title.
+ */
+export function onWorkerNode(title: string, body: (parts: Parts) => void, { isBare = false } = {}): void {
   const suite: Parameters<typeof onCluster>[1] = ({ theSwitch, cluster }) => {
     let node: TestNode | undefined;
     let running: WorkerNode | undefined;
     beforeAll(async () => {
-      node = await TestNode.create(theSwitch());
-      running = await WorkerNode.start(node, cluster());
+      // Where a node has its journals if no network says otherwise.
+      const usual = (directory: string) => ({ dataDir: join(directory, 'disk/lib/cni/userspace') });
+      node = await TestNode.create(theSwitch(), 'client', isBare ? usual : {});
+      running = await WorkerNode.start(node, cluster(), { isBare });
     });
     afterAll(async () => {
       await running?.end();
@@ -32,7 +39,7 @@ export function onWorkerNode(title: string, body: (parts: Parts) => void): void 
     };
     body({ worker, workload: () => new Workload(worker()), nothingLeft: () => nothingLeft(worker()) });
   };
-  onCluster(title, suite, nodeParts);
+  onCluster(title, suite, nodeParts, { admitsAccounts: isBare });
 }
 
 async function nothingLeft(worker: WorkerNode): Promise<void> {

@@ -3,7 +3,7 @@
  * it is in one directory and one mount namespace, and goes with them.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -67,6 +67,8 @@ export class WorkerNode {
   private constructor(
     readonly node: TestNode,
     readonly cluster: Cluster,
+    /** Whether nothing of ours is on it at first. */
+    readonly isBare: boolean,
   ) {
     this.home = new KubeNode(node, cluster);
     this.disk = join(node.directory, 'disk');
@@ -76,8 +78,8 @@ export class WorkerNode {
     this.program = join(this.#cniBin, 'userspace');
   }
 
-  static async start(node: TestNode, cluster: Cluster): Promise<WorkerNode> {
-    const worker = new WorkerNode(node, cluster);
+  static async start(node: TestNode, cluster: Cluster, { isBare = false } = {}): Promise<WorkerNode> {
+    const worker = new WorkerNode(node, cluster, isBare);
     try {
       await worker.#install();
       await worker.boot();
@@ -104,11 +106,14 @@ export class WorkerNode {
 
   /** The first time, and after `powerOff`. */
   async boot(): Promise<void> {
-    mkdirSync(this.disk, { recursive: true });
+    mkdirSync(join(this.disk, 'opt/cni'), { recursive: true });
+    // The runtime's plugins by their usual name too.
+    const usual = join(this.disk, 'opt/cni/bin');
+    if (!existsSync(usual)) symlinkSync(this.#cniBin, usual);
     const space = await NodeSpace.boot(this.disk);
     this.#space = space;
     const places = { disk: this.disk, cniBin: this.#cniBin, cniConf: this.#cniConf };
-    this.#containerd = new Containerd(space, places, { USERSPACE_CNI_AGENT: this.agentDirectory });
+    this.#containerd = new Containerd(space, places, this.isBare ? {} : { USERSPACE_CNI_AGENT: this.agentDirectory });
     const { cluster, disk, home } = this;
     const certificate = cluster.certificate(nodeName);
     const kubeconfig = writeKubeconfig(join(disk, 'kubelet'), cluster, { certificate });
@@ -205,11 +210,11 @@ export class WorkerNode {
     const { node, cluster } = this;
     const places = { directory: node.directory, bin: this.#cniBin, conf: this.#cniConf, bridge: this.#firstBridge };
     this.#firstAddresses = installMultus(cluster, places);
-    await execa(executable, ['install', this.#cniBin]);
+    if (!this.isBare) await execa(executable, ['install', this.#cniBin]);
     await introduceMultus(cluster);
     await bind(cluster, nodeName, 'system:node');
-    await this.#makeAccount();
-    this.#controllers = await Controllers.start(cluster, join(node.directory, 'control-plane'));
+    if (!this.isBare) await this.#makeAccount();
+    this.#controllers = await Controllers.start(cluster, join(node.directory, 'control-plane'), this.isBare);
   }
 
   /** The kubelet makes no pod without its namespace's account, and no controller for accounts runs here. */

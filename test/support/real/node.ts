@@ -44,14 +44,16 @@ export class TestNode<S extends View = Switch> implements Places {
 
   /**
    * Beside the switch's directory: server-mode sockets are renamed, which needs one file system.
-   * @param elsewhere directories on a disk of the test's own
+   * @param elsewhere directories on a disk of the test's own, or in the node's
    */
   static async create<S extends View>(
     theSwitch: S,
     mode: Mode = 'client',
-    elsewhere: Partial<Places> = {},
+    elsewhere: Partial<Places> | ((directory: string) => Partial<Places>) = {},
   ): Promise<TestNode<S>> {
-    const node = new TestNode(theSwitch, await mkdtemp(join(tmpdir(), 'usw-n-')), mode, elsewhere);
+    const directory = await mkdtemp(join(tmpdir(), 'usw-n-'));
+    const places = typeof elsewhere === 'function' ? elsewhere(directory) : elsewhere;
+    const node = new TestNode(theSwitch, directory, mode, places);
     await mkdir(node.binDir);
     await node.takeBaseline();
     return node;
