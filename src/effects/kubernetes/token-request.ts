@@ -5,7 +5,7 @@
  */
 import { code, messageOf } from '../../attachment.ts';
 import type { Moment } from '../../deadlines.ts';
-import { describeAnswer, isUnauthorized, lacksRight, objectOf, parse } from './api-answer.ts';
+import { describeAnswer, isUnauthorized, lacksRight, objectOf, parse, refusalOf } from './api-answer.ts';
 import { ApiError } from './api-error.ts';
 import { send } from './api-server.ts';
 import type { Endpoint } from './kubeconfig.ts';
@@ -42,7 +42,8 @@ export async function requestToken(endpoint: Endpoint, question: TokenQuestion, 
     throw refused('forbids to create serviceaccounts/token (403): RBAC needs it');
   const { token, expirationTimestamp } = objectOf(objectOf(parse(answer.body)).status);
   const expires = new Date(String(expirationTimestamp));
-  if (answer.status > 299 || typeof token !== 'string' || Number.isNaN(expires.getTime()))
-    throw refused(`answered ${answer.status}: ${describeAnswer(answer)}`);
-  return { token, expires };
+  if (answer.status <= 299 && typeof token === 'string' && !Number.isNaN(expires.getTime())) return { token, expires };
+  // An answer that holds a token is not quoted.
+  const isQuotable = answer.status > 299 && refusalOf(answer) !== undefined;
+  throw refused(`answered ${answer.status}: ${isQuotable ? describeAnswer(answer) : 'that is no TokenRequest'}`);
 }

@@ -73,6 +73,8 @@ export class Cluster extends Api {
       ...(admitsAccounts ? [] : ['--disable-admission-plugins=ServiceAccount']),
       '--service-cluster-ip-range=10.0.0.0/24',
       '--allow-privileged=true',
+      // For kubectl logs and exec: no name server knows the node.
+      '--kubelet-preferred-address-types=InternalIP',
     ]);
     try {
       await cluster.startServer();

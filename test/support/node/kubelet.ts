@@ -9,6 +9,9 @@ import type { NodeSpace } from './node-space.ts';
 
 const startMs = 60_000;
 
+/** The node's own in the lane's network namespace (scripts/alone.sh): loopback would be none that an API server uses. */
+const address = '192.0.2.2';
+
 interface KubeletOptions {
   /** Stays from boot to boot. */
   readonly disk: string;
@@ -23,7 +26,7 @@ const configuration = (disk: string, port: number): object => ({
   kind: 'KubeletConfiguration',
   apiVersion: 'kubelet.config.k8s.io/v1beta1',
   containerRuntimeEndpoint: `unix://${containerdSocket}`,
-  address: '127.0.0.1',
+  address,
   port,
   healthzPort: 0,
   authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
@@ -60,8 +63,8 @@ export class Kubelet {
       `--root-dir=${rootDir}`,
       `--cert-dir=${join(disk, 'kubelet-pki')}`,
       `--hostname-override=${nodeName}`,
-      // It need not ask a name server then. It says that this is no address for a node, and works.
-      '--node-ip=127.0.0.1',
+      // It need not ask a name server then, and kubectl finds it.
+      `--node-ip=${address}`,
     ];
     this.#daemon = this.space.launch(join(disk, 'kubelet.log'), command);
     await whenReady(this.#daemon, 'the kubelet', isReady, startMs);
