@@ -1,4 +1,4 @@
-/** Planted bugs of `recover --events` and of what an error quotes (src/cli/events.ts, EV1 to EV3). */
+/** Planted bugs of `recover --events` (src/cli/events.ts, EV1 to EV3), and of what docs/security.md promises. */
 import { type Bug, unit } from './planted-bug.ts';
 
 export const ofEvents: readonly Bug[] = [
@@ -62,5 +62,41 @@ export const ofEvents: readonly Bug[] = [
       },
     ],
     suites: [unit('test/cni/config/refused-keys.test.ts', 'quoted nowhere')],
+  },
+  {
+    letter: 'ef',
+    title: 'security: device information replaces any file that a network names',
+    patches: [
+      {
+        file: 'src/effects/files/device-info.ts',
+        search: "if (isLink || !mayBeDeviceInfo(text ?? ''))",
+        replace: 'if (isLink)',
+      },
+    ],
+    suites: [unit('test/effects/files/device-info.test.ts', 'takes no file of something else')],
+  },
+  {
+    letter: 'eg',
+    title: 'security: a program is run for a kubeconfig that others may write',
+    patches: [
+      {
+        file: 'src/effects/kubernetes/exec-credential.ts',
+        search: 'if (isOurs && (mode & 0o022) === 0) return;',
+        replace: 'if (isOurs) return;',
+      },
+    ],
+    suites: [unit('test/effects/kubernetes/exec-credential.test.ts', 'is not run')],
+  },
+  {
+    letter: 'eh',
+    title: 'security: a uid of an API object becomes a part of a path as it is',
+    patches: [
+      {
+        file: 'src/effects/kubernetes/pod.ts',
+        search: 'if (!ref.uid && !isUid(uid))',
+        replace: "if (!ref.uid && uid === '')",
+      },
+    ],
+    suites: [unit('test/effects/kubernetes/pod.test.ts', 'a uid becomes a part of paths')],
   },
 ];
