@@ -85,6 +85,9 @@ export function serveHttp(
     maxRequestBodySize: bodyBytesMax,
     fetch: async (request, self) => {
       self.timeout(request, answerSeconds);
+      // Bun takes any Host, and makes the URL of it. What it then throws would be printed for each such request.
+      if (!URL.canParse(request.url))
+        return new Response('not a URL\n', { status: 400, headers: { connection: 'close' } });
       const { status, type, body } = await answer(request.method, new URL(request.url).pathname);
       return new Response(body, { status, headers: { 'content-type': type, connection: 'close' } });
     },
