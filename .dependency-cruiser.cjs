@@ -177,7 +177,7 @@ module.exports = {
     only(
       'daemonset-starts-programs',
       '^src/daemonset/',
-      `^src/daemonset/|^src/effects/kubernetes/(token-request|kubeconfig)\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$`,
+      `^src/daemonset/|^src/effects/kubernetes/(token-request|kubeconfig)\\.ts$|^src/cli/setup/place\\.ts$|${vocabulary}|^(node:)?[a-z/_]+$`,
       'It installs, renews and starts: whatever is done on the node is done by a program there, which may be of another release.',
     ),
     {

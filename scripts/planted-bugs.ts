@@ -2,6 +2,7 @@
 
 import { ofAgent } from './planted-agent.ts';
 import { type Bug, fault, property, real, unit } from './planted-bug.ts';
+import { ofDaemonset } from './planted-daemonset.ts';
 import { ofEvents } from './planted-events.ts';
 import { kinds } from './planted-kinds.ts';
 import { ofSetup } from './planted-setup.ts';
@@ -300,4 +301,5 @@ export const bugs: readonly Bug[] = [
   ...ofAgent,
   ...ofSetup,
   ...ofEvents,
+  ...ofDaemonset,
 ];

@@ -1,6 +1,7 @@
 /** The kubeconfig of the plugin on its node: its text, and how it is written there. */
-import * as fs from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { placeFile } from '../cli/setup/place.ts';
 
 /** Networks name it, so it is the same on every node. */
 export const pluginKubeconfig = '/etc/cni/net.d/userspace.d/kubeconfig';
@@ -32,31 +33,10 @@ users:
 }
 
 /** Its name leads to the old or to the new text at any moment, and root alone can read it at any moment. */
-export function writePluginKubeconfig(text: string, path = pluginKubeconfig): void {
+export function writePluginKubeconfig(contents: string, path = pluginKubeconfig): void {
   const directory = dirname(path);
-  fs.mkdirSync(dirname(directory), { recursive: true });
-  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-  fs.chmodSync(directory, 0o700);
-  const fresh = join(directory, '.kubeconfig.new');
-  fs.rmSync(fresh, { force: true });
-  try {
-    writeDurably(fresh, text);
-    fs.renameSync(fresh, path);
-  } catch (error) {
-    fs.rmSync(fresh, { force: true });
-    throw error;
-  }
-  const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  fs.fsyncSync(fd);
-  fs.closeSync(fd);
-}
-
-function writeDurably(path: string, text: string): void {
-  const fd = fs.openSync(path, 'wx', 0o600);
-  try {
-    fs.writeSync(fd, text);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  mkdirSync(dirname(directory), { recursive: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  chmodSync(directory, 0o700);
+  placeFile({ path, contents, mode: 0o600 });
 }

@@ -3,6 +3,11 @@
  * certificate has changed.
  *
  * Both clocks count, because either may stand still or be set: the machine's own stops while a virtual machine is paused.
+ *
+ * Invariants
+ *  KN1 A token is replaced at half of its life, or after the time that is set, whichever clock says so.
+ *  KN2 A failure is told, and is never the last try; nothing is called ready before the first success.
+ *  KN3 The file is for root alone at every moment (plugin-kubeconfig.ts).
  */
 import { messageOf } from '../attachment.ts';
 import { now } from '../deadlines.ts';

@@ -235,7 +235,8 @@ describe('userspace uninstall', () => {
     mkdirSync(s.agentDir);
     const alive = createServer().listen(join(s.agentDir, 'agent-alive'));
     onTestFinished(() => void alive.close());
-    writeFileSync(join(s.agentDir, 'agent-dead'), '');
+    for (const name of ['agent-dead', 'figures', 'figures.lock', 'figures.json'])
+      writeFileSync(join(s.agentDir, name), '');
     expect((await uninstall()).out).toContain(`${s.agentDir}: left: it holds agent-alive`);
     expect(readdirSync(s.agentDir)).toEqual(['agent-alive']);
   });

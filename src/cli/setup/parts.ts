@@ -110,11 +110,13 @@ function removeDirectory(path: string): Ending {
   return { path, done: 'removed' };
 }
 
-/** A socket at which nothing listens any more is an agent's that was killed. */
+/** A socket at which nothing listens any more is an agent's that was killed, and its figures are counted by no process. */
 async function removeSockets(directory: string): Promise<Ending> {
-  for (const name of namesIn(directory).filter((one) => one.startsWith('agent-'))) {
-    const socket = join(directory, name);
-    if (!(await isListening(socket))) rmSync(socket, { force: true });
+  const isCounting = await isListening(join(directory, 'figures'));
+  for (const name of namesIn(directory)) {
+    const path = join(directory, name);
+    const isSocket = name.startsWith('agent-') && !(await isListening(path));
+    if (isSocket || (/^figures(\.|$)/.test(name) && !isCounting)) rmSync(path, { force: true });
   }
   return removeDirectory(directory);
 }

@@ -54,11 +54,16 @@ export class Containerd {
     await whenReady(this.#daemon, 'containerd', answers, startMs);
   }
 
-  /** Once for a disk. @param archive of another image than that of all other containers */
-  async importImage(archive?: string): Promise<void> {
-    const path = archive ?? (await writeImage(this.places.disk));
-    const { exitCode, stderr } = await this.#ctr(['images', 'import', path]);
+  /** Once for a disk. */
+  async importImage(): Promise<void> {
+    const { exitCode, stderr } = await this.#ctr(['images', 'import', await writeImage(this.places.disk)]);
     if (exitCode !== 0) throw new Error(`the image cannot be imported: ${stderr}`);
+  }
+
+  /** Gives the image of all containers another name, under which a page of the documentation knows it. */
+  async tagImage(name: string): Promise<void> {
+    const { exitCode, stderr } = await this.#ctr(['images', 'tag', imageName, name]);
+    if (exitCode !== 0) throw new Error(`the image gets no other name: ${stderr}`);
   }
 
   async kill(): Promise<void> {
