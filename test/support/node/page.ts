@@ -1,6 +1,6 @@
 /** The blocks of a page that is for a person with a cluster, run one after the other as they stand: at a desk, or on the node. */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import type { Installation } from './installation.ts';
 
@@ -36,9 +36,19 @@ export class Page {
     for (const [name, file] of Object.entries(files)) symlinkSync(file, join(this.#desk, name));
     installed.overlay(join(this.#desk, 'deploy/kubernetes'), '');
     installed.overlay(join(this.#desk, 'deploy/kubernetes/uninstall'), 'uninstall');
-    symlinkSync(join(root, 'deploy/kubernetes/examples'), join(this.#desk, 'deploy/kubernetes/examples'));
+    this.#putNetwork();
     const words = installed.kubectlWords.map((word) => `'${word}'`).join(' ');
     writeFileSync(join(this.#desk, 'bin/kubectl'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  }
+
+  /** The example's network. The switch of a test does not see the mounts of the test's node, so the kubelet's directory is elsewhere. */
+  #putNetwork(): void {
+    const example = 'deploy/kubernetes/examples/network.yaml';
+    const { kubeletRootDir, shortDir } = this.installed.worker.home;
+    const text = readFileSync(join(root, example), 'utf8');
+    const places = JSON.stringify({ type: 'userspace', kubeletRootDir, shortDir }).slice(1, -1);
+    mkdirSync(join(this.#desk, dirname(example)));
+    writeFileSync(join(this.#desk, example), text.replace('"type": "userspace"', places));
   }
 
   get left(): number {
