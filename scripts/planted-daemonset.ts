@@ -8,8 +8,8 @@ export const ofDaemonset: readonly Bug[] = [
     patches: [
       {
         file: 'src/daemonset/renewal.ts',
-        search: '(expires.getTime() - Date.now()) / 2',
-        replace: 'expires.getTime() - Date.now()',
+        search: '(seconds * 1000) / 2',
+        replace: 'seconds * 1000',
       },
     ],
     suites: [unit('test/daemonset/renewal.test.ts', 'at half the life')],
@@ -55,5 +55,13 @@ export const ofDaemonset: readonly Bug[] = [
       },
     ],
     suites: [unit('test/daemonset/agent-keeper.test.ts', 'is waited for')],
+  },
+  {
+    letter: 'kf',
+    title: 'daemonset: an agent is started although calls have no kubeconfig',
+    patches: [
+      { file: 'src/daemonset/daemonset.ts', search: '    await begun.promise;\n', replace: '    begun.resolve();\n' },
+    ],
+    suites: [unit('test/daemonset/daemonset.test.ts', 'starts no agent before there is a kubeconfig')],
   },
 ];

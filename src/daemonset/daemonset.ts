@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { messageOf } from '../attachment.ts';
 import { defaultDeadlines, now } from '../deadlines.ts';
-import { requestToken } from '../effects/kubernetes/token-request.ts';
+import { requestToken, type Token } from '../effects/kubernetes/token-request.ts';
 import { keepAgent } from './agent-keeper.ts';
 import { serveHealth } from './health.ts';
 import { HostSpace, type Ran } from './host-space.ts';
@@ -29,6 +29,8 @@ export interface DaemonsetOptions {
   readonly pid: number;
   readonly stdin: () => string;
   readonly stop: AbortSignal;
+  /** Where the kubelet shows the pod's account, if not at the usual place. */
+  readonly accountDir?: string;
   readonly log: (line: string) => void;
 }
 
@@ -56,11 +58,13 @@ class Daemonset {
   readonly #words: DaemonsetWords;
   readonly #options: DaemonsetOptions;
   readonly #host: HostSpace;
+  readonly #own: OwnAccount;
 
   constructor(words: DaemonsetWords, options: DaemonsetOptions) {
     this.#words = words;
     this.#options = options;
     this.#host = new HostSpace(words.hostPid, options.pid);
+    this.#own = new OwnAccount(words.server ?? serverOfPod(options.env), options.accountDir);
   }
 
   async run(): Promise<void> {
@@ -109,16 +113,16 @@ class Daemonset {
   }
 
   async #keepFresh(program: string, stop: AbortSignal, ready: () => void): Promise<void> {
-    const { server, account, tokenSeconds: seconds, renewAfterMs } = this.#words;
-    const { env, log } = this.#options;
-    const own = new OwnAccount(server ?? serverOfPod(env));
-    const renew = async (): Promise<Date> => {
+    const { account, tokenSeconds: seconds, renewAfterMs } = this.#words;
+    const { log } = this.#options;
+    const own = this.#own;
+    const renew = async (): Promise<Token> => {
       const question = { namespace: own.namespace, account, seconds };
-      const { token, expires } = await requestToken(own.endpoint, question, now() + defaultDeadlines.apiMs);
-      const text = kubeconfigText({ server: own.server, ca: own.authority(), token });
+      const renewed = await requestToken(own.endpoint, question, now() + defaultDeadlines.apiMs);
+      const text = kubeconfigText({ server: own.server, ca: own.authority(), token: renewed.token });
       const ran = await this.#host.run([program, 'daemonset', '--write-kubeconfig'], text);
       if (ran.ended !== 0) throw new Error(`"${pluginKubeconfig}" cannot be written: ${describe(ran)}`);
-      return expires;
+      return renewed;
     };
     await keepFresh({ renew, readAuthority: own.authority, ready, renewAfterMs, stop, log });
   }

@@ -19,9 +19,15 @@ const lookMs = 10_000;
 const retryMs = 1_000;
 const retryMsMax = 60_000;
 
+interface Renewed {
+  readonly expires: Date;
+  /** The life of the token from its beginning. */
+  readonly seconds: number;
+}
+
 export interface RenewalOptions {
-  /** Writes a kubeconfig with a new token. @returns until when the token is valid */
-  readonly renew: () => Promise<Date>;
+  /** Writes a kubeconfig with a new token. */
+  readonly renew: () => Promise<Renewed>;
   /** A text that is another one when a kubeconfig of before is no longer right. */
   readonly readAuthority: () => string;
   /** Called after the first success. */
@@ -38,9 +44,9 @@ export async function keepFresh(options: RenewalOptions): Promise<void> {
   for (let failures = 0; !stop.aborted; ) {
     try {
       const authority = readAuthority();
-      const expires = await renew();
+      const { expires, seconds } = await renew();
       failures = 0;
-      const restMs = renewAfterMs ?? Math.max(retryMs, (expires.getTime() - Date.now()) / 2);
+      const restMs = renewAfterMs ?? (seconds * 1000) / 2;
       log(`the kubeconfig has a token until ${expires.toISOString()}; the next one in ${Math.round(restMs / 1000)} s`);
       ready();
       await rest(restMs, () => readAuthority() !== authority, stop);

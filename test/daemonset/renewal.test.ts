@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { keepFresh } from '../../src/daemonset/renewal.ts';
 
 interface Stage {
-  /** For each question how long its token lives, or the reason why there is none; the last one is repeated. */
+  /** For each question how many seconds its token lives, or the reason why there is none; the last one is repeated. */
   readonly answers: readonly (number | string)[];
   readonly renewAfterMs?: number;
 }
@@ -18,7 +18,8 @@ async function run({ answers, renewAfterMs }: Stage, until: (asked: number, log:
     renew: async () => {
       const answer = answers[Math.min(scene.asked++, answers.length - 1)];
       if (typeof answer !== 'number') throw new Error(answer);
-      return new Date(Date.now() + answer);
+      // The clock of the API server is another one.
+      return { expires: new Date(0), seconds: answer };
     },
     readAuthority: () => scene.authority,
     ready: () => scene.readies++,
@@ -36,7 +37,7 @@ async function run({ answers, renewAfterMs }: Stage, until: (asked: number, log:
 
 describe('the kubeconfig', () => {
   it('gets the next token at half the life of the last one, and no earlier (KN1)', async () => {
-    const { scene, end } = await run({ answers: [86_400_000] }, (asked) => asked === 1);
+    const { scene, end } = await run({ answers: [86_400] }, (asked) => asked === 1);
     await delay(30);
     await end();
     expect(scene).toMatchObject({ asked: 1, readies: 1 });
@@ -44,13 +45,13 @@ describe('the kubeconfig', () => {
   });
 
   it('gets the next token when it is told to, whatever the life of the last one (KN1)', async () => {
-    const { scene, end } = await run({ answers: [86_400_000], renewAfterMs: 10 }, (asked) => asked >= 3);
+    const { scene, end } = await run({ answers: [86_400], renewAfterMs: 10 }, (asked) => asked >= 3);
     await end();
     expect(scene.asked).toBeGreaterThanOrEqual(3);
   });
 
   it('is asked for again after a failure, which is told, and nothing is ready before the first success (KN2)', async () => {
-    const { scene, end } = await run({ answers: ['refused', 86_400_000] }, (_, log) => log.length === 2);
+    const { scene, end } = await run({ answers: ['refused', 86_400] }, (_, log) => log.length === 2);
     await end();
     expect(scene).toMatchObject({ asked: 2, readies: 1 });
     expect(scene.log).toEqual([
@@ -60,7 +61,7 @@ describe('the kubeconfig', () => {
   });
 
   it('ends at once when it is told to stop, in a rest and after a failure', async () => {
-    for (const answer of [86_400_000, 'refused']) {
+    for (const answer of [86_400, 'refused']) {
       const { scene, end } = await run({ answers: [answer] }, (_, log) => log.length === 1);
       await end();
       expect(scene.asked).toBe(1);

@@ -36,9 +36,9 @@ const failure = (reason: string, message: string) => ({ kind: 'Status', status: 
 
 describe('a token', () => {
   it('is asked for by the pod’s own account, for another one', async () => {
-    const granted = { kind: 'TokenRequest', status: { token: 'new', expirationTimestamp: '2031-01-02T03:04:05Z' } };
-    const { seen, ask } = serve(201, granted);
-    expect(await ask()).toEqual({ token: 'new', expires: new Date('2031-01-02T03:04:05Z') });
+    const status = { token: 'new', expirationTimestamp: '2031-01-02T03:04:05Z' };
+    const { seen, ask } = serve(201, { kind: 'TokenRequest', spec: { expirationSeconds: 3607 }, status });
+    expect(await ask()).toEqual({ token: 'new', expires: new Date('2031-01-02T03:04:05Z'), seconds: 3607 });
     expect(seen).toEqual([
       {
         path: '/api/v1/namespaces/here/serviceaccounts/plugin/token',

@@ -20,6 +20,8 @@ export interface TokenQuestion {
 
 export interface Token {
   readonly token: string;
+  /** How long it lives, by the API server's word: the clocks of the two may differ. */
+  readonly seconds: number;
   readonly expires: Date;
 }
 
@@ -40,9 +42,12 @@ export async function requestToken(endpoint: Endpoint, question: TokenQuestion, 
   if (isUnauthorized(answer)) throw refused('does not accept the credentials of this pod (401)');
   if (lacksRight(answer, 'create', 'serviceaccounts/token'))
     throw refused('forbids to create serviceaccounts/token (403): RBAC needs it');
-  const { token, expirationTimestamp } = objectOf(objectOf(parse(answer.body)).status);
+  const { spec, status } = objectOf(parse(answer.body));
+  const { token, expirationTimestamp } = objectOf(status);
+  const { expirationSeconds: granted } = objectOf(spec);
   const expires = new Date(String(expirationTimestamp));
-  if (answer.status <= 299 && typeof token === 'string' && !Number.isNaN(expires.getTime())) return { token, expires };
+  if (answer.status <= 299 && typeof token === 'string' && !Number.isNaN(expires.getTime()))
+    return { token, expires, seconds: typeof granted === 'number' ? granted : seconds };
   // An answer that holds a token is not quoted.
   const isQuotable = answer.status > 299 && refusalOf(answer) !== undefined;
   throw refused(`answered ${answer.status}: ${isQuotable ? describeAnswer(answer) : 'that is no TokenRequest'}`);
