@@ -8,6 +8,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -70,8 +71,9 @@ export function releaseOf(commit: string): string {
 /** This tree's code with a change, as a later release would have it. @returns its path, in a directory of the test */
 export function laterRelease(directory: string, file: string, search: string, replace: string): string {
   return built(join(directory, 'userspace'), (copy) => {
-    for (const part of ['src', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json'])
-      cpSync(join(root, part), join(copy, part), { recursive: true });
+    for (const part of readdirSync(root))
+      if (!['.git', 'node_modules', 'dist', 'test'].includes(part))
+        cpSync(join(root, part), join(copy, part), { recursive: true });
     const text = readFileSync(join(copy, file), 'utf8');
     if (text.split(search).length !== 2) throw new Error(`${file} has not exactly one "${search}"`);
     writeFileSync(join(copy, file), text.replace(search, replace));
