@@ -1,10 +1,11 @@
 /** `userspace agent --metrics` on a real switch: its figures are what happened, and nothing that asks for them delays a call. */
-import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { flock } from '../../src/os/native.ts';
 import { Agent } from '../support/real/agent.ts';
 import { cni, run } from '../support/real/cni.ts';
 import { killedAt } from '../support/real/kill-at-syscall.ts';
@@ -140,8 +141,15 @@ onRealSwitch(
     });
 
     test('tell of the first recovery too, however short it is', async () => {
-      const metered = await Metered.start(node(), { words: ['--recover'] });
-      await metered.expectValues({ 'recoveries_total{result="done"}': 1 });
+      const directory = mkdtempSync(join(tmpdir(), 'usw-a-'));
+      onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+      // The meter has to wait for another one, for longer than a recovery takes that finds nothing.
+      const lock = openSync(join(directory, 'figures.lock'), 'a', 0o600);
+      expect(flock(lock)).toBe(true);
+      const starting = Metered.start(node(), { directory, words: ['--recover'] });
+      await delay(1_000);
+      closeSync(lock);
+      await (await starting).expectValues({ 'recoveries_total{result="done"}': 1 });
     });
 
     test('outlive the agent, however it ends, and the meter but for the last seconds', async () => {
