@@ -151,16 +151,16 @@ onWorkerNode(
 
       test('while pods come up its pod is replaced: no ADD fails', async () => {
         const before = await podOfNode();
-        const [early, late] = [plansOf('early', 2), plansOf('late', 3)];
-        await comeAndGo([...early, ...late].slice(0, 2), async () => {
+        const late = plansOf('late', 3);
+        await comeAndGo(plansOf('early', 2), async () => {
           const going = installed.kubectl('-n', installed.namespace, 'delete', before);
           await create(late);
           await going;
+          await workload().running(namesOf(late));
+          await remove(late);
         });
-        await workload().running(namesOf(late));
         await installed.rolledOut();
         expect(await podOfNode()).not.toBe(before);
-        await comeAndGo([], () => remove(late));
       });
 
       test('while pods come and go their token is replaced again and again: no ADD fails', async () => {
