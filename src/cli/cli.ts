@@ -25,6 +25,7 @@ import {
 import { findingsTable, type HealthFinding } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
+import { nearestOf } from './nearest.ts';
 import { coloursOf, type Page, table, timeline, unreachableLine } from './print.ts';
 import { recoverAlone } from './recovery.ts';
 
@@ -61,9 +62,9 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   const [command] = words.positionals;
   if (words.values.version) return await tellVersion(words, terminal);
   if (words.values.help || command === undefined || command === 'help')
-    return answer(terminal, help(terminal.version, command));
-  const known = Object.hasOwn(commands, command) ? commands[command] : undefined;
-  if (!known) return refuseWords(terminal, `there is no command "${command}"`);
+    return answer(terminal, helpOf(terminal, command === 'help' ? words.positionals[1] : command));
+  const known = commandOf(command);
+  if (!known) return refuseWords(terminal, noCommand(command));
   const misuse = misuseOf(command, known, words);
   if (misuse) return refuseWords(terminal, misuse);
   words.values['data-dir'] = resolve(words.values['data-dir']);
@@ -75,13 +76,27 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   }
 }
 
+const commandOf = (word: string): Command | undefined => (Object.hasOwn(commands, word) ? commands[word] : undefined);
+
+function helpOf({ version }: Terminal, word = ''): string {
+  const known = commandOf(word);
+  return known ? help(version, word, takenBy(word, known)) : help(version, word);
+}
+
+function noCommand(word: string): string {
+  const near = nearestOf(word, [...Object.keys(commands), 'agent', 'help']);
+  return `there is no command "${word}"${near ? ` (did you mean ${near}?)` : ''}`;
+}
+
+const takenBy = (command: string, { options }: Command): readonly string[] =>
+  command === 'install' ? [...options, 'json'] : [...options, ...common];
+
 /** An option that a command ignores is refused, because its user would rely on it. */
 function misuseOf(command: string, known: Command, { positionals, tokens }: Words): string | undefined {
   if (positionals.length > known.words) return `"${command}" takes no word "${positionals[known.words]}"`;
   if (command === 'show' && !positionals[1]) return 'show needs a container id';
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
-  const taken = [...(command === 'install' ? ['json'] : common), ...known.options];
-  const strange = given.find((name) => !taken.includes(name));
+  const strange = given.find((name) => !takenBy(command, known).includes(name));
   if (strange) return `"${command}" takes no --${strange}`;
   const empty = tokens.find((token) => token.kind === 'option' && places.includes(token.name) && token.value === '');
   if (empty?.kind === 'option') return `--${empty.name} is empty: name one, or leave it out`;

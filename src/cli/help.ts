@@ -11,13 +11,45 @@ const printed: { readonly [command: string]: { readonly [what: string]: Words } 
   status: { HEALTH: healthWords },
 };
 
-/** @param command whose words are explained */
-export function help(version: string, command = ''): string {
-  return [
-    general(version),
-    ...Object.entries(printed[command] ?? {}).map(([what, words]) => explainWords(what, words)),
-  ].join('\n');
+/** An example of each command, as a person types it. */
+const examples: { readonly [command: string]: string } = {
+  list: 'userspace list --json',
+  show: 'userspace show 0123456789ab net1',
+  recover: 'userspace recover --dry-run',
+  status: 'userspace status --config network.json',
+  install: 'userspace install /opt/cni/bin --units --conflist',
+  uninstall: 'userspace uninstall /opt/cni/bin',
+  sysdump: 'userspace sysdump --since 2h --output /tmp',
+  agent: 'userspace agent --recover --metrics 127.0.0.1:9468',
+  daemonset: 'userspace daemonset /opt/cni/bin -- --recover',
+};
+
+/** The options of commands that read their own words. */
+const ownOptions: { readonly [command: string]: readonly string[] } = {
+  agent: ['recover', 'recover-every', 'events', 'metrics', 'workers', 'data-dir', 'ovsdb', 'kubeconfig'],
+  daemonset: ['uninstall', 'server', 'service-account', 'token-seconds', 'renew-after', 'host-process', 'health'],
+};
+
+/**
+ * @param command whose own help is asked for; without it, and for a word that is none, the general one
+ * @param options of that command
+ */
+export function help(version: string, command = '', options: readonly string[] = ownOptions[command] ?? []): string {
+  const text = general(version);
+  const [synopsis] = entriesOf(text, `userspace ${command}`);
+  const example = examples[command];
+  if (!synopsis || !example) return text;
+  const said = `${synopsis}\n${options.flatMap((name) => entriesOf(text, `--${name}`)).join('')}`;
+  const paragraphs = text.trimEnd().split('\n\n');
+  const id = / ID\b/.test(said) ? paragraphs.filter((one) => one.startsWith('ID is ')) : [];
+  const explained = Object.entries(printed[command] ?? {}).map(([what, words]) => explainWords(what, words).trimEnd());
+  const exits = paragraphs.filter((one) => one.startsWith('Exit codes'));
+  return `${[said.trimEnd(), `Example: ${example}`, ...id, ...explained, ...exits].join('\n\n')}\n`;
 }
+
+/** The lines of the general text about a command or an option, so that each is written once. */
+const entriesOf = (text: string, name: string): string[] =>
+  text.match(new RegExp(`^ {2}${name}(?![\\w-]).*\\n(?: {3,}.*\\n)*`, 'gm')) ?? [];
 
 function explainWords(what: string, words: Words): string {
   const width = Math.max(...Object.keys(words).map(({ length }) => length));
@@ -87,7 +119,7 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --health ADDRESS   where daemonset --uninstall tells how far it is (default 127.0.0.1:9468)
   --version          of this executable: version, commit, target, runtime and size
 
-userspace COMMAND --help explains the words that list, recover and status print.
+userspace COMMAND --help has the options of one command, an example, and the words that it prints.
 
 Exit codes: 0 done, nothing left to do (status: healthy); 1 it failed (status: sick); 2 wrong words; 3 something is owed
 (list, recover, status), there is something to be done (recover --dry-run), something lives (uninstall), or something

@@ -17,11 +17,48 @@ const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url)
 const failed: Outcome = { kind: 'failed', trouble: { code: 11, message: 'the switch is away' } };
 
 describe('the words of a command', () => {
-  it.each([['help'], ['--help'], ['-h'], ['list', '--help'], []])('%j: help, exit code 0', async (...args) => {
+  it.each([['help'], ['--help'], ['-h'], ['help', 'dance'], []])('%j: help, exit code 0', async (...args) => {
     const { exitCode, out, err } = await (await cliScene()).run(...args.flat());
     expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
     for (const word of ['userspace list', 'userspace show', 'userspace recover', '--json', '--data-dir', 'Exit codes'])
       expect(out).toContain(word);
+  });
+
+  it.each([
+    ['list', ['--no-live', '--json', '--data-dir'], ['--boot', '--ovsdb']],
+    ['show', ['--json', 'ID is a container'], ['--no-live']],
+    ['recover', ['--boot', '--forget', '--dry-run', '--ovsdb', 'ports without a journal', 'ID is'], ['--units']],
+    ['status', ['--config', 'JSON', '--ovsdb'], ['--force']],
+    ['install', ['--units', '--conflist', '--conf-dir', '--kubeconfig', '--json'], ['--data-dir']],
+    ['uninstall', ['--force', '--data-dir', '--ovsdb'], ['--units', 'userspace install']],
+    ['sysdump', ['--since', '--output', 'secrets are taken out'], ['--boot']],
+    ['agent', ['--workers', '--recover  '], ['--json']],
+  ])('%s --help: its own options, an example and the exit codes (need N30)', async (command, has, lacks) => {
+    const s = await cliScene();
+    const { exitCode, out, err } = await s.run(command, '--help');
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+    for (const word of [`  userspace ${command} `, `Example: userspace ${command} `, 'Exit codes: 0 done', ...has])
+      expect(out).toContain(word);
+    for (const word of lacks) expect(out).not.toContain(word);
+    expect((await s.run('help', command)).out).toBe(out);
+    // The example is one that the command takes: the words before its first value are its own.
+    const [, ...words] = (/^Example: userspace (.*)$/m.exec(out)?.[1] ?? '').split(' ');
+    for (const word of words.filter((one) => one.startsWith('--'))) expect(out).toContain(`  ${word} `);
+  });
+
+  it.each([
+    ['recovr', 'recover'],
+    ['lst', 'list'],
+    ['unistall', 'uninstall'],
+    ['sttaus', 'status'],
+    ['hlep', 'help'],
+    ['dance', undefined],
+    ['', undefined],
+  ])('"%s" is no command, and %s is near (need N30)', async (word, near) => {
+    const { err } = await (await cliScene()).run(word);
+    expect(err).toBe(
+      `userspace: there is no command "${word}"${near ? ` (did you mean ${near}?)` : ''}; see userspace --help\n`,
+    );
   });
 
   it('--version: version, commit, target, runtime and size, and nothing else (need N21)', async () => {
