@@ -84,7 +84,7 @@ function helpOf({ version }: Terminal, word = ''): string {
 }
 
 function noCommand(word: string): string {
-  const near = nearestOf(word, [...Object.keys(commands), 'agent', 'help']);
+  const near = nearestOf(word, [...Object.keys(commands), 'agent', 'daemonset', 'help']);
   return `there is no command "${word}"${near ? ` (did you mean ${near}?)` : ''}`;
 }
 

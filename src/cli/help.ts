@@ -38,7 +38,7 @@ export function help(version: string, command = '', options: readonly string[] =
   const text = general(version);
   const [synopsis] = entriesOf(text, `userspace ${command}`);
   const example = examples[command];
-  if (!synopsis || !example) return text;
+  if (!synopsis || !example) return withoutOptions(text);
   const said = `${synopsis}\n${options.flatMap((name) => entriesOf(text, `--${name}`)).join('')}`;
   const paragraphs = text.trimEnd().split('\n\n');
   const id = / ID\b/.test(said) ? paragraphs.filter((one) => one.startsWith('ID is ')) : [];
@@ -46,6 +46,13 @@ export function help(version: string, command = '', options: readonly string[] =
   const exits = paragraphs.filter((one) => one.startsWith('Exit codes'));
   return `${[said.trimEnd(), `Example: ${example}`, ...id, ...explained, ...exits].join('\n\n')}\n`;
 }
+
+/** Each command's own help has its options. */
+const withoutOptions = (text: string): string =>
+  text
+    .split('\n\n')
+    .filter((paragraph) => !paragraph.startsWith('  --'))
+    .join('\n\n');
 
 /** The lines of the general text about a command or an option, so that each is written once. */
 const entriesOf = (text: string, name: string): string[] =>

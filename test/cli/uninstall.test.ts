@@ -28,6 +28,9 @@ interface Installed {
   uninstall(...words: string[]): ReturnType<CliScene['run']>;
 }
 
+/** A network without a data directory would mean the one of the machine that runs the tests. */
+const networkOf = ({ dataDir }: CliScene) => ({ type: 'userspace', dataDir });
+
 /** A node with every part of an installation, as install writes them. */
 async function installed(): Promise<Installed> {
   const s = await cliScene();
@@ -42,7 +45,7 @@ async function installed(): Promise<Installed> {
     mkdirSync(directory, { recursive: true });
   writeProgram(executable, `echo '${identity}'`);
   writeFileSync(unit, '[Unit]\n');
-  writeFileSync(conflist, '{"name":"net","plugins":[{"type":"userspace"}]}');
+  writeFileSync(conflist, JSON.stringify({ name: 'net', plugins: [networkOf(s)] }));
   writeFileSync(kubeconfig, 'apiVersion: v1\n', { mode: 0o600 });
   const sums = Object.fromEntries([unit, conflist].map((path) => [path, [sumOf(readFileSync(path))]]));
   writeFileSync(recordPath(s.networkDir), JSON.stringify(sums));
@@ -130,6 +133,35 @@ describe('userspace uninstall', () => {
     expect(existsSync(s.dataDir)).toBe(true);
   });
 
+  it('so does one of a network that install put into another directory (need N27)', async () => {
+    const { s, root, uninstall } = await installed();
+    const other = await cliScene();
+    await other.journal(keyOf('c0ffee'), attached(keyOf('c0ffee')));
+    const elsewhere = join(root, '50-userspace.conflist');
+    const plugin = { type: 'userspace', dataDir: other.dataDir };
+    writeFileSync(elsewhere, JSON.stringify({ name: 'net', plugins: [plugin] }));
+    writeFileSync(recordPath(s.networkDir), JSON.stringify({ [elsewhere]: [] }));
+    const { exitCode, out } = await uninstall();
+    expect(exitCode).toBe(3);
+    expect(out).toContain(other.dataDir);
+  });
+
+  it('a directory of another program that is named as the data directory keeps its files (need N27)', async () => {
+    const { s, uninstall } = await installed();
+    writeFileSync(join(s.dataDir, 'instance'), "another program's\n");
+    expect((await uninstall()).out).toContain(`${s.dataDir}: left: it holds instance`);
+    writeFileSync(join(s.dataDir, 'instance'), '');
+    expect((await uninstall()).out).toContain(`${s.dataDir}: removed`);
+  });
+
+  it('a network of a person that names the plugin is noted (need N27)', async () => {
+    const { s, uninstall } = await installed();
+    const mine = join(s.networkDir, '60-mine.conf');
+    writeFileSync(mine, JSON.stringify({ name: 'mine', ...networkOf(s) }));
+    expect((await uninstall()).out).toContain(`note: ${mine} stays, and names the plugin that is gone`);
+    expect(existsSync(mine)).toBe(true);
+  });
+
   it('a port with our marks and without a journal lives too; one that has a journal is told once (need N27)', async () => {
     const { s, uninstall } = await installed();
     const port = (key: string, name: string) => ({
@@ -160,7 +192,7 @@ describe('userspace uninstall', () => {
   it('what a person has changed or made stays, and is named (need N27)', async () => {
     const { s, root, unit, conflist, kubeconfig, uninstall } = await installed();
     writeFileSync(unit, '[Unit]\nDescription=mine\n');
-    writeFileSync(conflist, '{"name":"mine","plugins":[{"type":"userspace"}]}');
+    writeFileSync(conflist, JSON.stringify({ name: 'mine', plugins: [networkOf(s)] }));
     const [note, timer, link] = [
       join(dirname(kubeconfig), 'notes'),
       join(s.systemd.units, 'userspace-recover.timer'),

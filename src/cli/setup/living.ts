@@ -2,13 +2,15 @@
  * The attachments of this node that live or are owed: they are why the executable has to stay. Its DEL and its recovery are the only
  * ways to an attachment's end.
  */
+import { existsSync } from 'node:fs';
 import { keyOfText, messageOf } from '../../attachment.ts';
 import { lenient, salvageConfig } from '../../cni/config/config.ts';
 import { now } from '../../deadlines.ts';
 import type { EngineRows } from '../../effects/engine.ts';
 import { type Attachment, isOwing, readAttachments } from '../attachments.ts';
 import type { CliNode } from '../command-line.ts';
-import { installedNetworks } from '../networks.ts';
+import { installedNetworks, namedNetworks } from '../networks.ts';
+import { readRecord } from './record.ts';
 
 /** A switch answers in milliseconds; one that is away must not keep a node from being cleaned. */
 const switchMs = 3_000;
@@ -43,7 +45,9 @@ const unique = <T>(all: readonly T[]): T[] => [...new Set(all)];
 /** @throws JournalError if a data directory cannot be read */
 export async function findLiving(machine: CliNode, { dataDir, ovsdb }: Places): Promise<Survey> {
   const { networks, bad } = installedNetworks(machine.networkDir);
-  const configs = networks.map(({ raw }) => salvageConfig(lenient(raw).raw));
+  // Install may have put a network into another directory.
+  const elsewhere = namedNetworks(Object.keys(readRecord(machine.networkDir)).filter(isNetwork)).networks;
+  const configs = [...networks, ...elsewhere].map(({ raw }) => salvageConfig(lenient(raw).raw));
   const dataDirs = unique([dataDir, ...configs.map((one) => one.dataDir)]);
   const attachments = dataDirs.flatMap((directory) =>
     readAttachments(machine.disk, directory, machine.clock()).map(({ attachment }) => livingOf(attachment, directory)),
@@ -61,6 +65,8 @@ export async function findLiving(machine: CliNode, { dataDir, ovsdb }: Places): 
     ],
   };
 }
+
+const isNetwork = (path: string): boolean => path.endsWith('.conflist') && existsSync(path);
 
 function livingOf(attachment: Attachment, dataDir: string): Living {
   const { key, network, pod, state } = attachment;

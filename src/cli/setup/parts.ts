@@ -130,8 +130,17 @@ async function isListening(socket: string): Promise<boolean> {
   }
 }
 
-/** Everything in a data directory that is no journal. */
-const dataFiles: readonly string[] = ['recover.again', 'recover.holder', 'recover.lock', 'instance'];
+const instanceName = 'instance';
+
+/** Everything in a data directory that is no journal. The id is the last: by it, a second uninstall knows the directory. */
+const dataFiles: readonly string[] = ['recover.again', 'recover.holder', 'recover.lock', instanceName];
+
+/** An ADD that was killed as it made the id leaves the file empty. */
+function isInstance(path: string): boolean {
+  if (!existsSync(path)) return false;
+  const text = readFileSync(path, 'utf8');
+  return text === '' || /^[0-9a-f]{16}$/m.test(text);
+}
 
 function removeDataDir(path: string): Ending {
   const journals = namesIn(path).filter((name) => name.endsWith(journalSuffix));
@@ -139,7 +148,9 @@ function removeDataDir(path: string): Ending {
     const why = `its journals (${journals.length}) tell what has to be removed: install again, then userspace recover`;
     return { path, done: 'left', why };
   }
-  for (const name of dataFiles) rmSync(join(path, name), { recursive: true, force: true });
+  // A directory that a typing error names may hold another program's file of that name.
+  if (isInstance(join(path, instanceName)))
+    for (const name of dataFiles) rmSync(join(path, name), { recursive: true, force: true });
   return removeDirectory(path);
 }
 
