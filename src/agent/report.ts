@@ -1,7 +1,7 @@
 /** The report of a call or a recovery that is done, sent to the agent's meter (meter.ts). Every call loads this file. */
 import { now } from '../deadlines.ts';
 import type { Report } from '../figures/report.ts';
-import { closeFile } from '../os/bare.ts';
+import { closeFile, identityOf } from '../os/bare.ts';
 import { connectTo, sendAll } from '../os/unix-sockets.ts';
 import { agentDirectory } from './place.ts';
 
@@ -18,7 +18,10 @@ export const stepsMax = 500;
 export function sendReport(setting: string | undefined, report: Report): void {
   try {
     const directory = agentDirectory(setting);
-    const fd = directory === undefined ? undefined : connectTo(figuresSocket(directory));
+    if (directory === undefined) return;
+    const path = figuresSocket(directory);
+    // Where there is no meter, a look costs a tenth of loading the functions that connect.
+    const fd = identityOf(path)?.isSocket ? connectTo(path) : undefined;
     if (fd === undefined) return;
     sendAll(fd, new TextEncoder().encode(JSON.stringify(report)), now());
     closeFile(fd);

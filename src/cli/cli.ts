@@ -170,6 +170,7 @@ async function reportStatus({ words: { values, tokens }, terminal, machine }: Co
   const { lookAtNode } = await import('./health.ts');
   const findings = await lookAtNode(machine, {
     files: values.config?.map((file) => resolve(file)),
+    debts: 'told',
     ovsdb: { place: values.ovsdb, isSaid: isSaid('ovsdb', tokens) },
     dataDir: { place: values['data-dir'], isSaid: isSaid('data-dir', tokens) },
   });

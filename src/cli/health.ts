@@ -1,4 +1,6 @@
 /** The findings about this node, for `userspace status` and for the agent's /healthz: one way to look, whatever asks. */
+import { journalSuffix } from '../attachment.ts';
+import { listJournals } from '../journal/store.ts';
 import { readAttachments } from './attachments.ts';
 import type { CliNode } from './command-line.ts';
 import type { HealthFinding } from './findings.ts';
@@ -8,9 +10,11 @@ import { type NodeView, statusOfNode } from './status.ts';
 interface Looked extends Pick<NodeView, 'ovsdb' | 'dataDir'> {
   /** Files with networks, if a person named some. */
   readonly files: readonly string[] | undefined;
+  /** Without debts the journals are listed, and not read: no debt keeps an ADD from being served. */
+  readonly debts: 'told' | 'untold';
 }
 
-export async function lookAtNode(machine: CliNode, { files, ...places }: Looked): Promise<HealthFinding[]> {
+export async function lookAtNode(machine: CliNode, { files, debts, ...places }: Looked): Promise<HealthFinding[]> {
   const { networkDir, hugepagesDir, path, disk, clock, uid } = machine;
   const found = files ? namedNetworks(files) : installedNetworks(networkDir);
   const host = machine.host();
@@ -23,7 +27,10 @@ export async function lookAtNode(machine: CliNode, { files, ...places }: Looked)
       path,
       host,
       uid,
-      attachments: (dataDir) => readAttachments(disk, dataDir, clock()).map(({ attachment }) => attachment),
+      attachments: (dataDir) =>
+        debts === 'told'
+          ? readAttachments(disk, dataDir, clock()).map(({ attachment }) => attachment)
+          : listJournals(disk, dataDir, journalSuffix).flatMap(() => []),
       now: clock(),
     });
   } finally {

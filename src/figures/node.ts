@@ -63,6 +63,7 @@ export function figuresOf(machine: CliNode, version: string, places: NodePlaces)
     sick: async () => {
       const findings = await lookAtNode(machine, {
         files: undefined,
+        debts: 'untold',
         ovsdb: { place: ovsdb, isSaid: places.ovsdb !== undefined },
         dataDir: { place: dataDir, isSaid: places.dataDir !== undefined },
       });

@@ -101,5 +101,7 @@ describe('the figures of a node', () => {
     const sick = await figures(s).sick();
     expect(sick).toContainEqual(expect.stringMatching(/^switch: unix:.*cannot reach.* -> look at its service/));
     expect(sick.filter((line) => line.includes('dddd') || line.includes('\n'))).toEqual([]);
+    const unreadable = await figures(s, { dataDir: join(s.dataDir, 'instance') }).sick();
+    expect(unreadable).toContainEqual(expect.stringMatching(/^owed: .*instance/));
   });
 });
