@@ -1,9 +1,19 @@
 /** docs/bare-node.md and docs/uninstall.md: every block as it stands there, in order, on a node that has nothing of ours. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { blocksOf } from '../support/blocks.ts';
+import { imageName, writeImage } from '../support/node/image.ts';
 import { type OwnPlaces, ownPlaces } from '../support/real/own-places.ts';
 import { onRealSwitch } from '../support/real/suite.ts';
 import { readSwitch } from '../support/real/world.ts';
@@ -19,16 +29,37 @@ async function runBlocks(blocks: readonly string[], places: OwnPlaces): Promise<
   const cwd = temporaryDirectory();
   copyFileSync(executable, join(cwd, 'userspace'));
   const script = blocks.map((block, index) => `echo "== block ${index}"\n${block}`).join('');
-  const [program = '', ...words] = [...places.under, 'sh', '-eu', '-c', script];
+  // Whatever a line that fails has left running ends with the shell.
+  const alone = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const [program = '', ...words] = [...places.under, ...alone, 'sh', '-eu', '-c', script];
   const ran = await execa(program, words, {
     cwd,
     env: { PATH: `${process.env.PATH}:${ipamAssets()}` },
     extendEnv: false,
     reject: false,
     all: true,
+    stripFinalNewline: false,
+    timeout: 60_000,
   });
   expect(ran.exitCode, ran.all).toBe(0);
   return ran.all.split(/^== block \d+\n/m).slice(1);
+}
+
+/** A containerd for the page's image, as blocks before and after the page's own. */
+async function ownContainerd(places: OwnPlaces): Promise<{ begin: string; end: string }> {
+  const archive = await writeImage(places.outside('/etc'));
+  renameSync(archive, places.outside('/etc/image.tar'));
+  const settings = ['version = 2', 'disabled_plugins = ["io.containerd.grpc.v1.cri"]'];
+  writeFileSync(places.outside('/etc/containerd.toml'), settings.join('\n'));
+  const begin = `
+export CONTAINERD_SNAPSHOTTER=native
+containerd --config /etc/containerd.toml > /etc/containerd.log 2>&1 &
+containerd=$!
+until ctr version > /etc/ctr.log 2>&1; do sleep 0.1; done
+ctr images import --snapshotter native /etc/image.tar
+ctr images tag ${imageName} docker.io/library/busybox:latest
+`;
+  return { begin, end: 'kill $containerd\n' };
 }
 
 onRealSwitch(
@@ -40,7 +71,8 @@ onRealSwitch(
       rmSync(join(theSwitch().rundir, 'ovs-vswitchd-dpdk.pid'), { force: true });
       rmSync(places.outside('/opt/cni'), { recursive: true });
       const blocks = blocksOf('docs/bare-node.md', 'sh');
-      const said = await runBlocks(blocks, places);
+      const { begin, end: stop } = await ownContainerd(places);
+      const said = (await runBlocks([begin, ...blocks, stop], places)).slice(1, -1);
       const of = (word: string) => said[blocks.findIndex((block) => block.includes(word))] ?? '';
       for (const path of [
         '/opt/cni/bin/userspace',
@@ -54,10 +86,14 @@ onRealSwitch(
       expect(of('cnitool add')).toMatch(/ attached /);
       expect(of('|| test $? = 3')).toContain('nothing was removed');
       expect(of('cnitool del')).toContain('no attachments in /var/lib/cni/userspace');
+      // The second address: the container had an attachment too.
+      expect(of('ctr run')).toContain('no attachments in /var/lib/cni/userspace');
+      const store = places.outside('/var/lib/cni/networks/dpdk-net/last_reserved_ip.0');
+      expect(readFileSync(store, 'utf8')).toBe('10.56.0.3');
       const end = said.at(-1) ?? '';
       expect(end).toContain('/opt/cni/bin/userspace: removed');
       expect(end).not.toMatch(/: (left|failed)/);
-      expect(filesIn(places, '/opt')).toEqual(['cni', 'cni/bin']);
+      expect(filesIn(places, '/opt/cni')).toEqual(['bin']);
       expect(filesIn(places, '/etc/cni')).toEqual(['net.d']);
       expect(filesIn(places, '/etc/systemd')).toEqual(['system']);
       expect(existsSync(places.outside('/run/userspace-cni'))).toBe(false);
@@ -77,5 +113,5 @@ onRealSwitch(
       expect(filesIn(places, '/opt')).toEqual(['cni', 'cni/bin']);
     });
   },
-  { parts: ['cnitool'] },
+  { parts: ['cnitool', 'runtime', 'busybox'] },
 );

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Pod } from '../support/real/node.ts';
 import { type OwnPlaces, ownPlaces } from '../support/real/own-places.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { byItself } from '../support/real/way.ts';
@@ -28,6 +29,15 @@ onRealSwitch('uninstall', (theSwitch) => {
     const places = ownPlaces();
     expect(await run(places, 'install', '--units')).toMatchObject({ exitCode: 0 });
     return places;
+  }
+
+  /** An ADD whose runtime has not written the configuration yet. */
+  function begunAdd(program: string, { containerId, netns }: Pod) {
+    const names = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: containerId, CNI_NETNS: netns, CNI_IFNAME: 'net1' };
+    const env = { ...names, CNI_PATH: node().path, ...byItself.env };
+    const child = spawn(program, { stdio: ['pipe', 'pipe', 'ignore'], env });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    return child;
   }
 
   test('an attachment keeps everything; after its DEL all goes, the data directory too (need N27)', async () => {
@@ -69,17 +79,7 @@ onRealSwitch('uninstall', (theSwitch) => {
     const places = await installed();
     const program = places.outside(name);
     const pod = await node().pod();
-    const child = spawn(program, {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      env: {
-        CNI_COMMAND: 'ADD',
-        CNI_CONTAINERID: pod.containerId,
-        CNI_NETNS: pod.netns,
-        CNI_IFNAME: 'net1',
-        CNI_PATH: node().path,
-        ...byItself.env,
-      },
-    });
+    const child = begunAdd(program, pod);
     const answer = text(child.stdout);
     const uninstalling = uninstall(places);
     // The runtime writes the configuration only when the name is gone.
@@ -94,5 +94,26 @@ onRealSwitch('uninstall', (theSwitch) => {
     expect(await uninstall(places)).toMatchObject({ exitCode: 0 });
     expect(existsSync(program)).toBe(false);
     await expectNothingLeft(await node().world());
+  });
+
+  test('a call that does not end keeps everything, and is named (need N27)', async () => {
+    const places = await installed();
+    const program = places.outside(name);
+    const child = begunAdd(program, await node().pod());
+    // By itself it would give up a configuration that never comes.
+    child.kill('SIGSTOP');
+    const { exitCode, stdout } = await uninstall(places, '--json');
+    expect(exitCode).toBe(3);
+    expect(JSON.parse(stdout).living).toEqual([
+      expect.objectContaining({
+        what: 'process',
+        name: `process ${child.pid}`,
+        state: 'a call of a runtime',
+        at: name,
+      }),
+    ]);
+    expect(existsSync(program)).toBe(true);
+    child.kill('SIGKILL');
+    expect(await uninstall(places)).toMatchObject({ exitCode: 0 });
   });
 });
