@@ -64,4 +64,16 @@ export const ofDaemonset: readonly Bug[] = [
     ],
     suites: [unit('test/daemonset/daemonset.test.ts', 'starts no agent before there is a kubeconfig')],
   },
+  {
+    letter: 'kg',
+    title: 'daemonset: without hostPID the executable is installed into the pod’s own container',
+    patches: [
+      {
+        file: 'src/daemonset/daemonset.ts',
+        search: '    if (trouble !== undefined) throw new Error(trouble);\n',
+        replace: '',
+      },
+    ],
+    suites: [unit('test/daemonset/daemonset.test.ts', 'its own container')],
+  },
 ];

@@ -11,7 +11,7 @@ import { defaultDeadlines, now } from '../deadlines.ts';
 import { requestToken, type Token } from '../effects/kubernetes/token-request.ts';
 import { keepAgent } from './agent-keeper.ts';
 import { serveHealth } from './health.ts';
-import { HostSpace, type Ran } from './host-space.ts';
+import { HostSpace, type Ran, troubleOfPlace } from './host-space.ts';
 import { OwnAccount, serverOfPod } from './own-account.ts';
 import { pause } from './pause.ts';
 import { kubeconfigText, pluginKubeconfig, writePluginKubeconfig } from './plugin-kubeconfig.ts';
@@ -29,6 +29,8 @@ export interface DaemonsetOptions {
   readonly pid: number;
   readonly stdin: () => string;
   readonly stop: AbortSignal;
+  /** Says why this is no place for it, if not as usual. */
+  readonly troubleOfPlace?: (hostPid: number) => string | undefined;
   /** Where the kubelet shows the pod's account, if not at the usual place. */
   readonly accountDir?: string;
   readonly log: (line: string) => void;
@@ -68,6 +70,8 @@ class Daemonset {
   }
 
   async run(): Promise<void> {
+    const trouble = (this.#options.troubleOfPlace ?? troubleOfPlace)(this.#words.hostPid);
+    if (trouble !== undefined) throw new Error(trouble);
     const program = await this.#chooseProgram();
     await (this.#words.uninstall ? this.#uninstall(program) : this.#serve(program));
   }

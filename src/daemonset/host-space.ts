@@ -4,9 +4,32 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readlinkSync } from 'node:fs';
 
 /** The installer reads and writes 120 MB and waits for the disk. */
 const runMs = 120_000;
+
+type LinkReader = (path: string) => string;
+
+/**
+ * Tells what keeps this process from being the node's own but for its mounts. Unchecked, it would install into its own container, or start an
+ * agent that no call finds.
+ * @returns undefined if it is, or if that cannot be seen: then nsenter(1) says more
+ */
+export function troubleOfPlace(hostPid: number, read: LinkReader = readlinkSync): string | undefined {
+  const isShared = (kind: string): boolean | undefined => {
+    try {
+      return read(`/proc/${hostPid}/ns/${kind}`) === read(`/proc/self/ns/${kind}`);
+    } catch {
+      return undefined;
+    }
+  };
+  if (isShared('mnt'))
+    return `process ${hostPid} has the files of this container, not those of the node: the pod needs hostPID`;
+  if (isShared('net') === false)
+    return `process ${hostPid} has another network than this container: the pod needs hostNetwork`;
+  return undefined;
+}
 
 export interface Ran {
   /** The exit code, or the name of the signal that ended it. */

@@ -21,10 +21,12 @@ interface Stage {
   readonly args?: readonly string[];
   readonly account?: boolean;
   readonly answers?: boolean;
+  /** Why this is no place for it. */
+  readonly trouble?: string;
 }
 
 /** @returns the programs that were started on the node, the log, and the end of it all */
-function stage({ node = '', args = [], account = true, answers = true }: Stage) {
+function stage({ node = '', args = [], account = true, answers = true, trouble }: Stage) {
   const home = temporaryDirectory();
   const own = authority(join(home, 'ca'));
   const status = { token: 'the-token', expirationTimestamp: '2031-01-02T03:04:05Z' };
@@ -58,6 +60,7 @@ esac`;
     stdin: () => '',
     stop: stop.signal,
     accountDir,
+    troubleOfPlace: () => trouble,
     log: (line) => log.push(line),
   });
   const until = async (text: string): Promise<void> => {
@@ -102,6 +105,12 @@ describe('userspace daemonset', () => {
         /^no executable of the image runs .* of process 7: cannot run \/proc\/42\/exe; cannot run .*musl$/,
       ),
     ]);
+  });
+
+  it('touches nothing where it would install into its own container', async () => {
+    const { log, started, ended } = stage({ trouble: 'the pod needs hostPID' });
+    expect(await ended).toBe(1);
+    expect([log, started()]).toEqual([['the pod needs hostPID'], '']);
   });
 
   it('ends and says why if it cannot install', async () => {
