@@ -62,7 +62,7 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   const [command] = words.positionals;
   if (words.values.version) return await tellVersion(words, terminal);
   if (words.values.help || command === undefined || command === 'help')
-    return answer(terminal, helpOf(terminal, command === 'help' ? words.positionals[1] : command));
+    return explain(terminal, command === 'help' ? words.positionals[1] : command);
   const known = commandOf(command);
   if (!known) return refuseWords(terminal, noCommand(command));
   const misuse = misuseOf(command, known, words);
@@ -78,13 +78,18 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
 
 const commandOf = (word: string): Command | undefined => (Object.hasOwn(commands, word) ? commands[word] : undefined);
 
-function helpOf({ version }: Terminal, word = ''): string {
+/** The commands whose words are read elsewhere. */
+const others = ['agent', 'daemonset', 'help'];
+
+function explain(terminal: Terminal, word = 'help'): number {
+  const { version } = terminal;
   const known = commandOf(word);
-  return known ? help(version, word, takenBy(word, known)) : help(version, word);
+  if (!known && !others.includes(word)) return refuseWords(terminal, noCommand(word));
+  return answer(terminal, known ? help(version, word, takenBy(word, known)) : help(version, word));
 }
 
 function noCommand(word: string): string {
-  const near = nearestOf(word, [...Object.keys(commands), 'agent', 'daemonset', 'help']);
+  const near = nearestOf(word, [...Object.keys(commands), ...others]);
   return `there is no command "${word}"${near ? ` (did you mean ${near}?)` : ''}`;
 }
 
@@ -95,6 +100,7 @@ const takenBy = (command: string, { options }: Command): readonly string[] =>
 function misuseOf(command: string, known: Command, { positionals, tokens }: Words): string | undefined {
   if (positionals.length > known.words) return `"${command}" takes no word "${positionals[known.words]}"`;
   if (command === 'show' && !positionals[1]) return 'show needs a container id';
+  if (positionals.includes('')) return `"${command}" takes no empty word: name a directory, or leave it out`;
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
   const strange = given.find((name) => !takenBy(command, known).includes(name));
   if (strange) return `"${command}" takes no --${strange}`;

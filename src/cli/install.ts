@@ -100,7 +100,9 @@ export function openDirectory(path: string): PluginDirectory {
   try {
     return { path, fd: fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY) };
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    const { code: reason } = cause as NodeJS.ErrnoException;
+    if (reason !== 'ENOENT' && reason !== 'ENOTDIR')
+      throw new Error(`"${path}" cannot be opened (${messageOf(cause)}): mend that, and run this once more`, { cause });
     throw new Error(
       `there is no directory "${path}": name the runtime's plugin directory, or make this one (mkdir -p)`,
       { cause },
@@ -111,19 +113,22 @@ export function openDirectory(path: string): PluginDirectory {
 function placeSelf(bin: PluginDirectory, identity: Identity): Pick<Installed, 'path' | 'done'> {
   const path = join(bin.path, name);
   const there = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (there?.isDirectory()) throw new Error(`"${path}" is a directory: take it away; nothing was touched`);
   if (there?.isFile() && (there.mode & 0o7777) === 0o755 && isSame(path, identity.bytes)) {
     fs.fsyncSync(bin.fd);
     return { path, done: 'already there' };
   }
   const fresh = join(bin.path, freshName);
-  fs.rmSync(fresh, { force: true });
   try {
+    fs.rmSync(fresh, { force: true });
     copySelf(fresh);
     proveIdentity(fresh, identity);
     fs.renameSync(fresh, path);
-  } catch (error) {
-    fs.rmSync(fresh, { force: true });
-    throw error;
+  } catch (cause) {
+    if (fs.lstatSync(fresh, { throwIfNoEntry: false })?.isFile()) fs.rmSync(fresh);
+    throw new Error(`"${path}" cannot be written (${messageOf(cause)}): mend that, and run install once more`, {
+      cause,
+    });
   }
   fs.fsyncSync(bin.fd);
   return { path, done: there ? 'replaced' : 'installed' };

@@ -13,8 +13,8 @@ import { lockDirectory, name, openDirectory, type PluginDirectory } from './inst
 import { installedNetworks } from './networks.ts';
 import { findLiving, type Living, type Places, type Survey } from './setup/living.ts';
 import { Name } from './setup/name.ts';
-import { type Ending, expectRemovable, type Part, partsOf } from './setup/parts.ts';
-import { agentUnit, isActive, isSystemdThere, systemctl } from './setup/systemd.ts';
+import { type Ending, expectRemovable, isServing, type Part, partsOf } from './setup/parts.ts';
+import { agentUnit, systemctl } from './setup/systemd.ts';
 
 interface Wanted {
   readonly machine: CliNode;
@@ -72,10 +72,10 @@ interface Found {
 
 async function removeAll(wanted: Wanted, { path, executable, first }: Found): Promise<Uninstalled> {
   const { machine, force } = wanted;
-  const parts = partsOf(machine, first.dataDirs);
+  const parts = partsOf(machine, first.dataDirs, path);
   const stranger = executable?.stranger();
   expectRemovable([path, ...parts.map((part) => part.path)]);
-  const wasActive = isSystemdThere(machine) && isActive(machine, agentUnit);
+  const wasActive = isServing({ machine, executable: path });
   const taken = stranger === undefined ? executable : undefined;
   const isNamed = taken?.isThere() === true;
   const again = async () => {
@@ -98,15 +98,19 @@ async function removeAll(wanted: Wanted, { path, executable, first }: Found): Pr
     return refused(last);
   }
   const items: Ending[] = [];
-  for (const part of parts) items.push(await removed(part));
+  const failed = () => items.some((item) => item.done === 'failed');
+  for (const part of parts)
+    items.push(part.isRecord && failed() ? { path: part.path, done: 'left', why: neededAgain } : await removed(part));
   items.push(
     stranger
       ? { path, done: 'left', why: `${stranger}: remove it by hand` }
       : await removed(executablePart(path, taken, isNamed)),
   );
-  const done = items.some((item) => item.done === 'failed') ? 'failed' : 'removed';
+  const done = failed() ? 'failed' : 'removed';
   return { done, living: last.living, items, notes: [...last.notes, ...lonely(machine)] };
 }
+
+const neededAgain = 'the next uninstall knows by it what could not be removed now';
 
 /** Networks of a person's that lead to the executable. */
 const lonely = ({ networkDir }: CliNode): string[] =>

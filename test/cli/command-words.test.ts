@@ -7,7 +7,7 @@ import { adding, cliScene } from '../support/fake/cli-scene.ts';
 import { keyOf } from '../support/stand-in/scene.ts';
 
 describe('the words of a command', () => {
-  it.each([['help'], ['--help'], ['-h'], ['help', 'dance'], []])('%j: help, exit code 0', async (...args) => {
+  it.each([['help'], ['--help'], ['-h'], []])('%j: help, exit code 0', async (...args) => {
     const { exitCode, out, err } = await (await cliScene()).run(...args.flat());
     expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
     for (const word of ['userspace list', 'userspace show', 'userspace recover', 'COMMAND --help', 'Exit codes'])
@@ -59,6 +59,10 @@ describe('the words of a command', () => {
 
   it.each([
     [['dance'], 'dance'],
+    [['help', 'dance'], 'dance'],
+    [['dance', '--help'], 'dance'],
+    [['install', ''], 'empty'],
+    [['uninstall', ''], 'empty'],
     [['add'], 'add'],
     [['constructor'], 'constructor'],
     [['list', '--colour'], '--colour'],

@@ -10,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Extras, placeExtras, planExtras } from '../../src/cli/setup/extras.ts';
 import { readRecord, sumOf } from '../../src/cli/setup/record.ts';
@@ -59,7 +59,7 @@ describe('install, beside the executable', () => {
     expect(readFileSync(unit, 'utf8')).toMatch(
       /^ExecStart=\/usr\/lib\/cni\/userspace agent --recover --metrics 127.0.0.1:9468$/m,
     );
-    expect(Object.keys(readRecord(machine.networkDir))).toEqual([unit, conflist]);
+    expect(Object.keys(readRecord(machine.networkDir))).toEqual([kubeconfig, unit, conflist]);
     expect(await place({ ...all, kubeconfig: given }, '/usr/lib/cni/userspace')).toEqual(
       Array(3).fill('already there'),
     );
@@ -90,16 +90,19 @@ describe('install, beside the executable', () => {
     expect(configOf().kubeconfig).toBe(kubeconfig);
   });
 
-  it.each(['unit', 'conflist'] as const)(
+  it.each(['unit', 'conflist', 'kubeconfig'] as const)(
     'a %s that differs is never overwritten, and nothing is touched (need N28)',
     async (which) => {
       const mine = node();
       mkdirSync(mine.machine.systemd.units);
-      mkdirSync(mine.machine.networkDir);
+      mkdirSync(dirname(mine.kubeconfig), { recursive: true });
       writeFileSync(mine[which], 'mine');
-      await expect(mine.plan(all)).rejects.toThrow(`"${mine[which]}" is there, and is not as install wrote it`);
+      await expect(mine.plan({ ...all, kubeconfig: mine.given })).rejects.toThrow(
+        `"${mine[which]}" is there, and is not as install wrote it`,
+      );
       expect(readFileSync(mine[which], 'utf8')).toBe('mine');
-      expect(readdirSync(mine.machine.networkDir).length + readdirSync(mine.machine.systemd.units).length).toBe(1);
+      const everything = [mine.machine.networkDir, mine.machine.systemd.units, dirname(mine.kubeconfig)];
+      expect(everything.flatMap((directory) => readdirSync(directory))).toHaveLength(2);
     },
   );
 
@@ -125,7 +128,7 @@ describe('install, beside the executable', () => {
     chmodSync(kubeconfig, 0o644);
     writeFileSync(join(kubeconfig, '..', '.kubeconfig.new'), 'half');
     expect(await place({ kubeconfig: given })).toEqual(['replaced']);
-    expect(readdirSync(join(kubeconfig, '..'))).toEqual(['kubeconfig']);
+    expect(readdirSync(join(kubeconfig, '..')).sort()).toEqual(['installed.json', 'kubeconfig']);
     expect(statSync(kubeconfig).mode & 0o7777).toBe(0o600);
   });
 

@@ -1,9 +1,19 @@
 /** `userspace uninstall`: what it takes away, what it leaves, and when it takes nothing. By the executable: test/system/uninstall.test.ts. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { recordPath, sumOf } from '../../src/cli/setup/record.ts';
+import { kubeconfigText } from '../../src/daemonset/plugin-kubeconfig.ts';
 import { adding, attached, type CliScene, cliScene, owing } from '../support/fake/cli-scene.ts';
 import { writeProgram } from '../support/programs.ts';
 import { keyOf } from '../support/stand-in/scene.ts';
@@ -31,6 +41,8 @@ interface Installed {
 /** A network without a data directory would mean the one of the machine that runs the tests. */
 const networkOf = ({ dataDir }: CliScene) => ({ type: 'userspace', dataDir });
 
+const unitFor = (executable: string): string => `[Service]\nExecStart=${executable} agent --recover\n`;
+
 /** A node with every part of an installation, as install writes them. */
 async function installed(): Promise<Installed> {
   const s = await cliScene();
@@ -44,10 +56,10 @@ async function installed(): Promise<Installed> {
   for (const directory of [bin, s.systemd.units, dirname(kubeconfig), s.shortDir])
     mkdirSync(directory, { recursive: true });
   writeProgram(executable, `echo '${identity}'`);
-  writeFileSync(unit, '[Unit]\n');
+  writeFileSync(unit, unitFor(executable));
   writeFileSync(conflist, JSON.stringify({ name: 'net', plugins: [networkOf(s)] }));
   writeFileSync(kubeconfig, 'apiVersion: v1\n', { mode: 0o600 });
-  const sums = Object.fromEntries([unit, conflist].map((path) => [path, [sumOf(readFileSync(path))]]));
+  const sums = Object.fromEntries([unit, conflist, kubeconfig].map((path) => [path, [sumOf(readFileSync(path))]]));
   writeFileSync(recordPath(s.networkDir), JSON.stringify(sums));
   return {
     s,
@@ -211,6 +223,43 @@ describe('userspace uninstall', () => {
     expect([unit, conflist, note, timer, link].every(existsSync)).toBe(true);
     expect(existsSync(kubeconfig)).toBe(false);
     expect(filesOf(join(root, 'bin'))).toEqual([]);
+  });
+
+  it('a kubeconfig of a person stays; one that a DaemonSet has written goes, though no record has it (need N27)', async () => {
+    const { kubeconfig, uninstall, executable } = await installed();
+    writeFileSync(kubeconfig, 'apiVersion: v1\n# mine\n');
+    expect((await uninstall()).out).toContain(`${kubeconfig}: left: it is not as install wrote it`);
+    expect(existsSync(kubeconfig)).toBe(true);
+    writeProgram(executable, `echo '${identity}'`);
+    writeFileSync(kubeconfig, kubeconfigText({ server: 'https://10.96.0.1', ca: 'ca', token: 'token' }));
+    expect((await uninstall()).out).toContain(`${kubeconfig}: removed`);
+  });
+
+  it('the unit of another installation stays, and its agent is not stopped (need N27)', async () => {
+    const { s, unit, uninstall } = await installed();
+    writeFileSync(unit, unitFor('/opt/other/userspace'));
+    writeFileSync(recordPath(s.networkDir), JSON.stringify({ [unit]: [sumOf(readFileSync(unit))] }));
+    const { out } = await uninstall();
+    expect(out).toContain(`${unit}: left: it starts /opt/other/userspace`);
+    expect(out).toContain('userspace uninstall /opt/other');
+    expect(existsSync(unit)).toBe(true);
+  });
+
+  it('the record stays while a part that it tells of cannot be removed, and the next uninstall ends it (need N27)', async () => {
+    const { s, conflist, unit, uninstall } = await installed();
+    // A directory beside it, of the name of a file that is not whole, cannot be unlinked.
+    const inTheWay = join(dirname(conflist), '.50-userspace.conflist.new');
+    mkdirSync(inTheWay);
+    const { exitCode, out } = await uninstall();
+    expect(exitCode).toBe(1);
+    expect(out).toContain(`${conflist}: failed`);
+    expect(out).toContain(`${recordPath(s.networkDir)}: left: the next uninstall knows by it`);
+    expect([conflist, unit].map(existsSync)).toEqual([true, false]);
+    rmdirSync(inTheWay);
+    const again = await uninstall();
+    expect(again.exitCode).toBe(0);
+    expect(again.out).toContain(`${conflist}: removed`);
+    expect(existsSync(dirname(recordPath(s.networkDir)))).toBe(false);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 /**
  * The files that install writes beside the executable: a kubeconfig, a network to start from, the agent's unit. All are looked at
- * before any is touched. A network or a unit that a person has changed is never overwritten.
+ * before any is touched. None that a person has made or changed is ever overwritten.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -9,7 +9,7 @@ import { defaultShortDir } from '../../cni/config/defaults.ts';
 import { now } from '../../deadlines.ts';
 import type { CliNode } from '../command-line.ts';
 import { expectPlaceable, type PlacedFile, placeFile } from './place.ts';
-import { ownDirectory, readRecord, recordPath, sumOf } from './record.ts';
+import { isAsWritten, ownDirectory, readRecord, recordPath, sumOf } from './record.ts';
 import { agentUnit, isSystemdThere, systemctl, systemctlIn } from './systemd.ts';
 
 export interface Extras {
@@ -31,12 +31,10 @@ type Machine = Pick<CliNode, 'networkDir' | 'systemd' | 'programDirs'>;
 interface PlannedExtras {
   /** In the order in which they are written: the network last, because a runtime uses it from then on. */
   readonly files: readonly PlacedFile[];
-  /** The paths that uninstall has to know from a person's. */
-  readonly recorded: readonly string[];
   readonly units: boolean;
 }
 
-const networkFile = '50-userspace.conflist';
+export const networkFile = '50-userspace.conflist';
 
 /** Reads and checks everything, and changes nothing. @throws Error */
 export async function planExtras(machine: Machine, executable: string, extras: Extras): Promise<PlannedExtras> {
@@ -53,31 +51,26 @@ export async function planExtras(machine: Machine, executable: string, extras: E
     const named = extras.kubeconfig !== undefined || existsSync(kubeconfig) ? kubeconfig : undefined;
     files.push({ path: join(directory, networkFile), contents: networkText(named), mode: 0o644 });
   }
-  const recorded = files.filter(({ path }) => path !== kubeconfig);
-  const written = readRecord(networkDir);
-  for (const file of recorded) expectOurs(file, written[file.path] ?? []);
-  const record = recorded.length > 0 ? [recordPath(networkDir)] : [];
+  const record = files.length > 0 ? [recordPath(networkDir)] : [];
   for (const path of [...files.map((file) => file.path), ...record]) expectPlaceable(path);
+  const written = readRecord(networkDir);
+  for (const file of files) expectOurs(file, written[file.path] ?? []);
   if (extras.units && isSystemdThere(machine)) systemctlIn(machine);
-  return { files, recorded: recorded.map(({ path }) => path), units: extras.units };
+  return { files, units: extras.units };
 }
 
 function expectOurs({ path, contents }: PlacedFile, sums: readonly string[]): void {
   if (!existsSync(path)) return;
-  const there = readFileSync(path, 'utf8');
-  if (there === contents || sums.includes(sumOf(there))) return;
+  const there = readFileSync(path);
+  if (there.toString() === contents || isAsWritten(there, sums)) return;
   throw new Error(
     `"${path}" is there, and is not as install wrote it: nothing was touched; leave out its option, or take the file away`,
   );
 }
 
 /** Writes what was planned. A second call finishes what a first one could not. @throws Error naming what failed */
-export function placeExtras(machine: Machine, { files, recorded, units }: PlannedExtras): Placed[] {
-  if (recorded.length > 0)
-    recordSums(
-      machine.networkDir,
-      files.filter(({ path }) => recorded.includes(path)),
-    );
+export function placeExtras(machine: Machine, { files, units }: PlannedExtras): Placed[] {
+  if (files.length > 0) recordSums(machine.networkDir, files);
   const placed = files.map((file): Placed => ({ path: file.path, done: placeFile(file) }));
   if (units && isSystemdThere(machine)) {
     systemctl(machine, 'daemon-reload');

@@ -5,6 +5,7 @@
  */
 import { fsyncSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../../attachment.ts';
 import { now, sleep } from '../../deadlines.ts';
 import { freshName, isSame, name, type PluginDirectory, runVersion } from '../install.ts';
 import type { Living } from './living.ts';
@@ -44,7 +45,11 @@ export class Name {
 
   takeAway(): void {
     if (!isThere(this.path)) return;
-    renameSync(this.path, this.#aside);
+    try {
+      renameSync(this.path, this.#aside);
+    } catch (cause) {
+      throw new Error(`"${this.path}" cannot be removed (${messageOf(cause)}): nothing was removed`, { cause });
+    }
     fsyncSync(this.#bin.fd);
   }
 

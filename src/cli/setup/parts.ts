@@ -1,12 +1,23 @@
 /** The parts of an installation beside the executable, and how each is taken away. What a person has made or changed stays. */
-import { accessSync, constants, existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { journalSuffix, messageOf } from '../../attachment.ts';
 import { connectUnix } from '../../os/native.ts';
 import type { CliNode } from '../command-line.ts';
+import { networkFile } from './extras.ts';
 import { besideOf, syncDirectory } from './place.ts';
-import { ownDirectory, readRecord, recordPath, sumOf } from './record.ts';
-import { agentUnit, isSystemdThere, systemctl } from './systemd.ts';
+import { isAsWritten, ownDirectory, readRecord, recordPath } from './record.ts';
+import { agentUnit, isActive, isSystemdThere, systemctl } from './systemd.ts';
 
 export interface Ending {
   readonly path: string;
@@ -17,6 +28,8 @@ export interface Ending {
 
 export interface Part {
   readonly path: string;
+  /** Stays as long as something that it tells of could not be removed. */
+  readonly isRecord?: true;
   readonly remove: () => Ending | Promise<Ending>;
 }
 
@@ -29,14 +42,17 @@ const ourUnits: readonly string[] = [
 ];
 
 /** In the order in which they go: the record last of the files that it tells about, so that a second uninstall still has it. */
-export function partsOf(machine: CliNode, dataDirs: readonly string[]): Part[] {
+export function partsOf(machine: CliNode, dataDirs: readonly string[], executable: string): Part[] {
   const { networkDir, systemd, agentDir, shortDir } = machine;
   const written = readRecord(networkDir);
-  const units = ourUnits.map((unit) => join(systemd.units, unit)).filter((path) => !(path in written));
-  const files = [...Object.keys(written), ...units.filter(existsSync)];
+  const [first = '', ...others] = ourUnits.map((unit) => join(systemd.units, unit));
+  const usual = [first, join(networkDir, networkFile), kubeconfigIn(networkDir)];
+  const files = new Set([...Object.keys(written), ...others.filter(existsSync), ...usual]);
+  const about = { machine, executable };
   return [
-    ...files.map((path) => ({ path, remove: () => removeWritten(path, written[path] ?? [], machine) })),
-    ...ownFiles(networkDir).map((path) => ({ path, remove: () => removeFile(path) })),
+    ...[...files].map((path) => ({ path, remove: () => removeWritten(path, written[path] ?? [], about) })),
+    ...leftovers(networkDir).map((path) => ({ path, remove: () => removeFile(path) })),
+    { path: recordPath(networkDir), isRecord: true, remove: () => removeFile(recordPath(networkDir)) },
     directoryPart(ownDirectory(networkDir)),
     ...(agentDir ? [{ path: agentDir, remove: () => removeSockets(agentDir) }] : []),
     ...dataDirs.map((path) => ({ path, remove: () => removeDataDir(path) })),
@@ -57,22 +73,45 @@ export function expectRemovable(paths: readonly string[]): void {
   }
 }
 
-/** The kubeconfig and the record, with what a killed writer of either has left beside it. The record is the last. */
-function ownFiles(networkDir: string): string[] {
+const kubeconfigIn = (networkDir: string): string => join(ownDirectory(networkDir), 'kubeconfig');
+
+/** Files that are not whole, which a killed writer has left in the directory that is ours alone. */
+function leftovers(networkDir: string): string[] {
   const directory = ownDirectory(networkDir);
-  const names = namesIn(directory).filter((name) => /^\.?(kubeconfig|installed\.json)(\.|$)/.test(name));
-  const record = recordPath(networkDir);
-  const all = new Set([join(directory, 'kubeconfig'), ...names.map((name) => join(directory, name))]);
-  return [...[...all].filter((path) => path !== record), ...(all.has(record) ? [record] : [])];
+  const beside = [kubeconfigIn(networkDir), recordPath(networkDir)].map(besideOf);
+  return namesIn(directory)
+    .map((name) => join(directory, name))
+    .filter((path) => beside.includes(path));
 }
 
-/** A unit or a conflist: removed if its contents are still those that install gave it. */
-function removeWritten(path: string, sums: readonly string[], machine: CliNode): Ending {
+interface About {
+  readonly machine: CliNode;
+  /** The path of the executable that goes. */
+  readonly executable: string;
+}
+
+const startedBy = (unit: Uint8Array): string | undefined => /^ExecStart=(\S+)/m.exec(Buffer.from(unit).toString())?.[1];
+
+/** Whether systemd has an agent of this executable at work. */
+export function isServing({ machine, executable }: About): boolean {
+  const path = join(machine.systemd.units, agentUnit);
+  const isOurs = existsSync(path) && startedBy(readFileSync(path)) === executable;
+  return isOurs && isSystemdThere(machine) && isActive(machine, agentUnit);
+}
+
+/** A unit, a network or a kubeconfig: removed if its contents are still those that one of us gave it. */
+function removeWritten(path: string, sums: readonly string[], { machine, executable }: About): Ending {
   const there = lstatSync(path, { throwIfNoEntry: false });
   const unit = ourUnits.find((one) => path === join(machine.systemd.units, one));
-  if (there && !(there.isFile() && sums.includes(sumOf(readFileSync(path))))) {
+  const text = there?.isFile() ? readFileSync(path) : undefined;
+  if (there && !(text && isAsWritten(text, sums))) {
     const remedy = unit ? `systemctl disable --now ${unit}, and remove it` : 'remove it if nothing uses it';
     return { path, done: 'left', why: `it is not as install wrote it: ${remedy}` };
+  }
+  const started = unit && text ? startedBy(text) : undefined;
+  if (started !== undefined && started !== executable) {
+    const why = `it starts ${started}, which is another installation: userspace uninstall ${dirname(started)}`;
+    return { path, done: 'left', why };
   }
   if (!unit) return removeFile(path);
   const tell = isSystemdThere(machine);
@@ -87,7 +126,7 @@ function removeWritten(path: string, sums: readonly string[], machine: CliNode):
 function removeFile(path: string): Ending {
   rmSync(besideOf(path), { force: true });
   if (!lstatSync(path, { throwIfNoEntry: false })) return { path, done: 'not there' };
-  rmSync(path);
+  unlinkSync(path);
   // A power cut must not bring a kubeconfig back.
   syncDirectory(dirname(path));
   return { path, done: 'removed' };

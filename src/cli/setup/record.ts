@@ -27,9 +27,18 @@ export function readRecord(networkDir: string): WrittenFiles {
     return said;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new Error(`"${path}", the record of what install wrote, cannot be read: ${messageOf(error)}`);
+    throw new Error(
+      `"${path}", the record of what install wrote, cannot be read (${messageOf(error)}): take it away; what it told of is a person's then, and stays`,
+    );
   }
 }
+
+/** The beginning of a kubeconfig that a DaemonSet's pod writes again and again: it is in no record. */
+const daemonsetMark = '# Of "userspace daemonset"';
+
+/** Whether a file is as one of us wrote it. */
+export const isAsWritten = (contents: Uint8Array, sums: readonly string[]): boolean =>
+  sums.includes(sumOf(contents)) || Buffer.from(contents).toString('latin1').startsWith(daemonsetMark);
 
 const isRecord = (said: unknown): said is WrittenFiles =>
   typeof said === 'object' &&
