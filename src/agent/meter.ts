@@ -16,6 +16,7 @@ import { parseReport, reportBytesMax } from '../figures/report.ts';
 import { contentType, type Family, textOf } from '../figures/text.ts';
 import { flock } from '../os/native.ts';
 import { type HttpAnswer, type HttpPlace, type Line, listenForTexts, serveHttp, takeLine } from '../os/servers.ts';
+import { reapChildren } from '../os/unix-sockets.ts';
 import { loadWord, readyWord, type ToldLoad } from './metering.ts';
 import { figuresSocket } from './report.ts';
 
@@ -207,7 +208,11 @@ class Pages {
     if (underWay !== undefined) return await underWay;
     const making = make()
       .catch((error: unknown): HttpAnswer => ({ status: 500, type: plainText, body: `${error}\n` }))
-      .finally(() => this.#underWay.delete(path));
+      .finally(() => {
+        this.#underWay.delete(path);
+        // Orphans of an IPAM program, or of one that gives credentials, are this process's (native.ts, spawnProgram).
+        if (this.#underWay.size === 0) reapChildren();
+      });
     this.#underWay.set(path, making);
     return await making;
   }
