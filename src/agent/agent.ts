@@ -49,20 +49,40 @@ const flags = {
 
 type Flags = ReturnType<typeof parseArgs<{ options: typeof flags }>>['values'];
 
-/** @throws an Error if the database's address is none that `recover` takes */
-function recoveriesOf(values: Flags, log: (line: string) => void, metering: Metering | undefined): Recoveries {
-  const { ovsdb = defaultOvsdb } = values;
+/** The words of an agent, understood. */
+interface Understood {
+  readonly values: Flags;
+  readonly workersMax: number;
+  /** The path of the database's socket. */
+  readonly socket: string;
+  readonly recoverMs: number | undefined;
+  readonly place: HttpPlace | undefined;
+}
+
+/** @throws an Error that names the wrong word */
+function understand(args: readonly string[]): Understood {
+  const { values } = parseArgs({ args: [...args], options: flags, strict: true });
+  const { ovsdb = defaultOvsdb, 'recover-every': every, metrics, workers } = values;
+  const needing = values.events ? 'events' : every === undefined ? undefined : 'recover-every';
+  if (needing && !values.recover) throw new Error(`--${needing} needs --recover`);
   const socket = /^unix:(\/.+)$/.exec(ovsdb)?.[1];
   if (socket === undefined) throw new Error(`--ovsdb "${ovsdb}" is not unix: and an absolute path`);
-  const words = [...wordsOf(values), ...(values.events ? ['--events'] : [])];
-  const every = values['recover-every'];
   if (every !== undefined && !/^\d{1,6}$/.test(every))
     throw new Error(`--recover-every "${every}" is no number of seconds`);
+  const workersMax = workers === undefined ? usualWorkersMax() : Number(workers);
+  if (!Number.isSafeInteger(workersMax) || workersMax < 1) throw new Error(`--workers "${workers}" is no count`);
+  const recoverMs = every === undefined ? undefined : Number(every) * 1_000;
+  return { values, workersMax, socket, recoverMs, place: metrics === undefined ? undefined : metricsPlace(metrics) };
+}
+
+function recoveriesOf(words: Understood, log: (line: string) => void, metering: Metering | undefined): Recoveries {
+  const { values, socket, recoverMs: pauseMs } = words;
+  const passedOn = [...wordsOf(values), ...(values.events ? ['--events'] : [])];
   return new Recoveries({
-    ...(every !== undefined && { pauseMs: Number(every) * 1_000 }),
+    ...(pauseMs !== undefined && { pauseMs }),
     watch: new SwitchWatch(socket),
     start: (more) => {
-      return givingWay(spawnOurselves(['recover', ...more, ...words]));
+      return givingWay(spawnOurselves(['recover', ...more, ...passedOn]));
     },
     log,
     isHeld: () => metering?.isReady === false,
@@ -118,28 +138,25 @@ function limitTrouble(limits: string): string | undefined {
 export async function runAgent(options: AgentOptions): Promise<number> {
   const { args, stdout, stderr } = options;
   const wrong = (why: string) => {
-    stderr(`userspace agent: ${why}\n"userspace help" lists the words.\n`);
+    stderr(`userspace agent: ${why}\n"userspace agent --help" lists the words.\n`);
     return 2;
   };
-  let values: Flags;
+  let words: Understood;
   try {
-    values = parseArgs({ args: [...args], options: flags, strict: true }).values;
+    words = understand(args);
   } catch (error) {
     return wrong(messageOf(error));
   }
-  if (values.events && !values.recover) return wrong('--events needs --recover');
+  const { values, workersMax, place } = words;
   if (values.worker) {
     await work(options);
     return 0;
   }
-  const workersMax = values.workers === undefined ? usualWorkersMax() : Number(values.workers);
-  if (!Number.isSafeInteger(workersMax) || workersMax < 1) return wrong(`--workers "${values.workers}" is no count`);
   const directory = agentDirectory(options.directory);
   if (directory === undefined)
     return wrong(`${agentVariable} is "${options.directory}", and no absolute path: no call would ask this agent`);
   const log = (line: string) => stderr(`userspace agent: ${line}\n`);
   try {
-    const place = values.metrics === undefined ? undefined : metricsPlace(values.metrics);
     if (values.meter && place) {
       await runMeter({ ...options, directory, values, place, log });
       return 0;
@@ -147,7 +164,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     const trouble = limitTrouble(readSmallFile('/proc/self/limits'));
     if (trouble !== undefined) throw new Error(trouble);
     const metering = values.metrics === undefined ? undefined : meteringOf(values, values.metrics, log);
-    const recoveries = values.recover ? recoveriesOf(values, log, metering) : undefined;
+    const recoveries = values.recover ? recoveriesOf(words, log, metering) : undefined;
     options.enter('/');
     await supervise({
       ...options,

@@ -236,7 +236,7 @@ s.on('close', () => console.log('closed after "' + heard + '"'));`;
           USERSPACE_CNI_AGENT: temporaryDirectory(),
         });
         expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
-        expect(stderr).toMatch(/^userspace agent: .*\n"userspace help" lists the words\.\n$/s);
+        expect(stderr).toMatch(/^userspace agent: .*\n"userspace agent --help" lists the words\.\n$/s);
       },
     );
 
