@@ -289,7 +289,11 @@ export const ofAgent: readonly Bug[] = [
     letter: 'ma',
     title: 'metrics: a meter begins while the one before it still counts',
     patches: [
-      { file: 'src/agent/meter.ts', search: 'while (!flock(lock)) {', replace: 'while (!flock(lock) && false) {' },
+      {
+        file: 'src/agent/meter.ts',
+        search: 'for (let tries = 1; !flock(lock); tries++) {',
+        replace: 'for (let tries = 1; !flock(lock) && false; tries++) {',
+      },
     ],
     suites: [system('test/system/metrics.test.ts', 'outlive the agent')],
   },

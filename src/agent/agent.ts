@@ -176,6 +176,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       log,
     });
     await Promise.race([metering?.ended, sleep(meterEndMs)]);
+    metering?.kill();
     return 0;
   } catch (error) {
     log(messageOf(error));

@@ -8,7 +8,7 @@
  *  ME2 Counters are in their file at most some seconds after the event, and whenever the agent ends.
  *  ME3 Scrapers that come while an answer is being made get that answer: many of them cost as much as one.
  */
-import { chmodSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { sleep } from '../deadlines.ts';
 import { Counts } from '../figures/counts.ts';
 import type { NodeFigures } from '../figures/node.ts';
@@ -24,6 +24,10 @@ import { figuresSocket } from './report.ts';
 const writeMs = 10_000;
 /** The pause between two tries for something that another process still has: the lock, or the address. */
 const retryMs = 100;
+/** How often the supervisor is told that this process is at work. */
+const atWorkMs = 15_000;
+/** The tries after which the wait is told. */
+const toldTries = 50;
 /** How long the supervisor may take to tell its load: it answers between two calls. */
 const loadMs = 250;
 /** How long calls that report while the meter ends are still heard. */
@@ -49,8 +53,10 @@ export async function meter(options: MeterOptions): Promise<void> {
   writeFileSync('/proc/self/comm', 'userspace');
   const supervisor = await Supervisor.take();
   const lock = openSync(`${directory}/figures.lock`, 'a', 0o600);
-  while (!flock(lock)) {
+  for (let tries = 1; !flock(lock); tries++) {
     if (supervisor.hasEnded) return;
+    if (tries === toldTries)
+      log(`another meter counts still ("${directory}/figures.lock"): this one waits for its end`);
     await sleep(retryMs);
   }
   const store = new Store(`${directory}/figures.json`, options);
@@ -59,6 +65,7 @@ export async function meter(options: MeterOptions): Promise<void> {
   const reports = listenForTexts({ path, bytesMax: reportBytesMax, heard: (text) => store.add(text) });
   chmodSync(path, 0o600);
   supervisor.sayReady();
+  setInterval(() => supervisor.sayReady(), atWorkMs).unref();
   const pages = new Pages(store, supervisor, options);
   const http = await listening(options, pages, supervisor);
   if (http) log(`serves /metrics and /healthz at ${placeText(options.place)}`);
@@ -168,6 +175,8 @@ class Store {
   #read(): Counts {
     let text: string;
     try {
+      // A FIFO in its place would never end.
+      if (!statSync(this.#path).isFile()) return new Counts();
       text = readFileSync(this.#path, 'utf8');
     } catch {
       return new Counts();

@@ -10,10 +10,12 @@ import type { AgentLoad } from './supervisor.ts';
 
 /** The pause after which a meter that has ended is started again. */
 const restMs = 1_000;
+/** How long a meter may be silent. At its start, the meter of an agent that is about to end may have the lock meanwhile. */
+const usualSilentMs = 60_000;
 
 /** The meter's one question. The answer is the load as JSON. */
 export const loadWord = 'load';
-/** The meter says once that reports reach it from now on. */
+/** The meter says when reports reach it, and then again and again that it is at work. */
 export const readyWord = 'ready';
 
 export interface ToldLoad extends AgentLoad {
@@ -23,14 +25,19 @@ export interface ToldLoad extends AgentLoad {
 
 interface MeteringOptions {
   /** @param controlFd the meter's end of its connection to the supervisor. @throws an Error */
-  readonly start: (controlFd: number) => Pick<OwnProcess, 'pid' | 'ended'>;
+  readonly start: (controlFd: number) => Pick<OwnProcess, 'pid' | 'ended' | 'kill'>;
   readonly log: (line: string) => void;
+  /** Instead of the usual time for which a meter may be silent. */
+  readonly silentMs?: number;
 }
 
 export class Metering {
   readonly #options: MeteringOptions;
   #control: number | undefined;
+  #process: Pick<OwnProcess, 'pid' | 'kill'> | undefined;
+  /** The moment from which one may be started, and the one by which the one that was started has to say something. */
   #startAt: Moment = 0;
+  #heardBy: Moment = 0;
   /** Whether a meter hears reports. */
   isReady = false;
   /** Settles when the last meter that was started has ended. */
@@ -46,12 +53,18 @@ export class Metering {
 
   /** When `turn` has something to do even if no descriptor is ready. */
   get at(): Moment {
-    return this.#control === undefined ? this.#startAt : Number.POSITIVE_INFINITY;
+    return this.#control === undefined ? this.#startAt : this.#heardBy;
   }
 
   turn(ready: ReadonlySet<number>, load: () => AgentLoad): void {
     if (this.#control === undefined) this.#start();
     else if (ready.has(this.#control)) this.#hear(this.#control, load);
+    else if (now() >= this.#heardBy) this.#giveUp();
+  }
+
+  /** One that hangs would keep the lock, and each later meter would wait for it. */
+  kill(): void {
+    this.#process?.kill();
   }
 
   /** The meter then writes its counters, and ends. */
@@ -68,7 +81,10 @@ export class Metering {
     try {
       const [control, theirs] = socketPair();
       pair = [theirs, control];
-      this.ended = this.#options.start(theirs).ended;
+      const process = this.#options.start(theirs);
+      this.#process = process;
+      this.ended = process.ended;
+      this.#heardBy = this.#silentUntil();
       this.#control = control;
       pair = [theirs];
     } catch (error) {
@@ -78,10 +94,21 @@ export class Metering {
     }
   }
 
+  #silentUntil(): Moment {
+    return now() + (this.#options.silentMs ?? usualSilentMs);
+  }
+
+  #giveUp(): void {
+    this.#options.log(`the meter (process ${this.#process?.pid}) hangs: it is killed`);
+    this.kill();
+    this.close();
+  }
+
   #hear(control: number, load: () => AgentLoad): void {
     const bytes = new Uint8Array(64);
     const count = receive(control, bytes, now());
     if (count === undefined) return;
+    if (count > 0) this.#heardBy = this.#silentUntil();
     const word = new TextDecoder().decode(bytes.subarray(0, count));
     if (word === readyWord) {
       this.isReady = true;

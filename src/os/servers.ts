@@ -67,6 +67,12 @@ export interface HttpAnswer {
 /** Requests have no body. */
 const bodyBytesMax = 1024;
 
+/** Bun takes any Host, and makes the URL of it. A request of HTTP/1.0 may have none. @returns undefined if there is no URL */
+function pathOf({ url, headers }: Request): string | undefined {
+  if (URL.canParse(url)) return new URL(url).pathname;
+  return headers.get('host') === null ? new URL(url, 'http://localhost').pathname : undefined;
+}
+
 /**
  * Serves HTTP. Bun itself refuses what is no request, and what is too long.
  * @param answer never throws
@@ -85,10 +91,9 @@ export function serveHttp(
     maxRequestBodySize: bodyBytesMax,
     fetch: async (request, self) => {
       self.timeout(request, answerSeconds);
-      // Bun takes any Host, and makes the URL of it. What it then throws would be printed for each such request.
-      if (!URL.canParse(request.url))
-        return new Response('not a URL\n', { status: 400, headers: { connection: 'close' } });
-      const { status, type, body } = await answer(request.method, new URL(request.url).pathname);
+      const path = pathOf(request);
+      if (path === undefined) return new Response('not a URL\n', { status: 400, headers: { connection: 'close' } });
+      const { status, type, body } = await answer(request.method, path);
       return new Response(body, { status, headers: { 'content-type': type, connection: 'close' } });
     },
   } as Bun.Serve.Options<undefined>);

@@ -16,19 +16,21 @@ function copyOf(fd: number): number {
   return handed.fd;
 }
 
-function scene({ fails = false } = {}) {
-  const [meters, log]: [number[], string[]] = [[], []];
+function scene({ fails = false, silentMs = 60_000 } = {}) {
+  const [meters, log, killed]: [number[], string[], number[]] = [[], [], []];
   const metering = new Metering({
     start: (fd) => {
       if (fails) throw new Error('no processes left');
       meters.push(copyOf(fd));
-      return { pid: 1, ended: Promise.resolve(0) };
+      const pid = meters.length;
+      return { pid, ended: Promise.resolve(0), kill: () => killed.push(pid) };
     },
     log: (line) => log.push(line),
+    silentMs,
   });
   onTestFinished(() => metering.close());
   const turn = () => metering.turn(new Set(metering.fds), load);
-  return { metering, meters, log, turn };
+  return { metering, meters, log, killed, turn };
 }
 
 describe('the supervisor', () => {
@@ -64,6 +66,15 @@ describe('the supervisor', () => {
     expect(meters).toHaveLength(1);
     expect(metering.fds).toEqual([]);
     expect(metering.at).toBeGreaterThan(performance.now());
+  });
+
+  it('kills one that hangs, because it keeps the lock, and starts another one', () => {
+    const { metering, log, killed, turn } = scene({ silentMs: 0 });
+    turn();
+    metering.turn(new Set(), load);
+    expect(killed).toEqual([1]);
+    expect(log).toEqual(['the meter (process 1) hangs: it is killed']);
+    expect(metering.fds).toEqual([]);
   });
 
   it('goes on if none can be started', () => {

@@ -41,3 +41,9 @@ it.each([
   expect(asked).toEqual(['GET /metrics']);
   expect(printed).not.toHaveBeenCalled();
 });
+
+it('a probe of HTTP/1.0, which names no host, is answered', async () => {
+  const { asked, send } = served();
+  expect(await send('GET /healthz?probe HTTP/1.0\r\n\r\n')).toContain('figures');
+  expect(asked).toEqual(['GET /healthz']);
+});

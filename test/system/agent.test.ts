@@ -229,16 +229,21 @@ s.on('close', () => console.log('closed after "' + heard + '"'));`;
   });
 
   describe('the command line', () => {
-    test.each([['--workers', 'x'], ['--workers', '0'], ['--workers', '1.5'], ['--workers'], ['--nosuch'], ['more']])(
-      '%s %s is wrong usage',
-      async (...words) => {
-        const { exitCode, stdout, stderr } = await run(['agent', ...words], {
-          USERSPACE_CNI_AGENT: temporaryDirectory(),
-        });
-        expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
-        expect(stderr).toMatch(/^userspace agent: .*\n"userspace agent --help" lists the words\.\n$/s);
-      },
-    );
+    test.each([
+      ...[['--workers', 'x'], ['--workers', '0'], ['--workers', '1.5'], ['--workers'], ['--nosuch'], ['more']],
+      ...[
+        ['--metrics', '0.0.0.0:9468'],
+        ['--recover', '--recover-every=1e9'],
+        ['--recover-every', '5'],
+      ],
+      ...[['--events'], ['--ovsdb', 'tcp:127.0.0.1:6640']],
+    ])('%s %s is wrong usage', async (...words) => {
+      const { exitCode, stdout, stderr } = await run(['agent', ...words], {
+        USERSPACE_CNI_AGENT: temporaryDirectory(),
+      });
+      expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+      expect(stderr).toMatch(/^userspace agent: .*\n"userspace agent --help" lists the words\.\n$/s);
+    });
 
     test.each(['off', 'OFF', 'some/where'])('an agent that no call would ask does not start: %s', async (setting) => {
       const { exitCode, stderr } = await run(['agent'], { USERSPACE_CNI_AGENT: setting });

@@ -101,7 +101,7 @@ function workersOf(dev: bigint, ino: bigint, path: string): Living[] {
       const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
       const isCall = variables.some((one) => /^CNI_COMMAND=./.test(one));
       if (!isCall && words[1] !== 'agent' && words[1] !== 'recover') return [];
-      const remedy = `wait for its end, or end it: kill ${pid}`;
+      const remedy = `wait for its end, or end it: kill -9 ${pid}`;
       const what = isCall ? `a call of a runtime` : words.slice(1).join(' ');
       return [{ what: 'process' as const, name: `process ${pid}`, state: what, at: path, remedy }];
     } catch {
