@@ -87,6 +87,7 @@ configuration of type "userspace" on stdin. For people:
   userspace daemonset [DIR] [-- WORDS]
                                      in a pod of each node (deploy/kubernetes): install into DIR of the node, keep the plugin's
                                      kubeconfig fresh, and run the agent, which gets the WORDS
+  userspace --version                version, commit, target, runtime and size of this executable
   userspace help
 
 ID is a container's id or the beginning of one, or the whole key as list --json has it.
@@ -124,7 +125,6 @@ ID is a container's id or the beginning of one, or the whole key as list --json 
   --renew-after N    daemonset asks for the next token after N seconds (default: half of the life of the last one)
   --host-process PID daemonset acts in the mount namespace of this process (default 1)
   --health ADDRESS   where daemonset --uninstall tells how far it is (default 127.0.0.1:9468)
-  --version          of this executable: version, commit, target, runtime and size
 
 userspace COMMAND --help has the options of one command, an example, and the words that it prints.
 
