@@ -91,8 +91,9 @@ function remedyOf(attachment: Attachment): string {
 
 function podRemedy(pod: string | undefined, containerId: string): string {
   const [namespace, name] = pod?.split('/') ?? [];
-  const deleted = name ? [`kubectl delete pod -n ${namespace} ${name}`] : [];
-  return [...deleted, `crictl rmp -f ${containerId}`, 'userspace recover if its sandbox is gone'].join(', or ');
+  // An attachment without a pod may be that of another runtime, or of a person with cnitool.
+  const ends = name ? [`kubectl delete pod -n ${namespace} ${name}`] : ['the DEL of what attached it'];
+  return [...ends, `crictl rmp -f ${containerId}`, 'userspace recover if its sandbox is gone'].join(', or ');
 }
 
 interface Asked {

@@ -166,6 +166,19 @@ export class WorkerNode {
     return logs.map((name) => readFileSync(join(this.disk, name), 'utf8').slice(-4_000)).join('\n');
   }
 
+  /** The last lines of the daemons' logs, and of our own, that name one of these pods. */
+  linesAbout(pods: readonly string[]): string[] {
+    const logs = names(this.disk).filter((name) => name.endsWith('.log'));
+    const lines = logs.flatMap((name) =>
+      readFileSync(join(this.disk, name), 'utf8')
+        .split('\n')
+        .filter((line) => pods.some((pod) => line.includes(pod)))
+        .slice(-15)
+        .map((line) => `${name}: ${line.slice(0, 600)}`),
+    );
+    return lines;
+  }
+
   /** `userspace recover`, in the node's own mount namespace. */
   async recover(...more: string[]): Promise<Answer> {
     const { dataDir, theSwitch } = this.node;

@@ -125,12 +125,16 @@ export class Workload {
       return await eventually(what, look);
     } catch (error) {
       const pods = (await this.pods()).filter(({ metadata }) => names.includes(metadata.name));
+      const stuck = pods.filter((pod) => !isRunning(pod)).map(({ metadata }) => String(metadata.name));
       const { json } = await ask(this.worker.cluster, 'GET', `/api/v1/namespaces/${namespace}/events`);
-      const told = json.items.slice(-30).map((event: Json) => `${event.involvedObject.name}: ${event.message}`);
+      const told = json.items
+        .filter(({ involvedObject }: Json) => stuck.includes(involvedObject.name))
+        .map((event: Json) => `${event.lastTimestamp} ${event.count} x ${event.involvedObject.name}: ${event.message}`);
+      const logged = this.worker.linesAbout(stuck);
       const states = pods.map(
         ({ metadata, status }) => `${metadata.name}: ${metadata.deletionTimestamp} ${status.phase}`,
       );
-      throw new Error(`${[...states, ...told].join('\n')}`, { cause: error });
+      throw new Error(`${[...states, ...told.slice(-30), ...logged].join('\n')}`, { cause: error });
     }
   }
 }
