@@ -122,10 +122,35 @@ export function isTooLong(answer: Answer): boolean {
   );
 }
 
-/** For people: the message of a Status, else how the answer begins. */
-export function describeAnswer(answer: Answer): string {
-  const said = textOf(objectOf(parse(answer.body)).message);
-  return said.slice(0, 300) || answer.body.trim().slice(0, 100) || 'nothing';
+type Headers = { readonly [name: string]: string };
+
+/**
+ * For people: the message of a Status, else how the answer begins. A proxy, or whatever else answers, may repeat what the request had.
+ * @param headers of the request: credentials in them are left out of the text
+ */
+export function describeAnswer({ body }: Answer, headers: Headers): string {
+  const quoted = (text: string, most: number): string =>
+    withoutSecrets(text, headers)
+      .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
+      .trim()
+      .slice(0, most);
+  return quoted(textOf(objectOf(parse(body)).message), 300) || quoted(body, 100) || 'nothing';
+}
+
+/** A shorter text is in too many words, and keeps nothing secret. */
+const secretLengthMin = 4;
+
+/** The credentials of RFC 6750 (Bearer) and RFC 7617 (Basic), as they are sent and as they are meant. */
+function withoutSecrets(text: string, headers: Headers): string {
+  const sent = Object.entries(headers).filter(([name]) => name.toLowerCase() === 'authorization');
+  const values = sent.map(([, value]) => value.replace(/^\S+ +/, ''));
+  const meant = values.map((value) =>
+    Buffer.from(value, 'base64')
+      .toString()
+      .replace(/^[^:]*:/, ''),
+  );
+  const secrets = [...values, ...meant].filter(({ length }) => length >= secretLengthMin);
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '(hidden)'), text);
 }
 
 export function parse(text: string): unknown {

@@ -155,7 +155,7 @@ export class Kubernetes {
       const answer = await this.#request(question, patience);
       const allowed = isAllowed(answer);
       if (allowed === undefined) {
-        const what = `answered ${answer.status} to a question for the account's own rights: ${describeAnswer(answer)}`;
+        const what = `answered ${answer.status} to a question for the account's own rights: ${this.#quoted(answer)}`;
         throw this.error(code.tryAgainLater, what, answer.status === 401 ? 'unauthorized' : undefined);
       }
       if (!allowed) missing.push(words);
@@ -184,7 +184,7 @@ export class Kubernetes {
     const body = JSON.stringify({ metadata: { uid, resourceVersion, annotations } });
     const answer = await this.#request({ method: 'PATCH', path: `${pathTo(ref)}/status`, body, heard }, patience);
     if (!isOvertaken(answer, ref)) return { kind: 'taken', pod: this.#readPod(answer, 'patch pods/status', ref) };
-    const what = `refused to write pod ${podName(ref)}: ${describeAnswer(answer)}`;
+    const what = `refused to write pod ${podName(ref)}: ${this.#quoted(answer)}`;
     return { kind: 'overtaken', trouble: this.error(code.tryAgainLater, what, 'conflict') };
   }
 
@@ -198,7 +198,7 @@ export class Kubernetes {
     if (isThere(answer)) return 'known';
     if (isGoneNamespace(answer)) return 'no pod';
     this.#refuseAccount(answer, 'create events', namespace);
-    const what = `answered ${answer.status} to an event in namespace "${namespace}": ${describeAnswer(answer)}`;
+    const what = `answered ${answer.status} to an event in namespace "${namespace}": ${this.#quoted(answer)}`;
     throw this.error(code.tryAgainLater, what);
   }
 
@@ -211,7 +211,7 @@ export class Kubernetes {
     const [verb = ''] = right.split(' ');
     this.#refuseAccount(answer, right, ref.namespace);
     if (isTooLong(answer)) {
-      const what = `takes no more annotations of pod ${podName(ref)}: ${describeAnswer(answer)}: remove some of others`;
+      const what = `takes no more annotations of pod ${podName(ref)}: ${this.#quoted(answer)}: remove some of others`;
       throw this.error(code.tryAgainLater, what, 'too long');
     }
     if (!isPod(answer, ref)) throw this.error(code.tryAgainLater, this.#describeRefusal(answer, verb, ref));
@@ -236,7 +236,7 @@ export class Kubernetes {
   #describeRefusal(answer: Answer, verb: string, ref: PodRef): string {
     const { status } = answer;
     if (status >= 200 && status <= 299) return `answered ${status} with something that is no pod ${podName(ref)}`;
-    const said = `answered ${status} to "${verb}" of pod ${podName(ref)}: ${describeAnswer(answer)}`;
+    const said = `answered ${status} to "${verb}" of pod ${podName(ref)}: ${this.#quoted(answer)}`;
     return refusalOf(answer)
       ? said
       : `${said} (no API server says it like this: is it the server that the file means?)`;
@@ -255,7 +255,7 @@ export class Kubernetes {
         if (!isBusy) return answer;
         trouble = this.error(
           code.tryAgainLater,
-          `answered ${answer.status}: ${describeAnswer(answer)}`,
+          `answered ${answer.status}: ${this.#quoted(answer)}`,
           isAtWork(answer) ? undefined : 'away',
         );
         retryAfterMs = answer.retryAfterMs;
@@ -267,6 +267,11 @@ export class Kubernetes {
       }
       await pauseBeforeTry(trouble, { tries: attempt, leastMs: retryAfterMs, until: patience.until });
     }
+  }
+
+  /** For people. */
+  #quoted(answer: Answer): string {
+    return describeAnswer(answer, this.#endpoint.headers);
   }
 
   error(number: number, what: string, why?: ApiError['why']): ApiError {

@@ -50,5 +50,7 @@ export async function requestToken(endpoint: Endpoint, question: TokenQuestion, 
     return { token, expires, seconds: typeof granted === 'number' ? granted : seconds };
   // An answer that holds a token is not quoted.
   const isQuotable = answer.status > 299 && refusalOf(answer) !== undefined;
-  throw refused(`answered ${answer.status}: ${isQuotable ? describeAnswer(answer) : 'that is no TokenRequest'}`);
+  throw refused(
+    `answered ${answer.status}: ${isQuotable ? describeAnswer(answer, endpoint.headers) : 'that is no TokenRequest'}`,
+  );
 }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   type Answer,
+  describeAnswer,
   isNoPod,
   isOvertaken,
   isPod,
@@ -98,5 +99,30 @@ describe('a write', () => {
     expect(outcome).toMatchObject({ kind: 'failed', trouble: { code: 11 } });
     expect(JSON.stringify(outcome)).toContain('no API server says it like this');
     expect(JSON.stringify(outcome)).not.toContain('expired');
+  });
+});
+
+describe('what an answer says, for people', () => {
+  const token = 'SECRET.TOKEN-12345';
+  const basic = `Basic ${Buffer.from('admin:pass:word').toString('base64')}`;
+  const status = (message: string) => JSON.stringify({ kind: 'Status', status: 'Failure', message });
+
+  it.each([
+    ['a Status', status(`denied: Bearer ${token} of yours`), { Authorization: `Bearer ${token}` }],
+    ['a proxy', `<html>Authorization: Bearer ${token}`, { authorization: `Bearer ${token}` }],
+    ['a Status that is cut off', status(`${'x'.repeat(290)}${token}`), { Authorization: `Bearer ${token}` }],
+    ['a Status with the password', status('the password pass:word is wrong'), { Authorization: basic }],
+    ['a Status with the header', status(`what is ${basic}?`), { Authorization: basic }],
+  ])('%s has none of the credentials that the request had (I12)', (_, body, headers) => {
+    const said = describeAnswer({ status: 403, retryAfterMs: 0, body }, headers);
+    for (const secret of ['SECRET', 'pass:word', basic.slice(6, 20)]) expect(said).not.toContain(secret);
+    expect(said).not.toBe('nothing');
+  });
+
+  it('has no control characters, and is cut', () => {
+    const say = (body: string) => describeAnswer({ status: 403, retryAfterMs: 0, body }, {});
+    expect(say(status('a\u001b[31m\r\nb\u2028c'))).toBe('a [31m b c');
+    expect(say(status('y'.repeat(1000)))).toHaveLength(300);
+    expect(say('')).toBe('nothing');
   });
 });
