@@ -5,7 +5,7 @@
  * Invariants
  *  ME1 One meter at a time counts for a directory: the holder of the lock. It writes its counters before it lets the lock go, so the next
  *     one goes on from them.
- *  ME2 Counters are in their file at most some seconds after the event, and whenever the agent ends.
+ *  ME2 Counters are in their file at most ten seconds after the event (`writeMs`), and whenever the agent ends.
  *  ME3 Scrapers that come while an answer is being made get that answer: many of them cost as much as one.
  */
 import { chmodSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';

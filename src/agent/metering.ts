@@ -35,8 +35,9 @@ export class Metering {
   readonly #options: MeteringOptions;
   #control: number | undefined;
   #process: Pick<OwnProcess, 'pid' | 'kill'> | undefined;
-  /** The moment from which one may be started, and the one by which the one that was started has to say something. */
+  /** A meter is not started before this moment. */
   #startAt: Moment = 0;
+  /** A meter that has said nothing until this moment is killed. */
   #heardBy: Moment = 0;
   /** Whether a meter hears reports. */
   isReady = false;
@@ -99,7 +100,9 @@ export class Metering {
   }
 
   #giveUp(): void {
-    this.#options.log(`the meter (process ${this.#process?.pid}) hangs: it is killed`);
+    this.#options.log(
+      `the meter (process ${this.#process?.pid}) has said nothing for too long: it hangs, or another meter has the lock. It is killed`,
+    );
     this.kill();
     this.close();
   }

@@ -4,7 +4,7 @@
  *
  * Invariants
  *  EV1 The same thing is told once: the event's name is made of it, and a recovery that finds it again asks for the same name.
- *  EV2 A right that is missing is said once, and costs one request.
+ *  EV2 A missing right costs one request for each kubeconfig and namespace, and each message is printed once, with its count.
  *  EV3 No secret is told (I12): messages of other programs are redacted as those of a sysdump are.
  */
 import { basename } from 'node:path';
@@ -106,7 +106,7 @@ const kubeconfigOf = ({ publication }: Plan): string | undefined =>
 /** The fate of the events. */
 export interface EventsTold {
   readonly sent: number;
-  /** EventsTold by an earlier recovery. */
+  /** Events that an earlier recovery has sent. */
   readonly known: number;
   readonly notSent: readonly { readonly count: number; readonly message: string }[];
 }

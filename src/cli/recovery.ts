@@ -33,7 +33,7 @@ export async function recoverAlone(call: CommandCall): Promise<number> {
   }
 }
 
-/** A recovery that left its work to another one is that one's. */
+/** A recovery that left its work to another one is not reported: the other one reports it. */
 function reportToMeter({ words, machine }: CommandCall, found: Found, result: RecoveryReport['result']): void {
   if (words.values['dry-run'] || (found.rounds === 0 && result !== 'failed')) return;
   const attachments = [...found.attachments.values()];

@@ -99,8 +99,9 @@ async function removeAll(wanted: Wanted, { path, executable, first }: Found): Pr
   }
   const items: Ending[] = [];
   const failed = () => items.some((item) => item.done === 'failed');
+  const isNeeded = () => failed() || items.some((item) => item.isRecorded);
   for (const part of parts)
-    items.push(part.isRecord && failed() ? { path: part.path, done: 'left', why: neededAgain } : await removed(part));
+    items.push(part.isRecord && isNeeded() ? { path: part.path, done: 'left', why: neededAgain } : await removed(part));
   items.push(
     stranger
       ? { path, done: 'left', why: `${stranger}: remove it by hand` }
@@ -110,7 +111,7 @@ async function removeAll(wanted: Wanted, { path, executable, first }: Found): Pr
   return { done, living: last.living, items, notes: [...last.notes, ...lonely(machine)] };
 }
 
-const neededAgain = 'the next uninstall knows by it what could not be removed now';
+const neededAgain = 'a later uninstall knows by it what is left now';
 
 /** Networks of a person's that lead to the executable. */
 const lonely = ({ networkDir }: CliNode): string[] =>

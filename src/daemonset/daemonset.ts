@@ -76,7 +76,7 @@ class Daemonset {
     await (this.#words.uninstall ? this.#uninstall(program) : this.#serve(program));
   }
 
-  /** Installs at once. The agent follows when there is a kubeconfig, so an agent that is well tells that an ADD could be served. */
+  /** Installs at once. The agent starts after the kubeconfig is written, so its health tells of a kubeconfig too. */
   async #serve(program: string): Promise<void> {
     const { stop, log } = this.#options;
     await this.#install(program);
@@ -107,7 +107,7 @@ class Daemonset {
     this.#options.log(ran.out);
   }
 
-  /** Another agent needs the executable to be there, as its calls do: it may have been removed meanwhile. */
+  /** Installs before each start, because the executable may have been removed since. */
   async #startAgent(program: string): Promise<ChildProcess> {
     await this.#install(program);
     const { binDir, agent } = this.#words;

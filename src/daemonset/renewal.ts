@@ -2,7 +2,7 @@
  * Keeps the plugin's kubeconfig fresh: a new token at half the life of the last one, and at once when the authority of the API server's
  * certificate has changed.
  *
- * Both clocks count, because either may stand still or be set: the machine's own stops while a virtual machine is paused.
+ * Both clocks count: the monotonic one stands still while a virtual machine is paused, and the wall clock may be set.
  *
  * Invariants
  *  KN1 A token is replaced at half of its life, or after the time that is set, whichever clock says so.
@@ -15,7 +15,7 @@ import { pause } from './pause.ts';
 
 /** How often the clocks and the authority are looked at. */
 const lookMs = 10_000;
-/** The pause after a failure doubles from the first to the second. */
+/** The pause after the first failure. It doubles with each further one, up to the second of these. */
 const retryMs = 1_000;
 const retryMsMax = 60_000;
 

@@ -1,9 +1,9 @@
 /**
- * Counters of calls, their steps and recoveries. Pure. Everything that a label may say comes from a list here, so that no report makes
- * them grow without end.
+ * Counters of calls, their steps and recoveries. Pure. Labels come from lists here; codes, of which there is no list, are bounded
+ * by `codeMax` and `codesMax`. So no report makes them grow without end.
  *
  * Invariants
- *  FI1 A counter never decreases while its file is there, whatever is reported.
+ *  FI1 No report makes a counter decrease. (A killed meter does, and a file of another format.)
  *  FI2 The number of counters is bounded by the lists here, and not by what is reported.
  */
 import { code } from '../attachment.ts';

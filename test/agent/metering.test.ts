@@ -73,7 +73,9 @@ describe('the supervisor', () => {
     turn();
     metering.turn(new Set(), load);
     expect(killed).toEqual([1]);
-    expect(log).toEqual(['the meter (process 1) hangs: it is killed']);
+    expect(log).toEqual([
+      'the meter (process 1) has said nothing for too long: it hangs, or another meter has the lock. It is killed',
+    ]);
     expect(metering.fds).toEqual([]);
   });
 

@@ -242,6 +242,7 @@ describe('userspace uninstall', () => {
     const { out } = await uninstall();
     expect(out).toContain(`${unit}: left: it starts /opt/other/userspace`);
     expect(out).toContain('userspace uninstall /opt/other');
+    expect(existsSync(recordPath(s.networkDir))).toBe(true);
     expect(existsSync(unit)).toBe(true);
   });
 
@@ -253,7 +254,7 @@ describe('userspace uninstall', () => {
     const { exitCode, out } = await uninstall();
     expect(exitCode).toBe(1);
     expect(out).toContain(`${conflist}: failed`);
-    expect(out).toContain(`${recordPath(s.networkDir)}: left: the next uninstall knows by it`);
+    expect(out).toContain(`${recordPath(s.networkDir)}: left: a later uninstall knows by it`);
     expect([conflist, unit].map(existsSync)).toEqual([true, false]);
     rmdirSync(inTheWay);
     const again = await uninstall();

@@ -24,6 +24,8 @@ export interface Ending {
   readonly done: 'removed' | 'not there' | 'left' | 'failed';
   /** For what is left or failed: the reason, and the remedy. */
   readonly why?: string;
+  /** A later uninstall has to know of it still. */
+  readonly isRecorded?: true;
 }
 
 export interface Part {
@@ -111,7 +113,7 @@ function removeWritten(path: string, sums: readonly string[], { machine, executa
   const started = unit && text ? startedBy(text) : undefined;
   if (started !== undefined && started !== executable) {
     const why = `it starts ${started}, which is another installation: userspace uninstall ${dirname(started)}`;
-    return { path, done: 'left', why };
+    return { path, done: 'left', why, isRecorded: true };
   }
   if (!unit) return removeFile(path);
   const tell = isSystemdThere(machine);
