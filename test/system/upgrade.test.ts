@@ -9,7 +9,7 @@ import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { usePodGround } from '../support/cluster/pod-ground.ts';
 import { Agent } from '../support/real/agent.ts';
-import { earlierReleases, laterRelease, releaseOf } from '../support/real/another-release.ts';
+import { earlierReleases, hasHistory, laterRelease, releaseOf } from '../support/real/another-release.ts';
 import { type Answer, type Call, cni, type Json } from '../support/real/cni.ts';
 import { gcConfig } from '../support/real/gc-among-living.ts';
 import type { Pod, TestNode } from '../support/real/node.ts';
@@ -17,6 +17,7 @@ import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { byItself, through } from '../support/real/way.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
 import { executable } from '../support/requirements.ts';
+import { skippedTitle } from '../support/skip-reporter.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const ok = { exitCode: 0 };
@@ -25,8 +26,11 @@ const earlier = earlierReleases();
 /** The newest of the earlier releases that has an agent. */
 const withAgent = earlier.find(([title]) => !title.includes('before the agent'));
 
-test('there is an earlier release to compare with', () => {
-  // A shallow clone has none: fetch the whole history (git fetch --unshallow).
+const noHistory = 'this clone is shallow: git fetch --unshallow';
+const hasAll = hasHistory();
+const agents = 'an agent of another release';
+
+test.skipIf(!hasAll)(hasAll ? 'there is an earlier release' : skippedTitle('earlier releases', noHistory), () => {
   expect(earlier.length).toBeGreaterThan(0);
 });
 
@@ -222,7 +226,7 @@ onRealSwitch('another release', (theSwitch) => {
     });
   });
 
-  describe.skipIf(!withAgent)('an agent of another release', () => {
+  describe.skipIf(!withAgent)(withAgent ? agents : skippedTitle(agents, noHistory), () => {
     const node = useNode(theSwitch);
     const old = () => releaseOf(withAgent?.[1] ?? '');
 

@@ -41,6 +41,15 @@ export function earlierReleases(): readonly (readonly [title: string, commit: st
   return tag && commit ? [[`the release ${tag}`, commit] as const, ...named] : named;
 }
 
+/** Whether this clone has the commits of before: a shallow one, and a copy without .git, has none. */
+export function hasHistory(): boolean {
+  try {
+    return git('rev-parse', '--is-shallow-repository') === 'false';
+  } catch {
+    return false;
+  }
+}
+
 /** @returns undefined where it is not in this clone */
 function commitOf(name: string): string | undefined {
   try {
