@@ -261,7 +261,7 @@ onRealSwitch(
       const { exitCode, stderr } = await run(['agent', '--metrics', '0.0.0.0:9468'], {
         USERSPACE_CNI_AGENT: node().directory,
       });
-      expect(exitCode).toBe(1);
+      expect(exitCode).toBe(2);
       expect(stderr).toContain('a proxy that authenticates');
     });
   },

@@ -143,7 +143,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
   });
 
   test("an upgrade that is killed at any change leaves each file old or new, and none is taken for a person's (need N28)", async () => {
-    const old = [statSync('/bin/true').size, 'of an earlier release', 'of an earlier release', 'an older token'];
+    const old = [statSync('/bin/true').size, ...Array(3).fill('of an earlier release')];
     const fresh = node();
     await run(fresh, installWords);
     const expected = seen(fresh);
