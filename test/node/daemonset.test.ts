@@ -109,6 +109,14 @@ onWorkerNode(
       return await cni('CHECK', call, { under: space.under, program: worker().program });
     };
 
+    /** The values of the agent's figures whose names, with their labels, match. */
+    const figures = async (name: RegExp): Promise<number[]> => {
+      const text = await (await fetch('http://127.0.0.1:9468/metrics')).text();
+      const lines = text.split('\n').map((line) => line.replace(/^userspace_/, ''));
+      return lines.filter((line) => name.test(line)).map((line) => Number(line.split(' ').at(-1)));
+    };
+    const sum = (values: readonly number[]): number => values.reduce((all, one) => all + one, 0);
+
     const podOfNode = async (): Promise<string> => {
       const running = ['--field-selector=status.phase=Running', '--output=name'];
       return (await installed.kubectl('-n', installed.namespace, 'get', 'pods', ...running)).trim();
@@ -145,7 +153,22 @@ onWorkerNode(
           await expectAttachedAlone(worker(), plansOf('first', 3));
           const callers = spy.runs('ADD').map(({ parent }) => agents('worker').includes(parent));
           expect(callers).toEqual(Array.from({ length: 6 }, () => true));
+          expect(await figures(/^attachments\{.*state="attached"/)).toEqual([6]);
         });
+      });
+
+      test('its figures are what happened', async () => {
+        await eventually('the figures of all calls', async () => {
+          expect(await figures(/^calls_total\{verb="ADD",code="0"/)).toEqual([6]);
+          // A kubelet may call for a second DEL of an interface.
+          expect(Math.min(...(await figures(/^calls_total\{verb="DEL",code="0"/)))).toBeGreaterThanOrEqual(6);
+          return true;
+        });
+        expect(sum(await figures(/^calls_total\{verb="\w+",code="[1-9]/))).toBe(0);
+        expect(sum(await figures(/^attachments\{/))).toBe(0);
+        for (const now of [/^owed /, /^interrupted_journals_total /]) expect(await figures(now)).toEqual([0]);
+        for (const up of [/^switch_up\{/, /^api_server_up\{/]) expect(await figures(up)).toEqual([1]);
+        expect(sum(await figures(/^recoveries_total\{/))).toBeGreaterThanOrEqual(1);
       });
 
       test('its manifests, overlays and examples are what an API server takes', async () => {
