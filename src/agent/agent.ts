@@ -1,4 +1,4 @@
-/** `userspace agent`: reads its command line, and runs as the supervisor or, with `--worker`, as one of its workers. */
+/** `userspace agent`: reads its command line, and runs as the supervisor, as one of its workers (`--worker`) or as its meter (`--meter`). */
 import { availableParallelism, constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -81,9 +81,7 @@ function recoveriesOf(words: Understood, log: (line: string) => void, metering: 
   return new Recoveries({
     ...(pauseMs !== undefined && { pauseMs }),
     watch: new SwitchWatch(socket),
-    start: (more) => {
-      return givingWay(spawnOurselves(['recover', ...more, ...passedOn]));
-    },
+    start: (more) => givingWay(spawnOurselves(['recover', ...more, ...passedOn])),
     log,
     isHeld: () => metering?.isReady === false,
   });

@@ -17,6 +17,7 @@ import { contentType, type Family, textOf } from '../figures/text.ts';
 import { flock } from '../os/native.ts';
 import { type HttpAnswer, type HttpPlace, type Line, listenForTexts, serveHttp, takeLine } from '../os/servers.ts';
 import { reapChildren } from '../os/unix-sockets.ts';
+import { controlFd, takeName } from './child.ts';
 import { loadWord, readyWord, type ToldLoad } from './metering.ts';
 import { figuresSocket } from './report.ts';
 
@@ -35,9 +36,6 @@ const lastMs = 20;
 /** How long an answer may take: the looks at a node that hangs have their own, shorter limits. */
 const answerSeconds = 30;
 
-/** The meter's descriptor of its connection to the supervisor. */
-const controlFd = 3;
-
 export interface MeterOptions {
   readonly directory: string;
   readonly place: HttpPlace;
@@ -49,8 +47,7 @@ export interface MeterOptions {
 /** Serves until the supervisor ends, or no longer needs it. */
 export async function meter(options: MeterOptions): Promise<void> {
   const { directory, log } = options;
-  // The kernel has named this process "exe", after the last part of /proc/self/exe.
-  writeFileSync('/proc/self/comm', 'userspace');
+  takeName();
   const supervisor = await Supervisor.take();
   const lock = openSync(`${directory}/figures.lock`, 'a', 0o600);
   for (let tries = 1; !flock(lock); tries++) {

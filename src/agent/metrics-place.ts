@@ -1,7 +1,7 @@
 /** The address of `--metrics`. */
 import type { HttpPlace } from '../os/servers.ts';
 
-/** Its figures are not secret, but they tell a stranger of networks and faults, and nothing here knows who asks. */
+/** Its figures are not secret, but they tell a stranger of networks and faults, and a reader proves nothing of itself. */
 const notHere =
   'it must be 127.0.0.1:PORT, [::1]:PORT or unix:/path; for scrapers from outside put a proxy that authenticates them before it (docs/metrics.md)';
 

@@ -9,7 +9,7 @@
  *  WO3 The worker ends after a call that left anything in it: a living child, an open file, a file system that owes an answer.
  *  WO4 The worker ends when anything is thrown that no handler caught. The caller then makes the call itself.
  */
-import { closeSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, readdirSync, readlinkSync } from 'node:fs';
 import { type Moment, now } from '../deadlines.ts';
 import { fileText, sinceBootMs } from '../os/bare.ts';
 import {
@@ -22,6 +22,7 @@ import {
   sendAll,
   takeOver,
 } from '../os/unix-sockets.ts';
+import { controlFd, takeName } from './child.ts';
 import { type CallAnswer, type CallRequest, type CallSays, Listener, say } from './wire.ts';
 
 /** How long the request may take to come: a caller sends all of it at once. */
@@ -35,9 +36,6 @@ const graceMs = 10_000;
 
 /** The calls after which a worker ends, so that memory which a library or Bun keeps of each call cannot add up. */
 const callsMax = 1_000;
-
-/** The worker's descriptor of its connection to the supervisor, which closes its end when the worker is no longer needed. */
-const controlFd = 3;
 
 /** A call as the handlers see it. */
 export interface ServedCall {
@@ -71,8 +69,7 @@ export interface WorkerOptions {
 export async function work(options: WorkerOptions): Promise<void> {
   const { control = controlFd } = options;
   keepFromChildren(control);
-  // The kernel has named this process "exe", after the last part of /proc/self/exe.
-  writeFileSync('/proc/self/comm', 'userspace');
+  takeName();
   options.enter('/');
   // limit.ts is loaded here, because it brings the configuration's reader, and the supervisor has no use for that.
   const [isUnderWay, { limitMs }] = await Promise.all([options.load(), import('./limit.ts')]);

@@ -27,6 +27,7 @@ export async function takeLine(fd: number, { heard, closed }: LineEvents): Promi
 
 /** Seconds for which a connection may be silent. Bun looks every four seconds. */
 const silentSeconds = 5;
+
 interface Texts {
   readonly path: string;
   readonly bytesMax: number;
@@ -69,8 +70,8 @@ const bodyBytesMax = 1024;
 
 /** Bun takes any Host, and makes the URL of it. A request of HTTP/1.0 may have none. @returns undefined if there is no URL */
 function pathOf({ url, headers }: Request): string | undefined {
-  if (URL.canParse(url)) return new URL(url).pathname;
-  return headers.get('host') === null ? new URL(url, 'http://localhost').pathname : undefined;
+  const base = headers.get('host') === null ? 'http://localhost' : undefined;
+  return URL.canParse(url, base) ? new URL(url, base).pathname : undefined;
 }
 
 /**

@@ -30,6 +30,7 @@ function served() {
 it.each([
   ['is no HTTP', '\0\xff garbage\r\n\r\n', 400],
   ['has a host that is none', 'GET /metrics HTTP/1.1\r\nHost: [bad\r\n\r\n', 400],
+  ['has neither a host nor a path that a URL can have', 'GET //[ HTTP/1.0\r\n\r\n', 400],
   ['has a long path', `GET /${'a'.repeat(200_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431],
   ['has a large body', `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n${'x'.repeat(2000)}`, 413],
 ])('a request that %s is answered, prints nothing, and the next one is answered', async (_, text, status) => {
