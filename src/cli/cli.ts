@@ -22,6 +22,7 @@ import {
   type Terminal,
   type Words,
 } from './command-line.ts';
+import { type CommandName, commandNamed, commands, wordsOf } from './commands.ts';
 import { findingsTable, type HealthFinding } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
@@ -29,26 +30,19 @@ import { nearestOf } from './nearest.ts';
 import { coloursOf, type Page, table, timeline, unreachableLine } from './print.ts';
 import { recoverAlone } from './recovery.ts';
 
-interface Command {
-  /** The most words, itself included. */
-  readonly words: number;
-  /** Its options beside those that all commands take. */
-  readonly options: readonly string[];
-  /** @returns the exit code */
-  readonly run: (call: CommandCall) => number | Promise<number>;
-}
+/** Runs a command. @returns the exit code */
+type Run = (call: CommandCall) => number | Promise<number>;
 
-const commands: { readonly [command: string]: Command } = {
-  list: { words: 1, options: ['no-live'], run: listAttachments },
-  show: { words: 3, options: [], run: showAttachment },
-  recover: { words: 1, options: ['boot', 'events', 'forget', 'dry-run', 'ovsdb', 'kubeconfig'], run: recoverOrForget },
-  status: { words: 1, options: ['config', 'ovsdb'], run: reportStatus },
-  install: { words: 2, options: ['units', 'conflist', 'conf-dir', 'kubeconfig'], run: (call) => installHere(call) },
-  uninstall: { words: 2, options: ['force', 'ovsdb'], run: (call) => uninstallHere(call) },
-  sysdump: { words: 1, options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb'], run: dumpSystem },
+/** The commands whose words are parsed here; the executable runs the others without this code. */
+const runs: { readonly [command in CommandName]?: Run } = {
+  list: listAttachments,
+  show: showAttachment,
+  recover: recoverOrForget,
+  status: reportStatus,
+  install: (call) => installHere(call),
+  uninstall: (call) => uninstallHere(call),
+  sysdump: dumpSystem,
 };
-
-const common: readonly string[] = ['json', 'data-dir'];
 
 /** @returns the exit code. */
 export async function runCli(terminal: Terminal, machine: CliNode): Promise<number> {
@@ -62,47 +56,41 @@ export async function runCli(terminal: Terminal, machine: CliNode): Promise<numb
   const [command] = words.positionals;
   if (words.values.version) return await tellVersion(words, terminal);
   if (words.values.help || command === undefined || command === 'help')
-    return explain(terminal, command === 'help' ? words.positionals[1] : command);
-  const known = commandOf(command);
-  if (!known) return refuseWords(terminal, noCommand(command));
-  const misuse = misuseOf(command, known, words);
+    return tellHelp(terminal, command === 'help' ? words.positionals[1] : command);
+  const name = commandNamed(command);
+  const run = name && runs[name];
+  if (!run) return refuseWords(terminal, noCommand(command));
+  const misuse = misuseOf(name, words);
   if (misuse) return refuseWords(terminal, misuse);
   words.values['data-dir'] = resolve(words.values['data-dir']);
   try {
-    return await known.run({ words, terminal, machine });
+    return await run({ words, terminal, machine });
   } catch (error) {
     terminal.stderr(`userspace ${command}: ${messageOf(error)}\n`);
     return exit.failed;
   }
 }
 
-const commandOf = (word: string): Command | undefined => (Object.hasOwn(commands, word) ? commands[word] : undefined);
-
-/** The commands whose words are read elsewhere. */
-const others = ['agent', 'daemonset', 'help'];
-
-function explain(terminal: Terminal, word = 'help'): number {
-  const { version } = terminal;
-  const known = commandOf(word);
-  if (!known && !others.includes(word)) return refuseWords(terminal, noCommand(word));
-  return answer(terminal, known ? help(version, word, takenBy(word, known)) : help(version, word));
+function tellHelp(terminal: Terminal, word = ''): number {
+  if (word !== '' && word !== 'help' && !commandNamed(word)) return refuseWords(terminal, noCommand(word));
+  return answer(terminal, help(terminal, word));
 }
 
 function noCommand(word: string): string {
-  const near = nearestOf(word, [...Object.keys(commands), ...others]);
+  const near = nearestOf(word, [...Object.keys(commands), 'help']);
   return `there is no command "${word}"${near ? ` (did you mean ${near}?)` : ''}`;
 }
 
-const takenBy = (command: string, { options }: Command): readonly string[] =>
-  command === 'install' ? [...options, 'json'] : [...options, ...common];
-
 /** An option that a command ignores is refused, because its user would rely on it. */
-function misuseOf(command: string, known: Command, { positionals, tokens }: Words): string | undefined {
-  if (positionals.length > known.words) return `"${command}" takes no word "${positionals[known.words]}"`;
-  if (command === 'show' && !positionals[1]) return 'show needs a container id';
-  if (positionals.includes('')) return `"${command}" takes no empty word: name a directory, or leave it out`;
+function misuseOf(command: CommandName, { positionals, tokens }: Words): string | undefined {
+  const { words, options } = wordsOf(command);
+  const [, ...said] = positionals;
+  if (said.length > words.length) return `"${command}" takes no word "${said[words.length]}"`;
+  const missing = words.find((word, index) => !word.startsWith('[') && !said[index]);
+  if (missing) return `"${command}" needs ${needed[missing] ?? missing}`;
+  if (said.includes('')) return `"${command}" takes no empty word: name a directory, or leave it out`;
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
-  const strange = given.find((name) => !takenBy(command, known).includes(name));
+  const strange = given.find((name) => !options.some((one) => one === name));
   if (strange) return `"${command}" takes no --${strange}`;
   const empty = tokens.find((token) => token.kind === 'option' && places.includes(token.name) && token.value === '');
   if (empty?.kind === 'option') return `--${empty.name} is empty: name one, or leave it out`;
@@ -112,6 +100,9 @@ function misuseOf(command: string, known: Command, { positionals, tokens }: Word
   const refused = given.find((name) => name === 'events' || (name === 'boot' && rival === 'forget'));
   return rival && refused ? `--${rival} takes no --${refused}` : undefined;
 }
+
+/** Words that have to be said, in words for people. */
+const needed: { readonly [word: string]: string } = { ID: 'a container id' };
 
 async function recoverOrForget(call: CommandCall): Promise<number> {
   const { forget } = call.words.values;

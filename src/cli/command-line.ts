@@ -1,10 +1,10 @@
 /** The surroundings and the options of the commands for people. */
 import { parseArgs } from 'node:util';
-import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
 import type { Host } from '../effects/host.ts';
 import type { RecoveryReport } from '../figures/report.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Elsewhere } from '../machines/protocol.ts';
+import { type OptionWords, options } from './commands.ts';
 
 export interface Terminal {
   readonly args: readonly string[];
@@ -43,34 +43,33 @@ export interface CliNode {
   readonly shortDir: string;
 }
 
-const options = {
-  json: { type: 'boolean', default: false },
-  'no-live': { type: 'boolean', default: false },
-  config: { type: 'string', multiple: true },
-  'dry-run': { type: 'boolean', default: false },
-  boot: { type: 'boolean', default: false },
-  events: { type: 'boolean', default: false },
-  forget: { type: 'string' },
-  'data-dir': { type: 'string', default: defaultDataDir },
-  ovsdb: { type: 'string', default: defaultOvsdb },
-  kubeconfig: { type: 'string' },
-  'conf-dir': { type: 'string' },
-  log: { type: 'string', multiple: true },
-  since: { type: 'string' },
-  output: { type: 'string' },
-  force: { type: 'boolean', default: false },
-  units: { type: 'boolean', default: false },
-  conflist: { type: 'boolean', default: false },
+type Parsed<Option> = (Option extends { argument: string } ? { type: 'string' } : { type: 'boolean'; default: false }) &
+  (Option extends { isRepeatable: true } ? { multiple: true } : unknown) &
+  (Option extends { default: string } ? { default: string } : unknown);
+
+/** An option as node:util parses it. */
+const parsed = ({ argument, isRepeatable, default: usual }: OptionWords) => ({
+  ...(argument ? { type: 'string' as const } : { type: 'boolean' as const, default: false }),
+  ...(isRepeatable && { multiple: true }),
+  ...(usual !== undefined && { default: usual }),
+});
+
+const flags = {
+  ...(Object.fromEntries(Object.entries(options).map(([name, option]) => [name, parsed(option)])) as {
+    [name in keyof typeof options]: Parsed<(typeof options)[name]>;
+  }),
   help: { type: 'boolean', short: 'h', default: false },
   version: { type: 'boolean', default: false },
 } as const;
 
-/** Options that name a file, a directory or a socket: an empty value would mean the working directory. */
-export const places: readonly string[] = ['data-dir', 'config', 'ovsdb', 'kubeconfig', 'conf-dir', 'log', 'output'];
+/** Options that name a file, a directory or a socket. */
+export const places: readonly string[] = Object.entries(options).flatMap(([name, option]) =>
+  'isPlace' in option ? [name] : [],
+);
 
 /** @throws TypeError for an option that no command has */
 export const parseWords = (args: readonly string[]) =>
-  parseArgs({ args: [...args], options, allowPositionals: true, tokens: true });
+  parseArgs({ args: [...args], options: flags, allowPositionals: true, tokens: true });
 
 export type Words = ReturnType<typeof parseWords>;
 

@@ -25,7 +25,7 @@ test('its words are those that the executable takes', () => {
   expect(command).toBe('daemonset');
   const { binDir, agent } = parseDaemonsetWords(args);
   expect(binDir).toBe('/opt/cni/bin');
-  const known = [...help('', 'agent').matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
+  const known = [...help({ version: '' }, 'agent').matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
   const said = agent.map((word) => word.replace(/^--|=.*$/g, ''));
   expect(said.filter((name) => !known.includes(name))).toEqual([]);
   // An agent that can tell of pods' trouble by Events does.

@@ -1,0 +1,214 @@
+/**
+ * The commands for people, and their options: each is said once, here. The parser, the help, the manual pages and the completions of
+ * shells are cut from this table.
+ */
+import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
+import { fateWords, foundWords } from '../recovery/words.ts';
+import { healthWords, liveWords, stateWords } from './words.ts';
+
+export interface OptionWords {
+  /** The name of its value. An option without one is a flag. */
+  readonly argument?: string;
+  readonly default?: string;
+  readonly isRepeatable?: true;
+  /** Its value names a file, a directory or a socket: an empty one would mean the working directory. */
+  readonly isPlace?: true;
+  readonly meaning: string;
+}
+
+export interface CommandWords {
+  /** The words after its name. One in brackets may be left out. */
+  readonly words: readonly string[];
+  readonly meaning: string;
+  readonly options: readonly OptionName[];
+  readonly example: string;
+  /** The words that it prints, and where they stand. */
+  readonly prints?: { readonly [place: string]: { readonly [word: string]: string } };
+}
+
+export const options = {
+  json: { meaning: 'one JSON document instead of text' },
+  'no-live': { meaning: 'list does not ask the switch which ports are there' },
+  boot: { meaning: 'recover waits up to a minute for the switch first' },
+  events: {
+    meaning:
+      'recover also tells pods, as Kubernetes Events, what is owed for more than a minute, what was put back and what was released; with agent --recover too',
+  },
+  forget: { argument: 'ID', meaning: 'recover drops what is owed of one attachment, and says what that leaves' },
+  units: { meaning: "install also writes the agent's systemd unit, and starts it" },
+  conflist: {
+    meaning: 'install also writes a network to start from (/etc/cni/net.d/50-userspace.conflist)',
+  },
+  force: { meaning: 'uninstall although something lives, and say what will not be cleaned' },
+  'dry-run': { meaning: 'recover says what it would do, and changes nothing' },
+  config: {
+    argument: 'FILE',
+    isRepeatable: true,
+    isPlace: true,
+    meaning:
+      'status of this network too: a network, a list of plugins or a NetworkAttachmentDefinition, as JSON or YAML (default: all of type "userspace" in /etc/cni/net.d); may be said more than once',
+  },
+  'data-dir': {
+    argument: 'DIR',
+    default: defaultDataDir,
+    isPlace: true,
+    meaning: `where the journals are (default ${defaultDataDir})`,
+  },
+  ovsdb: {
+    argument: 'ADDRESS',
+    default: defaultOvsdb,
+    isPlace: true,
+    meaning: `the Open vSwitch database (default ${defaultOvsdb}): where recover looks for ports without a journal, and for an attachment's own database that moved`,
+  },
+  kubeconfig: {
+    argument: 'FILE',
+    isPlace: true,
+    meaning:
+      "used where a journal's own kubeconfig is gone, or has no rights any more; install copies it to /etc/cni/net.d/userspace.d/kubeconfig",
+  },
+  output: {
+    argument: 'PATH',
+    isPlace: true,
+    meaning: 'where sysdump puts its archive: a new file, or a directory (default: the working directory)',
+  },
+  'conf-dir': {
+    argument: 'DIR',
+    isPlace: true,
+    meaning: "where sysdump finds the runtime's networks, and install puts one (default /etc/cni/net.d)",
+  },
+  log: {
+    argument: 'FILE',
+    isRepeatable: true,
+    isPlace: true,
+    meaning: 'a log for sysdump, beside those that the networks name; may be said more than once',
+  },
+  since: {
+    argument: 'TIME',
+    meaning: 'sysdump takes no older lines of logs: a time as ISO 8601 has it, or 90m, 12h, 2d ago',
+  },
+} as const satisfies { readonly [name: string]: OptionWords };
+
+/** Options of commands that parse their own words, because these run where the code for people is not loaded. */
+const ownOptions = {
+  recover: { meaning: 'agent also recovers: at its start, after the switch was away, and every five minutes' },
+  'recover-every': { argument: 'N', meaning: "seconds between two of the agent's recoveries, instead of 300" },
+  metrics: {
+    argument: 'ADDRESS',
+    meaning: 'agent also serves /metrics and /healthz at 127.0.0.1:PORT, [::1]:PORT or unix:/path',
+  },
+  workers: {
+    argument: 'N',
+    meaning: 'agent makes as many calls at once, at most (default 8, or one for each processor)',
+  },
+  uninstall: { meaning: 'daemonset takes away what it has installed, once no attachment lives' },
+  server: {
+    argument: 'URL',
+    meaning: 'where daemonset and its kubeconfig find the API server (default: as the kubelet tells each pod)',
+  },
+  'service-account': {
+    argument: 'NAME',
+    meaning: "whose token daemonset puts into the kubeconfig (default userspace-cni, in the pod's own namespace)",
+  },
+  'token-seconds': {
+    argument: 'N',
+    meaning: 'how long daemonset lets such a token live (default 86400, at least 600)',
+  },
+  'renew-after': {
+    argument: 'N',
+    meaning: 'daemonset asks for the next token after N seconds (default: half of the life of the last one)',
+  },
+  'host-process': { argument: 'PID', meaning: 'daemonset acts in the mount namespace of this process (default 1)' },
+  health: {
+    argument: 'ADDRESS',
+    meaning: 'where daemonset --uninstall tells how far it is (default 127.0.0.1:9468)',
+  },
+} as const satisfies { readonly [name: string]: OptionWords };
+
+export type OptionName = keyof typeof options | keyof typeof ownOptions;
+
+export const wordsOfOption = (name: OptionName): OptionWords => ({ ...ownOptions, ...options })[name];
+
+export const commands = {
+  list: {
+    words: [],
+    meaning: 'every attachment: its state, pod, port, addresses, and what is owed',
+    options: ['no-live', 'json', 'data-dir'],
+    example: 'userspace list --json',
+    prints: { STATE: stateWords, LIVE: liveWords },
+  },
+  show: {
+    words: ['ID', '[IFNAME]'],
+    meaning: 'the journal of an attachment as a timeline',
+    options: ['json', 'data-dir'],
+    example: 'userspace show 0123456789ab net1',
+  },
+  recover: {
+    words: [],
+    meaning:
+      'finish what was interrupted, release what no sandbox can use any more, put back the ports of living ones that the switch lost, remove ports without a journal',
+    options: ['boot', 'events', 'forget', 'dry-run', 'ovsdb', 'kubeconfig', 'json', 'data-dir'],
+    example: 'userspace recover --dry-run',
+    prints: { 'What is found': foundWords, 'What is done': fateWords },
+  },
+  status: {
+    words: [],
+    meaning: 'whether this node can serve an ADD, what is owed, and what to do about either',
+    options: ['config', 'ovsdb', 'json', 'data-dir'],
+    example: 'userspace status --config network.json',
+    prints: { HEALTH: healthWords },
+  },
+  install: {
+    words: ['[DIR]'],
+    meaning:
+      "put this executable into the runtime's plugin directory (default /opt/cni/bin), also over one that runs; with --units, --conflist or --kubeconfig also what a node needs beside it",
+    options: ['units', 'conflist', 'conf-dir', 'kubeconfig', 'json'],
+    example: 'userspace install /opt/cni/bin --units --conflist',
+  },
+  uninstall: {
+    words: ['[DIR]'],
+    meaning: 'take away what install put there, if no attachment lives and none is owed',
+    options: ['force', 'ovsdb', 'json', 'data-dir'],
+    example: 'userspace uninstall /opt/cni/bin',
+  },
+  sysdump: {
+    words: [],
+    meaning:
+      'write one archive for a bug report: versions, networks, journals, rows, logs, settings of the node; secrets are taken out',
+    options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb', 'json', 'data-dir'],
+    example: 'userspace sysdump --since 2h --output /tmp',
+  },
+  agent: {
+    words: [],
+    meaning:
+      'stay, and make the calls that ask for it: they take two thirds of the time, and need no agent; with --recover also recover when the node needs it',
+    options: ['recover', 'recover-every', 'events', 'metrics', 'workers', 'data-dir', 'ovsdb', 'kubeconfig'],
+    example: 'userspace agent --recover --metrics 127.0.0.1:9468',
+  },
+  daemonset: {
+    words: ['[DIR]', '[-- WORDS]'],
+    meaning:
+      "in a pod of each node (deploy/kubernetes): install into DIR of the node, keep the plugin's kubeconfig fresh, and run the agent, which gets the WORDS",
+    options: ['uninstall', 'server', 'service-account', 'token-seconds', 'renew-after', 'host-process', 'health'],
+    example: 'userspace daemonset /opt/cni/bin -- --recover',
+  },
+} as const satisfies { readonly [name: string]: CommandWords };
+
+export type CommandName = keyof typeof commands;
+
+/** A word that a person typed, as a command. */
+export const commandNamed = (word: string): CommandName | undefined =>
+  Object.hasOwn(commands, word) ? (word as CommandName) : undefined;
+
+export const wordsOf = (name: CommandName): CommandWords => commands[name];
+
+/** `show ID [IFNAME]`. */
+export const synopsisOf = (name: CommandName): string => [name, ...wordsOf(name).words].join(' ');
+
+export const exitMeanings: readonly string[] = [
+  '0 done, nothing left to do (status: healthy)',
+  '1 it failed (status: sick)',
+  '2 wrong words',
+  '3 something is owed (list, recover, status), there is something to be done (recover --dry-run), something lives (uninstall), or something could not be had (sysdump)',
+];
+
+export const idMeaning = "ID is a container's id or the beginning of one, or the whole key as list --json has it.";
