@@ -85,7 +85,8 @@ function noCommand(word: string): string {
 function misuseOf(command: CommandName, { positionals, tokens }: Words): string | undefined {
   const { words, options } = wordsOf(command);
   const [, ...said] = positionals;
-  if (said.length > words.length) return `"${command}" takes no word "${said[words.length]}"`;
+  if (said.length > words.length && !words.at(-1)?.endsWith('...'))
+    return `"${command}" takes no word "${said[words.length]}"`;
   const missing = words.find((word, index) => !word.startsWith('[') && !said[index]);
   if (missing) return `"${command}" needs ${needed[missing] ?? missing}`;
   if (said.includes('')) return `"${command}" takes no empty word: name a directory, or leave it out`;

@@ -45,11 +45,13 @@ export interface CliNode {
 
 type Parsed<Option> = (Option extends { argument: string } ? { type: 'string' } : { type: 'boolean'; default: false }) &
   (Option extends { isRepeatable: true } ? { multiple: true } : unknown) &
+  (Option extends { short: string } ? { short: string } : unknown) &
   (Option extends { default: string } ? { default: string } : unknown);
 
 /** An option as node:util parses it. */
-const parsed = ({ argument, isRepeatable, default: usual }: OptionWords) => ({
+const parsed = ({ argument, short, isRepeatable, default: usual }: OptionWords) => ({
   ...(argument ? { type: 'string' as const } : { type: 'boolean' as const, default: false }),
+  ...(short !== undefined && { short }),
   ...(isRepeatable && { multiple: true }),
   ...(usual !== undefined && { default: usual }),
 });

@@ -9,7 +9,11 @@ import { healthWords, liveWords, stateWords } from './words.ts';
 export interface OptionWords {
   /** The name of its value. An option without one is a flag. */
   readonly argument?: string;
+  /** The only values that it takes. */
+  readonly values?: readonly string[];
   readonly default?: string;
+  /** Its letter, as in -h. */
+  readonly short?: string;
   readonly isRepeatable?: true;
   /** Its value names a file, a directory or a socket: an empty one would mean the working directory. */
   readonly isPlace?: true;
@@ -17,7 +21,7 @@ export interface OptionWords {
 }
 
 export interface CommandWords {
-  /** The words after its name. One in brackets may be left out. */
+  /** The words after its name. One in brackets may be left out, and the last one may be said more than once if it ends in `...`. */
   readonly words: readonly string[];
   readonly meaning: string;
   readonly options: readonly OptionName[];

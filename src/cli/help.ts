@@ -67,10 +67,10 @@ const exitParagraph = (width: number): string => wrap(`Exit codes: ${exitMeaning
 const commandEntry = (name: CommandName, width: number): string =>
   entry(`userspace ${synopsisOf(name)}`, wordsOf(name).meaning, width);
 
-/** `--config FILE`. */
+/** `-x, --config FILE`. */
 function optionText(name: OptionName): string {
-  const { argument } = wordsOfOption(name);
-  return `--${name}${argument ? ` ${argument}` : ''}`;
+  const { argument, short } = wordsOfOption(name);
+  return `${short ? `-${short}, ` : ''}--${name}${argument ? ` ${argument}` : ''}`;
 }
 
 /** The column in which meanings begin. A longer name has a line of its own. */
