@@ -306,9 +306,11 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
       const hit: string[] = [];
       const missed: number[] = [];
       const most = Math.min(verb.isReader ? sampledOfReaders : sampledPoints, ground().sampled ?? sampledPoints);
-      for (const nth of complete ? all : halves.flatMap((half) => die.sample(half, most / 2))) {
+      for (const chosen of complete ? all : halves.flatMap((half) => die.sample(half, most / 2))) {
         let at: string | undefined;
         for (let tries = 0; at === undefined && tries < triesMax; tries++) {
+          // Shorter runs have no such point: of a sample the one before it is as good, of all of them it is a point of its own.
+          const nth = complete ? chosen : Math.max(1, chosen - tries);
           try {
             at = await strikeAt(verb, fate, nth, calls.length);
           } catch (cause) {
@@ -317,7 +319,7 @@ export function agentKills(ground: () => Ground, seat: () => AgentSeat, tally: T
             });
           }
         }
-        if (at === undefined) missed.push(nth);
+        if (at === undefined) missed.push(chosen);
         else hit.push(at.split(' ')[0] ?? '');
       }
       const kinds = [...new Set(hit)].sort().join(' ');

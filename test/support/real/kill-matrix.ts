@@ -176,7 +176,8 @@ export function killMatrix(ground: () => Ground, tally: Tally, die: Dice): void 
 
   const killSurelyAt = async (verb: Verb, nth: number): Promise<string | undefined> => {
     for (let tries = 0; tries < triesMax; tries++) {
-      const call = await killAt(verb, nth);
+      // Shorter runs have no such point: of a sample the one before it is as good, of all of them it is a point of its own.
+      const call = await killAt(verb, complete ? nth : Math.max(1, nth - tries));
       if (call !== undefined) return call;
     }
     return undefined;
