@@ -22,7 +22,7 @@ import {
   type Terminal,
   type Words,
 } from './command-line.ts';
-import { type CommandName, commandNamed, commands, wordsOf } from './commands.ts';
+import { type CommandName, commandNamed, commandNames, wordsOf, wordValues } from './commands.ts';
 import { findingsTable, type HealthFinding } from './findings.ts';
 import { help } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
@@ -41,6 +41,7 @@ const runs: { readonly [command in CommandName]?: Run } = {
   status: reportStatus,
   install: (call) => installHere(call),
   uninstall: (call) => uninstallHere(call),
+  completion: printCompletion,
   sysdump: dumpSystem,
 };
 
@@ -77,7 +78,7 @@ function tellHelp(terminal: Terminal, word = ''): number {
 }
 
 function noCommand(word: string): string {
-  const near = nearestOf(word, [...Object.keys(commands), 'help']);
+  const near = nearestOf(word, [...commandNames, 'help']);
   return `there is no command "${word}"${near ? ` (did you mean ${near}?)` : ''}`;
 }
 
@@ -89,6 +90,8 @@ function misuseOf(command: CommandName, { positionals, tokens }: Words): string 
     return `"${command}" takes no word "${said[words.length]}"`;
   const missing = words.find((word, index) => !word.startsWith('[') && !said[index]);
   if (missing) return `"${command}" needs ${needed[missing] ?? missing}`;
+  const wrong = words.find((word, index) => wordValues[word]?.includes(said[index] ?? '') === false);
+  if (wrong) return noValue(said[words.indexOf(wrong)] ?? '', wordValues[wrong] ?? []);
   if (said.includes('')) return `"${command}" takes no empty word: name a directory, or leave it out`;
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
   const strange = given.find((name) => !options.some((one) => one === name));
@@ -103,7 +106,13 @@ function misuseOf(command: CommandName, { positionals, tokens }: Words): string 
 }
 
 /** Words that have to be said, in words for people. */
-const needed: { readonly [word: string]: string } = { ID: 'a container id' };
+const needed: { readonly [word: string]: string } = { ID: 'a container id', SHELL: 'a shell: bash, zsh or fish' };
+
+/** Says which values there are instead of a wrong one. */
+function noValue(value: string, values: readonly string[]): string {
+  const near = nearestOf(value, values);
+  return `"${value}" is none of ${values.join(', ')}${near ? ` (did you mean ${near}?)` : ''}`;
+}
 
 async function recoverOrForget(call: CommandCall): Promise<number> {
   const { forget } = call.words.values;
@@ -158,6 +167,11 @@ async function askAll(readings: Parameters<typeof askSwitches>[0], machine: CliN
   } finally {
     host.close();
   }
+}
+
+async function printCompletion({ words: { positionals }, terminal }: CommandCall): Promise<number> {
+  const { completions } = await import('./completion/completion.ts');
+  return answer(terminal, completions[positionals[1] ?? '']?.script() ?? '');
 }
 
 const isSaid = (name: string, tokens: Words['tokens']): boolean =>

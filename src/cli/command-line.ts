@@ -56,13 +56,9 @@ const parsed = ({ argument, short, isRepeatable, default: usual }: OptionWords) 
   ...(usual !== undefined && { default: usual }),
 });
 
-const flags = {
-  ...(Object.fromEntries(Object.entries(options).map(([name, option]) => [name, parsed(option)])) as {
-    [name in keyof typeof options]: Parsed<(typeof options)[name]>;
-  }),
-  help: { type: 'boolean', short: 'h', default: false },
-  version: { type: 'boolean', default: false },
-} as const;
+const flags = Object.fromEntries(Object.entries(options).map(([name, option]) => [name, parsed(option)])) as {
+  readonly [name in keyof typeof options]: Parsed<(typeof options)[name]>;
+};
 
 /** Options that name a file, a directory or a socket. */
 export const places: readonly string[] = Object.entries(options).flatMap(([name, option]) =>

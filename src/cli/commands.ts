@@ -31,6 +31,8 @@ export interface CommandWords {
 }
 
 export const options = {
+  help: { short: 'h', meaning: 'what a command is for, its options, and the words that it prints' },
+  version: { meaning: 'version, commit, target, runtime and size of this executable' },
   json: { meaning: 'one JSON document instead of text' },
   'no-live': { meaning: 'list does not ask the switch which ports are there' },
   boot: { meaning: 'recover waits up to a minute for the switch first' },
@@ -42,6 +44,9 @@ export const options = {
   units: { meaning: "install also writes the agent's systemd unit, and starts it" },
   conflist: {
     meaning: 'install also writes a network to start from (/etc/cni/net.d/50-userspace.conflist)',
+  },
+  manual: {
+    meaning: 'install also writes the manual pages, and the completions of bash, zsh and fish, below /usr/local/share',
   },
   force: { meaning: 'uninstall although something lives, and say what will not be cleaned' },
   'dry-run': { meaning: 'recover says what it would do, and changes nothing' },
@@ -164,8 +169,8 @@ export const commands = {
   install: {
     words: ['[DIR]'],
     meaning:
-      "put this executable into the runtime's plugin directory (default /opt/cni/bin), also over one that runs; with --units, --conflist or --kubeconfig also what a node needs beside it",
-    options: ['units', 'conflist', 'conf-dir', 'kubeconfig', 'json'],
+      "put this executable into the runtime's plugin directory (default /opt/cni/bin), also over one that runs; with --units, --conflist, --kubeconfig or --manual also what a node needs beside it",
+    options: ['units', 'conflist', 'conf-dir', 'kubeconfig', 'manual', 'json'],
     example: 'userspace install /opt/cni/bin --units --conflist',
   },
   uninstall: {
@@ -173,6 +178,12 @@ export const commands = {
     meaning: 'take away what install put there, if no attachment lives and none is owed',
     options: ['force', 'ovsdb', 'json', 'data-dir'],
     example: 'userspace uninstall /opt/cni/bin',
+  },
+  completion: {
+    words: ['SHELL'],
+    meaning: 'print the completion of a shell: bash, zsh or fish; install --manual writes those of all three',
+    options: [],
+    example: 'source <(userspace completion bash)',
   },
   sysdump: {
     words: [],
@@ -184,7 +195,7 @@ export const commands = {
   agent: {
     words: [],
     meaning:
-      'stay, and make the calls that ask for it: they take two thirds of the time, and need no agent; with --recover also recover when the node needs it',
+      'stay and make the calls that ask for it: they take two thirds of the time, and need no agent; with --recover also recover when the node needs it',
     options: ['recover', 'recover-every', 'events', 'metrics', 'workers', 'data-dir', 'ovsdb', 'kubeconfig'],
     example: 'userspace agent --recover --metrics 127.0.0.1:9468',
   },
@@ -199,11 +210,17 @@ export const commands = {
 
 export type CommandName = keyof typeof commands;
 
+export const commandNames = Object.keys(commands) as readonly CommandName[];
+export const optionNames = Object.keys({ ...ownOptions, ...options }) as readonly OptionName[];
+
 /** A word that a person typed, as a command. */
 export const commandNamed = (word: string): CommandName | undefined =>
   Object.hasOwn(commands, word) ? (word as CommandName) : undefined;
 
 export const wordsOf = (name: CommandName): CommandWords => commands[name];
+
+/** The only words that some of `words` may be. */
+export const wordValues: { readonly [word: string]: readonly string[] } = { SHELL: ['bash', 'zsh', 'fish'] };
 
 /** `show ID [IFNAME]`. */
 export const synopsisOf = (name: CommandName): string => [name, ...wordsOf(name).words].join(' ');

@@ -2,7 +2,7 @@
 import {
   type CommandName,
   commandNamed,
-  commands,
+  commandNames,
   exitMeanings,
   idMeaning,
   type OptionName,
@@ -30,9 +30,8 @@ export function help(page: HelpPage, word = ''): string {
 
 function generalPage(page: HelpPage): string[] {
   const width = widthOf(page);
-  const names = Object.keys(commands).flatMap((name) => commandNamed(name) ?? []);
   const others = [
-    entry('userspace --version', 'version, commit, target, runtime and size of this executable', width),
+    entry('userspace --version', wordsOfOption('version').meaning, width),
     entry('userspace help', 'this text; userspace help COMMAND, or userspace COMMAND --help, that of a command', width),
   ];
   return [
@@ -41,7 +40,7 @@ function generalPage(page: HelpPage): string[] {
       'A container runtime calls it with CNI_COMMAND (ADD, CHECK, DEL, GC, STATUS, VERSION) in its environment and a network configuration of type "userspace" on stdin. For people:',
       width,
     ),
-    [...names.map((name) => commandEntry(name, width)), ...others].join('\n'),
+    [...commandNames.map((name) => commandEntry(name, width)), ...others].join('\n'),
     wrap(idMeaning, width),
     wrap('userspace COMMAND --help has the options of one command, an example, and the words that it prints.', width),
     exitParagraph(width),
