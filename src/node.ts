@@ -105,6 +105,7 @@ export const createCliNode = (
   networkDir: '/etc/cni/net.d',
   hugepagesDir: '/sys/kernel/mm/hugepages',
   systemd: { units: '/etc/systemd/system', runs: '/run/systemd/system' },
+  systemRoot: '/',
   shortDir: defaultShortDir,
   programDirs: ['/usr/local/bin', '/usr/bin', '/usr/sbin', '/bin', '/sbin'],
 });

@@ -39,6 +39,8 @@ export interface CliNode {
   readonly programDirs: readonly string[];
   /** The directory of the administrator's units, and the one that is there while systemd runs. */
   readonly systemd: { readonly units: string; readonly runs: string };
+  /** The root of the directories for manual pages and completions. */
+  readonly systemRoot: string;
   /** Where an ADD without another name puts its short links. */
   readonly shortDir: string;
 }

@@ -24,6 +24,8 @@ export interface CommandWords {
   /** The words after its name. One in brackets may be left out, and the last one may be said more than once if it ends in `...`. */
   readonly words: readonly string[];
   readonly meaning: string;
+  /** Paragraphs for a person before the first use. */
+  readonly details?: readonly string[];
   readonly options: readonly OptionName[];
   readonly example: string;
   /** The words that it prints, and where they stand. */
@@ -46,7 +48,8 @@ export const options = {
     meaning: 'install also writes a network to start from (/etc/cni/net.d/50-userspace.conflist)',
   },
   manual: {
-    meaning: 'install also writes the manual pages, and the completions of bash, zsh and fish, below /usr/local/share',
+    meaning:
+      'install also writes the manual pages, and the completions of bash, zsh and fish, where man and these shells find them',
   },
   force: { meaning: 'uninstall although something lives, and say what will not be cleaned' },
   'dry-run': { meaning: 'recover says what it would do, and changes nothing' },
@@ -141,6 +144,9 @@ export const commands = {
   list: {
     words: [],
     meaning: 'every attachment: its state, pod, port, addresses, and what is owed',
+    details: [
+      "STATE comes from the attachment's journal. LIVE is the word of the switch's database, which is asked for at most a second. What is owed stands below its attachment, with the reason.",
+    ],
     options: ['no-live', 'json', 'data-dir'],
     example: 'userspace list --json',
     prints: { STATE: stateWords, LIVE: liveWords },
@@ -148,6 +154,9 @@ export const commands = {
   show: {
     words: ['ID', '[IFNAME]'],
     meaning: 'the journal of an attachment as a timeline',
+    details: [
+      'It reads the journal without its lock, and changes nothing: it may be run beside a call that is at work.',
+    ],
     options: ['json', 'data-dir'],
     example: 'userspace show 0123456789ab net1',
   },
@@ -155,6 +164,10 @@ export const commands = {
     words: [],
     meaning:
       'finish what was interrupted, release what no sandbox can use any more, put back the ports of living ones that the switch lost, remove ports without a journal',
+    details: [
+      'It may be run at any time, beside calls and twice at once: it touches nothing that another process works on. Killed at any point, it is run again and ends the same. Removals come first, ports are put back last.',
+      'An attachment whose network namespace lives is never removed. What cannot be judged is kept.',
+    ],
     options: ['boot', 'events', 'forget', 'dry-run', 'ovsdb', 'kubeconfig', 'json', 'data-dir'],
     example: 'userspace recover --dry-run',
     prints: { 'What is found': foundWords, 'What is done': fateWords },
@@ -162,6 +175,9 @@ export const commands = {
   status: {
     words: [],
     meaning: 'whether this node can serve an ADD, what is owed, and what to do about either',
+    details: [
+      'It looks at the data directory, the switch, the IPAM programs, the kubeconfigs and the hugepages as an ADD would, and changes nothing. Each line that is not ok says what to do.',
+    ],
     options: ['config', 'ovsdb', 'json', 'data-dir'],
     example: 'userspace status --config network.json',
     prints: { HEALTH: healthWords },
@@ -170,12 +186,18 @@ export const commands = {
     words: ['[DIR]'],
     meaning:
       "put this executable into the runtime's plugin directory (default /opt/cni/bin), also over one that runs; with --units, --conflist, --kubeconfig or --manual also what a node needs beside it",
+    details: [
+      'The name leads to the old or to the whole new executable at any moment, also after a power cut, and the new one has run once before it gets the name. Files that a person has made or changed are never overwritten.',
+    ],
     options: ['units', 'conflist', 'conf-dir', 'kubeconfig', 'manual', 'json'],
     example: 'userspace install /opt/cni/bin --units --conflist',
   },
   uninstall: {
     words: ['[DIR]'],
     meaning: 'take away what install put there, if no attachment lives and none is owed',
+    details: [
+      'It takes away the files that install wrote, as long as they are as install wrote them. While an attachment lives or is owed it refuses, because then nothing could remove that attachment.',
+    ],
     options: ['force', 'ovsdb', 'json', 'data-dir'],
     example: 'userspace uninstall /opt/cni/bin',
   },
@@ -189,6 +211,9 @@ export const commands = {
     words: [],
     meaning:
       'write one archive for a bug report: versions, networks, journals, rows, logs, settings of the node; secrets are taken out',
+    details: [
+      'Tokens, keys, passwords and certificates are replaced by their kind and length. Read the archive before you send it all the same: it names pods, networks and addresses.',
+    ],
     options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb', 'json', 'data-dir'],
     example: 'userspace sysdump --since 2h --output /tmp',
   },
@@ -196,6 +221,9 @@ export const commands = {
     words: [],
     meaning:
       'stay and make the calls that ask for it: they take two thirds of the time, and need no agent; with --recover also recover when the node needs it',
+    details: [
+      'A call asks the agent, and makes itself if none answers at once; so an agent may be killed, upgraded or missing at any time.',
+    ],
     options: ['recover', 'recover-every', 'events', 'metrics', 'workers', 'data-dir', 'ovsdb', 'kubeconfig'],
     example: 'userspace agent --recover --metrics 127.0.0.1:9468',
   },
@@ -224,6 +252,15 @@ export const wordValues: { readonly [word: string]: readonly string[] } = { SHEL
 
 /** `show ID [IFNAME]`. */
 export const synopsisOf = (name: CommandName): string => [name, ...wordsOf(name).words].join(' ');
+
+/** `-x, --config FILE`. */
+export function optionText(name: OptionName): string {
+  const { argument, short } = wordsOfOption(name);
+  return `${short ? `-${short}, ` : ''}--${name}${argument ? ` ${argument}` : ''}`;
+}
+
+/** The beginning of a meaning, for a list in which each has a line. */
+export const briefOf = (meaning: string): string => meaning.split(/[;:,]| \(/)[0] ?? '';
 
 export const exitMeanings: readonly string[] = [
   '0 done, nothing left to do (status: healthy)',

@@ -5,7 +5,7 @@ import {
   commandNames,
   exitMeanings,
   idMeaning,
-  type OptionName,
+  optionText,
   synopsisOf,
   wordsOf,
   wordsOfOption,
@@ -49,10 +49,11 @@ function generalPage(page: HelpPage): string[] {
 
 function ownPage(command: CommandName, page: HelpPage): string[] {
   const width = widthOf(page);
-  const { options, example, prints = {} } = wordsOf(command);
+  const { details = [], options, example, prints = {} } = wordsOf(command);
   const takesId = synopsisOf(command).includes('ID') || options.includes('forget');
   return [
     commandEntry(command, width),
+    ...details.map((text) => wrap(text, width)),
     options.map((name) => entry(optionText(name), wordsOfOption(name).meaning, width)).join('\n'),
     `Example: ${example}`,
     ...(takesId ? [wrap(idMeaning, width)] : []),
@@ -65,12 +66,6 @@ const exitParagraph = (width: number): string => wrap(`Exit codes: ${exitMeaning
 
 const commandEntry = (name: CommandName, width: number): string =>
   entry(`userspace ${synopsisOf(name)}`, wordsOf(name).meaning, width);
-
-/** `-x, --config FILE`. */
-function optionText(name: OptionName): string {
-  const { argument, short } = wordsOfOption(name);
-  return `${short ? `-${short}, ` : ''}--${name}${argument ? ` ${argument}` : ''}`;
-}
 
 /** The column in which meanings begin. A longer name has a line of its own. */
 const meaningAt = 22;

@@ -75,7 +75,7 @@ export async function install({ machine, directory, version, extras }: Wanted): 
   const bin = openDirectory(resolve(directory));
   try {
     lockDirectory(bin);
-    const planned = await planExtras(machine, join(bin.path, name), extras);
+    const planned = await planExtras(machine, { path: join(bin.path, name), version }, extras);
     const executable = { ...readIdentity(version), ...placeSelf(bin, readIdentity(version)) };
     const files = placeExtras(machine, planned);
     return { ...executable, ...(files.length > 0 && { files }) };

@@ -32,12 +32,13 @@ function node() {
     networkDir: join(root, 'net.d'),
     systemd: { units: join(root, 'units'), runs: join(root, 'systemd') },
     programDirs: [join(root, 'programs'), '/bin'],
+    systemRoot: join(root, 'root'),
   };
   const given = join(root, 'given');
   writeFileSync(given, kubeconfigText);
-  const none: Extras = { units: false, conflist: false, confDir: undefined, kubeconfig: undefined };
-  const plan = (extras: Partial<Extras>, executable = '/opt/cni/bin/userspace') =>
-    planExtras(machine, executable, { ...none, ...extras });
+  const none: Extras = { units: false, conflist: false, confDir: undefined, kubeconfig: undefined, manual: false };
+  const plan = (extras: Partial<Extras>, path = '/opt/cni/bin/userspace') =>
+    planExtras(machine, { path, version: '1.2.3' }, { ...none, ...extras });
   const place = async (extras: Partial<Extras>, executable?: string) =>
     placeExtras(machine, await plan(extras, executable)).map(({ done }) => done);
   const paths = {
@@ -105,6 +106,37 @@ describe('install, beside the executable', () => {
       expect(everything.flatMap((directory) => readdirSync(directory))).toHaveLength(2);
     },
   );
+
+  it('manual pages and completions have a record, and the directories that were made for them too', async () => {
+    const { place, machine } = node();
+    const { systemRoot } = machine;
+    mkdirSync(join(systemRoot, 'usr/local/share/zsh'), { recursive: true });
+    mkdirSync(join(systemRoot, 'etc'));
+    expect(new Set(await place({ manual: true }))).toEqual(new Set(['installed']));
+    const page = join(systemRoot, 'usr/local/share/man/man1/userspace-recover.1');
+    expect(readFileSync(page, 'utf8')).toMatch(/^\.TH USERSPACE\\-RECOVER 1 "" "userspace 1\.2\.3"/);
+    expect(statSync(page).mode & 0o7777).toBe(0o644);
+    for (const script of [
+      'usr/local/share/bash-completion/completions/userspace',
+      'usr/local/share/zsh/site-functions/_userspace',
+      'etc/fish/completions/userspace.fish',
+    ])
+      expect(readFileSync(join(systemRoot, script), 'utf8')).toContain('Completion of userspace for');
+    const record = readRecord(machine.networkDir);
+    const made = Object.keys(record).filter((path) => record[path]?.includes('directory'));
+    expect(made.map((path) => path.slice(systemRoot.length + 1))).toEqual([
+      'usr/local/share/zsh/site-functions',
+      'usr/local/share/man/man1',
+      'usr/local/share/man',
+      'usr/local/share/bash-completion/completions',
+      'usr/local/share/bash-completion',
+      'etc/fish/completions',
+      'etc/fish',
+    ]);
+    // An install that finds them makes none, and forgets none.
+    expect(new Set(await place({ manual: true }))).toEqual(new Set(['already there']));
+    expect(readRecord(machine.networkDir)).toEqual(record);
+  });
 
   it('one of an earlier release, which no person has changed, is replaced (need N28)', async () => {
     const { place, unit, machine } = node();

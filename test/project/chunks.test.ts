@@ -118,6 +118,7 @@ describe('the code that a call loads', () => {
     expect(all.sort()).toEqual([
       'src/agent/agent.ts -> src/agent/meter.ts',
       'src/agent/worker.ts -> src/agent/limit.ts',
+      'src/cli/cli.ts -> src/cli/completion/completion.ts',
       'src/cli/cli.ts -> src/cli/health.ts',
       'src/cli/cli.ts -> src/cli/install.ts',
       'src/cli/cli.ts -> src/cli/setup/commands.ts',

@@ -125,6 +125,12 @@ const parts = {
     present: () => isExecutable(busyboxPath),
     remedy: apt('busybox-static'),
   },
+  shells: {
+    name: 'zsh, fish, man and the completions of bash',
+    present: () =>
+      ['zsh', 'fish', 'man', 'script'].every(onPath) && existsSync('/usr/share/bash-completion/bash_completion'),
+    remedy: apt('zsh fish man-db bash-completion bsdutils'),
+  },
   bridge: {
     name: 'bridge and loopback',
     present: () => ['bridge', 'loopback'].every((name) => isExecutable(join(cniPath, name))),

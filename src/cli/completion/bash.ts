@@ -1,7 +1,7 @@
 /** The completion for bash. It needs no library: `source <(userspace completion bash)` works in a bare shell (bash(1), COMP_WORDS). */
 import { type CompletedCommand, completedCommands, type Offer, valued } from './model.ts';
 
-/** What fills COMPREPLY. */
+/** The words that fill COMPREPLY. */
 function replyOf(offer: Offer): string {
   if (offer === undefined) return ':';
   if (typeof offer === 'object') return `_userspace_reply -W '${offer.words.join(' ')}'`;

@@ -84,6 +84,8 @@ function __userspace_interfaces
 end
 
 complete -c userspace -f
+complete -c userspace -n '__userspace_at' -l help -s h
+complete -c userspace -n '__userspace_at' -l version
 ${completedCommands().flatMap(linesOf).join('\n')}
 `;
 }

@@ -1,5 +1,6 @@
 /** The table of commands as the completion of a shell needs it: what may stand at each place of a command line. */
 import {
+  briefOf,
   type CommandName,
   commandNames,
   type OptionName,
@@ -9,7 +10,7 @@ import {
   wordValues,
 } from '../commands.ts';
 
-/** What a value or a word may be: one of some words, or a thing that the shell or the executable can name. */
+/** The kind of a value or a word: one of some words, or a thing that the shell or the executable can name. */
 export type Offer = { readonly words: readonly string[] } | 'file' | 'directory' | 'id' | 'interface' | undefined;
 
 interface CompletedOption {
@@ -38,9 +39,6 @@ interface CompletedPlace {
   readonly isRepeatable: boolean;
 }
 
-/** The beginning of a meaning: the menu of a shell has a line for each. */
-const brief = (meaning: string): string => meaning.split(/[;:,]| \(/)[0] ?? '';
-
 const byName: { readonly [name: string]: Offer } = {
   FILE: 'file',
   PATH: 'file',
@@ -54,7 +52,7 @@ function completedOption(name: OptionName): CompletedOption {
   return {
     name,
     spellings: [`--${name}`, ...(short ? [`-${short}`] : [])],
-    meaning: brief(meaning),
+    meaning: briefOf(meaning),
     argument,
     offer: values ? { words: values } : argument === undefined ? undefined : byName[argument],
     isRepeatable,
@@ -72,7 +70,7 @@ const completed = (name: CommandName): CompletedCommand => {
   const { meaning, options, words } = wordsOf(name);
   return {
     name,
-    meaning: brief(meaning),
+    meaning: briefOf(meaning),
     options: [...options, 'help' as const].map(completedOption),
     places: words.filter((word) => !word.includes('--')).map(placeOf),
   };

@@ -64,6 +64,7 @@ ${commands.map(({ name, meaning }) => `    '${quoted(name)}:${quoted(meaning)}'`
   )
   if ((CURRENT == 2)); then
     _describe -t commands command commands
+    compadd -- --help --version
     return
   fi
   shift words

@@ -7,13 +7,13 @@ import { isSystemdThere } from './systemd.ts';
 
 /** @returns the exit code */
 export async function runInstall({ words: { values, positionals }, terminal, machine }: CommandCall): Promise<number> {
-  const { units, conflist, kubeconfig, 'conf-dir': confDir } = values;
+  const { units, conflist, kubeconfig, manual, 'conf-dir': confDir } = values;
   const directory = positionals[1] ?? defaultBinDir;
   const installed = await install({
     machine,
     directory,
     version: terminal.version,
-    extras: { units, conflist, kubeconfig, confDir },
+    extras: { units, conflist, kubeconfig, confDir, manual },
   });
   const { path, done, files = [] } = installed;
   const lines = [

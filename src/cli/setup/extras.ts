@@ -8,8 +8,9 @@ import agentUnitText from '../../../deploy/systemd/userspace-agent.service' with
 import { defaultShortDir } from '../../cni/config/defaults.ts';
 import { now } from '../../deadlines.ts';
 import type { CliNode } from '../command-line.ts';
+import { manualFiles, missingDirectories } from './manual.ts';
 import { expectPlaceable, type PlacedFile, placeFile } from './place.ts';
-import { isAsWritten, ownDirectory, readRecord, recordPath, sumOf } from './record.ts';
+import { directoryMark, isAsWritten, ownDirectory, readRecord, recordPath, sumOf } from './record.ts';
 import { agentUnit, isSystemdThere, systemctl, systemctlIn } from './systemd.ts';
 
 export interface Extras {
@@ -19,6 +20,14 @@ export interface Extras {
   readonly confDir: string | undefined;
   /** A person's file, which is copied. */
   readonly kubeconfig: string | undefined;
+  /** Whether manual pages and completions are written too. */
+  readonly manual: boolean;
+}
+
+/** The executable that is installed. */
+export interface Installing {
+  readonly path: string;
+  readonly version: string;
 }
 
 export interface Placed {
@@ -26,24 +35,28 @@ export interface Placed {
   readonly done: ReturnType<typeof placeFile>;
 }
 
-type Machine = Pick<CliNode, 'networkDir' | 'systemd' | 'programDirs'>;
+type Machine = Pick<CliNode, 'networkDir' | 'systemd' | 'programDirs' | 'systemRoot'>;
 
 interface PlannedExtras {
   /** In the order in which they are written: the network last, because a runtime uses it from then on. */
   readonly files: readonly PlacedFile[];
+  /** Those that have to be made for manual pages and completions. */
+  readonly directories: readonly string[];
   readonly units: boolean;
 }
 
 export const networkFile = '50-userspace.conflist';
 
 /** Reads and checks everything, and changes nothing. @throws Error */
-export async function planExtras(machine: Machine, executable: string, extras: Extras): Promise<PlannedExtras> {
-  const { networkDir, systemd } = machine;
-  const files: PlacedFile[] = [];
+export async function planExtras(machine: Machine, executable: Installing, extras: Extras): Promise<PlannedExtras> {
+  const { networkDir, systemd, systemRoot } = machine;
+  const manual = extras.manual ? manualFiles(systemRoot, executable.version) : [];
+  const files = [...manual];
   const kubeconfig = join(ownDirectory(networkDir), 'kubeconfig');
   if (extras.kubeconfig !== undefined)
     files.push({ path: kubeconfig, contents: await checkedKubeconfig(resolve(extras.kubeconfig)), mode: 0o600 });
-  if (extras.units) files.push({ path: join(systemd.units, agentUnit), contents: unitFor(executable), mode: 0o644 });
+  if (extras.units)
+    files.push({ path: join(systemd.units, agentUnit), contents: unitFor(executable.path), mode: 0o644 });
   if (extras.conflist) {
     const directory = resolve(extras.confDir ?? networkDir);
     if (extras.confDir !== undefined && !existsSync(directory))
@@ -56,7 +69,7 @@ export async function planExtras(machine: Machine, executable: string, extras: E
   const written = readRecord(networkDir);
   for (const file of files) expectOurs(file, written[file.path] ?? []);
   if (extras.units && isSystemdThere(machine)) systemctlIn(machine);
-  return { files, units: extras.units };
+  return { files, directories: missingDirectories(manual), units: extras.units };
 }
 
 function expectOurs({ path, contents }: PlacedFile, sums: readonly string[]): void {
@@ -69,8 +82,8 @@ function expectOurs({ path, contents }: PlacedFile, sums: readonly string[]): vo
 }
 
 /** Writes what was planned. A second call finishes what a first one could not. @throws Error naming what failed */
-export function placeExtras(machine: Machine, { files, units }: PlannedExtras): Placed[] {
-  if (files.length > 0) recordSums(machine.networkDir, files);
+export function placeExtras(machine: Machine, { files, directories, units }: PlannedExtras): Placed[] {
+  if (files.length > 0) recordSums(machine.networkDir, files, directories);
   const placed = files.map((file): Placed => ({ path: file.path, done: placeFile(file) }));
   if (units && isSystemdThere(machine)) {
     systemctl(machine, 'daemon-reload');
@@ -80,14 +93,15 @@ export function placeExtras(machine: Machine, { files, units }: PlannedExtras): 
 }
 
 /** Notes the sums before the files are written: at no moment is a file of ours taken for a person's. */
-function recordSums(networkDir: string, files: readonly PlacedFile[]): void {
+function recordSums(networkDir: string, files: readonly PlacedFile[], directories: readonly string[]): void {
   const written = readRecord(networkDir);
   const sums = files.map(({ path, contents }) => {
     const fresh = sumOf(contents);
     const old = existsSync(path) ? [sumOf(readFileSync(path))].filter((sum) => written[path]?.includes(sum)) : [];
     return [path, [...new Set([fresh, ...old])]] as const;
   });
-  const contents = `${JSON.stringify({ ...written, ...Object.fromEntries(sums) }, null, 2)}\n`;
+  const made = directories.map((path) => [path, [directoryMark]] as const);
+  const contents = `${JSON.stringify({ ...written, ...Object.fromEntries([...sums, ...made]) }, null, 2)}\n`;
   placeFile({ path: recordPath(networkDir), contents, mode: 0o644 });
 }
 

@@ -16,7 +16,7 @@ import { connectUnix } from '../../os/native.ts';
 import type { CliNode } from '../command-line.ts';
 import { networkFile } from './extras.ts';
 import { besideOf, syncDirectory } from './place.ts';
-import { isAsWritten, ownDirectory, readRecord, recordPath } from './record.ts';
+import { directoryMark, isAsWritten, ownDirectory, readRecord, recordPath } from './record.ts';
 import { agentUnit, isActive, isSystemdThere, systemctl } from './systemd.ts';
 
 export interface Ending {
@@ -49,10 +49,15 @@ export function partsOf(machine: CliNode, dataDirs: readonly string[], executabl
   const written = readRecord(networkDir);
   const [first = '', ...others] = ourUnits.map((unit) => join(systemd.units, unit));
   const usual = [first, join(networkDir, networkFile), kubeconfigIn(networkDir)];
-  const files = new Set([...Object.keys(written), ...others.filter(existsSync), ...usual]);
+  const isDirectory = (path: string) => written[path]?.includes(directoryMark) === true;
+  const [directories, paths] = [true, false].map((is) =>
+    Object.keys(written).filter((path) => isDirectory(path) === is),
+  );
+  const files = new Set([...(paths ?? []), ...others.filter(existsSync), ...usual]);
   const about = { machine, executable };
   return [
     ...[...files].map((path) => ({ path, remove: () => removeWritten(path, written[path] ?? [], about) })),
+    ...(directories ?? []).map(directoryPart),
     ...leftovers(networkDir).map((path) => ({ path, remove: () => removeFile(path) })),
     { path: recordPath(networkDir), isRecord: true, remove: () => removeFile(recordPath(networkDir)) },
     directoryPart(ownDirectory(networkDir)),

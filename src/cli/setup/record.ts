@@ -1,6 +1,6 @@
 /**
- * The record of what install wrote beside the executable: for each path, the sums of the contents that it gave the file. By it
- * uninstall tells a file that is still ours from one that a person has changed since.
+ * The record of what install wrote beside the executable: for each path, the sums of the contents that it gave the file, or the word
+ * `directory`. By it uninstall tells a file that is still ours from one that a person has changed since.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -15,6 +15,9 @@ export const recordPath = (networkDir: string): string => join(ownDirectory(netw
 export interface WrittenFiles {
   readonly [path: string]: readonly string[];
 }
+
+/** In the place of sums: a directory that install made. */
+export const directoryMark = 'directory';
 
 export const sumOf = (contents: string | Uint8Array): string => createHash('sha256').update(contents).digest('hex');
 

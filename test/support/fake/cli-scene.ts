@@ -102,6 +102,7 @@ export interface CliScene {
   /** systemd's directories, of which the second one is not there, and the directory of short links. */
   readonly systemd: { readonly units: string; readonly runs: string };
   readonly shortDir: string;
+  readonly systemRoot: string;
   /** Where an agent's socket would be. */
   agentDir: string | undefined;
   /** CNI_PATH, split. */
@@ -176,6 +177,7 @@ export async function cliScene(): Promise<CliScene> {
     programDirs: scene.programDirs,
     systemd: scene.systemd,
     shortDir: scene.shortDir,
+    systemRoot: scene.systemRoot,
     agentDir: scene.agentDir,
     report: (recovery) => scene.reports.push(recovery),
   });
@@ -210,6 +212,7 @@ export async function cliScene(): Promise<CliScene> {
     programDirs: [],
     systemd: { units: join(dataDir, '..', 'units'), runs: join(dataDir, '..', 'systemd') },
     shortDir: join(dataDir, '..', 'short'),
+    systemRoot: join(dataDir, '..', 'root'),
     agentDir: undefined,
     path: [],
     rights: () => Promise.resolve([]),
@@ -227,7 +230,12 @@ export async function cliScene(): Promise<CliScene> {
   return scene;
 }
 
-async function writeJournal(path: string, entries: readonly Entry[], going: boolean, minutes: number): Promise<string> {
+async function writeJournal(
+  path: string,
+  entries: readonly Entry[],
+  going = false,
+  minutes = 0,
+): Promise<string> {
   let written = 0;
   const later = (): Date => new Date(noon.getTime() + written++ * minutes * 60_000);
   const journal = openJournal(realDisk, path, { create: true, clock: later });
