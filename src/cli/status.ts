@@ -210,9 +210,9 @@ const heldByOurs = /is held by attachment "/;
 // ---- the switch and the machine
 
 const switchRemedy =
-  'look at its service (systemctl status openvswitch-switch, on RHEL openvswitch) and its log (/var/log/openvswitch/ovs-vswitchd.log)';
+  'look at its service (systemctl status openvswitch-switch, on RHEL openvswitch; without systemd /usr/share/openvswitch/scripts/ovs-ctl status) and its log (/var/log/openvswitch/ovs-vswitchd.log)';
 const dpdkRemedy =
-  'ovs-vsctl set Open_vSwitch . other_config:dpdk-init=true, with hugepages reserved, and restart ovs-vswitchd: its log says why DPDK does not start';
+  'ovs-vsctl set Open_vSwitch . other_config:dpdk-init=true, with hugepages reserved, and restart ovs-vswitchd: its log says why DPDK does not start; Debian runs a build without DPDK until update-alternatives --set ovs-vswitchd /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 
 /** Asks the switch what STATUS asks; this needs no network. */
 export async function switchFindings(ovsdb: string, deadlines: Deadlines): Promise<HealthFinding[]> {

@@ -62,6 +62,9 @@ describe('userspace status', () => {
     const without = await status(...words);
     expect(without).toMatchObject({ exitCode: 1, healthy: false });
     expect(without.of('DPDK')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('dpdk-init=true') }]);
+    set({ dpdk_version: 'none' });
+    const built = (await status(...words)).of('DPDK');
+    expect(built).toMatchObject([{ finding: expect.stringContaining('was built without it') }]);
     await ovsdb.stopDatabase();
     const away = await status(...words);
     expect(away.of('switch')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('systemctl status') }]);

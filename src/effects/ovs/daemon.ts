@@ -40,7 +40,14 @@ async function raised(ovs: BoundSwitch): Promise<Row | undefined> {
 }
 
 /** A switch without DPDK takes the rows of vhost-user ports but opens none. @returns undefined if it has DPDK */
-export const describeNoDpdk = (ovsdb: string, root: Row | undefined): string | undefined =>
-  root?.dpdk_initialized === true
-    ? undefined
-    : `Open vSwitch at "${ovsdb}" has no DPDK (dpdk_initialized is not true): is other_config:dpdk-init set? ovs-vswitchd: ${describeDaemon(runDirectory(ovsdb, root))}`;
+export function describeNoDpdk(ovsdb: string, root: Row | undefined): string | undefined {
+  if (root?.dpdk_initialized === true) return undefined;
+  const cause =
+    root?.dpdk_version === builtWithout
+      ? `(dpdk_version is ${builtWithout}): this ovs-vswitchd was built without it.`
+      : '(dpdk_initialized is not true): is other_config:dpdk-init set?';
+  return `Open vSwitch at "${ovsdb}" has no DPDK ${cause} ovs-vswitchd: ${describeDaemon(runDirectory(ovsdb, root))}`;
+}
+
+/** The dpdk_version of a build without DPDK (lib/dpdk-stub.c), as Debian's alternatives choose it by default. */
+const builtWithout = 'none';

@@ -8,7 +8,7 @@ import { type Operation, type Row, readMap, select } from './operations.ts';
 export const selectSwitch = select(
   'Open_vSwitch',
   [],
-  ['_uuid', 'external_ids', 'other_config', 'dpdk_initialized', 'next_cfg', 'cur_cfg'],
+  ['_uuid', 'external_ids', 'other_config', 'dpdk_initialized', 'dpdk_version', 'next_cfg', 'cur_cfg'],
 );
 
 /** Asks ovs-vswitchd to set cur_cfg to this number once it has applied all changes so far (ovs-vswitchd.conf.db(5)). */
