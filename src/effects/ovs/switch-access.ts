@@ -4,7 +4,7 @@
  *
  * Owns: finding the closed places on that way and their owners, and opening the directories that are ours to open. Those are the
  * attachment's own and the kubelet's, which are root's. ACL entries on the pod's directories go with the pod. Entries on the two
- * directories that all pods share stay (docs/kubernetes.md).
+ * directories that all pods share stay (docs/switch.md).
  */
 import { constants, type Stats } from 'node:fs';
 import { lstat, readlink, stat } from 'node:fs/promises';
@@ -261,7 +261,7 @@ async function open({ path, stats, whose }: Closed, user: SwitchUser, end: Momen
 
 /**
  * Gives the switch's user all rights in the directory's default list, so that it may connect to a socket made with umask 0002.
- * (With umask 0022 the kernel takes that back: see docs/kubernetes.md.) A file system without lists is not a fault.
+ * (With umask 0022 the kernel takes that back: see docs/switch.md.) A file system without lists is not a fault.
  * @returns whether something was changed
  */
 async function openLast(path: string, user: SwitchUser, end: Moment): Promise<boolean> {
