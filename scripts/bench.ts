@@ -1,24 +1,29 @@
 /** The cost of a call beside that of the things that it replaces: `npm run bench -- --help` says everything. */
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
+import { executable } from '../test/support/requirements.ts';
 import { Agent } from './bench/agent.ts';
 import { cpuInBlocks } from './bench/blocks.ts';
 import { callsInTurn, printCalls } from './bench/calls.ts';
 import { crowdsAtOnce } from './bench/crowds.ts';
 import { agentAtRest, memoryOfCrowd } from './bench/memory.ts';
 import { help, type Options, readOptions } from './bench/options.ts';
+import { type Figures, isKept } from './bench/performance.ts';
 import { Report } from './bench/report.ts';
 import type { Scene } from './bench/scene.ts';
-import { onSlowDisk } from './bench/slow-disk.ts';
+import { notMeasured, onSlowDisk } from './bench/slow-disk.ts';
 import { soak } from './bench/soak.ts';
 import { Stage } from './bench/stage.ts';
 import { raiseTo } from './bench/standing.ts';
 import { afterReboot, besideBefore, besideDebts } from './bench/upkeep.ts';
 import { waysOf } from './bench/ways.ts';
+import { docs, readFigures, writePerformance } from './bench/write.ts';
 
 async function play(stage: Stage, options: Options): Promise<void> {
   const agent = await Agent.start(join(stage.directory, 'agent'));
   try {
+    if (options.write && agent.trouble !== undefined)
+      throw new Error(`nothing to write: no agent runs (${agent.trouble})`);
     const report = new Report(factsOf(stage, agent, options));
     console.log(
       Object.entries(report.facts)
@@ -30,6 +35,7 @@ async function play(stage: Stage, options: Options): Promise<void> {
     await playScenes(scene, stage.compileHello());
     agent.expectAlive();
     if (options.json !== undefined) report.save(options.json);
+    if (options.write) write(keptOf(report, options), options);
   } finally {
     await agent.stop();
   }
@@ -56,6 +62,33 @@ async function playCrowds(scene: Scene): Promise<void> {
   for (const size of atOnce) await crowdsAtOnce(scene, size);
   if (atOnce.length > 0) await memoryOfCrowd(scene, Math.max(...atOnce));
   if (slowDisk) await onSlowDisk(scene);
+}
+
+/** A run's figures as the documentation keeps them: the tables that its page shows, without the paths of this machine. */
+function keptOf({ facts, tables }: Report, { rounds }: Options): Figures {
+  const { stdout } = Bun.spawnSync([executable, '--version'], { env: {} });
+  return {
+    version: stdout
+      .toString()
+      .trim()
+      .replace(/, \d+ bytes/, ''),
+    rounds,
+    processors: Number(facts.processors),
+    load: Number(facts.load),
+    disk: String(facts.disk),
+    tables: tables
+      .filter(({ title, notes }) => isKept(title) && !notes.some((note) => note.startsWith(notMeasured)))
+      .map(({ title, rows }) => ({ title, rows: rows.map(rounded) })),
+  };
+}
+
+const rounded = (row: { readonly [column: string]: string | number | null }) =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, cell]) => [name, typeof cell === 'number' ? Number(cell.toFixed(3)) : cell]),
+  );
+
+function write(figures: Figures, { docs: directory = docs }: Options): void {
+  for (const file of writePerformance(figures, directory)) console.log(`${join(directory, file)}: written`);
 }
 
 function factsOf(stage: Stage, agent: Agent, options: Options) {
@@ -85,4 +118,5 @@ function asked(): Options | undefined {
 }
 
 const options = asked();
-if (options) await Stage.use((stage) => play(stage, options));
+if (options?.from !== undefined) write(readFigures(options.from), options);
+else if (options) await Stage.use((stage) => play(stage, options));

@@ -3,8 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Share } from './blocks.ts';
 import { median, Samples } from './measure.ts';
-import { savePlot } from './plot.ts';
-import type { Table } from './report.ts';
 import { Failures, named, type Place, placesOf, rotated, type Scene } from './scene.ts';
 import type { Changes } from './stage.ts';
 import { questions, verbs, type Way } from './ways.ts';
@@ -78,7 +76,7 @@ export function printCalls(scene: Scene, calls: Calls, shares: ReadonlyMap<strin
       }),
     ),
   );
-  const table: Table = {
+  report.print({
     title: `calls one after the other, beside ${standing} standing attachments`,
     notes: [`${options.rounds} rounds; the CPU of \`agent\` is the call's and the agent's share`, ...failures.lines()],
     columns: [
@@ -92,9 +90,7 @@ export function printCalls(scene: Scene, calls: Calls, shares: ReadonlyMap<strin
       ['CPU ms', 1],
     ],
     rows,
-  };
-  report.print(table);
-  if (options.svg !== undefined) savePlot(table, options.svg);
+  });
   printQuestions(scene, samples, cpu);
   printSteps(scene, calls);
 }

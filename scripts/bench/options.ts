@@ -26,7 +26,9 @@ know no pods: a ratio against them is one against the same call without a pod.
   --rebooted N         recover N attachments of another boot, with their switch there, away and silent
   --soak N             an agent over N calls and N/10 recoveries: its memory and its open files
   --json FILE          writes all figures as data too
-  --svg FILE           a picture of the calls one after the other
+  --write              writes docs/performance.md's tables, its pictures (docs/performance/*.svg) and its figures (docs/performance.json)
+  --docs DIR           another directory for --write
+  --from FILE          with --write: no run, but the figures of one (docs/performance.json), after a change of the pictures or the page
   --help
 
 Figures. Ratios are ratios of medians. CPU is that of the process and of the programs that it waited for. For a call through the agent the
@@ -48,7 +50,9 @@ export interface Options {
   readonly rebooted: number;
   readonly soak: number;
   readonly json: string | undefined;
-  readonly svg: string | undefined;
+  readonly write: boolean;
+  readonly docs: string | undefined;
+  readonly from: string | undefined;
 }
 
 /** @returns undefined if help is wanted. @throws Error for wrong words */
@@ -67,11 +71,14 @@ export function readOptions(args: readonly string[]): Options | undefined {
       rebooted: { type: 'string', default: '0' },
       soak: { type: 'string', default: '0' },
       json: { type: 'string' },
-      svg: { type: 'string' },
+      write: { type: 'boolean', default: false },
+      docs: { type: 'string' },
+      from: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   if (values.help) return undefined;
+  if (!values.write && (values.docs ?? values.from) !== undefined) throw new Error('--docs and --from go with --write');
   const ports = numbers('ports', values.ports).map((count) => Math.max(1, count));
   return {
     rounds: Math.max(1, number('rounds', values.rounds)),
@@ -86,7 +93,9 @@ export function readOptions(args: readonly string[]): Options | undefined {
     rebooted: number('rebooted', values.rebooted),
     soak: number('soak', values.soak),
     json: values.json,
-    svg: values.svg,
+    write: values.write,
+    docs: values.docs,
+    from: values.from,
   };
 }
 

@@ -12,8 +12,15 @@ export interface Table {
   readonly notes?: readonly string[];
 }
 
+/** A table as data: each row an object with the columns' names, where a figure that there is not is null. */
+interface Printed {
+  readonly title: string;
+  readonly notes: readonly string[];
+  readonly rows: readonly { readonly [column: string]: string | number | null }[];
+}
+
 export class Report {
-  readonly #tables: object[] = [];
+  readonly #tables: Printed[] = [];
 
   /** @param facts the run's circumstances */
   constructor(readonly facts: { readonly [name: string]: unknown }) {}
@@ -21,6 +28,11 @@ export class Report {
   print(table: Table): void {
     console.log(`${asText(table)}\n`);
     this.#tables.push(asData(table));
+  }
+
+  /** The tables so far, as data. */
+  get tables(): readonly Printed[] {
+    return this.#tables;
   }
 
   save(path: string): void {
@@ -46,10 +58,8 @@ function shown(cell: Cell, digits = 0): string {
   return typeof cell === 'number' ? cell.toFixed(digits) : cell;
 }
 
-/** A row as an object with the columns' names; a figure that there is not is null. */
-function asData({ title, columns, rows, notes = [] }: Table): object {
-  const named = rows.map((row) =>
-    Object.fromEntries(columns.map(([name], index) => [name, Number.isNaN(row[index]) ? null : (row[index] ?? null)])),
-  );
+function asData({ title, columns, rows, notes = [] }: Table): Printed {
+  const known = (cell: Cell) => (cell === undefined || Number.isNaN(cell) ? null : cell);
+  const named = rows.map((row) => Object.fromEntries(columns.map(([name], index) => [name, known(row[index])])));
   return { title, notes, rows: named };
 }

@@ -27,6 +27,9 @@ int fsync(int fd) { return late(syscall(SYS_fsync, fd)); }
 int fdatasync(int fd) { return late(syscall(SYS_fdatasync, fd)); }
 `;
 
+/** The beginning of a note that says that a table does not measure what its title promises. */
+export const notMeasured = 'NOT slow';
+
 interface Slowness extends Wrapping {
   readonly how: string;
   /** The library that every process has to have mapped. */
@@ -126,7 +129,7 @@ function print(
     title: `${sizes.join(' and ')} at once on a slow disk: each fsync takes ${lateMs} ms more`,
     notes: [
       `${rounds} rounds; made slow by ${how}`,
-      ...(unslowedCount > 0 ? [`NOT slow: ${unslowedCount} processes of the agent lack the library`] : []),
+      ...(unslowedCount > 0 ? [`${notMeasured}: ${unslowedCount} processes of the agent lack the library`] : []),
       ...troubles,
     ],
     columns: [
