@@ -220,7 +220,7 @@ export const commands = {
   agent: {
     words: [],
     meaning:
-      'stay and make the calls that ask for it: they take two thirds of the time, and need no agent; with --recover also recover when the node needs it',
+      'stay and make the calls that ask for it: they take four fifths of the time, and need no agent; with --recover also recover when the node needs it',
     details: [
       'A call asks the agent, and makes itself if none answers at once; so an agent may be killed, upgraded or missing at any time.',
     ],

@@ -3,7 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { blocksOf } from '../support/blocks.ts';
 import { attached, owing } from '../support/fake/cli-scene.ts';
+import { ovsDpdkPath } from '../support/requirements.ts';
 import { keyOf } from '../support/stand-in/scene.ts';
 import { node } from '../support/stand-in/status-scene.ts';
 
@@ -62,6 +64,10 @@ describe('userspace status', () => {
     const without = await status(...words);
     expect(without).toMatchObject({ exitCode: 1, healthy: false });
     expect(without.of('DPDK')).toMatchObject([{ health: 'sick', remedy: expect.stringContaining('dpdk-init=true') }]);
+    // Debian's alternative is where these suites have it, and the page for people says the same.
+    const alternative = `update-alternatives --set ovs-vswitchd ${ovsDpdkPath}`;
+    expect(without.of('DPDK')).toMatchObject([{ remedy: expect.stringContaining(alternative) }]);
+    expect(blocksOf('docs/bare-node.md', 'sh switch').join('')).toContain(alternative);
     set({ dpdk_version: 'none' });
     const built = (await status(...words)).of('DPDK');
     expect(built).toMatchObject([{ finding: expect.stringContaining('was built without it') }]);
