@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { brokenLinks } from '../support/citations.ts';
-import { closingLines, indexed, indexPath, saysWhyItIsLong, titleOf } from '../support/pages.ts';
+import { closed, closingLines, indexed, indexPath, saysWhyItIsLong, titleOf } from '../support/pages.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -28,9 +28,14 @@ describe('the index of the documentation', () => {
 describe('a page of the documentation', () => {
   const closing = closingLines(read);
 
-  it.each(pages)('$path ends with the page before it and the page after it', ({ path, text }) => {
-    expect(text.trimEnd().split('\n').at(-1)).toBe(closing.get(path));
-    expect(text.match(/^(Next|Previous): /gm)).toHaveLength(1);
+  it.each(pages)('$path ends with the page before it and the page after it (npm run pages)', ({ path, text }) => {
+    expect(text).toBe(closed(text, closing.get(path) ?? ''));
+  });
+
+  it('gets its neighbours as its last line, in the place of those that it had', () => {
+    const line = 'Previous: [One](one.md) · Next: [Three](three.md)';
+    for (const text of ['# Two\n', '# Two\n\nNext: [Five](five.md).\n', `# Two\n\n${line}\n`])
+      expect(closed(text, line)).toBe(`# Two\n\n${line}\n`);
   });
 
   it('that is longer than two screens says why in its opening', () => {

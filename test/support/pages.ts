@@ -40,6 +40,10 @@ export function closingLines(read: Read): ReadonlyMap<string, string> {
   );
 }
 
+/** A page with this line as its last. */
+export const closed = (text: string, line: string): string =>
+  `${text.replace(/^(?:Previous|Next): .*\n?/gm, '').trimEnd()}\n\n${line}\n`;
+
 /** Whether a page is short, or its first section (the lines before the second heading) says why it is long. */
 export function saysWhyItIsLong({ text }: Pick<Page, 'text'>): boolean {
   const [opening = ''] = text.replace(/^# .+\n/, '').split(/^## /m);
