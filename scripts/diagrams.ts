@@ -5,7 +5,7 @@ import { Graphviz } from '@hpcc-js/wasm-graphviz';
 import { addMachine } from '../src/machines/add.ts';
 import { delMachine } from '../src/machines/del.ts';
 import { restoreMachine } from '../src/machines/restore.ts';
-import type { Machine } from '../src/machines/run.ts';
+import type { Machine } from '../src/machines/steps.ts';
 import { dotOf } from './diagrams/dot.ts';
 
 const directory = join(import.meta.dirname, '../docs/machines');

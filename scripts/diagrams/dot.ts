@@ -1,6 +1,5 @@
 /** A machine as a graph in Graphviz' language (dot). Pure. */
-import type { Machine } from '../../src/machines/run.ts';
-import type { Candidate, Guard, State, States, Transition } from '../../src/machines/steps.ts';
+import type { Candidate, Guard, Machine, State, States, Transition } from '../../src/machines/steps.ts';
 
 /** The colours of ways: on, out of an operation that fails, and without an event. */
 const colours = { on: '#1f6f43', out: '#a33327', plain: '#44546a' } as const;

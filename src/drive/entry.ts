@@ -2,7 +2,7 @@
  * The words of a journal: its entries, their versions, and what can be read of a header of any version.
  */
 import type { Trouble } from '../attachment.ts';
-import type { Outcome, Plan, Step, Verb } from '../machines/protocol.ts';
+import type { Facts, Outcome, Plan, Step, Verb } from '../machines/protocol.ts';
 
 /**
  * Version of the records, written into each header. Raise it when an older release could misread them: a record of a new kind that
@@ -35,17 +35,21 @@ export interface Begin {
   readonly file?: string;
 }
 
-export type Entry =
-  | Begin
-  | { readonly kind: 'intent'; readonly step: Step }
+/** The entries that the loop writes, for steps of any family. */
+export type StepEntry<S extends string, Fact> =
+  | { readonly kind: 'intent'; readonly step: S }
   | {
       readonly kind: 'outcome';
-      readonly step: Step;
+      readonly step: S;
       readonly verb: Verb;
-      readonly outcome: Outcome;
+      readonly outcome: Outcome<Fact>;
       readonly ms: number;
     }
-  | { readonly kind: 'abandon'; readonly trouble: Trouble }
+  | { readonly kind: 'abandon'; readonly trouble: Trouble };
+
+export type Entry =
+  | Begin
+  | StepEntry<Step, Facts[keyof Facts]>
   /** At rest: nothing left to do until DEL. */
   | { readonly kind: 'attached' }
   /** A removal begins. The plan says what there is to remove, where no header does. */

@@ -7,6 +7,7 @@ import type { Disk } from '../journal/disk.ts';
 import { Journal, type Tells } from '../journal/journal.ts';
 import type { Stamped } from '../journal/record.ts';
 import { addMachine } from '../machines/add.ts';
+import { eventOf } from '../machines/notation.ts';
 import {
   type Facts,
   isAnnotation,
@@ -16,8 +17,8 @@ import {
   type Plan,
   type Step,
 } from '../machines/protocol.ts';
-import { hear, type Snapshot } from '../machines/run.ts';
-import { type AttachmentEvent, eventOf, keepForeignSocket } from '../machines/steps.ts';
+import { hear, type SnapshotOf } from '../machines/run.ts';
+import { type Attaching, type AttachmentEvent, keepForeignSocket } from '../machines/steps.ts';
 import { type Begin, type Entry, isOfAnotherVersion } from './entry.ts';
 import { start, step } from './loop.ts';
 
@@ -76,7 +77,7 @@ export function fold(entries: readonly (Entry & Stamped)[]): Past | undefined {
 }
 
 /** The machine as the records left it, up to the beginning of a removal. @returns undefined for an event it does not know */
-function replay(plan: Plan, entries: readonly Entry[]): Snapshot | undefined {
+function replay(plan: Plan, entries: readonly Entry[]): SnapshotOf<Attaching> | undefined {
   let { snapshot } = step(addMachine, start(addMachine), { type: 'begin', plan });
   for (const entry of entries) {
     const event = replayed(entry);

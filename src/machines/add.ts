@@ -2,11 +2,11 @@
  * ADD, as a recipe. A step that is refused leads into the removal of everything that was begun. Nothing resumes halfway.
  */
 import { rollback } from './removal.ts';
-import type { Machine } from './run.ts';
-import { giveUp, making, nothingYet } from './steps.ts';
+import { giveUp, type Machine, making, nothingYet, rules } from './steps.ts';
 
 export const addMachine: Machine = {
   id: 'add',
+  rules,
   context: nothingYet,
   initial: 'idle',
   states: {

@@ -2,11 +2,11 @@
  * DEL, and every other removal of an attachment that exists or may exist: everything in its plan that was made.
  */
 import { removal } from './removal.ts';
-import type { Machine } from './run.ts';
-import { nothingYet } from './steps.ts';
+import { type Machine, nothingYet, rules } from './steps.ts';
 
 export const delMachine: Machine = {
   id: 'del',
+  rules,
   context: nothingYet,
   initial: 'idle',
   states: {

@@ -241,10 +241,10 @@ export interface Request {
  * The answer of an effect. `displaced`: the port's bridge went away between the two steps, and nothing was made. For find, `ok`
  * means that the world is as the plan and the facts say; otherwise the trouble is the drift.
  */
-export type Outcome =
+export type Outcome<Fact = Facts[keyof Facts]> =
   | {
       readonly kind: 'ok';
-      readonly facts?: Facts[keyof Facts];
+      readonly facts?: Fact;
       /** Removal only: a fault that a person should know of, and that no retry could mend. */
       readonly warning?: string;
     }
@@ -257,7 +257,7 @@ export type Outcome =
       /** find only: no answer came, so nothing is known of the world. The trouble says what was asked. */
       readonly unjudged?: true;
       /** ensure only: the facts of this attempt that are known although it failed. */
-      readonly facts?: Facts[keyof Facts];
+      readonly facts?: Fact;
     };
 
 /** The things that are known of an attachment without its journal. */

@@ -2,11 +2,11 @@
  * Putting back the port that the switch has lost of an attachment at rest, with the directory and the bridge that are its own. A
  * put-back that fails takes back only the row that it made itself, because everything else is a living pod's.
  */
-import type { Machine } from './run.ts';
-import { nothingYet, putting, toFailed, withdrawing } from './steps.ts';
+import { type Machine, nothingYet, putting, rules, toFailed, withdrawing } from './steps.ts';
 
 export const restoreMachine: Machine = {
   id: 'restore',
+  rules,
   context: nothingYet,
   initial: 'idle',
   states: {

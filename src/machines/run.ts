@@ -5,58 +5,56 @@
  * xstate's own behaviour is the reference. The tests build xstate's machines from the same data, and compare both after each event
  * (test/property/run.test.ts).
  */
-import type { Request } from './protocol.ts';
-import {
-  type AttachmentEvent,
-  type Candidate,
-  type Context,
-  changes,
-  type Guard,
-  guards,
-  type State,
-  type States,
-  type Transition,
-} from './steps.ts';
-
-/** A machine in xstate's notation, with at most two levels of states. */
-export interface Machine {
-  readonly id: string;
-  readonly context: Context;
-  readonly initial: string;
-  readonly states: States;
-}
+import type {
+  CandidateOf,
+  EventOf,
+  MachineOf,
+  RequestOf,
+  SceneOf,
+  StateOf,
+  StatesOf,
+  StepFamily,
+  TransitionOf,
+} from './notation.ts';
 
 /** A machine's state and memory. `value` has xstate's form: the state's name, or `{ outer: inner }`. */
-export interface Snapshot {
+export interface SnapshotOf<F extends StepFamily> {
   readonly value: string | { readonly [outer: string]: string };
-  readonly context: Context;
+  readonly context: F['context'];
 }
 
 /** The machine's answer to an event. */
-export interface Heard {
-  readonly snapshot: Snapshot;
+export interface Heard<F extends StepFamily> {
+  readonly snapshot: SnapshotOf<F>;
   /** The effects to perform now, side by side. If there are none, the machine waits for an earlier one, or rests. */
-  readonly asked: readonly Request[];
+  readonly asked: readonly RequestOf<F>[];
 }
 
-export const initialState = ({ initial, context }: Machine): Snapshot => ({ value: initial, context });
+export const initialState = <F extends StepFamily>({ initial, context }: MachineOf<F>): SnapshotOf<F> => ({
+  value: initial,
+  context,
+});
 
 /** Tells a machine of an event. @returns undefined if the machine does not know that event in this state */
-export function hear(machine: Machine, from: Snapshot, event: AttachmentEvent): Heard | undefined {
+export function hear<F extends StepFamily>(
+  machine: MachineOf<F>,
+  from: SnapshotOf<F>,
+  event: EventOf<F>,
+): Heard<F> | undefined {
   const walk = new Walk(machine, from, event);
   return walk.take(({ on }) => on?.[event.type]) ? walk.toRest() : undefined;
 }
 
 /** The walk of a machine through all transitions that one event causes. */
-class Walk {
-  readonly #machine: Machine;
-  readonly #event: AttachmentEvent;
+class Walk<F extends StepFamily> {
+  readonly #machine: MachineOf<F>;
+  readonly #event: EventOf<F>;
   #outer: string;
   #inner: string | undefined;
-  #context: Context;
-  readonly #asked: Request[] = [];
+  #context: F['context'];
+  readonly #asked: RequestOf<F>[] = [];
 
-  constructor(machine: Machine, { value, context }: Snapshot, event: AttachmentEvent) {
+  constructor(machine: MachineOf<F>, { value, context }: SnapshotOf<F>, event: EventOf<F>) {
     this.#machine = machine;
     this.#event = event;
     this.#context = context;
@@ -64,7 +62,7 @@ class Walk {
   }
 
   /** Takes transitions that need no event, until there are none. */
-  toRest(): Heard {
+  toRest(): Heard<F> {
     while (this.take(({ always }) => always) || this.#leaveEnd());
     const [outer, inner] = [this.#outer, this.#inner];
     return {
@@ -74,7 +72,7 @@ class Walk {
   }
 
   /** Takes the first transition whose guard holds. The inner state comes before the outer one. @returns whether there is one */
-  take(transitionOf: (state: State) => Transition | undefined): boolean {
+  take(transitionOf: (state: StateOf<F>) => TransitionOf<F> | undefined): boolean {
     const [outer, inner] = [this.#outerState, this.#innerState];
     const ofInner = inner && this.#choose(transitionOf(inner));
     if (ofInner) return this.#go(ofInner, (name) => this.#enterInner(name));
@@ -88,19 +86,14 @@ class Walk {
     return chosen !== undefined && this.#go(chosen, (name) => this.#enterOuter(name));
   }
 
-  #choose(transition: Transition | undefined): Candidate | undefined {
-    return [transition ?? []].flat().find(({ guard }) => guard === undefined || this.#holds(guard));
+  #choose(transition: TransitionOf<F> | undefined): CandidateOf<F> | undefined {
+    const { rules } = this.#machine;
+    return [transition ?? []].flat().find(({ guard }) => guard === undefined || rules.holds(guard, this.#scene));
   }
 
-  #holds(guard: Guard): boolean {
-    const scene = { context: this.#context, event: this.#event };
-    return typeof guard === 'string' ? guards[guard](scene) : guards[guard.type](scene, guard.params);
-  }
-
-  #go({ target, actions = [] }: Candidate, enter: (name: string) => void): true {
+  #go({ target, actions = [] }: CandidateOf<F>, enter: (name: string) => void): true {
     for (const name of typeof actions === 'string' ? [actions] : actions) {
-      const scene = { context: this.#context, event: this.#event };
-      this.#context = { ...this.#context, ...changes[name](scene) };
+      this.#context = { ...this.#context, ...this.#machine.rules.change(name, this.#scene) };
     }
     if (target !== undefined) enter(target);
     return true;
@@ -119,20 +112,24 @@ class Walk {
     if (this.#innerState) this.#ask(this.#innerState);
   }
 
-  #ask({ entry = [] }: State): void {
+  #ask({ entry = [] }: StateOf<F>): void {
     for (const { params } of [entry].flat()) this.#asked.push(params({ context: this.#context }));
   }
 
-  get #outerState(): State {
+  get #scene(): SceneOf<F> {
+    return { context: this.#context, event: this.#event };
+  }
+
+  get #outerState(): StateOf<F> {
     return stateIn(this.#machine.states, this.#outer);
   }
 
-  get #innerState(): State | undefined {
+  get #innerState(): StateOf<F> | undefined {
     return this.#inner === undefined ? undefined : stateIn(this.#outerState.states ?? {}, this.#inner);
   }
 }
 
-function stateIn(states: States, name: string): State {
+function stateIn<F extends StepFamily>(states: StatesOf<F>, name: string): StateOf<F> {
   const state = states[name];
   if (!state) throw new Error(`a machine has no state "${name}"`);
   return state;

@@ -12,16 +12,19 @@
  *     (For a journal that is read back, drive/past.ts says what has to be removed.)
  */
 import type { Trouble } from '../attachment.ts';
-import {
-  type Facts,
-  isAnnotation,
-  isMaking,
-  type Outcome,
-  type Plan,
-  type Request,
-  type Step,
-  type Verb,
-} from './protocol.ts';
+import type {
+  AskingOf,
+  CandidateOf,
+  EventOf,
+  MachineOf,
+  Rules,
+  SceneOf,
+  StateOf,
+  StatesOf,
+  StepFamily,
+  TransitionOf,
+} from './notation.ts';
+import { type Call, type Facts, isAnnotation, type Plan, type Request, type Step, type Verb } from './protocol.ts';
 
 export interface Context {
   readonly plan: Plan;
@@ -47,22 +50,34 @@ export interface Owed {
   readonly trouble: Trouble;
 }
 
-export type AttachmentEvent =
-  | { readonly type: 'begin'; readonly plan: Plan; readonly facts?: Facts; readonly doubtful?: readonly Step[] }
-  /** The step's intent is recorded; its effect may happen from now on. */
-  | { readonly type: `${Step}.begun` }
-  | { readonly type: `${Step}.ensured`; readonly facts?: Facts[keyof Facts] }
-  | {
-      readonly type: `${Step}.refused`;
-      readonly trouble: Trouble;
-      readonly made?: 'nothing' | 'doubtful';
-      readonly facts?: Facts[keyof Facts];
-    }
-  | { readonly type: `${Step}.displaced`; readonly trouble: Trouble }
-  | { readonly type: `${Step}.removed`; readonly facts?: Facts[keyof Facts]; readonly warning?: string }
-  | { readonly type: `${Step}.owed`; readonly trouble: Trouble }
-  /** An ADD or a put-back must not go on: its attachment is going, its caller has gone, its disk failed, or its time is up. */
-  | { readonly type: 'abandon'; readonly trouble: Trouble };
+/** The first event of each machine. */
+interface Begin {
+  readonly type: 'begin';
+  readonly plan: Plan;
+  readonly facts?: Facts;
+  readonly doubtful?: readonly Step[];
+}
+
+/** The family of the machines that attach. */
+export interface Attaching extends StepFamily {
+  readonly step: Step;
+  readonly fact: Facts[keyof Facts];
+  readonly event: Begin;
+  readonly context: Context;
+  readonly request: Request;
+  readonly call: Omit<Call, 'end'>;
+  readonly guard: Guard;
+  readonly change: ChangeName;
+}
+
+export type AttachmentEvent = EventOf<Attaching>;
+export type Machine = MachineOf<Attaching>;
+export type State = StateOf<Attaching>;
+export type States = StatesOf<Attaching>;
+export type Transition = TransitionOf<Attaching>;
+export type Candidate = CandidateOf<Attaching>;
+type Scene = SceneOf<Attaching>;
+type Change = Partial<Context>;
 
 /** The displacements after which an ADD gives up with code 11: others keep making and deleting the bridge. */
 const displacementsMax = 3;
@@ -80,14 +95,6 @@ export const nothingYet: Context = {
 };
 
 const stepOf = (event: AttachmentEvent): Step => event.type.split('.')[0] as Step;
-
-/** Everything that a decision depends on: the machine's memory, and the event that it hears. */
-interface Scene {
-  readonly context: Context;
-  readonly event: AttachmentEvent;
-}
-
-type Change = Partial<Context>;
 
 /** The ways in which an event changes a machine's memory. */
 export const changes = {
@@ -135,39 +142,14 @@ export type Guard =
   | 'nothingOwed'
   | { readonly type: 'planned' | 'doubtful' | 'owes'; readonly params: Step };
 
-/** One way out of a state, if its guard holds. Without a target the machine stays. */
-export interface Candidate {
-  readonly target?: string;
-  readonly guard?: Guard;
-  readonly actions?: ChangeName | readonly ChangeName[];
-}
-
-export type Transition = Candidate | readonly Candidate[];
-
-/** A request that a machine makes when it enters a state. */
-export interface Asking {
-  readonly type: 'request';
-  readonly params: (scene: Pick<Scene, 'context'>) => Request;
-}
-
-export interface State {
-  readonly type?: 'final';
-  readonly entry?: Asking | readonly Asking[];
-  readonly on?: { readonly [event: string]: Transition };
-  /** Taken without an event, as soon as its guard holds. */
-  readonly always?: Transition;
-  readonly initial?: string;
-  readonly states?: States;
-  /** Taken when the inner state is final. */
-  readonly onDone?: Transition;
-}
-
-export interface States {
-  readonly [name: string]: State;
-}
+/** The meaning of a name in a transition. */
+export const rules: Rules<Attaching> = {
+  holds: (guard, scene) => (typeof guard === 'string' ? guards[guard](scene) : guards[guard.type](scene, guard.params)),
+  change: (name, scene) => changes[name](scene),
+};
 
 /** The request for one verb of a step. */
-const ask = (step: Step, verb: Verb): Asking => ({
+const ask = (step: Step, verb: Verb): AskingOf<Attaching> => ({
   type: 'request',
   params: ({ context: { plan, facts, doubtful } }) => ({
     step,
@@ -264,18 +246,3 @@ export const withdrawing = (step: Step, end: string): State => ({
   entry: ask(step, 'withdraw'),
   on: { [`${step}.removed`]: { target: end }, [`${step}.owed`]: { target: end } },
 });
-
-/** Turns an effect's outcome into the event that tells a machine of it. */
-export function eventOf({ step, verb }: Pick<Request, 'step' | 'verb'>, outcome: Outcome): AttachmentEvent {
-  const removing = !isMaking(verb);
-  if (outcome.kind === 'ok') {
-    const { facts, warning } = outcome;
-    if (removing) return { type: `${step}.removed`, ...(facts && { facts }), ...(warning && { warning }) };
-    return { type: `${step}.ensured`, ...(facts && { facts }) };
-  }
-  const { trouble } = outcome;
-  if (removing) return { type: `${step}.owed`, trouble };
-  if (outcome.kind === 'displaced') return { type: `${step}.displaced`, trouble };
-  const { made, facts } = outcome;
-  return { type: `${step}.refused`, trouble, ...(made && { made }), ...(facts && { facts }) };
-}

@@ -20,7 +20,7 @@ import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 import { addMachine } from '../machines/add.ts';
 import type { Facts, Plan, PodLookup } from '../machines/protocol.ts';
-import type { Owed } from '../machines/steps.ts';
+import type { Attaching, Owed } from '../machines/steps.ts';
 import { planOf } from '../plan/plans.ts';
 import { resultOf, withPrevResult } from '../plan/result.ts';
 import { isSamePlan } from '../plan/same-plan.ts';
@@ -191,7 +191,7 @@ async function attach(work: Work<AddRequest>, plan: Plan): Promise<Facts> {
   }
   const reasonToStop = () => goingTrouble(journal) ?? (node.isCallerGone() ? callerGone : undefined);
   const { end } = call;
-  const options: DriveOptions = {
+  const options: DriveOptions<Attaching> = {
     journal,
     perform: node.host.perform,
     call: { ...call, netns: begin.netns },

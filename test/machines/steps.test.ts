@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { initialTransition, transition } from 'xstate';
+import { eventOf } from '../../src/machines/notation.ts';
 import { type Outcome, steps } from '../../src/machines/protocol.ts';
-import { begunPlan, eventOf } from '../../src/machines/steps.ts';
+import { begunPlan } from '../../src/machines/steps.ts';
 import {
   abandon,
   allMade,

@@ -9,12 +9,14 @@ import { addMachine } from '../../src/machines/add.ts';
 import { delMachine } from '../../src/machines/del.ts';
 import { isAnnotation, type Request, steps } from '../../src/machines/protocol.ts';
 import { restoreMachine } from '../../src/machines/restore.ts';
-import { hear, initialState, type Machine, type Snapshot } from '../../src/machines/run.ts';
-import type { AttachmentEvent } from '../../src/machines/steps.ts';
+import { hear, initialState, type SnapshotOf } from '../../src/machines/run.ts';
+import type { Attaching, AttachmentEvent, Machine } from '../../src/machines/steps.ts';
 import { abandon, begin, factsOf, plannedOf, trouble } from '../support/fake/machine-events.ts';
 import { everyPlan } from '../support/fake/machine-graph.ts';
 import { xstateMachines } from '../support/fake/xstate-machines.ts';
 import { withSeed } from '../support/seed.ts';
+
+type Snapshot = SnapshotOf<Attaching>;
 
 interface Pair {
   readonly machine: Machine;

@@ -4,8 +4,7 @@ import { addMachine } from '../../../src/machines/add.ts';
 import { delMachine } from '../../../src/machines/del.ts';
 import type { Request, Step } from '../../../src/machines/protocol.ts';
 import { restoreMachine } from '../../../src/machines/restore.ts';
-import type { Machine } from '../../../src/machines/run.ts';
-import { type AttachmentEvent, type Context, changes, guards } from '../../../src/machines/steps.ts';
+import { type AttachmentEvent, type Context, changes, guards, type Machine } from '../../../src/machines/steps.ts';
 
 const attachment = setup({
   types: {} as { context: Context; events: AttachmentEvent },
