@@ -3,7 +3,7 @@
  * made, or takes away what the dead call began.
  */
 import type * as fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Disk, MachineOf, Outcome, RequestOf, StateOf, StepEntry, StepFamily } from 'userspace-cni/library';
 import { drive, goingTrouble, isSystemError, Journal, now, start } from 'userspace-cni/library';
 
@@ -14,11 +14,15 @@ export type Plan = { directory: string; text: string };
 export type Call = { disk: Disk; files: Files; journal: string; plan: Plan };
 
 // 1. The steps. Each has three verbs, which are safe to repeat; find changes nothing.
-const steps = ({ files, plan: { directory, text } }: Call, file = join(directory, 'file')) => ({
+const steps = ({ disk, files, plan: { directory, text } }: Call, file = join(directory, 'file')) => ({
   directory: {
-    ensure: () => files.mkdirSync(directory, { recursive: true }),
+    ensure: () => files.existsSync(directory) || files.mkdirSync(directory),
     find: () => files.existsSync(directory),
-    remove: () => files.existsSync(directory) && files.rmdirSync(directory),
+    remove: () => {
+      if (files.existsSync(directory)) files.rmdirSync(directory);
+      // The journal goes next, so a power cut must not bring this back.
+      disk.fsyncDirectory(dirname(directory));
+    },
   },
   file: {
     ensure: () => files.writeFileSync(file, text),
@@ -79,7 +83,10 @@ async function run(goal: Goal, journal: Journal<Entry>, call: Call): Promise<voi
   if (value === 'made') journal.append({ kind: 'made' });
   if (value === 'gone') journal.unlink();
   if (value === 'owed') journal.markGoing();
-  if (value !== (goal === 'make' ? 'made' : 'gone')) throw new Error(`${goal} failed: see ${call.journal}`);
+  if (value === (goal === 'make' ? 'made' : 'gone')) return;
+  const failed = journal.records.flatMap((entry) => (entry.kind === 'outcome' ? entry.outcome : []));
+  const reasons = failed.flatMap((outcome) => (outcome.kind === 'ok' ? [] : outcome.trouble.message));
+  throw new Error(`${goal} failed: ${reasons.join('; ') || 'it is being removed'}`);
 }
 
 /** @throws Error if it fails: then nothing is left, or a later call removes it */
