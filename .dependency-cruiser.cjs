@@ -86,6 +86,31 @@ module.exports = {
       to: { path: '^src/(plan/(attach|removal)|verbs/(add|check))\\.ts$', dependencyTypesNot: ['type-only'] },
     },
     {
+      name: 'library-is-for-others',
+      severity: 'error',
+      comment: 'It is a list of names for other plugins; what the product needs it imports from where it is.',
+      from: { path: '^src/' },
+      to: { path: '^src/library\\.ts$' },
+    },
+    {
+      name: 'library-knows-no-attachment',
+      severity: 'error',
+      comment: 'Journal, loop and interpreter serve machines of any family (ADR 0017).',
+      from: { path: '^src/library\\.ts$' },
+      to: {
+        path: '^src/',
+        pathNot:
+          '^src/(os|journal)/|^src/drive/(loop|entry|trouble)\\.ts$|^src/machines/(notation|run|protocol)\\.ts$|^src/(attachment|deadlines)\\.ts$',
+        reachable: true,
+      },
+    },
+    only(
+      'loop-knows-no-attachment',
+      '^src/(drive/loop|machines/(run|notation))\\.ts$',
+      `^src/(drive/(loop|entry|trouble)|machines/(run|notation|protocol)|journal/journal)\\.ts$|${vocabulary}`,
+      'The steps, their recipes and their memory are handed in by the machine.',
+    ),
+    {
       name: 'main-alone-is-the-root',
       severity: 'error',
       comment: 'Nothing of ours may need the executable.',

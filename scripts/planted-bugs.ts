@@ -5,6 +5,7 @@ import { type Bug, fault, property, real, unit } from './planted-bug.ts';
 import { ofDaemonset } from './planted-daemonset.ts';
 import { ofEvents } from './planted-events.ts';
 import { kinds } from './planted-kinds.ts';
+import { ofLibrary } from './planted-library.ts';
 import { ofSetup } from './planted-setup.ts';
 
 export const bugs: readonly Bug[] = [
@@ -300,6 +301,7 @@ export const bugs: readonly Bug[] = [
   ...kinds,
   ...ofAgent,
   ...ofSetup,
+  ...ofLibrary,
   ...ofEvents,
   ...ofDaemonset,
 ];

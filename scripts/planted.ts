@@ -12,7 +12,7 @@ import type { Bug, Patch, Suite } from './planted-bug.ts';
 import { bugs } from './planted-bugs.ts';
 
 const root = join(import.meta.dirname, '..');
-const copied = ['src', 'test', 'scripts', 'deploy', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
+const copied = ['src', 'test', 'scripts', 'deploy', 'docs', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
 const suiteSeconds = 120;
 
 interface Run {

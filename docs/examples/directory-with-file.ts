@@ -10,7 +10,7 @@ import { drive, goingTrouble, isSystemError, Journal, now, start } from 'userspa
 type Goal = 'make' | 'remove';
 type Files = Pick<typeof fs, 'existsSync' | 'mkdirSync' | 'readFileSync' | 'rmdirSync' | 'rmSync' | 'writeFileSync'>;
 /** The plan is in the journal before the first step, because a removal goes by it. */
-export type Plan = { directory: string; text: string };
+type Plan = { directory: string; text: string };
 export type Call = { disk: Disk; files: Files; journal: string; plan: Plan };
 
 // 1. The steps. Each has three verbs, which are safe to repeat; find changes nothing.

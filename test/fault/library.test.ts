@@ -67,10 +67,15 @@ const firsts: readonly (readonly [string, Deed, () => Promise<Machine>])[] = [
 const counted = { first: 0, second: 0 };
 const judged = new Set<string>();
 
+afterAll(() => {
+  const { first, second } = counted;
+  console.log(`the example: ${first} different machines after a death or a power cut, ${second} after a second one`);
+  expect(first).toBeGreaterThan(100);
+});
+
 describe.each(firsts)('the example of the library: %s', (_, deed, from) => {
   it('dead or without power at any call, is made whole or removed whole by the next call', async () => {
     const crashes = await crashesOf(await from(), deed);
-    expect(crashes.length).toBeGreaterThan(2);
     counted.first += crashes.length;
     const faults = [];
     for (const crash of crashes) for (const next of followUps) faults.push(...(await faultsAfter(crash, next)));
@@ -99,7 +104,6 @@ describe.each(firsts)('the example of the library: %s', (_, deed, from) => {
         }
       }
     }
-    console.log(`the example: ${counted.first} deaths and power cuts, ${counted.second} second ones`);
     expect(faults.slice(0, 5)).toEqual([]);
   });
 });
