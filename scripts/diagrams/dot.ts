@@ -1,10 +1,9 @@
 /** A machine as a graph in Graphviz' language (dot). Pure. */
 import type { Candidate, Guard, Machine, State, States, Transition } from '../../src/machines/steps.ts';
+import { boxes, fonts, plain } from './look.ts';
 
 /** The colours of ways: on, out of an operation that fails, and without an event. */
-const colours = { on: '#1f6f43', out: '#a33327', plain: '#44546a' } as const;
-
-const fonts = 'fontname="Helvetica,Arial,sans-serif"';
+const colours = { on: '#1f6f43', out: '#a33327', plain } as const;
 
 interface Edge {
   readonly from: string;
@@ -42,7 +41,7 @@ export function dotOf({ id, initial, states }: Machine): string {
   return [
     `digraph "${id}" {`,
     `graph [rankdir=TB ranksep=0.35 nodesep=0.45 bgcolor="white" ${fonts} fontsize=11];`,
-    `node [shape=box style="rounded,filled" margin="0.2,0.06" fillcolor="#eef3f8" color="${colours.plain}" ${fonts} fontsize=12];`,
+    `node [${boxes} margin="0.2,0.06" color="${colours.plain}" ${fonts} fontsize=12];`,
     `edge [${fonts} fontsize=10 arrowsize=0.7];`,
     'start [shape=circle style=filled fillcolor=black label="" width=0.15];',
     `start -> "${initial}";`,

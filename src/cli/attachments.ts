@@ -71,7 +71,8 @@ export const holderAt = ({ pid, command, ageMs }: HoldingProcess, now: Date): Lo
   since: new Date(now.getTime() - ageMs).toISOString(),
 });
 
-function readAttachment(disk: Disk, path: string, holder: LockHolder | undefined): Reading | undefined {
+/** An attachment by its journal. @param holder the process that has its lock @returns undefined if there is no journal */
+export function readAttachment(disk: Disk, path: string, holder: LockHolder | undefined): Reading | undefined {
   try {
     const journal = peekJournal(disk, path);
     return journal && readingOf(path, journal, holder);
