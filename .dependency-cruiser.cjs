@@ -98,7 +98,7 @@ module.exports = {
       comment: 'Journal, loop and interpreter serve machines of any family (ADR 0017).',
       from: { path: '^src/library\\.ts$' },
       to: {
-        path: '^src/',
+        path: '^(src|node_modules)/',
         pathNot:
           '^src/(os|journal)/|^src/drive/(loop|entry|trouble)\\.ts$|^src/machines/(notation|run|protocol)\\.ts$|^src/(attachment|deadlines)\\.ts$',
         reachable: true,
