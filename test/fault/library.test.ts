@@ -143,6 +143,29 @@ describe('the example of the library, where a step fails', () => {
   });
 });
 
+it('a removal that comes while the example makes is heeded at the next step: nothing more is made, and nothing is left', async () => {
+  const base = temporaryDirectory();
+  const call = {
+    disk: realDisk,
+    files: fs,
+    journal: join(base, 'one.journal'),
+    plan: { directory: join(base, 'made'), text },
+  };
+  let removal: Promise<void> | undefined;
+  const written: string[] = [];
+  const files = {
+    ...fs,
+    mkdirSync: (path: string) => {
+      removal = bring('remove', call);
+      fs.mkdirSync(path);
+    },
+    writeFileSync: (path: string) => void written.push(path),
+  } as unknown as typeof fs;
+  await expect(bring('make', { ...call, files })).rejects.toThrow('make failed: it is being removed');
+  await removal;
+  expect([written, fs.readdirSync(base)]).toEqual([[], []]);
+});
+
 it('docs/library.md shows the example as it ran here', () => {
   const example = fs.readFileSync('docs/examples/directory-with-file.ts', 'utf8');
   const [, shown] = /^```ts\n(\/\*\*[\s\S]*?)^```$/m.exec(fs.readFileSync('docs/library.md', 'utf8')) ?? [];
