@@ -108,10 +108,11 @@ async function sweep(
   words: readonly string[],
   prepare: () => Promise<OwnPlaces>,
   look: (places: OwnPlaces, where: string) => Promise<void>,
+  step = 1,
 ) {
   let kills = 0;
   for (const [call, count] of await countsOf(await prepare(), words)) {
-    for (let n = 1; n <= count; n++) {
+    for (let n = 1; n <= count; n += step) {
       const places = await prepare();
       const ran = await run(places, words, killedAt(call, n));
       if (ran.signal === 'SIGKILL' || ran.exitCode === 137) kills++;
@@ -140,6 +141,32 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
       },
     );
     expect(kills).toBeGreaterThan(15);
+  });
+
+  test('manual pages of an install that is killed are taken away, with the directories that were made for them', async () => {
+    const directories = (places: OwnPlaces) =>
+      ['/etc', '/usr/local/share'].flatMap((path) =>
+        readdirSync(places.outside(path), { recursive: true }).filter(
+          (name) => !/^trace$|userspace\.d/.test(String(name)),
+        ),
+      );
+    const before = directories(node()).sort();
+    const prepare = async () => {
+      const places = node();
+      mkdirSync(places.outside('/etc/cni/net.d'), { recursive: true });
+      return places;
+    };
+    // Each file is made by the same five calls.
+    const kills = await sweep(
+      ['install', '--manual'],
+      prepare,
+      async (places, where) => {
+        expect(await run(places, ['uninstall']), where).toMatchObject({ exitCode: 0 });
+        expect(directories(places).sort(), where).toEqual([...before, 'cni', 'cni/net.d'].sort());
+      },
+      4,
+    );
+    expect(kills).toBeGreaterThan(10);
   });
 
   test("an upgrade that is killed at any change leaves each file old or new, and none is taken for a person's (need N28)", async () => {
