@@ -78,6 +78,8 @@ export interface Trouble {
   /** Names the thing and the remedy. */
   readonly message: string;
   readonly details?: string;
+  /** The dotted path of the configuration's key, where it is about one. */
+  readonly key?: string;
 }
 
 /** The message of anything thrown. */

@@ -13,23 +13,30 @@ export interface Shape {
   readonly entries?: { readonly [key: string]: unknown };
 }
 
+/** A remark on a key of the configuration, which is accepted. */
+export interface Remark {
+  /** Dotted path. */
+  readonly key: string;
+  readonly message: string;
+}
+
 /** An object whose keys are spelt as in its shape, at every level that the shape knows. Other values stay as they are. */
 export interface Lenient {
   readonly raw: Json;
   /** For keys that differ in case only: the one that is taken. */
-  readonly warnings: readonly string[];
+  readonly remarks: readonly Remark[];
 }
 
 export function asGoReads(raw: Json, shape: Shape): Lenient {
-  const warnings: string[] = [];
-  return { raw: renamed(raw, objectIn(shape) ?? {}, '', warnings), warnings };
+  const remarks: Remark[] = [];
+  return { raw: renamed(raw, objectIn(shape) ?? {}, '', remarks), remarks };
 }
 
 /** The member that Go would take for this name. */
 export const memberOf = (raw: Json, name: string): unknown =>
   renamed(raw, { entries: { [name]: undefined } }, '', [])[name];
 
-function renamed(raw: Json, shape: Shape, path: string, warnings: string[]): Json {
+function renamed(raw: Json, shape: Shape, path: string, remarks: Remark[]): Json {
   const names = new Map(Object.keys(shape.entries ?? {}).map((name) => [name.toLowerCase(), name]));
   const taken = new Map<string, { readonly key: string; readonly value: unknown; readonly keys: readonly string[] }>();
   const members: [name: string, value: unknown][] = [];
@@ -46,10 +53,10 @@ function renamed(raw: Json, shape: Shape, path: string, warnings: string[]): Jso
   for (const [name, { key, value, keys }] of taken) {
     if (keys.length > 1) {
       const all = keys.map((one) => `"${path}${one}"`).join(' and ');
-      warnings.push(`${all} differ in case only: "${path}${key}" is taken`);
+      remarks.push({ key: `${path}${name}`, message: `${all} differ in case only: "${path}${key}" is taken` });
     }
     const inner = objectIn(shape.entries?.[name]);
-    members.push([name, inner && isObject(value) ? renamed(value, inner, `${path}${name}.`, warnings) : value]);
+    members.push([name, inner && isObject(value) ? renamed(value, inner, `${path}${name}.`, remarks) : value]);
   }
   return Object.fromEntries(members);
 }

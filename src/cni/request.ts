@@ -7,7 +7,7 @@ import { type AttachmentKey, code, deviceNameBytesMax, messageOf, type PodRef, t
 import { type Args, parseArgs, podOf, podTroubles } from './args.ts';
 import { type Basics, lenient, type NetworkConfig, parseConfig, salvageConfig } from './config/config.ts';
 import { refuse } from './error.ts';
-import { isObject, type Json, type Lenient } from './leniency.ts';
+import { isObject, type Json, type Lenient, type Remark } from './leniency.ts';
 import { cannotSay, parseResult, supportedVersions } from './result.ts';
 
 export type Environment = { readonly [name: string]: string | undefined };
@@ -43,10 +43,25 @@ const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /** @throws CniError 4, 6, 1, 2 or 7 naming every fault. */
 export function parseAdd(env: Environment, stdin: string): AddRequest {
+  const { request, troubles } = readAdd(env, stdin);
+  refuse(troubles);
+  if (!request) throw new Error('a configuration without a fault was not read');
+  return request;
+}
+
+interface ReadAdd {
+  /** Only if there is no fault. */
+  readonly request?: AddRequest;
+  readonly troubles: readonly Trouble[];
+  readonly remarks: readonly Remark[];
+}
+
+/** Finds every fault and every remark, one by one. */
+export function readAdd(env: Environment, stdin: string): ReadAdd {
   const { args, troubles: argTroubles } = parseArgs(env.CNI_ARGS);
   const { body, troubles: bodyTroubles } = parseBody(stdin);
   const raw = body?.raw;
-  const { config, troubles: configTroubles } = body ? parseConfig(body, args) : { troubles: [] };
+  const { config, troubles: configTroubles, remarks } = body ? parseConfig(body, args) : { troubles: [], remarks: [] };
   const troubles = [
     ...environmentTroubles(env, ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME']),
     ...argTroubles,
@@ -55,16 +70,15 @@ export function parseAdd(env: Environment, stdin: string): AddRequest {
     ...configTroubles,
   ];
   if (config?.prevResult && !parseResult(config.prevResult)) {
-    troubles.push({ code: code.invalidConfig, message: '"prevResult" is no CNI result' });
+    troubles.push({ code: code.invalidConfig, key: 'prevResult', message: '"prevResult" is no CNI result' });
   }
   if (config?.kubeconfig) troubles.push(...podTroubles(args));
   if (config?.ipam && !env.CNI_PATH) troubles.push(missing(['CNI_PATH']));
   if (config && !config.ipam && isOld(config.cniVersion)) {
-    troubles.push({ code: code.incompatibleVersion, message: cannotSay(config.cniVersion) });
+    troubles.push({ code: code.incompatibleVersion, key: 'cniVersion', message: cannotSay(config.cniVersion) });
   }
-  refuse(troubles);
-  if (!config || !raw) throw new Error('a configuration without a fault was not read');
-  return { ...common(env, stdin, raw, args), config };
+  if (troubles.length > 0 || !config || !raw) return { troubles, remarks };
+  return { request: { ...common(env, stdin, raw, args), config }, troubles, remarks };
 }
 
 /** Strict only about the parts that tell which attachment is meant. @throws CniError 4, 6 or 7. */
@@ -129,14 +143,14 @@ export function parseBody(stdin: string): { body?: Lenient; troubles: Trouble[] 
     name === undefined || name === ''
       ? 'missing network name: "name"'
       : `network name ${JSON.stringify(name)}: it must be letters, digits, "_.-" and begin with a letter or digit`;
-  return { body, troubles: [{ code: code.invalidConfig, message }] };
+  return { body, troubles: [{ code: code.invalidConfig, key: 'name', message }] };
 }
 
 function versionTroubles({ cniVersion }: Json): Trouble[] {
   const supported: readonly unknown[] = supportedVersions;
   if (cniVersion === undefined || cniVersion === '' || supported.includes(cniVersion)) return [];
   const message = `incompatible CNI versions: config is ${JSON.stringify(cniVersion)}, plugin supports ${JSON.stringify(supported)}`;
-  return [{ code: code.incompatibleVersion, message }];
+  return [{ code: code.incompatibleVersion, key: 'cniVersion', message }];
 }
 
 const missing = (names: string[]): Trouble => ({

@@ -9,7 +9,7 @@ import * as v from 'valibot';
 import { isOwnFile, type LogLevel, type Trouble, type VlanMode } from '../../attachment.ts';
 import { type Deadlines, defaultDeadlines } from '../../deadlines.ts';
 import type { Args } from '../args.ts';
-import { asGoReads, type Json, type Lenient } from '../leniency.ts';
+import { asGoReads, type Json, type Lenient, type Remark } from '../leniency.ts';
 import {
   defaultBridge,
   defaultDataDir,
@@ -22,7 +22,7 @@ import {
   integrationBridge,
 } from './defaults.ts';
 import { Bridge, isSet, logLevelOf, Network, path, type Raw, type Side, type Unset, Vhost } from './keys.ts';
-import { at, contradictionsOf, findUnsupported, shapeTrouble, warningsOf } from './rules.ts';
+import { at, contradictionsOf, findUnsupported, remarksOn, shapeTrouble } from './rules.ts';
 
 /** The object that both readings read. */
 export const lenient = (raw: Json): Lenient => asGoReads(raw, Network);
@@ -75,8 +75,15 @@ export interface NetworkConfig extends Basics {
   readonly warnings: readonly string[];
 }
 
-/** Finds every fault of shape, of value and of combination. @returns a configuration only if there is no fault */
-export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: NetworkConfig; troubles: Trouble[] } {
+interface Parsed {
+  /** Only if there is no fault. */
+  readonly config?: NetworkConfig;
+  readonly troubles: readonly Trouble[];
+  readonly remarks: readonly Remark[];
+}
+
+/** Finds every fault of shape, of value and of combination. */
+export function parseConfig({ raw, remarks: ofReading }: Lenient, args: Args): Parsed {
   const shape = v.safeParse(Network, raw);
   const faults = (shape.issues ?? []).map((issue) => v.getDotPath(issue) ?? '');
   const troubles = [
@@ -85,9 +92,10 @@ export function parseConfig({ raw, warnings }: Lenient, args: Args): { config?: 
     // Rules over keys of the right shape can be checked, whatever else is wrong.
     ...contradictionsOf(shape.output as Raw, faults),
   ];
+  const remarks = [...ofReading, ...remarksOn(raw)];
   return shape.success && troubles.length === 0
-    ? { config: digest(shape.output, args, warnings), troubles }
-    : { troubles };
+    ? { config: digest(shape.output, args, remarks), troubles, remarks }
+    : { troubles, remarks };
 }
 
 /** The keys that an ADD has beside the basics, if the configuration or the arguments give them. */
@@ -96,7 +104,7 @@ type OptionalKey = Exclude<keyof NetworkConfig, keyof Basics | 'cniVersion' | 'c
 /** Every optional key under its own name, so that a forgotten or misspelt one does not compile. */
 export type Optional = { readonly [K in OptionalKey]-?: NetworkConfig[K] | Unset };
 
-function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkConfig {
+function digest(network: Raw, said: Args, remarks: readonly Remark[]): NetworkConfig {
   const { host = {}, runtimeConfig, args, dns, prevResult } = network;
   const { vhost = {}, bridge = {} } = host;
   const mac = runtimeConfig?.mac || args?.cni?.mac || said.get('MAC') || host.mac;
@@ -121,7 +129,7 @@ function digest(network: Raw, said: Args, warnings: readonly string[]): NetworkC
     cniVersion: network.cniVersion || '0.1.0',
     ...withoutUnset(optional),
     container: containerSide(network, basics.mode),
-    warnings: [...warnings, ...warningsOf(network)],
+    warnings: remarks.map(({ message }) => message),
   };
 }
 

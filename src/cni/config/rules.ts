@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { code, isOwnFile, logLevels, type Trouble } from '../../attachment.ts';
 import { defaultDeadlines } from '../../deadlines.ts';
-import { isObject, type Json } from '../leniency.ts';
+import { isObject, type Json, type Remark } from '../leniency.ts';
 import { defaultDataDir, defaultLogLevel } from './defaults.ts';
 import { type Bridge, isSet, logLevelOf, Network, type Raw, type Side, type Vhost } from './keys.ts';
 
@@ -37,6 +37,7 @@ export const at = (raw: unknown, key: string): unknown =>
 export function findUnsupported(raw: Json): Trouble[] {
   const no = (name: string, value: unknown, remedy: string): Trouble => ({
     code: code.unsupportedField,
+    key: name,
     message:
       value === undefined
         ? `"${name}" is missing and needed: ${remedy}`
@@ -68,12 +69,13 @@ export function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const name = v.getDotPath(issue) ?? 'configuration';
   if (issue.type === 'never') {
     // CNI SPEC section 5 wants the value too. But nothing tells what the value of an unknown key is: a password, if the key is misplaced.
-    return { code: code.unsupportedField, message: `unsupported key "${name}" with value ${described(issue.input)}` };
+    const message = `unsupported key "${name}" with value ${described(issue.input)}`;
+    return { code: code.unsupportedField, key: name, message };
   }
   const leaf = issue.issues?.at(-1) ?? issue;
   const hasOwnWords = ['regex', 'custom', 'max_bytes'].includes(leaf.type);
   const wanted = hasOwnWords ? leaf.message : (leaf.expected ?? leaf.message);
-  return { code: code.invalidConfig, message: `"${name}" is ${shown(name, issue.input)}: expected ${wanted}` };
+  return { code: code.invalidConfig, key: name, message: `"${name}" is ${shown(name, issue.input)}: expected ${wanted}` };
 }
 
 /** @param faults dotted paths of values that do not have their shape: rules over one of them are left out */
@@ -82,8 +84,7 @@ export function contradictionsOf(raw: Raw, faults: readonly string[]): Trouble[]
   const isReadable = (part: string) => !faults.some((fault) => isIn(fault, part) || isIn(part, fault));
   return contradictions
     .filter(({ of }) => of.every(isReadable))
-    .flatMap(({ found }) => found(raw))
-    .map((message) => ({ code: code.invalidConfig, message }));
+    .flatMap(({ of: [key = ''], found }) => found(raw).map((message) => ({ code: code.invalidConfig, key, message })));
 }
 
 /** A rule: the keys that it reads, and the messages for those that contradict each other. */
@@ -216,7 +217,7 @@ const places: readonly { readonly below: string; readonly uses: { readonly [key:
 ];
 
 /** Dotted paths of keys that are given in a half in which they have no effect. */
-const uselessKeys = (network: Raw): string[] =>
+const uselessKeys = (network: Json): string[] =>
   places.flatMap(({ below, uses }) =>
     Object.entries(uselessIn).flatMap(([use, halves]) =>
       halves.flatMap((half) =>
@@ -235,17 +236,18 @@ function isSaid(key: string, value: unknown): boolean {
   return isObject(value) ? Object.keys(value).length > 0 : isSet(value) && value !== false;
 }
 
-export function warningsOf(network: Raw): string[] {
+/** Remarks on keys that are accepted, and do not do what they say. They are made of a configuration in any state. */
+export function remarksOn(network: Json): Remark[] {
   const isForeign = (key: string) =>
     !Object.hasOwn(Network.entries, key) && !key.startsWith('cni.dev/') && network[key] !== null;
   const foreign = Object.keys(network).filter(isForeign);
   const { logLevel = '' } = network;
   const isOdd = logLevel !== '' && logLevelOf(logLevel) === undefined;
+  const levels = logLevels.join(', ');
+  const oddLevel = `"logLevel" is ${shown('logLevel', logLevel)}, none of ${levels}: "${defaultLogLevel}" is taken`;
   return [
-    ...(isOdd
-      ? [`"logLevel" is ${shown('logLevel', logLevel)}, none of ${logLevels.join(', ')}: "${defaultLogLevel}" is taken`]
-      : []),
-    ...uselessKeys(network).map((key) => `"${key}" has no effect with engine "ovs-dpdk"`),
-    ...foreign.map((key) => `unknown key "${key}" is ignored`),
+    ...(isOdd ? [{ key: 'logLevel', message: oddLevel }] : []),
+    ...uselessKeys(network).map((key) => ({ key, message: `"${key}" has no effect with engine "ovs-dpdk"` })),
+    ...foreign.map((key) => ({ key, message: `unknown key "${key}" is ignored` })),
   ];
 }
