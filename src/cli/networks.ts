@@ -2,17 +2,18 @@
  * Network configurations in people's files: a network, a list of plugins (libcni), a NetworkAttachmentDefinition of Multus, or
  * kubectl's output of many; as JSON or YAML.
  */
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../attachment.ts';
-import { parseYaml } from '../os/native.ts';
-import { readToEnd } from '../os/streams.ts';
+import { memberOf } from '../cni/leniency.ts';
+import { type Document, documentsOf, looksLikeJson, parsed, textOf } from './documents.ts';
+import { repeatedKeys } from './repeated-keys.ts';
 
 /** One configuration of type "userspace", as a runtime would hand it over. */
 export interface FoundNetwork {
   readonly file: string;
   readonly name: string;
-  readonly raw: Raw;
+  readonly raw: Document;
   /** The namespace of its NetworkAttachmentDefinition, and so of the pods that use it. */
   readonly namespace?: string;
 }
@@ -25,9 +26,16 @@ export interface BadFile {
   readonly health: 'sick' | 'unknown';
 }
 
+/** A key that stands twice, so that one of its values is lost. */
+interface RepeatedKey {
+  readonly file: string;
+  readonly key: string;
+}
+
 interface Found {
   readonly networks: readonly FoundNetwork[];
   readonly bad: readonly BadFile[];
+  readonly repeated: readonly RepeatedKey[];
 }
 
 /** The contents of one file. */
@@ -37,9 +45,9 @@ interface Contents {
   readonly bad: readonly string[];
   /** Remarks that are printed only if nothing else was found. */
   readonly asides: readonly string[];
+  /** Dotted paths. */
+  readonly repeated: readonly string[];
 }
-
-type Raw = { readonly [key: string]: unknown };
 
 /** As libcni loads them (ConfFiles). */
 const isConfiguration = (name: string): boolean => /\.(conf|conflist|json)$/.test(name);
@@ -50,14 +58,21 @@ export const namedNetworks = (files: readonly string[]): Found => merge(files.ma
 function readNamed(file: string): Found {
   const health = 'sick';
   try {
-    const { networks, bad, asides } = contentsOf(textOf(file), file);
-    if (networks.length + bad.length > 0) return { networks, bad: bad.map((message) => ({ file, message, health })) };
+    const found = contentsOf(textOf(file), file);
+    const { networks, bad, asides } = found;
+    if (networks.length + bad.length > 0) return inFile(file, found, health);
     const none = ['has no network of type "userspace"', ...asides].join(': ');
-    return { networks, bad: [{ file, message: none, health }] };
+    return { networks: [], bad: [{ file, message: none, health }], repeated: [] };
   } catch (error) {
-    return { networks: [], bad: [{ file, message: messageOf(error), health }] };
+    return { networks: [], bad: [{ file, message: messageOf(error), health }], repeated: [] };
   }
 }
+
+const inFile = (file: string, { networks, bad, repeated }: Contents, health: BadFile['health']): Found => ({
+  networks,
+  bad: bad.map((message) => ({ file, message, health })),
+  repeated: repeated.map((key) => ({ file, key })),
+});
 
 /** Reads the runtime's own directory. A file that cannot be read as a network is reported only if it mentions us. */
 export function installedNetworks(directory: string): Found {
@@ -67,7 +82,8 @@ export function installedNetworks(directory: string): Found {
     return merge(names.map((name) => readInstalled(join(directory, name))));
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    return { networks: [], bad: isMissing ? [] : [{ file: directory, message: messageOf(error), health }] };
+    const bad = isMissing ? [] : [{ file: directory, message: messageOf(error), health } as const];
+    return { networks: [], bad, repeated: [] };
   }
 }
 
@@ -76,102 +92,80 @@ function readInstalled(file: string): Found {
   let text = 'userspace';
   try {
     text = textOf(file);
-    const { networks, bad } = contentsOf(text, file);
-    return { networks, bad: bad.map((message) => ({ file, message, health })) };
+    return inFile(file, contentsOf(text, file), health);
   } catch (error) {
-    return { networks: [], bad: mentionsUs(text) ? [{ file, message: messageOf(error), health }] : [] };
+    const bad = mentionsUs(text) ? [{ file, message: messageOf(error), health } as const] : [];
+    return { networks: [], bad, repeated: [] };
   }
 }
 
 const merge = (found: readonly Found[]): Found => ({
   networks: found.flatMap(({ networks }) => networks),
   bad: found.flatMap(({ bad }) => bad),
+  repeated: found.flatMap(({ repeated }) => repeated),
 });
 
 const mentionsUs = (text: string): boolean => text.includes('userspace');
 
-const fileBytesMax = 4 * 1024 * 1024;
-
-/**
- * Refuses FIFOs, which could block, and devices; except standard input, which is mostly a pipe.
- * @throws Error in words for people
- */
-function textOf(file: string): string {
-  if (file === '/dev/stdin') return readToEnd(0);
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  try {
-    const stats = fstatSync(fd);
-    if (!stats.isFile()) throw new Error('is no regular file: name one, or /dev/stdin');
-    if (stats.size > fileBytesMax) throw new Error(`has ${stats.size} bytes: ${fileBytesMax} is the most that is read`);
-    return readFileSync(fd, 'utf8');
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** @throws Error in words for people */
 function contentsOf(text: string, file: string): Contents {
-  const found = documentsIn(parse(text)).map((document) => itemOf(document, file));
+  const found = documentsOf(text).map((document) => itemOf(document, file));
   return {
     networks: found.flatMap(({ networks }) => networks),
     bad: found.flatMap(({ bad }) => bad),
     asides: found.flatMap(({ asides }) => asides),
+    repeated: [...repeatedIn(text), ...found.flatMap(({ repeated }) => repeated)],
   };
 }
 
-/** JSON is YAML too, but a JSON parser explains a fault better. */
-function parse(text: string): unknown {
-  const isJson = /^\s*[{[]/.test(text);
-  try {
-    return isJson ? JSON.parse(text) : parseYaml(text);
-  } catch (error) {
-    throw new Error(`is no ${isJson ? 'JSON' : 'YAML'}: ${messageOf(error)}`);
-  }
-}
+const repeatedIn = (text: string): readonly string[] => (looksLikeJson(text) ? repeatedKeys(text) : []);
 
-/** The documents of a YAML stream, or the items of a list. */
-function documentsIn(value: unknown): Raw[] {
-  if (Array.isArray(value)) return value.flatMap(documentsIn);
-  if (typeof value !== 'object' || value === null) return [];
-  const { kind, items } = value as Raw;
-  return typeof kind === 'string' && kind.endsWith('List') ? documentsIn(items ?? []) : [value as Raw];
-}
-
-function itemOf(document: Raw, file: string): Contents {
+function itemOf(document: Document, file: string): Contents {
   if (document.kind === 'NetworkAttachmentDefinition') return definitionOf(document, file);
-  return { networks: pluginsOf(document).flatMap((raw) => networksIn(raw, file)), bad: [], asides: [] };
+  return { asides: [], repeated: [], ...networksIn(document, file) };
 }
 
 /** Returns a broken definition's fault, because a throw would hide the other definitions. */
-function definitionOf({ metadata, spec }: { metadata?: Raw; spec?: Raw }, file: string): Contents {
+function definitionOf({ metadata, spec }: { metadata?: Document; spec?: Document }, file: string): Contents {
   const { name, namespace } = metadata ?? {};
   const said = `NetworkAttachmentDefinition "${typeof namespace === 'string' ? `${namespace}/` : ''}${name}"`;
   const text = spec?.config;
+  const nothing = { networks: [], bad: [], asides: [], repeated: [] };
   if (text === undefined || text === null) {
-    const aside = `${said} has no spec.config: Multus takes the file of that name`;
-    return { networks: [], bad: [], asides: [aside] };
+    return { ...nothing, asides: [`${said} has no spec.config: Multus takes the file of that name`] };
   }
   try {
     if (typeof text !== 'string')
       throw new Error('has to be a string that holds JSON ("config: |" in YAML), and is none');
     // Multus gives the definition's name to a configuration without one.
-    const config = { name, ...(parse(text) as Raw) };
-    const networks = pluginsOf(config).flatMap((raw) => networksIn(raw, file));
+    const config = { name, ...(parsed(text) as Document) };
+    const { networks, bad } = networksIn(config, file);
     const ofPods = typeof namespace === 'string' ? { namespace } : {};
-    return { networks: networks.map((one) => ({ ...one, ...ofPods })), bad: [], asides: [] };
+    return {
+      ...nothing,
+      networks: networks.map((one) => ({ ...one, ...ofPods })),
+      bad: bad.map((message) => `${said}: ${message}`),
+      repeated: repeatedIn(text),
+    };
   } catch (error) {
     const message = `${said}: spec.config ${messageOf(error)}`;
     const isOurs = mentionsUs(typeof text === 'string' ? text : JSON.stringify(text));
-    return { networks: [], bad: isOurs ? [message] : [], asides: isOurs ? [] : [message] };
+    return isOurs ? { ...nothing, bad: [message] } : { ...nothing, asides: [message] };
   }
 }
 
+function networksIn(config: Document, file: string): Pick<Contents, 'networks' | 'bad'> {
+  const ours = pluginsOf(config).filter((raw) => memberOf(raw, 'type') === 'userspace');
+  const networks = ours.map((raw) => ({ file, name: String(memberOf(raw, 'name') ?? ''), raw }));
+  // An attachment is known by network, container and interface: the second plugin would take the first one's for its own.
+  const name = JSON.stringify(config.name ?? '');
+  const twice = `the list ${name} has ${ours.length} plugins of type "userspace": one attachment for all of them; make a network of each`;
+  return { networks, bad: ours.length > 1 ? [twice] : [] };
+}
+
 /** As a runtime does, gives the list's name and version to each plugin of the list. */
-function pluginsOf(config: Raw): Raw[] {
+function pluginsOf(config: Document): Document[] {
   const { plugins, name, cniVersion } = config;
   if (!Array.isArray(plugins)) return [config];
   return plugins.map((plugin) => ({ ...plugin, name, ...(cniVersion !== undefined && { cniVersion }) }));
 }
-
-const networksIn = (raw: Raw, file: string): FoundNetwork[] =>
-  raw.type === 'userspace' ? [{ file, name: String(raw.name ?? ''), raw }] : [];

@@ -5,22 +5,20 @@
  */
 import { code, messageOf, type Trouble } from '../attachment.ts';
 import type { Basics } from '../cni/config/config.ts';
-import { CniError } from '../cni/error.ts';
-import { type DelRequest, parseAdd, parseDel } from '../cni/request.ts';
 import { type Deadlines, defaultDeadlines, now } from '../deadlines.ts';
 import { roomTroubles } from '../effects/files/room.ts';
 import type { Host } from '../effects/host.ts';
 import { addressStatus } from '../effects/ipam/plugin.ts';
-import { programIn, usualDirectories } from '../effects/program.ts';
+import { programIn } from '../effects/program.ts';
 import { closedWays, readiness } from '../effects/readiness.ts';
 import type { Plan } from '../machines/protocol.ts';
 import { hugepages } from '../os/hugepages.ts';
-import { planOf } from '../plan/plans.ts';
 import { searchedBy } from '../verbs/status.ts';
 import { type Attachment, isOwing } from './attachments.ts';
 import type { HealthFinding } from './findings.ts';
 import type { BadFile, FoundNetwork } from './networks.ts';
 import { ageOf } from './print.ts';
+import { type NetworkReading, readNetwork } from './read-network.ts';
 
 export interface NodeView {
   readonly networks: readonly FoundNetwork[];
@@ -63,7 +61,7 @@ export async function statusOfNode(view: NodeView): Promise<HealthFinding[]> {
 const isForbidden = /\bE(ACCES|PERM)\b|permission denied/i;
 
 async function findingsOf(view: NodeView): Promise<HealthFinding[]> {
-  const read = view.networks.map((network) => readNetwork(network, view));
+  const read = view.networks.map((network) => readNetwork(network, view.path));
   const configs = read.flatMap(({ config }) => config ?? []);
   const meant = ({ place, isSaid }: Place): string[] => (isSaid || configs.length === 0 ? [place] : []);
   const databases = new Map([
@@ -104,51 +102,10 @@ const sick = (check: string, subject: string, finding: string, remedy: string): 
 
 // ---- the networks
 
-interface Read {
-  readonly network: FoundNetwork;
-  readonly path: readonly string[];
-  /** The reason why an ADD would be refused. */
-  readonly refused?: string;
-  /** The plan of such an ADD. */
-  readonly plan?: Plan;
-  /** The usable part of the configuration, even if an ADD would be refused. */
-  readonly config?: Basics;
-}
-
-/** As long as runtimes' ids, because names of sockets are made of it. */
-const anyContainer = '0'.repeat(64);
-
-/** CNI_ARGS as in an ADD for some pod. */
-const anyPod = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod';
-
-function readNetwork(network: FoundNetwork, view: NodeView): Read {
-  const path = view.path.length > 0 ? view.path : usualDirectories;
-  const names = { CNI_CONTAINERID: anyContainer, CNI_NETNS: '/run/netns/status', CNI_IFNAME: 'net1' };
-  const env = { ...names, CNI_PATH: path.join(':'), CNI_ARGS: anyPod };
-  const stdin = JSON.stringify(network.raw);
-  try {
-    const request = parseAdd(env, stdin);
-    return { network, path, config: request.config, plan: planOf(request) };
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    const salvaged = salvage(env, stdin);
-    return { network, path, refused: error.message, ...(salvaged && { config: salvaged.config }) };
-  }
-}
-
-function salvage(env: { readonly [name: string]: string }, stdin: string): DelRequest | undefined {
-  try {
-    return parseDel(env, stdin);
-  } catch (error) {
-    if (error instanceof CniError) return undefined;
-    throw error;
-  }
-}
-
 const nameOf = ({ name, file }: FoundNetwork): string => `${name || 'a network without a name'} (${file})`;
 
 async function configurationFindings(
-  read: readonly Read[],
+  read: readonly NetworkReading[],
   { bad, networkDir, host }: NodeView,
 ): Promise<HealthFinding[]> {
   const check = 'configuration';
@@ -173,9 +130,13 @@ async function configurationFindings(
 /** The time for all pre-flight looks together, because a person is waiting for the answer. */
 const preflightMs = 2_000;
 
-async function networkFindings({ network, config, plan, refused }: Read, host: Host): Promise<HealthFinding[]> {
+async function networkFindings(read: NetworkReading, host: Host): Promise<HealthFinding[]> {
+  const { network, config, plan, troubles: faults } = read;
   const [check, subject] = ['configuration', nameOf(network)];
-  if (refused || !config || !plan) return [sick(check, subject, refused ?? '', 'docs/configuration.md has every key')];
+  if (!config || !plan) {
+    const remedy = 'userspace explain KEY says what a key takes';
+    return [sick(check, subject, faults.map(({ message }) => message).join('; '), remedy)];
+  }
   const { troubles, isAsked } = await findTroubles(plan, config, host);
   if (troubles.length > 0) {
     const remedy = 'where the message has a line to type, that one; docs/troubleshooting.md has the rest';
@@ -255,7 +216,7 @@ function roomFinding(dataDir: string): HealthFinding {
 
 // ---- the networks' needs
 
-async function addressFindings({ network, path, config }: Read): Promise<HealthFinding[]> {
+async function addressFindings({ network, path, config }: NetworkReading): Promise<HealthFinding[]> {
   if (!config?.ipam) return [];
   const { ipam: program, deadlines } = config;
   const text = { stdin: JSON.stringify(network.raw), env: { CNI_PATH: path.join(':') } };
@@ -277,7 +238,7 @@ interface Account {
 }
 
 /** Each kubeconfig once per namespace. */
-function accountsOf(read: readonly Read[]): Account[] {
+function accountsOf(read: readonly NetworkReading[]): Account[] {
   const accounts = read.flatMap(({ network: { namespace }, config }) =>
     config?.kubeconfig
       ? [{ kubeconfig: config.kubeconfig, deadlines: config.deadlines, ...(namespace && { namespace }) }]

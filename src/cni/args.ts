@@ -4,7 +4,7 @@
  */
 import { code, type PodRef, type Trouble } from '../attachment.ts';
 
-const knownArgs = new Set(
+export const knownArgs: ReadonlySet<string> = new Set(
   ['IgnoreUnknown', 'MAC', 'IP', 'OvnPort'].concat(
     ['NAMESPACE', 'NAME', 'UID', 'INFRA_CONTAINER_ID'].map((n) => `K8S_POD_${n}`),
   ),

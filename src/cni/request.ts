@@ -39,7 +39,7 @@ export interface DelRequest extends Common {
 const stdinBytesMax = 1024 * 1024;
 
 /** The shape of the container id and of the network's name (CNI SPEC section 2). */
-const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+export const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /** @throws CniError 4, 6, 1, 2 or 7 naming every fault. */
 export function parseAdd(env: Environment, stdin: string): AddRequest {

@@ -229,7 +229,7 @@ describe('userspace status', () => {
       ['is broken JSON', '{"type": "userspace"', 'is no JSON'],
       ['is broken YAML', 'a: [b\nc: d: e', 'is no YAML'],
       ['has no network of our type', { type: 'bridge' }, 'no network of type "userspace"'],
-      ['is empty', '', 'no network of type "userspace"'],
+      ['is empty', '', 'is empty'],
       ['is a NetworkAttachmentDefinition without one', { kind: 'NetworkAttachmentDefinition' }, 'no spec.config'],
     ])('that a file %s: sick, with the reason (need N12)', async (_, content, reason) => {
       const { file, status } = await node();

@@ -33,35 +33,35 @@ function described(value: unknown): string {
 export const at = (raw: unknown, key: string): unknown =>
   typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
 
+/** The values of a key of which an engine serves only some. */
+export interface Served {
+  /** Dotted path. */
+  readonly key: string;
+  readonly value: string;
+  /** Whether the key may be left out. */
+  readonly isOptional: boolean;
+  readonly remedy: string;
+}
+
+export const served: readonly Served[] = [
+  { key: 'host.engine', value: 'ovs-dpdk', isOptional: false, remedy: 'only "ovs-dpdk" is built in' },
+  { key: 'host.iftype', value: 'vhostuser', isOptional: false, remedy: 'only "vhostuser" is built in' },
+  { key: 'host.netType', value: 'bridge', isOptional: true, remedy: 'only "bridge" is built in' },
+  { key: 'container.iftype', value: 'vhostuser', isOptional: true, remedy: 'the host side is "vhostuser"' },
+];
+
 /** @returns troubles of CNI code 2, with the key, and its value as far as it can be shown */
 export function findUnsupported(raw: Json): Trouble[] {
-  const no = (name: string, value: unknown, remedy: string): Trouble => ({
-    code: code.unsupportedField,
-    key: name,
-    message:
-      value === undefined
-        ? `"${name}" is missing and needed: ${remedy}`
-        : `unsupported "${name}" with value ${shown(name, value)}: ${remedy}`,
+  const isList = raw.host === undefined && Array.isArray(raw.plugins);
+  const ofList = '; "plugins" makes this a list: a runtime hands over one plugin of it, with the name of the list';
+  return served.flatMap(({ key, value: good, isOptional, remedy }) => {
+    const value = memberAt(raw, key);
+    if (value === good || (isOptional && (value === undefined || value === ''))) return [];
+    const said =
+      value === undefined ? `"${key}" is missing and needed` : `unsupported "${key}" with value ${shown(key, value)}`;
+    const message = `${said}: ${remedy}${isList && key === 'host.engine' ? ofList : ''}`;
+    return [{ code: code.unsupportedField, key, message }];
   });
-  const found: Trouble[] = [];
-  const { host, container, plugins } = raw;
-  const isList = host === undefined && Array.isArray(plugins);
-  const hint = isList
-    ? '; "plugins" makes this a list: a runtime hands over one plugin of it, with the name of the list'
-    : '';
-  const engine = at(host, 'engine');
-  const iftype = at(host, 'iftype');
-  if (engine !== 'ovs-dpdk') found.push(no('host.engine', engine, `only "ovs-dpdk" is built in${hint}`));
-  if (iftype !== 'vhostuser') found.push(no('host.iftype', iftype, 'only "vhostuser" is built in'));
-  const hostNet = at(host, 'netType');
-  if (![undefined, '', 'bridge'].includes(hostNet as string)) {
-    found.push(no('host.netType', hostNet, 'only "bridge" is built in'));
-  }
-  const containerType = at(container, 'iftype');
-  if (![undefined, '', 'vhostuser'].includes(containerType as string)) {
-    found.push(no('container.iftype', containerType, 'the host side is "vhostuser"'));
-  }
-  return found;
 }
 
 /** The last leaf of a union's branches says more than "one of them". */
@@ -75,7 +75,11 @@ export function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const leaf = issue.issues?.at(-1) ?? issue;
   const hasOwnWords = ['regex', 'custom', 'max_bytes'].includes(leaf.type);
   const wanted = hasOwnWords ? leaf.message : (leaf.expected ?? leaf.message);
-  return { code: code.invalidConfig, key: name, message: `"${name}" is ${shown(name, issue.input)}: expected ${wanted}` };
+  return {
+    code: code.invalidConfig,
+    key: name,
+    message: `"${name}" is ${shown(name, issue.input)}: expected ${wanted}`,
+  };
 }
 
 /** @param faults dotted paths of values that do not have their shape: rules over one of them are left out */
@@ -216,17 +220,20 @@ const places: readonly { readonly below: string; readonly uses: { readonly [key:
   { below: '.vhost', uses: vhostUses },
 ];
 
-/** Dotted paths of keys that are given in a half in which they have no effect. */
-const uselessKeys = (network: Json): string[] =>
+/** Dotted paths of the keys that have no effect in their half. */
+export const uselessPaths = (): string[] =>
   places.flatMap(({ below, uses }) =>
     Object.entries(uselessIn).flatMap(([use, halves]) =>
       halves.flatMap((half) =>
         Object.keys(uses)
-          .filter((key) => uses[key] === use && isSaid(key, memberAt(network, `${half}${below}.${key}`)))
+          .filter((key) => uses[key] === use)
           .map((key) => `${half}${below}.${key}`),
       ),
     ),
   );
+
+const isUseless = (network: Json, path: string): boolean =>
+  isSaid(path.slice(path.lastIndexOf('.') + 1), memberAt(network, path));
 
 const memberAt = (raw: unknown, dotted: string): unknown => dotted.split('.').reduce(at, raw);
 
@@ -247,7 +254,9 @@ export function remarksOn(network: Json): Remark[] {
   const oddLevel = `"logLevel" is ${shown('logLevel', logLevel)}, none of ${levels}: "${defaultLogLevel}" is taken`;
   return [
     ...(isOdd ? [{ key: 'logLevel', message: oddLevel }] : []),
-    ...uselessKeys(network).map((key) => ({ key, message: `"${key}" has no effect with engine "ovs-dpdk"` })),
+    ...uselessPaths()
+      .filter((path) => isUseless(network, path))
+      .map((key) => ({ key, message: `"${key}" has no effect with engine "ovs-dpdk"` })),
     ...foreign.map((key) => ({ key, message: `unknown key "${key}" is ignored` })),
   ];
 }
