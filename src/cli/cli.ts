@@ -1,8 +1,7 @@
 /**
- * The commands for people: list, show, recover, status, install, uninstall, sysdump. A table or a timeline on a terminal, one JSON document with
- * --json.
+ * The commands for people (commands.ts). A table or a timeline on a terminal, one JSON document with --json.
  *
- * Exit codes: 0 done and nothing left to do, 1 the command failed (status: the node is sick), 2 wrong arguments, 3 something is
+ * Exit codes: 0 done and nothing left to do, 1 the command failed (status: the node is sick; check: a fault), 2 wrong arguments, 3 something is
  * owed (dry run: something is to be done; uninstall: something lives; sysdump: something could not be had).
  */
 import { resolve } from 'node:path';
@@ -24,7 +23,7 @@ import {
 } from './command-line.ts';
 import { type CommandName, commandNamed, commandNames, wordsOf, wordValues } from './commands.ts';
 import { findingsTable, type HealthFinding } from './findings.ts';
-import { help } from './help.ts';
+import { help, widthOf } from './help.ts';
 import { askSwitches, liveMs } from './live.ts';
 import { nearestOf } from './nearest.ts';
 import { coloursOf, type Page, table, timeline, unreachableLine } from './print.ts';
@@ -39,6 +38,8 @@ const runs: { readonly [command in CommandName]?: Run } = {
   show: showAttachment,
   recover: recoverOrForget,
   status: reportStatus,
+  check: checkNetworks,
+  explain: explainKeys,
   install: (call) => installHere(call),
   uninstall: (call) => uninstallHere(call),
   completion: printCompletion,
@@ -106,7 +107,11 @@ function misuseOf(command: CommandName, { positionals, tokens }: Words): string 
 }
 
 /** Words that have to be said, in words for people. */
-const needed: { readonly [word: string]: string } = { ID: 'a container id', SHELL: 'a shell: bash, zsh or fish' };
+const needed: { readonly [word: string]: string } = {
+  ID: 'a container id',
+  SHELL: 'a shell: bash, zsh or fish',
+  'FILE...': 'a file with a network',
+};
 
 /** Says which values there are instead of a wrong one. */
 function noValue(value: string, values: readonly string[]): string {
@@ -191,6 +196,25 @@ async function reportStatus({ words: { values, tokens }, terminal, machine }: Co
   const healthy = exitCode === exit.done;
   terminal.stdout(values.json ? json({ healthy, findings }) : findingsTable(findings, coloursOf(terminal)));
   return exitCode;
+}
+
+async function checkNetworks({ words: { values, positionals }, terminal }: CommandCall): Promise<number> {
+  const { checkFiles, checkedText } = await import('./check.ts');
+  const checked = checkFiles(positionals.slice(1));
+  terminal.stdout(values.json ? json(checked) : checkedText(checked, coloursOf(terminal)));
+  return checked.faults.length > 0 ? exit.failed : exit.done;
+}
+
+async function explainKeys({ words: { values, positionals }, terminal }: CommandCall): Promise<number> {
+  const [, word] = positionals;
+  if (values.schema && word !== undefined) return refuseWords(terminal, '--schema has all keys: leave the KEY out');
+  const { findKey, keyJson, keysJson, keyPage, keysTree, networkSchema, noKey } = await import('./explain.ts');
+  if (values.schema) return answer(terminal, json(networkSchema(terminal.version)));
+  const colours = coloursOf(terminal);
+  if (word === undefined) return answer(terminal, values.json ? json(keysJson()) : keysTree(colours));
+  const key = findKey(word);
+  if (!key) return refuseWords(terminal, `${noKey(word)}; userspace explain has a line for each`);
+  return answer(terminal, values.json ? json(keyJson(key)) : keyPage(key, { colours, columns: widthOf(terminal) }));
 }
 
 /** Other commands are a part of it: each is run as a person would, and prints into the archive. */

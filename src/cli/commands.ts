@@ -53,6 +53,7 @@ export const options = {
   },
   force: { meaning: 'uninstall although something lives, and say what will not be cleaned' },
   'dry-run': { meaning: 'recover says what it would do, and changes nothing' },
+  schema: { meaning: 'explain prints all keys as one JSON Schema, for editors and other checks' },
   config: {
     argument: 'FILE',
     isRepeatable: true,
@@ -182,6 +183,19 @@ export const commands = {
     example: 'userspace status --config network.json',
     prints: { HEALTH: healthWords },
   },
+  check: {
+    words: ['FILE...'],
+    meaning:
+      "name every fault of a network, a list of plugins or a NetworkAttachmentDefinition (JSON or YAML; - is stdin), and look at nothing else: no switch, no API server. CNI CHECK, of an attachment, is the runtime's",
+    options: ['json'],
+    example: 'userspace check network.json',
+  },
+  explain: {
+    words: ['[KEY]'],
+    meaning: 'what a key of the network configuration takes and means; without KEY a line for each',
+    options: ['schema', 'json'],
+    example: 'userspace explain host.vhost.mode',
+  },
   install: {
     words: ['[DIR]'],
     meaning:
@@ -264,7 +278,7 @@ export const briefOf = (meaning: string): string => meaning.split(/[;:,]| \(/)[0
 
 export const exitMeanings: readonly string[] = [
   '0 done, nothing left to do (status: healthy)',
-  '1 it failed (status: sick)',
+  '1 it failed (status: sick; check: a fault)',
   '2 wrong words',
   '3 something is owed (list, recover, status), there is something to be done (recover --dry-run), something lives (uninstall), or something could not be had (sysdump)',
 ];

@@ -20,7 +20,8 @@ export interface HelpPage {
 /** As wide as text is read with ease, and as narrow as still holds a name and its meaning. */
 const [usualColumns, columnsMin, columnsMax] = [80, 60, 100];
 
-const widthOf = ({ columns = usualColumns }: HelpPage): number => Math.min(columnsMax, Math.max(columnsMin, columns));
+export const widthOf = ({ columns = usualColumns }: HelpPage): number =>
+  Math.min(columnsMax, Math.max(columnsMin, columns));
 
 /** @param word the command whose own help is asked for; without it, and for a word that is none, the general one */
 export function help(page: HelpPage, word = ''): string {
@@ -84,7 +85,7 @@ function explainWords(place: string, words: { readonly [word: string]: string },
 }
 
 /** Breaks a text at its spaces. A longer word stands alone. */
-function wrap(text: string, width: number): string {
+export function wrap(text: string, width: number): string {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const last = lines.at(-1);

@@ -5,16 +5,17 @@ import { nearestOf } from './nearest.ts';
 /** A longer word is no mistyped key. */
 const lettersMax = 80;
 
+const schemaPaths: readonly string[] = schemaKeys.map(({ path }) => path);
+
 const lastOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1);
 
 /**
  * The key that was probably meant: a mistyped one, or one that belongs elsewhere.
  * @param word dotted path of no known key
- * @param more keys beside those of the schema
+ * @param known the keys, as dotted paths
  */
-export function nearKey(word: string, more: readonly string[] = []): string | undefined {
+export function nearKey(word: string, known = schemaPaths): string | undefined {
   if (word.length > lettersMax) return undefined;
-  const known = [...schemaKeys.map(({ path }) => path), ...more];
   const lower = new Map(known.map((path) => [path.toLowerCase(), path]));
   const near = nearestOf(word.toLowerCase(), [...lower.keys()]);
   if (near !== undefined) return lower.get(near);

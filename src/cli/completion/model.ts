@@ -1,4 +1,5 @@
 /** The table of commands as the completion of a shell needs it: what may stand at each place of a command line. */
+import { schemaKeys } from '../../cni/config/paths.ts';
 import {
   briefOf,
   type CommandName,
@@ -45,6 +46,7 @@ const byName: { readonly [name: string]: Offer } = {
   DIR: 'directory',
   ID: 'id',
   IFNAME: 'interface',
+  KEY: { words: schemaKeys.map(({ path }) => path) },
 };
 
 function completedOption(name: OptionName): CompletedOption {

@@ -8,7 +8,8 @@ import { vlanModes } from '../../attachment.ts';
 import { defaultDeadlines } from '../../deadlines.ts';
 import { supportedVersions } from '../result.ts';
 import type { JsonSchema } from './json-schema.ts';
-import { type ConfigKey, configKeys, plainText } from './reference.ts';
+import { schemaKeys } from './paths.ts';
+import { type ConfigKey, configKeys, meaningOf } from './reference.ts';
 
 /** An object that has this key, with such a value. */
 const has = (path: string, value: JsonSchema): JsonSchema =>
@@ -70,10 +71,10 @@ const isOld = not(
 
 /** The shape of a key with its words, and of those below it. */
 function described(key: ConfigKey, all: ReadonlyMap<string, ConfigKey>): JsonSchema {
-  const { path, shape, title, more, example, hasEffect } = key;
+  const { path, shape, example, hasEffect } = key;
   const { properties } = shape as { properties?: { readonly [name: string]: JsonSchema } };
   return {
-    description: sentence(plainText([title, ...(more ? [more] : [])].join('. '))),
+    description: meaningOf(key),
     ...(key.default !== undefined && { default: key.default }),
     ...(example !== undefined && { examples: [example] }),
     ...(!hasEffect && { deprecated: true }),
@@ -81,8 +82,6 @@ function described(key: ConfigKey, all: ReadonlyMap<string, ConfigKey>): JsonSch
     ...(properties && { properties: propertiesOf(Object.keys(properties), `${path}.`, all) }),
   };
 }
-
-const sentence = (said: string): string => `${said.slice(0, 1).toUpperCase()}${said.slice(1).replace(/\.$/, '')}.`;
 
 const propertiesOf = (names: readonly string[], prefix: string, all: ReadonlyMap<string, ConfigKey>): JsonSchema =>
   Object.fromEntries(
@@ -102,7 +101,7 @@ const said = [
 
 export function networkSchema(version: string): JsonSchema {
   const all = new Map(configKeys().map((key) => [key.path, key]));
-  const top = [...all.keys()].filter((path) => !path.includes('.'));
+  const top = schemaKeys.map(({ path }) => path).filter((path) => !path.includes('.'));
   const ofList = ['cniVersion', 'name', 'disableCheck', 'disableGC', 'loadOnlyInlinedPlugins'];
   const ours = has('type', { const: 'userspace' });
   const ref = (name: string): JsonSchema => ({ $ref: `#/definitions/${name}` });

@@ -68,8 +68,16 @@ export function configKeys(): readonly ConfigKey[] {
   });
 }
 
+/** The whole meaning of a key, in sentences without Markdown. */
+export function meaningOf({ title, more }: KeyWords): string {
+  const said = plainText(more ? `${title}. ${more}` : `${title}.`);
+  return `${said.slice(0, 1).toUpperCase()}${said.slice(1)}`;
+}
+
 /** A text of words.ts without Markdown. */
 export const plainText = (text: string): string =>
   text
-    .replace(/\[([^\]]+)\]\([^)]+\)/g, (_, said: string) => (said.endsWith('.md') ? `docs/${said}` : said))
+    .replace(/\[([^\]]+)\]\(([^)]+)\)/g, (_, said: string, at: string) =>
+      at.startsWith('#') ? `${said} (docs/configuration.md)` : `docs/${said}`,
+    )
     .replaceAll('`', '"');

@@ -232,6 +232,11 @@ const given: KeyTable = {
 
 /** The variable CNI_ARGS of a call, `NAME=value;NAME=value`. No part of the configuration's schema. */
 const variables: KeyTable = {
+  CNI_ARGS: {
+    title: 'variable of a call, NAME=value;NAME=value',
+    whose: 'CNI',
+    example: 'IgnoreUnknown=1;MAC=02:00:00:00:00:01',
+  },
   'CNI_ARGS.MAC': {
     title: 'MAC address; before host.mac',
     whose: 'CNI',
