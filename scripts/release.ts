@@ -1,6 +1,6 @@
 /**
- * Makes dist/release: the executables of each target, an image for each architecture, a bill of materials, and the sums of all
- * (docs/release.md). The same commit gives the same bytes.
+ * Makes dist/release: the executables of each target, an image for each architecture, the JSON Schema of a network, a bill of materials,
+ * and the sums of all (docs/release.md). The same commit gives the same bytes.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import manifest from '../package.json' with { type: 'json' };
+import { networkSchema } from '../src/cni/config/network-schema.ts';
 import { checkIdentity } from './release/check.ts';
 import { commitHere, compile, epochHere, runtimePackages, type Target, targets } from './release/compile.ts';
 import { imagePackages, lockedDebian, lockedSuite, relock } from './release/debian.ts';
@@ -17,7 +18,7 @@ import type { Architecture } from './release/root.ts';
 import { fetchRuntime, lockedPackages } from './release/runtimes.ts';
 import { billOf } from './release/sbom.ts';
 
-const help = `npm run release              executables, images, sums and a bill of materials in dist/release (docs/release.md)
+const help = `npm run release              executables, images, a schema, sums and a bill of materials in dist/release (docs/release.md)
 npm run release -- --lock    take the newest packages of Debian into deploy/debian-packages.json
 `;
 
@@ -64,6 +65,8 @@ async function release(work: string): Promise<void> {
     const ways = checkIdentity(fileOf(target), { version, commit, target }, places);
     console.log(`${fileOf(target)}: ${ways.join('; ')}`);
   }
+  const schema = JSON.stringify(networkSchema(version), null, 2);
+  writeFileSync(join(directory, `userspace-${version}.schema.json`), `${schema}\n`);
   const bill = billOf({
     version,
     commit,

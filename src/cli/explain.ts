@@ -38,13 +38,15 @@ export function takesOf(shape: JsonSchema): Takes {
 }
 
 function limitsOf({ minimum, maximum, maxLength, allOf, items }: JsonSchema): string {
-  const patterns = (allOf as JsonSchema[] | undefined)?.map(({ description }) => String(description)) ?? [];
+  const [pattern, ...more] = (allOf as JsonSchema[] | undefined)?.map(({ description }) => String(description)) ?? [];
+  // "an absolute path, a path without x" says path twice.
+  const patterns = more.map((one) => one.replace(/^an? (?:path )?(.*?)(?: path)?$/, '$1'));
   const inner = items ? takesOf(items as JsonSchema) : undefined;
   return [
     ...(minimum === undefined ? [] : [`${minimum} to ${maximum}`]),
-    ...patterns,
+    ...(pattern === undefined ? [] : [pattern, ...patterns]),
     ...(maxLength === undefined ? [] : [`at most ${maxLength} characters`]),
-    ...(inner ? [`each: ${inner.type}, ${inner.limits}`] : []),
+    ...(inner ? [`each an ${inner.type}, ${inner.limits}`] : []),
   ].join(', ');
 }
 

@@ -79,6 +79,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
       `userspace-${version}-oci-amd64.tar`,
       `userspace-${version}-oci-arm64.tar`,
       `userspace-${version}.cdx.json`,
+      `userspace-${version}.schema.json`,
     ]);
   });
 
@@ -103,8 +104,9 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     });
   });
 
-  test('`npm run build` makes the same file as a release of this target (need N26)', async () => {
+  test('`npm run build` makes the same files as a release of this target (need N26)', async () => {
     await execa(process.execPath, ['scripts/build.ts'], { cwd: copy });
+    expect(sha256(join(copy, 'dist/userspace.schema.json'))).toBe(sha256(file('.schema.json')));
     const target = `linux-${process.arch}`;
     expect(sha256(join(copy, 'dist/userspace'))).toBe(sha256(file(`-${target}`)));
   });
@@ -115,7 +117,7 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     const files = components.filter(({ type }) => type === 'file');
     expect(files.map(({ name }) => name)).toEqual(
       readdirSync(made[0])
-        .filter((name) => name !== 'SHA256SUMS' && !name.endsWith('.json'))
+        .filter((name) => name !== 'SHA256SUMS' && !name.endsWith('.cdx.json'))
         .sort(),
     );
     for (const { name, hashes } of files) expect(hashes[0]?.content).toBe(sha256(join(made[0], name)));
