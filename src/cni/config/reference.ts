@@ -35,15 +35,19 @@ const shapes: ReadonlyMap<string, JsonSchema> = new Map(
   schemaKeys.map(({ path, schema }) => [path, { ...jsonSchemaOf(schema), ...narrower[path] }]),
 );
 
-/** Words with which a key of `container` begins that has those of `host`. */
-const published = 'Published for the application.';
+/** The words on a key of `container` that has those of `host`. */
+const published: Partial<KeyWords> = { more: 'Published for the application.', absent: 'not published' };
 
 function wordsOf(path: string): KeyWords | undefined {
   if (Object.hasOwn(keyWords, path)) return keyWords[path];
-  const { title, whose, example } = keyWords[path.replace(/^container\./, 'host.')] ?? {};
-  if (!title || !whose) return undefined;
-  return { title, whose, more: published, absent: 'not published', ...(example !== undefined && { example }) };
+  const ofHost = keyWords[path.replace(/^container\./, 'host.')];
+  if (!ofHost) return undefined;
+  const { title, whose, example } = ofHost;
+  return { title, whose, ...(useless.has(path) ? {} : { ...published, example }) };
 }
+
+/** The keys that are accepted for the sake of other plugins' networks. */
+const useless: ReadonlySet<string> = new Set(uselessPaths());
 
 /** The paths in the order of words.ts; those of `container` in the order of `host`. */
 function orderedPaths(): string[] {
@@ -54,7 +58,6 @@ function orderedPaths(): string[] {
 
 /** @throws Error for a key without words */
 export function configKeys(): readonly ConfigKey[] {
-  const useless = new Set(uselessPaths());
   return orderedPaths().map((path) => {
     const words = wordsOf(path);
     if (!words) throw new Error(`the key "${path}" has no words`);

@@ -150,6 +150,12 @@ export const containerWords: KeyTable = {
     codes: [2],
   },
   'container.netType': { title: 'type of network', whose: 'predecessor', default: 'interface', example: 'interface' },
+  'container.vhost': {
+    title: 'the socket of vhost-user',
+    whose: 'predecessor',
+    absent: 'only the mode is published',
+    example: { mode: 'server' },
+  },
   'container.vhost.mode': {
     title: "the application's side of the socket",
     more: 'One of the two sides is the client.',
