@@ -5,7 +5,7 @@
  */
 import { schemaKeys } from '../cni/config/paths.ts';
 import { nearKey } from './near-key.ts';
-import { namedNetworks } from './networks.ts';
+import { type FoundNetwork, namedNetworks } from './networks.ts';
 import { type Colour, type Paint, plain } from './print.ts';
 import { readNetwork } from './read-network.ts';
 
@@ -21,19 +21,28 @@ interface Said {
   readonly message: string;
 }
 
+interface Place {
+  readonly file: string;
+  readonly network: string;
+}
+
 interface Checked {
-  readonly networks: readonly { readonly file: string; readonly network: string }[];
+  /** As they were named, each once. */
+  readonly files: readonly string[];
+  readonly networks: readonly Place[];
   readonly faults: readonly Said[];
   /** Remarks: an ADD takes the file with them. */
   readonly warnings: readonly Said[];
 }
 
-/** @param files paths; "-" is standard input, like /dev/stdin */
-export function checkFiles(files: readonly string[]): Checked {
-  const { networks, bad, repeated } = namedNetworks(files.map((file) => (file === '-' ? '/dev/stdin' : file)));
+/** @param named paths; "-" is standard input, like /dev/stdin */
+export function checkFiles(named: readonly string[]): Checked {
+  const files = [...new Set(named.map((file) => (file === '-' ? '/dev/stdin' : file)))];
+  const { networks, bad, repeated } = namedNetworks(files);
   const read = networks.map((network) => readNetwork(network, []));
-  const placeOf = ({ file, name }: { file: string; name: string }) => ({ file, network: name });
+  const placeOf = ({ file, name }: FoundNetwork): Place => ({ file, network: name });
   return {
+    files,
     networks: networks.map(placeOf),
     faults: [
       ...bad.map(({ file, message }) => ({ file, message })),
@@ -55,26 +64,32 @@ function withHint<T extends { readonly key?: string; readonly message: string }>
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
 
-export function checkedText({ networks, faults, warnings }: Checked, colours: Paint): string {
-  const line = ({ file, network, code: number, message }: Said, word: string, colour: Colour): string => {
-    const place = [file, ...(network ? [network] : [])].map(plain).join(': ');
-    const of = number === undefined ? '' : ` (code ${number})`;
-    return `${place}: ${colours(colour, word)}${of}: ${plain(message)}`;
-  };
-  const isClean = (one: { file: string; network: string }): boolean =>
-    ![...faults, ...warnings].some(({ file, network }) => file === one.file && network === one.network);
-  const clean = networks.filter(isClean).map((one) => line({ ...one, message: 'an ADD takes it' }, 'ok', 'green'));
-  const lines = [
-    ...faults.map((one) => line(one, 'fault', 'red')),
-    ...warnings.map((one) => line(one, 'warning', 'yellow')),
-    ...clean,
-  ];
+function sayLine({ file, network, code, message }: Said, word: string, colours: Paint): string {
+  const place = [file, ...(network ? [network] : [])].map(plain).join(': ');
+  const refusal = code === undefined ? '' : ` (code ${code})`;
+  return `${place}: ${colours(wordColours[word] ?? 'dim', word)}${refusal}: ${plain(message)}`;
+}
+
+const wordColours: { readonly [word: string]: Colour } = { fault: 'red', warning: 'yellow', ok: 'green' };
+
+/** A line for each fault and warning, file by file, and one for a network that has neither. */
+export function checkedText({ files, networks, faults, warnings }: Checked, colours: Paint): string {
+  const isQuiet = (one: Place): boolean =>
+    ![...faults, ...warnings].some(
+      ({ file, network }) => file === one.file && (network ?? one.network) === one.network,
+    );
+  const quiet = networks.filter(isQuiet).map((one) => ({ ...one, message: 'an ADD takes it' }));
+  const lines = files.flatMap((each) =>
+    Object.entries({ fault: faults, warning: warnings, ok: quiet }).flatMap(([word, said]) =>
+      said.filter(({ file }) => file === each).map((one) => sayLine(one, word, colours)),
+    ),
+  );
   const hasKey = [...faults, ...warnings].some(({ key }) => key !== undefined);
-  const total = `${count(faults.length, 'fault')} and ${count(warnings.length, 'warning')} in ${count(networks.length, 'network')}.`;
+  const total = [count(faults.length, 'fault'), count(warnings.length, 'warning')].join(' and ');
   return [
     ...lines,
     '',
-    `${total}${hasKey ? ' What a key takes: userspace explain KEY.' : ''}`,
+    `${total} in ${count(networks.length, 'network')}.${hasKey ? ' userspace explain KEY says what a key takes.' : ''}`,
     'This node was not looked at: userspace status --config FILE looks at its switch, directories, programs and API server.',
     '',
   ].join('\n');

@@ -2,8 +2,8 @@
 import { schemaKeys } from '../cni/config/paths.ts';
 import { nearestOf } from './nearest.ts';
 
-/** A longer word is no mistyped key. */
-const lettersMax = 80;
+/** A longer word is no mistyped key, and a shorter name is near to too many. */
+const [lettersMin, lettersMax] = [4, 80];
 
 const schemaPaths: readonly string[] = schemaKeys.map(({ path }) => path);
 
@@ -24,6 +24,7 @@ export function nearKey(word: string, known = schemaPaths): string | undefined {
 }
 
 function ofNearName(name: string, known: readonly string[]): string | undefined {
+  if (name.length < lettersMin) return undefined;
   const near = nearestOf(
     name,
     known.map((path) => lastOf(path).toLowerCase()),
