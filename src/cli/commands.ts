@@ -185,14 +185,20 @@ export const commands = {
   },
   check: {
     words: ['FILE...'],
-    meaning:
-      "name every fault of a network, a list of plugins or a NetworkAttachmentDefinition (JSON or YAML; - is stdin), and look at nothing else: no switch, no API server. CNI CHECK, of an attachment, is the runtime's",
+    meaning: 'every fault of a network, from its file alone',
+    details: [
+      'A file is a network, a list of plugins or a NetworkAttachmentDefinition, or what kubectl printed of many, as JSON or YAML; - is standard input. Each fault has the code with which an ADD would refuse the network. A warning names a key that an ADD takes and that does nothing.',
+      'Nothing but the files is looked at: no switch, no directory, no program, no API server. status --config reads a file the same way, and looks at those too. CNI CHECK is another thing: the runtime calls it for an attachment.',
+    ],
     options: ['json'],
     example: 'userspace check network.json',
   },
   explain: {
     words: ['[KEY]'],
-    meaning: 'what a key of the network configuration takes and means; without KEY a line for each',
+    meaning: 'the keys of a network configuration: what each takes and means',
+    details: [
+      'Without a KEY there is a line for each. A KEY is written with dots, in any case of letters; an object shows the keys below it.',
+    ],
     options: ['schema', 'json'],
     example: 'userspace explain host.vhost.mode',
   },

@@ -15,7 +15,7 @@ const fileBytesMax = 4 * 1024 * 1024;
  * Refuses FIFOs, which could block, and devices; except standard input, which is mostly a pipe.
  * @throws Error in words for people
  */
-export function textOf(file: string): string {
+export function textOfFile(file: string): string {
   if (file === '/dev/stdin') return readToEnd(0);
   const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
@@ -71,7 +71,7 @@ export function parsed(text: string): unknown {
 }
 
 /** A parser quotes the word that it stumbles over. */
-export const withoutQuotation = (message: string): string => message.replace(/ ["'].*$/s, '');
+const withoutQuotation = (message: string): string => message.replace(/ ["'].*$/s, '');
 
 const depthMax = 100;
 const valuesMax = 1_000_000;

@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../attachment.ts';
 import { memberOf } from '../cni/leniency.ts';
-import { type Document, documentsOf, looksLikeJson, parsed, textOf } from './documents.ts';
+import { type Document, documentsOf, looksLikeJson, parsed, textOfFile } from './documents.ts';
 import { repeatedKeys } from './repeated-keys.ts';
 
 /** One configuration of type "userspace", as a runtime would hand it over. */
@@ -58,7 +58,7 @@ export const namedNetworks = (files: readonly string[]): Found => merge(files.ma
 function readNamed(file: string): Found {
   const health = 'sick';
   try {
-    const found = contentsOf(textOf(file), file);
+    const found = contentsOf(textOfFile(file), file);
     const { networks, bad, asides } = found;
     if (networks.length + bad.length > 0) return inFile(file, found, health);
     const none = ['has no network of type "userspace"', ...asides].join(': ');
@@ -91,7 +91,7 @@ function readInstalled(file: string): Found {
   const health = 'unknown';
   let text = 'userspace';
   try {
-    text = textOf(file);
+    text = textOfFile(file);
     return inFile(file, contentsOf(text, file), health);
   } catch (error) {
     const bad = mentionsUs(text) ? [{ file, message: messageOf(error), health } as const] : [];

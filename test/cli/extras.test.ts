@@ -126,6 +126,7 @@ describe('install, beside the executable', () => {
     const made = Object.keys(record).filter((path) => record[path]?.includes('directory'));
     expect(made.map((path) => path.slice(systemRoot.length + 1))).toEqual([
       'usr/local/share/zsh/site-functions',
+      'usr/local/share/man/man5',
       'usr/local/share/man/man1',
       'usr/local/share/man',
       'usr/local/share/bash-completion/completions',

@@ -7,7 +7,9 @@ import { completions } from '../../src/cli/completion/completion.ts';
 import { manualPages } from '../../src/cli/manual/pages.ts';
 import { letters, typed } from '../../src/cli/manual/roff.ts';
 import { placeExtras, planExtras } from '../../src/cli/setup/extras.ts';
+import { configKeys } from '../../src/cni/config/reference.ts';
 import { cliScene } from '../support/fake/cli-scene.ts';
+import { schemaFaults } from '../support/network-validator.ts';
 
 describe('a manual page', () => {
   const pages = new Map(manualPages('1.2.3').map(({ name, text }) => [name, text]));
@@ -21,6 +23,14 @@ describe('a manual page', () => {
         for (const word of Object.keys(words)) expect(text).toContain(`\n\\fB${letters(word)}\\fR\n`);
       expect(pages.get('userspace.1')).toContain(`\\fBuserspace\\-${name}\\fR(1)`);
     }
+  });
+
+  it('is there for the configuration, and names each key', () => {
+    const text = pages.get('userspace.conf.5') ?? '';
+    for (const { path } of configKeys()) expect(text).toContain(`\n\\fB${letters(path)}\\fR (`);
+    const [, example = ''] = /\.nf\n([\s\S]*)\n\.fi/.exec(text) ?? [];
+    const network = JSON.parse(example.replaceAll('\\-', '-'));
+    expect(schemaFaults(network)).toEqual([]);
   });
 
   it('shows each letter as it is typed', () => {

@@ -11,6 +11,7 @@ import {
   wordsOf,
   wordsOfOption,
 } from '../commands.ts';
+import { configurationPage } from './configuration.ts';
 import { bold, letters, literal, page, section, terms, typed } from './roff.ts';
 
 export interface ManualPage {
@@ -22,6 +23,7 @@ export interface ManualPage {
 export const manualPages = (version: string): ManualPage[] => [
   { name: 'userspace.1', text: overview(version) },
   ...commandNames.map((name) => ({ name: `${titleOf(name)}.1`, text: commandPage(name, version) })),
+  { name: 'userspace.conf.5', text: configurationPage(version) },
 ];
 
 const titleOf = (name: CommandName): string => `userspace-${name}`;
@@ -70,7 +72,7 @@ function overview(version: string): string {
     exitStatus,
     environment,
     files,
-    seeAlso(commandNames.map((name) => [titleOf(name), 1])),
+    seeAlso([...commandNames.map((name) => [titleOf(name), 1] as const), ['userspace.conf', 5]]),
   );
 }
 

@@ -34,7 +34,7 @@ export const at = (raw: unknown, key: string): unknown =>
   typeof raw === 'object' && raw !== null ? (raw as { [key: string]: unknown })[key] : undefined;
 
 /** The values of a key of which an engine serves only some. */
-export interface Served {
+interface ServedValue {
   /** Dotted path. */
   readonly key: string;
   readonly value: string;
@@ -43,7 +43,7 @@ export interface Served {
   readonly remedy: string;
 }
 
-export const served: readonly Served[] = [
+export const served: readonly ServedValue[] = [
   { key: 'host.engine', value: 'ovs-dpdk', isOptional: false, remedy: 'only "ovs-dpdk" is built in' },
   { key: 'host.iftype', value: 'vhostuser', isOptional: false, remedy: 'only "vhostuser" is built in' },
   { key: 'host.netType', value: 'bridge', isOptional: true, remedy: 'only "bridge" is built in' },
