@@ -12,7 +12,7 @@ function meaningWith(key: ConfigKey): string {
     ...(key.hasEffect ? [] : ['It has no effect.']),
     ...(values ? [`One of ${values.join(', ')}.`] : []),
     ...(limits ? [`Limits: ${limits}.`] : []),
-    ...(usual === undefined ? [] : [`Default: ${plainText(usual)}.`]),
+    ...(usual === undefined ? [] : [usual === 'required' ? 'Required.' : `Default: ${plainText(usual)}.`]),
     ...(key.whose === 'ours' ? [] : [`Key of ${keyOrigins[key.whose]}.`]),
   ].join(' ');
 }

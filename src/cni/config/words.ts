@@ -29,7 +29,7 @@ const protocol: KeyTable = {
   },
   name: {
     title: 'name of the network',
-    more: "A part of each attachment's key: journals, locks and marks are named after it. Letters, digits, `_.-`. Multus takes the name of the NetworkAttachmentDefinition if there is none.",
+    more: "A part of each attachment's key: journals, locks and marks are named after it. Multus takes the name of the NetworkAttachmentDefinition if there is none.",
     whose: 'CNI',
     absent: 'required',
     example: 'dpdk-net',
