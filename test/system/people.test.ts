@@ -5,12 +5,15 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import type { HealthFinding } from '../../src/cli/findings.ts';
+import { blocksOf } from '../support/blocks.ts';
 import { run, start } from '../support/real/cni.ts';
 import type { Changes, Pod } from '../support/real/node.ts';
 import { onRealSwitch, useNode } from '../support/real/suite.ts';
 import { expectNothingLeft } from '../support/real/world.ts';
+import { executable } from '../support/requirements.ts';
 
 onRealSwitch('for people', (theSwitch) => {
   const node = useNode(theSwitch);
@@ -29,6 +32,24 @@ onRealSwitch('for people', (theSwitch) => {
     const { exitCode, stderr } = await run(['dance']);
     expect(exitCode).not.toBe(0);
     expect(stderr).toContain('dance');
+  });
+
+  test('check reads a pipe, and its exit code tells a fault from none', async () => {
+    const check = (text: string) => execa(executable, ['check', '--json', '-'], { input: text, reject: false });
+    const [readme = ''] = blocksOf('README.md', 'json');
+    const good = await check(readme);
+    expect({ exitCode: good.exitCode, ...JSON.parse(good.stdout) }).toMatchObject({ exitCode: 0, faults: [] });
+    const bad = await check(readme.replace('"ovs-dpdk"', '"vpp"'));
+    expect({ exitCode: bad.exitCode, ...JSON.parse(bad.stdout) }).toMatchObject({
+      exitCode: 1,
+      faults: [{ file: '/dev/stdin', network: 'dpdk-net', key: 'host.engine', code: 2 }],
+    });
+  });
+
+  test('explain --schema prints the file that the build writes beside the executable', async () => {
+    const { exitCode, stdout } = await run(['explain', '--schema']);
+    expect(exitCode).toBe(0);
+    expect(stdout).toBe(await readFile(`${executable}.schema.json`, 'utf8'));
   });
 
   test('list shows an attachment with its names and addresses, as text and as JSON', async () => {
