@@ -71,7 +71,7 @@ export function parsed(text: string): unknown {
 }
 
 /** A parser quotes the word that it stumbles over. */
-const withoutQuotation = (message: string): string => message.replace(/ ["'].*$/s, '');
+const withoutQuotation = (message: string): string => message.replace(/ ".*$/s, '');
 
 const depthMax = 100;
 const valuesMax = 1_000_000;

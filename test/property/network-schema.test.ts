@@ -31,7 +31,9 @@ function valuesOf(shape: JsonSchema): fc.Arbitrary<unknown> {
     'configData-x',
     '02:00:00:00:00:01',
   ];
-  return fc.constantFrom(...words.filter((word) => word !== undefined), ...edges, ...some, [], [1, 2], {}, 1.5);
+  const own = words.filter((word) => word !== undefined);
+  const any = fc.constantFrom(...own, ...edges, ...some, [], [1, 2], {}, 1.5);
+  return own.length > 0 ? fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...own) }, any) : any;
 }
 
 /** Keys without members: an object is made of those. */
@@ -39,8 +41,29 @@ const leaves = configKeys().filter(
   ({ path, shape }) => !path.startsWith('CNI_ARGS') && shape.properties === undefined && path !== 'type',
 );
 
+/** Keys of rules that join several: any five of all keys would seldom meet in one. */
+const joined = leaves.filter(({ path }) =>
+  /^(cniVersion|ipam\.type|deadlines\.(addMs|rollbackMs)|(host|container)\.vhost\.mode|host\.vhost\.(socketfile|ingress.*)|host\.bridge\.(vlan.*|trunks))$/.test(
+    path,
+  ),
+);
+
+/** Keys that nothing knows. */
+const strange = [
+  'colour',
+  'host.colour',
+  'host.vhost.colour',
+  'container.bridge.colour',
+  'deadlines.colour',
+  'ipam.colour',
+];
+
 const change = fc
-  .constantFrom(...leaves)
+  .oneof(
+    { weight: 4, arbitrary: fc.constantFrom(...leaves) },
+    { weight: 8, arbitrary: fc.constantFrom(...joined) },
+    { weight: 1, arbitrary: fc.constantFrom(...strange).map((path) => ({ path, shape: {}, example: 'blue' })) },
+  )
   .chain(({ path, shape, example }) =>
     fc.tuple(fc.constant(path), fc.oneof(valuesOf(shape), fc.constant(example ?? 'x'))),
   );
