@@ -6,6 +6,7 @@
 import { type AttachmentKey, code, deviceNameBytesMax, messageOf, type PodRef, type Trouble } from '../attachment.ts';
 import { type Args, parseArgs, podOf, podTroubles } from './args.ts';
 import { type Basics, lenient, type NetworkConfig, parseConfig, salvageConfig } from './config/config.ts';
+import { shown } from './config/rules.ts';
 import { refuse } from './error.ts';
 import { isObject, type Json, type Lenient, type Remark } from './leniency.ts';
 import { cannotSay, parseResult, supportedVersions } from './result.ts';
@@ -142,14 +143,14 @@ export function parseBody(stdin: string): { body?: Lenient; troubles: Trouble[] 
   const message =
     name === undefined || name === ''
       ? 'missing network name: "name"'
-      : `network name ${JSON.stringify(name)}: it must be letters, digits, "_.-" and begin with a letter or digit`;
+      : `network name ${shown('name', name)}: it must be letters, digits, "_.-" and begin with a letter or digit`;
   return { body, troubles: [{ code: code.invalidConfig, key: 'name', message }] };
 }
 
 function versionTroubles({ cniVersion }: Json): Trouble[] {
   const supported: readonly unknown[] = supportedVersions;
   if (cniVersion === undefined || cniVersion === '' || supported.includes(cniVersion)) return [];
-  const message = `incompatible CNI versions: config is ${JSON.stringify(cniVersion)}, plugin supports ${JSON.stringify(supported)}`;
+  const message = `incompatible CNI versions: config is ${shown('cniVersion', cniVersion)}, plugin supports ${JSON.stringify(supported)}`;
   return [{ code: code.incompatibleVersion, key: 'cniVersion', message }];
 }
 

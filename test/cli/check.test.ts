@@ -134,6 +134,16 @@ describe('userspace check', () => {
     for (const [index, [, fault]] of cases.entries()) expect(faults[index]?.message).toContain(fault);
   });
 
+  it('does not quote an object, whatever key has it (I12)', async () => {
+    const { file, check } = await scene();
+    const odd = { token: 'hunter2' };
+    const { faults } = await check(file(network({ name: odd, cniVersion: [odd], logFile: odd, host: [odd] })));
+    expect(new Set(faults.map(({ key }) => key))).toEqual(
+      new Set(['name', 'cniVersion', 'logFile', 'host', 'host.engine', 'host.iftype']),
+    );
+    expect(JSON.stringify(faults)).not.toContain('hunter2');
+  });
+
   it('takes the elements of a list as networks, each with its faults', async () => {
     const { file, check } = await scene();
     const { faults } = await check(

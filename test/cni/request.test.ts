@@ -176,7 +176,7 @@ describe('the configuration on stdin', () => {
     }
   });
 
-  it.each(['../x', 'a/b', '-net', '.net', 'a b', 'a:b', 7, {}, ['net']])(
+  it.each(['../x', 'a/b', '-net', '.net', 'a b', 'a:b', 7])(
     'with the name %j is refused with code 7, and the name shown',
     (name) => {
       expect(addWith({}, textOf(network({ name })))).toMatchObject({
@@ -185,6 +185,17 @@ describe('the configuration on stdin', () => {
       });
     },
   );
+
+  it.each([
+    [{ token: 'hunter2' }, '(an object of 1 keys)'],
+    [['hunter2'], '(a list of 1)'],
+  ])('with %j as a name or a version, it is refused and not quoted (I12)', (value, described) => {
+    for (const key of ['name', 'cniVersion']) {
+      const { message } = addWith({}, textOf(network({ [key]: value }))) as { message: string };
+      expect(message).toContain(described);
+      expect(message).not.toContain('hunter2');
+    }
+  });
 
   it.each(['4.0.0', '0.3', '1.2.0', '1', ' 1.0.0', 1])(
     'with the version %j is refused with code 1, naming the known versions',

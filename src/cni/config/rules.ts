@@ -16,7 +16,7 @@ const neverQuoted = /^(kubeconfig|ipam|dns|args|args\.cni|runtimeConfig|prevResu
  * The value of a known key as a message shows it, never longer than a line. A message ends up in logs and in events of pods, so (I12) it
  * does not quote a list, an object, or a value that may be a secret.
  */
-function shown(name: string, value: unknown): string {
+export function shown(name: string, value: unknown): string {
   const isQuoted = !neverQuoted.test(name) && (typeof value !== 'object' || value === null);
   return isQuoted ? (JSON.stringify(value) ?? 'nothing').slice(0, 120) : described(value);
 }
