@@ -69,7 +69,7 @@ const places: KeyTable = {
   },
   grantAccess: {
     title: 'let a switch that is not root in',
-    more: "Whether an ovs-vswitchd that is not root is let through the kubelet's directories and ours: [kubernetes.md](kubernetes.md#a-switch-that-is-not-root). With `false` an ADD that would need it is refused with the directory, the user and what to do.",
+    more: "Whether an ovs-vswitchd that is not root is let through the kubelet's directories and ours: [switch.md](switch.md#a-switch-that-is-not-root). With `false` an ADD that would need it is refused with the directory, the user and what to do.",
     whose: 'ours',
     default: true,
     example: false,
