@@ -178,10 +178,16 @@ async function serve(caller: ServedCall): Promise<Served> {
 async function servePeople(): Promise<number> {
   const { runCli } = await import('./cli/cli.ts');
   const { createCliNode } = await import('./node.ts');
+  const { charsetOf } = await import('./cli/text.ts');
   const { isTerminal, terminalColumns } = await import('./os/native.ts');
   const [interactive, columns] = isTerminal(1) ? [!process.env.NO_COLOR, terminalColumns(1)] : [false, undefined];
   const say = { stdout: (text: string) => out.queue(text), stderr: (text: string) => err.queue(text) };
-  const terminal = { args: process.argv.slice(2), ...say, interactive, ...(columns && { columns }), version };
+  const charset = charsetOf(process.env);
+  const ended = () =>
+    new Promise<void>((end) => ['SIGINT', 'SIGTERM'].map((signal) => process.once(signal, () => end())));
+  const page = { interactive, ...(columns && { columns }), charset };
+  const written = () => out.finish(Number.POSITIVE_INFINITY);
+  const terminal = { args: process.argv.slice(2), ...say, ...page, written, ended, version };
   const agentDir = agentDirectory(process.env[agentVariable]);
   const report = (recovery: RecoveryReport) => sendReport(process.env[agentVariable], recovery);
   const edges = { pid: process.pid, uid: process.geteuid?.() ?? 0, agentDir, report };

@@ -52,16 +52,63 @@ export interface Reading {
   readonly records: readonly (Entry & Stamped)[];
 }
 
-/** Every attachment of a data directory, sorted by name. @throws JournalError if the directory cannot be read. */
-export function readAttachments(disk: Disk, dataDir: string, now: Date): Reading[] {
-  const paths = listJournals(disk, dataDir, journalSuffix)
-    .sort()
-    .map((name) => join(dataDir, name));
+/** Every attachment of a data directory, in the order of `inOrder`. @throws JournalError if the directory cannot be read. */
+export const readAttachments = (disk: Disk, dataDir: string, now: Date): Reading[] =>
+  readJournals(disk, pathsIn(disk, dataDir), now);
+
+const pathsIn = (disk: Disk, dataDir: string): string[] =>
+  listJournals(disk, dataDir, journalSuffix).map((name) => join(dataDir, name));
+
+/** The attachments of these journals, without those that are gone. */
+export function readJournals(disk: Disk, paths: readonly string[], now: Date): Reading[] {
   const held = findJournalHolders(paths);
-  return paths.flatMap((path) => {
+  const readings = paths.flatMap((path) => {
     const process = held.get(path);
     return readAttachment(disk, path, process && holderAt(process, now)) ?? [];
   });
+  return readings.sort((one, other) => inOrder(one.attachment, other.attachment));
+}
+
+/** Comes after the name of every pod. */
+const last = '\uffff';
+
+/** By network, and in it the interfaces of one pod together; net10 comes after net9. */
+export function inOrder(one: Attachment, other: Attachment): number {
+  return (
+    compared(one.network, other.network) ||
+    compared(one.pod ?? last, other.pod ?? last) ||
+    compared(one.containerId, other.containerId) ||
+    one.ifName.length - other.ifName.length ||
+    compared(one.key, other.key)
+  );
+}
+
+const compared = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
+
+/**
+ * As `findMatching`, and reads only the journals whose names may be meant. All are read if none of these is: a journal that was copied
+ * tells of another attachment than its name does.
+ */
+export function readMatching({ disk, dataDir, now }: Place, id: string, ifName?: string): Reading[] {
+  const paths = pathsIn(disk, dataDir);
+  const meant = readJournals(
+    disk,
+    paths.filter((path) => mayMean(basename(path), id)),
+    now,
+  );
+  const found = findMatching(meant, id, ifName);
+  return found.length > 0 || id === '' ? found : findMatching(readJournals(disk, paths, now), id, ifName);
+}
+
+interface Place {
+  readonly disk: Disk;
+  readonly dataDir: string;
+  readonly now: Date;
+}
+
+function mayMean(name: string, id: string): boolean {
+  const key = keyOfJournalName(name);
+  return key === undefined || key.containerId.startsWith(id) || keyText(key) === id;
 }
 
 /** @param now the time of the look at the process */
@@ -179,7 +226,7 @@ function owedOf(records: readonly Entry[]): Attachment['owed'] {
  * Finds the attachments of an id: a whole key, a container's id, or the beginning of a single container's id.
  * @throws Error naming the candidates if it is the beginning of several
  */
-export function findMatching(readings: readonly Reading[], id: string, ifName?: string): Reading[] {
+function findMatching(readings: readonly Reading[], id: string, ifName?: string): Reading[] {
   const byKey = readings.filter(({ attachment }) => attachment.key === id);
   if (byKey.length > 0 || id === '') return byKey;
   const meant = readings.filter(({ attachment }) => !ifName || attachment.ifName === ifName);
@@ -190,11 +237,11 @@ export function findMatching(readings: readonly Reading[], id: string, ifName?: 
   return begun;
 }
 
-/** As `findMatching`, for exactly one attachment. @throws Error also if there is none */
-export function findOne(readings: readonly Reading[], id: string, dataDir: string): Reading {
-  const found = findMatching(readings, id);
+/** As `readMatching`, for exactly one attachment. @throws Error also if there is none */
+export function findOne(place: Place, id: string): Reading {
+  const found = readMatching(place, id);
   const [one] = found;
-  if (!one) throw new Error(`there is no journal of "${id}" in ${dataDir}`);
+  if (!one) throw new Error(`there is no journal of "${id}" in ${place.dataDir}`);
   if (found.length > 1) throw ambiguityOf(id, found);
   return one;
 }

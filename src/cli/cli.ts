@@ -6,9 +6,8 @@
  */
 import { resolve } from 'node:path';
 import { messageOf } from '../attachment.ts';
-import { now } from '../deadlines.ts';
 import { forgetDebt } from '../recovery/forget.ts';
-import { type Attachment, findMatching, findOne, isOwing, nothingIn, readAttachments } from './attachments.ts';
+import { findOne } from './attachments.ts';
 import {
   answer,
   type CliNode,
@@ -18,15 +17,15 @@ import {
   momentOf,
   parseWords,
   places,
+  refuseWords,
   type Terminal,
   type Words,
 } from './command-line.ts';
 import { type CommandName, commandNamed, commandNames, wordsOf, wordValues } from './commands.ts';
 import { findingsTable, type HealthFinding } from './findings.ts';
 import { help, widthOf } from './help.ts';
-import { askSwitches, liveMs } from './live.ts';
 import { nearestOf } from './nearest.ts';
-import { coloursOf, type Page, table, timeline, unreachableLine } from './print.ts';
+import { coloursOf } from './print.ts';
 import { recoverAlone } from './recovery.ts';
 
 /** Runs a command. @returns the exit code */
@@ -34,8 +33,8 @@ type Run = (call: CommandCall) => number | Promise<number>;
 
 /** The commands whose words are parsed here; the executable runs the others without this code. */
 const runs: { readonly [command in CommandName]?: Run } = {
-  list: listAttachments,
-  show: showAttachment,
+  list: async (call) => (await import('./list/list.ts')).runList(call),
+  show: async (call) => (await import('./show/show.ts')).runShow(call),
   recover: recoverOrForget,
   status: reportStatus,
   check: checkNetworks,
@@ -124,11 +123,6 @@ async function recoverOrForget(call: CommandCall): Promise<number> {
   return forget === undefined ? await recoverAlone(call) : await forgetOne(forget, call);
 }
 
-function refuseWords({ stderr }: Terminal, message: string): number {
-  stderr(`userspace: ${message}; see userspace --help\n`);
-  return exit.usage;
-}
-
 async function tellVersion({ values }: Words, terminal: Terminal): Promise<number> {
   const { readIdentity, identityText } = await import('./install.ts');
   const identity = readIdentity(terminal.version);
@@ -137,42 +131,6 @@ async function tellVersion({ values }: Words, terminal: Terminal): Promise<numbe
 
 const installHere = async (call: CommandCall) => (await import('./setup/commands.ts')).runInstall(call);
 const uninstallHere = async (call: CommandCall) => (await import('./setup/commands.ts')).runUninstall(call);
-
-const pageOf = (terminal: Terminal, { clock }: CliNode): Page => ({
-  colours: coloursOf(terminal),
-  now: clock(),
-  columns: terminal.columns,
-});
-
-async function listAttachments({ words: { values }, terminal, machine }: CommandCall): Promise<number> {
-  const dataDir = values['data-dir'];
-  const asksLive = !values['no-live'];
-  const readings = readAttachments(machine.disk, dataDir, machine.clock());
-  const { live, unreachable } = asksLive ? await askAll(readings, machine, dataDir) : nothingAsked;
-  const attachments = readings.map(({ attachment, path }): Attachment => {
-    const said = live.get(path);
-    return said ? { ...attachment, live: said } : attachment;
-  });
-  const exitCode = attachments.some(isOwing) ? exit.owed : exit.done;
-  if (values.json) terminal.stdout(json({ attachments, ...(asksLive && { unreachable }) }));
-  else if (attachments.length === 0) terminal.stdout(nothingIn(dataDir, machine.disk));
-  else {
-    const unknown = unreachable.map((one) => unreachableLine(one, 'could not be asked whether its ports are there'));
-    terminal.stdout(table(attachments, { ...pageOf(terminal, machine), asksLive }) + unknown.join(''));
-  }
-  return exitCode;
-}
-
-const nothingAsked: Awaited<ReturnType<typeof askSwitches>> = { live: new Map(), unreachable: [] };
-
-async function askAll(readings: Parameters<typeof askSwitches>[0], machine: CliNode, dataDir: string) {
-  const host = machine.host();
-  try {
-    return await askSwitches(readings, host, dataDir, now() + liveMs);
-  } finally {
-    host.close();
-  }
-}
 
 async function printCompletion({ words: { positionals }, terminal }: CommandCall): Promise<number> {
   const { completions } = await import('./completion/completion.ts');
@@ -249,25 +207,11 @@ async function dumpSystem({ words: { values, tokens }, terminal, machine }: Comm
   return dumped.missing.length > 0 ? exit.owed : exit.done;
 }
 
-function showAttachment({ words: { values, positionals }, terminal, machine }: CommandCall): number {
-  const [, id = '', ifName] = positionals;
-  const found = findMatching(readAttachments(machine.disk, values['data-dir'], machine.clock()), id, ifName);
-  if (found.length === 0) {
-    terminal.stderr(`userspace show: no attachment of "${id}${ifName ? ` ${ifName}` : ''}" in ${values['data-dir']}\n`);
-    return exit.failed;
-  }
-  if (values.json) {
-    const documents = found.map(({ attachment, records }) => ({ ...attachment, records }));
-    return answer(terminal, json(documents.length === 1 ? documents[0] : documents));
-  }
-  return answer(terminal, found.map((reading) => timeline(reading, pageOf(terminal, machine))).join('\n'));
-}
-
 async function forgetOne(id: string, { words: { values }, terminal, machine }: CommandCall): Promise<number> {
   const { disk, clock } = machine;
   const dryRun = values['dry-run'];
   const dataDir = values['data-dir'];
-  const { path, attachment } = findOne(readAttachments(disk, dataDir, clock()), id, dataDir);
+  const { path, attachment } = findOne({ disk, dataDir, now: clock() }, id);
   const { key } = attachment;
   const left = await forgetDebt(path, key, { disk, clock, dryRun });
   if (values.json) return answer(terminal, json({ forgotten: key, dryRun, left }));

@@ -5,6 +5,7 @@ import type { RecoveryReport } from '../figures/report.ts';
 import type { Disk } from '../journal/disk.ts';
 import type { Elsewhere } from '../machines/protocol.ts';
 import { type OptionWords, options } from './commands.ts';
+import type { Charset } from './text.ts';
 
 export interface Terminal {
   readonly args: readonly string[];
@@ -15,6 +16,12 @@ export interface Terminal {
   readonly interactive: boolean;
   /** The width of the terminal, if there is one. */
   readonly columns?: number;
+  /** The characters that it has, by its locale. */
+  readonly charset: Charset;
+  /** Waits for a reader that does not read, for a command that stays. @returns false if the reader has gone */
+  readonly written?: () => Promise<boolean>;
+  /** Resolves when a person ends a command that stays (Ctrl-C). Asked for by such a command only. */
+  readonly ended?: () => Promise<void>;
   readonly version: string;
 }
 
@@ -85,6 +92,11 @@ export const exit = { done: 0, failed: 1, usage: 2, owed: 3 } as const;
 export function answer({ stdout }: Terminal, text: string): number {
   stdout(text);
   return exit.done;
+}
+
+export function refuseWords({ stderr }: Terminal, message: string): number {
+  stderr(`userspace: ${message}; see userspace --help\n`);
+  return exit.usage;
 }
 
 export const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;

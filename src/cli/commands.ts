@@ -4,7 +4,7 @@
  */
 import { defaultDataDir, defaultOvsdb } from '../cni/config/defaults.ts';
 import { fateWords, foundWords } from '../recovery/words.ts';
-import { healthWords, liveWords, stateWords } from './words.ts';
+import { barWords, endingWords, healthWords, liveWords, resultWords, stateWords } from './words.ts';
 
 export interface OptionWords {
   /** The name of its value. An option without one is a flag. */
@@ -37,6 +37,39 @@ export const options = {
   version: { meaning: 'version, commit, target, runtime and size of this executable' },
   json: { meaning: 'one JSON document instead of text' },
   'no-live': { meaning: 'list does not ask the switch which ports are there' },
+  format: {
+    argument: 'FORMAT',
+    short: 'o',
+    values: ['wide', 'json', 'name'],
+    meaning:
+      'list: wide (whole ids, bridges and ports, however long the lines), json (as --json), or name (keys, one a line, for xargs); show: wide (each record with its time too) or json',
+  },
+  network: {
+    argument: 'NAME',
+    isRepeatable: true,
+    meaning: 'list only attachments of this network; may be said more than once',
+  },
+  pod: {
+    argument: 'POD',
+    isRepeatable: true,
+    meaning: 'list only attachments of this pod: NAMESPACE/NAME, or NAME; may be said more than once',
+  },
+  state: {
+    argument: 'STATE',
+    isRepeatable: true,
+    values: Object.keys(stateWords),
+    meaning: 'list only attachments in this state; may be said more than once',
+  },
+  watch: {
+    short: 'w',
+    meaning:
+      'list stays, and prints each attachment again whose journal changes, until Ctrl-C. It learns nothing of a change in the switch alone',
+  },
+  svg: {
+    argument: 'FILE',
+    isPlace: true,
+    meaning: 'show writes the timeline as a picture into FILE, for a bug report',
+  },
   boot: { meaning: 'recover waits up to a minute for the switch first' },
   events: {
     meaning:
@@ -144,22 +177,24 @@ export const wordsOfOption = (name: OptionName): OptionWords => ({ ...ownOptions
 export const commands = {
   list: {
     words: [],
-    meaning: 'every attachment: its state, pod, port, addresses, and what is owed',
+    meaning: 'every attachment: its state, pod, addresses, and what is owed',
     details: [
       "STATE comes from the attachment's journal. LIVE is the word of the switch's database, which is asked for at most a second. What is owed stands below its attachment, with the reason.",
+      'Lines fit the terminal, and ids are as short as they can be told apart. They are sorted by network, pod, container and interface. The exit code tells of the attachments that are shown.',
     ],
-    options: ['no-live', 'json', 'data-dir'],
-    example: 'userspace list --json',
+    options: ['network', 'pod', 'state', 'watch', 'format', 'no-live', 'json', 'data-dir'],
+    example: 'userspace list --state owed -o wide',
     prints: { STATE: stateWords, LIVE: liveWords },
   },
   show: {
     words: ['ID', '[IFNAME]'],
-    meaning: 'the journal of an attachment as a timeline',
+    meaning: 'the journal of an attachment as a timeline: each step, what it waited for, and how it went',
     details: [
       'It reads the journal without its lock, and changes nothing: it may be run beside a call that is at work.',
     ],
-    options: ['json', 'data-dir'],
-    example: 'userspace show 0123456789ab net1',
+    options: ['format', 'svg', 'json', 'data-dir'],
+    example: 'userspace show 0123456789ab net1 --svg net1.svg',
+    prints: { RESULT: resultWords, 'Ends of a try': endingWords, Bars: barWords },
   },
   recover: {
     words: [],
@@ -286,7 +321,7 @@ export const exitMeanings: readonly string[] = [
   '0 done, nothing left to do (status: healthy)',
   '1 it failed (status: sick; check: a fault)',
   '2 wrong words',
-  '3 something is owed (list, recover, status), there is something to be done (recover --dry-run), something lives (uninstall), or something could not be had (sysdump)',
+  '3 something is owed (list: of what it shows; recover, status), there is something to be done (recover --dry-run), something lives (uninstall), or something could not be had (sysdump)',
 ];
 
 export const idMeaning = "ID is a container's id or the beginning of one, or the whole key as list --json has it.";

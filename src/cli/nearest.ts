@@ -24,3 +24,9 @@ function mistakesBetween(one: string, other: string): number {
   }
   return row.at(-1) ?? 0;
 }
+
+/** Refuses a word that is none of the known ones. */
+export function noSuch(what: string, word: string, known: readonly string[]): string {
+  const near = nearestOf(word, known);
+  return `there is no ${what} "${word}"${near ? ` (did you mean ${near}?)` : `: ${known.join(', ')}`}`;
+}

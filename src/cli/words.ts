@@ -23,6 +23,35 @@ export const liveWords = {
   '-': 'its journal names no port',
 } as const;
 
+/** How an effect of `userspace show` went. */
+export const resultWords = {
+  ok: 'it is done',
+  failed: 'its answer is below it',
+  displaced: 'the bridge went away meanwhile: nothing was made, and the bridge is made once more',
+  died: 'its process ended before it wrote an outcome: the effect may have happened',
+  'no answer': 'no outcome is recorded yet: its process is at work, or dead',
+  'no record': 'its outcome could not be written, and the process went on',
+} as const;
+
+/** How an episode of `userspace show` ended. */
+export const endingWords = {
+  attached: 'the ADD came to rest',
+  'put back': 'the switch has again what it had lost',
+  failed: 'an ADD was taken back, or a put-back gave up',
+  owed: 'a removal that is to be tried again',
+  died: 'a later process found its work unfinished (or its records: a full disk takes none)',
+  unfinished: 'its process is at work, or dead: the records do not tell; recover does',
+} as const;
+
+/** The bars of `userspace show`: the character where the locale has no UTF-8, and the look of the other one. */
+export const barWords = {
+  '- (thin line)': 'the record of the step was made durable (its disk was waited for)',
+  '= (block)': 'the step was at work, and waited for what WAITED FOR names',
+  '* (diamond)': 'the moment of a record',
+  'x (cross)': 'an ADD was abandoned, or a process died: no length is known',
+  '> (triangle)': 'an effect without an outcome: no length is known',
+} as const;
+
 /** The verdicts of `userspace status` on one thing. */
 export const healthWords = {
   ok: 'as it has to be',

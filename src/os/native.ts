@@ -339,3 +339,6 @@ function heedChildren(): void {
 
 /** @throws SyntaxError, whose message may quote the text. */
 export const parseYaml = (text: string): unknown => Bun.YAML.parse(text);
+
+/** The columns that a text takes on a terminal. */
+export const textWidth = (text: string): number => Bun.stringWidth(text);

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { commandNames, commands, optionNames, wordsOf } from '../../src/cli/commands.ts';
+import { commandNames, commands, optionNames, wordsOf, wordsOfOption } from '../../src/cli/commands.ts';
 import { completions } from '../../src/cli/completion/completion.ts';
 import { manualPages } from '../../src/cli/manual/pages.ts';
 import { letters, typed } from '../../src/cli/manual/roff.ts';
@@ -18,7 +18,10 @@ describe('a manual page', () => {
     for (const name of commandNames) {
       const text = pages.get(`userspace-${name}.1`) ?? '';
       const { options, prints = {} } = wordsOf(name);
-      for (const option of options) expect(text).toContain(`\\fB${letters(`--${option}`)}`);
+      for (const option of options) {
+        const { short } = wordsOfOption(option);
+        expect(text).toContain(`\\fB${letters(`${short ? `-${short}, ` : ''}--${option}`)}`);
+      }
       for (const words of Object.values(prints))
         for (const word of Object.keys(words)) expect(text).toContain(`\n\\fB${letters(word)}\\fR\n`);
       expect(pages.get('userspace.1')).toContain(`\\fBuserspace\\-${name}\\fR(1)`);

@@ -1,12 +1,21 @@
 /** The figures of a node at a moment: its journals are real, its switch is away, its API server is the test. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { stateWords } from '../../src/cli/words.ts';
 import type { Entry } from '../../src/drive/entry.ts';
 import { figuresOf, type NodePlaces } from '../../src/figures/node.ts';
 import { textOf } from '../../src/figures/text.ts';
-import { adding, attached, begin, type CliScene, cliScene, owing } from '../support/fake/cli-scene.ts';
+import { adding, attached, begin, type CliScene, cliScene, everything, owing } from '../support/fake/cli-scene.ts';
+import { bunChild } from '../support/real/child.ts';
 import { keyOf } from '../support/stand-in/scene.ts';
+
+const holderProgram = new URL('../support/real/lock-holder.ts', import.meta.url);
+
+interface Listed {
+  readonly network: string;
+  readonly state: string;
+}
 
 const nowhere = (s: CliScene) => `unix:${join(s.dataDir, 'db.sock')}`;
 
@@ -50,6 +59,33 @@ describe('the figures of a node', () => {
     expect(await samples(all, 'owed_oldest_seconds')).toEqual([' 90']);
     expect(await samples(all, 'journals_readable')).toEqual([' 1']);
     expect(await samples(all, 'build_info')).toEqual([expect.stringContaining('{version="1.2.3",commit="')]);
+  });
+
+  it('count the same attachments in the same states as list of the same node, in every state', async () => {
+    const s = await everything();
+    await s.journal({ ...keyOf('ffff'), network: 'green' }, owing({ ...keyOf('ffff'), network: 'green' }), true);
+    const path = await s.journal(keyOf('9999'), attached(keyOf('9999')));
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"step":"port"', '"step":"pork"'));
+    mkdirSync(join(s.dataDir, 'net:8888:net1.journal'));
+    const held = await s.journal(keyOf('7777'), owing(keyOf('7777')), true);
+    const holder = bunChild(holderProgram, [held, '0']);
+    await holder.line();
+    const counted = await samples(figures(s), 'attachments');
+    const { attachments } = JSON.parse((await s.run('list', '--json')).out) as { attachments: Listed[] };
+    const listed = new Map<string, number>();
+    for (const { network, state } of attachments) {
+      const labels = `{network="${network}",state="${state}"}`;
+      listed.set(labels, (listed.get(labels) ?? 0) + 1);
+    }
+    expect(counted.sort()).toEqual([...listed].map(([labels, count]) => `${labels} ${count}`).sort());
+    expect(new Set(attachments.map(({ state }) => state))).toEqual(new Set(Object.keys(stateWords)));
+    // And by the filter: as many rows as the figure says.
+    for (const state of Object.keys(stateWords)) {
+      const rows = (await s.run('list', '-o', 'name', '--state', state)).out.split('\n').length - 1;
+      const sum = counted.filter((one) => one.includes(`state="${state}"`)).map((one) => Number(one.split(' ')[1]));
+      expect([state, rows]).toEqual([state, sum.reduce((all, one) => all + one, 0)]);
+    }
+    await holder.kill();
   });
 
   it('are those of no attachment where there is no data directory, and say that it cannot be read where it cannot', async () => {

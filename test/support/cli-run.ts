@@ -10,6 +10,7 @@ export async function runWords(s: CliScene, args: readonly string[], columns?: n
     stdout: (text: string) => void out.push(text),
     stderr: (text: string) => void err.push(text),
     interactive: false,
+    charset: 'utf-8' as const,
     ...(columns !== undefined && { columns }),
     version: '1.2.3',
   };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type AttachmentKey, journalName, type Trouble } from '../../../src/attachment.ts';
 import { runCli } from '../../../src/cli/cli.ts';
 import type { CliNode } from '../../../src/cli/command-line.ts';
+import type { Charset } from '../../../src/cli/text.ts';
 import { now } from '../../../src/deadlines.ts';
 import { type Begin, type Entry, formatVersion, machineVersion } from '../../../src/drive/entry.ts';
 import { openJournal } from '../../../src/drive/past.ts';
@@ -12,7 +13,7 @@ import { realDisk } from '../../../src/journal/disk.ts';
 import { ensureInstance } from '../../../src/journal/store.ts';
 import type { Outcome, Plan, Request, Step } from '../../../src/machines/protocol.ts';
 import { instance } from '../instance.ts';
-import { planAt, soon } from '../stand-in/scene.ts';
+import { keyOf, planAt, soon } from '../stand-in/scene.ts';
 import { temporaryDirectory } from '../temporary.ts';
 
 const noon = new Date('2025-01-17T12:00:00.000Z');
@@ -74,6 +75,8 @@ export interface CliScene {
   run(...args: string[]): Promise<Said>;
   /** Runs a command as on a terminal. */
   runInteractive(...args: string[]): Promise<Said>;
+  /** Runs a command that stays, and hands over each text as it is printed. */
+  runTelling(tell: (text: string) => void, ...args: string[]): Promise<Said>;
   /** The node, as a command is handed it. */
   readonly machine: () => CliNode;
   /** The reports of recoveries. */
@@ -120,6 +123,10 @@ export interface CliScene {
   uid: number;
   /** The width of the terminal. */
   columns: number | undefined;
+  /** The characters of the terminal. */
+  charset: Charset;
+  /** Ends a command that stays. */
+  ended: Promise<void>;
 }
 
 interface Said {
@@ -181,14 +188,19 @@ export async function cliScene(): Promise<CliScene> {
     agentDir: scene.agentDir,
     report: (recovery) => scene.reports.push(recovery),
   });
-  const call = async (interactive: boolean, args: string[]): Promise<Said> => {
+  const call = async (interactive: boolean, args: string[], tell?: (text: string) => void): Promise<Said> => {
     const [out, err]: [string[], string[]] = [[], []];
     const terminal = {
       args: ['--data-dir', dataDir, ...args],
-      stdout: (text: string) => void out.push(text),
+      stdout: (text: string) => {
+        out.push(text);
+        tell?.(text);
+      },
       stderr: (text: string) => void err.push(text),
       interactive,
       ...(scene.columns && { columns: scene.columns }),
+      charset: scene.charset,
+      ended: () => scene.ended,
       version: '1.2.3',
     };
     const exitCode = await runCli(terminal, machine());
@@ -222,10 +234,13 @@ export async function cliScene(): Promise<CliScene> {
     rows: () => (scene.away ? Promise.reject(scene.away) : Promise.resolve({})),
     uid: 0,
     columns: undefined,
+    charset: 'utf-8',
+    ended: Promise.resolve(),
     journal: (key, entries, going = false, minutes = 0) =>
       writeJournal(join(dataDir, journalName(key)), entries, going, minutes),
     run: (...args) => call(false, args),
     runInteractive: (...args) => call(true, args),
+    runTelling: (tell, ...args) => call(false, args, tell),
   };
   return scene;
 }
@@ -240,4 +255,18 @@ async function writeJournal(path: string, entries: readonly Entry[], going = fal
   if (going) journal.markGoing();
   journal.close();
   return path;
+}
+
+/** The beginning of a colour's escape sequence. */
+export const colour = '\u001b[';
+
+/** A data directory with a journal in each state. */
+export async function everything(): Promise<CliScene> {
+  const s = await cliScene();
+  await s.journal(keyOf('aaaa00000000ffff'), attached(keyOf('aaaa00000000ffff')));
+  await s.journal(keyOf('bbbb'), adding(keyOf('bbbb')));
+  await s.journal(keyOf('cccc'), owing(keyOf('cccc')), true);
+  await s.journal(keyOf('dddd'), []);
+  await s.journal(keyOf('eeee'), [{ ...begin(keyOf('eeee')), machine: 99 }]);
+  return s;
 }

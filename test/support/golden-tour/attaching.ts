@@ -191,7 +191,8 @@ export const attaching: Chapters = {
       changes: { name: 'net-b', host: { bridge: { bridgeName: 'br-b' } } },
     });
     await ground.cni('ADD', blue, { changes: { host: { bridge: { vlanId: 6 } } } });
-    for (const more of [[], ['--json'], ['--no-live']]) await ground.here('list', ...more);
+    for (const more of [[], ['--json'], ['--no-live'], ['-o', 'wide'], ['-o', 'name', '--network', 'net-b']])
+      await ground.here('list', ...more);
     await ground.here('show', 'red');
     await ground.here('show', 'red', '--json');
     await ground.here('recover');

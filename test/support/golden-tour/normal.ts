@@ -18,9 +18,14 @@ const accidents: readonly [pattern: RegExp, token: string | ((found: string) => 
   [/(?<=<boot> )\d{12}\b/g, '<moment>'],
   // The wall clock.
   [/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, '<time>'],
-  // How long a step took: in a journal, and in the timeline of `show`, where the column keeps its width.
+  // How long a step took: in a journal, and among the bars of `show`, where the column keeps its width.
   [/(?<="ms": ?)\d+(?:\.\d+)?/g, '<ms>'],
   [/ +\d+(?:\.\d+)? ms(?= {2})/g, (found) => '<ms>'.padStart(found.length)],
+  // The bars of `show`, their axes, how long an episode took, and how long after the one before it began.
+  [/\|[ =*x>-]{16,}\|/g, '|<bar>|'],
+  [/\|0 +\d+(?:\.\d+)? m?s\|/g, '|<axis>|'],
+  [/(?<= after )\d+(?:\.\d+)? m?s\b/g, '<ms>'],
+  [/ {2}\d+s later\b/g, ''],
   // How long ago: the column of `list` keeps its width, and sentences have no other seconds.
   [/(?<= )(?:\d\ds|\ds )(?= )/g, '<a>'],
   [/(?<=\bage )\d+s\b/g, '<age>'],

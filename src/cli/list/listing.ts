@@ -1,0 +1,61 @@
+/** The common part of `list` and `list --watch`: the words of the call, the switches' words, and the page of the table. */
+import { now } from '../../deadlines.ts';
+import { nothingIn, type Reading } from '../attachments.ts';
+import type { CliNode, CommandCall } from '../command-line.ts';
+import { askSwitches, liveMs } from '../live.ts';
+import { coloursOf } from '../print.ts';
+import { lettersOf, type Wanted, wantedText } from './filters.ts';
+import type { Listed, TablePage } from './table.ts';
+
+export const listFormats = ['wide', 'json', 'name'] as const;
+
+export interface Listing {
+  readonly call: CommandCall;
+  readonly wanted: Wanted;
+  readonly format: (typeof listFormats)[number] | 'table';
+}
+
+/** Says whether the words that were asked for are the reason. @param count the attachments that there are */
+export function nothingText({ call, wanted }: Listing, count: number): string {
+  const dataDir = call.words.values['data-dir'];
+  if (count === 0) return nothingIn(dataDir, call.machine.disk);
+  return `no attachment of ${wantedText(wanted)} in ${dataDir}, which has ${count}\n`;
+}
+
+/** @param readings all of the directory, because an id has to be told from those that are not shown too */
+export function pageOf({ call, format }: Listing, readings: readonly Reading[]): TablePage {
+  const { terminal, machine, words } = call;
+  return {
+    colours: coloursOf(terminal),
+    now: machine.clock(),
+    charset: terminal.charset,
+    columns: terminal.columns,
+    asksLive: !words.values['no-live'],
+    isWide: format === 'wide',
+    letters: lettersOf(readings.map(({ attachment }) => attachment.containerId)),
+  };
+}
+
+/** The attachments with the switches' words about their ports, unless nothing prints these. */
+export async function withLive(readings: readonly Reading[], { call, format }: Listing) {
+  const asked = readings.length === 0 || call.words.values['no-live'] || format === 'name';
+  const { live, unreachable } = asked
+    ? nothingAsked
+    : await askAll(readings, call.machine, call.words.values['data-dir']);
+  const attachments = readings.map(({ attachment, path }): Listed => {
+    const said = live.get(path);
+    return said ? { ...attachment, live: said } : attachment;
+  });
+  return { attachments, unreachable };
+}
+
+const nothingAsked: Awaited<ReturnType<typeof askSwitches>> = { live: new Map(), unreachable: [] };
+
+async function askAll(readings: readonly Reading[], machine: CliNode, dataDir: string) {
+  const host = machine.host();
+  try {
+    return await askSwitches(readings, host, dataDir, now() + liveMs);
+  } finally {
+    host.close();
+  }
+}

@@ -1,0 +1,20 @@
+/** Writes a picture into its place: beside it, fsynced, then renamed, so that its name leads to the old or to the whole new one. */
+import { lstatSync } from 'node:fs';
+import { messageOf } from '../../attachment.ts';
+import type { Reading } from '../attachments.ts';
+import { pictureOf } from './picture.ts';
+
+/** @throws Error naming the file, the reason and the remedy; what was there is there still */
+export async function writePicture(path: string, readings: readonly Reading[]): Promise<void> {
+  const { default: writeFileAtomic } = await import('write-file-atomic');
+  try {
+    const there = lstatSync(path, { throwIfNoEntry: false });
+    if (there && !there.isFile()) throw new Error('it is there, and is no regular file');
+    await writeFileAtomic(path, pictureOf(readings), { mode: 0o644 });
+  } catch (cause) {
+    throw new Error(
+      `"${path}" cannot be written (${messageOf(cause)}): name a file in a directory that is there and takes one`,
+      { cause },
+    );
+  }
+}
