@@ -245,7 +245,12 @@ export async function cliScene(): Promise<CliScene> {
   return scene;
 }
 
-async function writeJournal(path: string, entries: readonly Entry[], going = false, minutes = 0): Promise<string> {
+export async function writeJournal(
+  path: string,
+  entries: readonly Entry[],
+  going = false,
+  minutes = 0,
+): Promise<string> {
   let written = 0;
   const later = (): Date => new Date(noon.getTime() + written++ * minutes * 60_000);
   const journal = openJournal(realDisk, path, { create: true, clock: later });
