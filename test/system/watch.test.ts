@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { attached, cliScene } from '../support/fake/cli-scene.ts';
 import { executable, missing } from '../support/requirements.ts';
 import { keyOf } from '../support/stand-in/scene.ts';
@@ -24,6 +24,11 @@ describe.skipIf(missing(['strace']).length > 0)('userspace list --watch', () => 
     const trace = join(s.dataDir, '..', 'trace');
     const words = ['list', '-w', '--no-live', '-o', 'name', '--data-dir', s.dataDir];
     const running = execa('strace', ['-f', '-o', trace, executable, ...words], { reject: false });
+    const pid = () => Number(/^(\d+)/.exec(readFileSync(trace, 'utf8'))?.[1]);
+    // A strace that is killed leaves its program alone.
+    onTestFinished(() => {
+      if (running.exitCode === undefined) process.kill(pid(), 'SIGKILL');
+    });
     const lines = running.iterable()[Symbol.asyncIterator]();
     expect((await lines.next()).value).toBe('net:aaaa:net1');
     // The runtime loads code for a moment.
@@ -34,8 +39,7 @@ describe.skipIf(missing(['strace']).length > 0)('userspace list --watch', () => 
     expect(meanwhile.filter((line) => looks.test(line) && !ownLooks.test(line))).toEqual([]);
     rmSync(path);
     expect((await lines.next()).value).toBe('net:aaaa:net1');
-    const pid = Number(/^(\d+)/.exec(readFileSync(trace, 'utf8'))?.[1]);
-    process.kill(pid, 'SIGINT');
+    process.kill(pid(), 'SIGINT');
     expect(await running).toMatchObject({ exitCode: 0, stderr: '' });
   });
 
@@ -46,6 +50,7 @@ describe.skipIf(missing(['strace']).length > 0)('userspace list --watch', () => 
     for (const key of many) await s.journal(key, attached(key));
     const words = ['list', '-w', '--no-live', '-o', 'name', '--data-dir', s.dataDir];
     const running = execa(executable, words, { reject: false, buffer: false });
+    onTestFinished(() => void running.kill('SIGKILL'));
     let bytes = 0;
     const all = many.length * ('net:'.length + 120 + ':net1\n'.length);
     await new Promise<void>((done) => {
