@@ -5,6 +5,7 @@ import {
   commandNames,
   exitMeanings,
   idMeaning,
+  type OptionName,
   optionText,
   synopsisOf,
   wordsOf,
@@ -55,13 +56,16 @@ function ownPage(command: CommandName, page: HelpPage): string[] {
   return [
     commandEntry(command, width),
     ...details.map((text) => wrap(text, width)),
-    options.map((name) => entry(optionText(name), wordsOfOption(name).meaning, width)).join('\n'),
+    ...(options.length > 0 ? [optionLines(options, width)] : []),
     `Example: ${example}`,
     ...(takesId ? [wrap(idMeaning, width)] : []),
     ...Object.entries(prints).map(([place, words]) => explainWords(place, words, width)),
     exitParagraph(width),
   ];
 }
+
+const optionLines = (options: readonly OptionName[], width: number): string =>
+  options.map((name) => entry(optionText(name), wordsOfOption(name).meaning, width)).join('\n');
 
 const exitParagraph = (width: number): string => wrap(`Exit codes: ${exitMeanings.join('; ')}.`, width);
 
