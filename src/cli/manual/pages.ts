@@ -40,9 +40,15 @@ const environment = section(
       bold('CNI_COMMAND'),
       'ADD, CHECK, DEL, GC, STATUS or VERSION: a container runtime calls, as the CNI specification says.',
     ],
-    [bold('CNI_PATH'), 'Directories in which recover finds IPAM plugins, beside those that its journals name.'],
-    [bold('USERSPACE_CNI_AGENT'), 'The directory of the socket of the agent; "off" asks none.'],
-    [bold('NO_COLOR'), 'Any value keeps colours away from a terminal.'],
+    [
+      bold('CNI_PATH'),
+      'Directories in which status and recover look for IPAM plugins; recover looks first where its journals say.',
+    ],
+    [
+      bold('USERSPACE_CNI_AGENT'),
+      'The directory of the agent\'s socket, for the agent and for calls. With "off" a call asks no agent.',
+    ],
+    [bold('NO_COLOR'), 'Any value but an empty one keeps colours away from a terminal.'],
   ]),
 );
 
@@ -64,7 +70,7 @@ function overview(version: string): string {
     section(
       'DESCRIPTION',
       letters(
-        'A container runtime calls the executable for each pod that starts or stops. It gives the pod a port on the switch, a socket for its application and an address. Each step is in a journal before it begins, so that an operation which is killed is completed or rolled back.',
+        'A container runtime calls the executable for each attachment of a pod to a network of type "userspace". An attachment is a port on the switch, a socket for the application, and an address. Each step is in a journal before it begins, so that an operation which is killed is completed or rolled back.',
       ),
       letters('People call it with one of these commands.'),
     ),
