@@ -73,9 +73,12 @@ export const options = {
   boot: { meaning: 'recover waits up to a minute for the switch first' },
   events: {
     meaning:
-      'recover also tells pods, as Kubernetes Events, what is owed for more than a minute, what was put back and what was released; with agent --recover too',
+      'recover also sends pods Kubernetes Events of what is owed for more than a minute, was put back or was released; so does agent with --recover',
   },
-  forget: { argument: 'ID', meaning: 'recover drops what is owed of one attachment, and says what that leaves' },
+  forget: {
+    argument: 'ID',
+    meaning: 'recover gives up what is owed of one attachment, and says what may still be there',
+  },
   units: { meaning: "install also writes the agent's systemd unit, and starts it" },
   conflist: {
     meaning: 'install also writes a network to start from (/etc/cni/net.d/50-userspace.conflist)',
@@ -92,7 +95,7 @@ export const options = {
     isRepeatable: true,
     isPlace: true,
     meaning:
-      'status of this network too: a network, a list of plugins or a NetworkAttachmentDefinition, as JSON or YAML (default: all of type "userspace" in /etc/cni/net.d); may be said more than once',
+      'status and sysdump look at the networks of this file alone: a network, a list of plugins or NetworkAttachmentDefinitions, as JSON or YAML (default: all of type "userspace" in /etc/cni/net.d); may be said more than once',
   },
   'data-dir': {
     argument: 'DIR',
@@ -104,13 +107,13 @@ export const options = {
     argument: 'ADDRESS',
     default: defaultOvsdb,
     isPlace: true,
-    meaning: `the Open vSwitch database (default ${defaultOvsdb}): where recover looks for ports without a journal, and for an attachment's own database that moved`,
+    meaning: `the Open vSwitch database (default ${defaultOvsdb}): recover and uninstall look at it beside those that journals and networks name, recover also in the place of one that moved; agent watches it; status and sysdump look at it if it is said or no network is found`,
   },
   kubeconfig: {
     argument: 'FILE',
     isPlace: true,
     meaning:
-      "used where a journal's own kubeconfig is gone, or has no rights any more; install copies it to /etc/cni/net.d/userspace.d/kubeconfig",
+      'recover uses it where the kubeconfig that a journal names is gone or has no rights any more; agent hands it to its recoveries; install copies it to /etc/cni/net.d/userspace.d/kubeconfig',
   },
   output: {
     argument: 'PATH',
@@ -126,47 +129,48 @@ export const options = {
     argument: 'FILE',
     isRepeatable: true,
     isPlace: true,
-    meaning: 'a log for sysdump, beside those that the networks name; may be said more than once',
+    meaning: 'sysdump also takes this log, beside those that the networks name; may be said more than once',
   },
   since: {
     argument: 'TIME',
-    meaning: 'sysdump takes no older lines of logs: a time as ISO 8601 has it, or 90m, 12h, 2d ago',
+    meaning: 'sysdump leaves out older lines of logs; TIME is as ISO 8601 writes it, or an age such as 90m, 12h or 2d',
   },
 } as const satisfies { readonly [name: string]: OptionWords };
 
 /** Options of commands that parse their own words, because these run where the code for people is not loaded. */
 const ownOptions = {
   recover: { meaning: 'agent also recovers: at its start, after the switch was away, and every five minutes' },
-  'recover-every': { argument: 'N', meaning: "seconds between two of the agent's recoveries, instead of 300" },
+  'recover-every': { argument: 'N', meaning: "seconds between two of the agent's recoveries (default 300)" },
   metrics: {
     argument: 'ADDRESS',
     meaning: 'agent also serves /metrics and /healthz at 127.0.0.1:PORT, [::1]:PORT or unix:/path',
   },
   workers: {
     argument: 'N',
-    meaning: 'agent makes as many calls at once, at most (default 8, or one for each processor)',
+    meaning: 'the most calls that agent makes at once (default: one for each processor, but from 8 to 32)',
   },
-  uninstall: { meaning: 'daemonset takes away what it has installed, once no attachment lives' },
+  uninstall: { meaning: 'daemonset takes away what it has installed, once no attachment lives and none is owed' },
   server: {
     argument: 'URL',
-    meaning: 'where daemonset and its kubeconfig find the API server (default: as the kubelet tells each pod)',
+    meaning: 'the API server of daemonset and of the kubeconfig (default: the one that the kubelet tells each pod)',
   },
   'service-account': {
     argument: 'NAME',
-    meaning: "whose token daemonset puts into the kubeconfig (default userspace-cni, in the pod's own namespace)",
+    meaning:
+      "the account of the pod's namespace whose token daemonset puts into the kubeconfig (default userspace-cni)",
   },
   'token-seconds': {
     argument: 'N',
-    meaning: 'how long daemonset lets such a token live (default 86400, at least 600)',
+    meaning: 'for how many seconds that token is asked for (default 86400, at least 600)',
   },
   'renew-after': {
     argument: 'N',
-    meaning: 'daemonset asks for the next token after N seconds (default: half of the life of the last one)',
+    meaning: 'seconds after which daemonset asks for the next token (default: half of the life of the last one)',
   },
   'host-process': { argument: 'PID', meaning: 'daemonset acts in the mount namespace of this process (default 1)' },
   health: {
     argument: 'ADDRESS',
-    meaning: 'where daemonset --uninstall tells how far it is (default 127.0.0.1:9468)',
+    meaning: 'where daemonset --uninstall answers HTTP: 503 with what is left, then 200 (default 127.0.0.1:9468)',
   },
 } as const satisfies { readonly [name: string]: OptionWords };
 
@@ -199,10 +203,10 @@ export const commands = {
   recover: {
     words: [],
     meaning:
-      'finish what was interrupted, release what no sandbox can use any more, put back the ports of living ones that the switch lost, remove ports without a journal',
+      'complete or roll back what was interrupted, release what no sandbox can use any more, put back lost ports of living sandboxes, remove ports without a journal',
     details: [
-      'It may be run at any time, beside calls and twice at once: it touches nothing that another process works on. Killed at any point, it is run again and ends the same. Removals come first, ports are put back last.',
-      'An attachment whose network namespace lives is never removed. What cannot be judged is kept.',
+      'It may be run at any time, beside calls and twice at once: it touches nothing that another process works on. If it is killed at any point, the next run comes to the same end. Removals come first, ports are put back last.',
+      'While its network namespace lives, an attachment is removed only if its ADD died before its end, or if its removal was begun. What cannot be judged is kept.',
     ],
     options: ['boot', 'events', 'forget', 'dry-run', 'ovsdb', 'kubeconfig', 'json', 'data-dir'],
     example: 'userspace recover --dry-run',
@@ -212,7 +216,8 @@ export const commands = {
     words: [],
     meaning: 'whether this node can serve an ADD, what is owed, and what to do about either',
     details: [
-      'It looks at the data directory, the switch, the IPAM programs, the kubeconfigs and the hugepages as an ADD would, and changes nothing. Each line that is not ok says what to do.',
+      "It looks at what an ADD needs: the networks, the data directory, the switch, the IPAM programs, the kubeconfigs and the hugepages. It changes nothing, except that it raises next_cfg, a counter of the switch's database, if it sees no process of ovs-vswitchd. Each line that is not ok says what to do.",
+      'It is for root: for another user, what only root can see is unknown.',
     ],
     options: ['config', 'ovsdb', 'json', 'data-dir'],
     example: 'userspace status --config network.json',
@@ -240,18 +245,20 @@ export const commands = {
   install: {
     words: ['[DIR]'],
     meaning:
-      "put this executable into the runtime's plugin directory (default /opt/cni/bin), also over one that runs; with --units, --conflist, --kubeconfig or --manual also what a node needs beside it",
+      "put this executable into the runtime's plugin directory (default /opt/cni/bin), also over one that runs; with --units, --conflist, --kubeconfig or --manual also what these name",
     details: [
-      'The name leads to the old or to the whole new executable at any moment, also after a power cut, and the new one has run once before it gets the name. Files that a person has made or changed are never overwritten.',
+      'The name "userspace" there leads to the old or to the whole new executable at any moment, also after a power cut. The new one has run once before it gets the name, and replaces any file that had it.',
+      'Of the other files, none that a person has made or changed is overwritten: if there is one, install says so and changes nothing.',
     ],
     options: ['units', 'conflist', 'conf-dir', 'kubeconfig', 'manual', 'json'],
     example: 'userspace install /opt/cni/bin --units --conflist',
   },
   uninstall: {
     words: ['[DIR]'],
-    meaning: 'take away what install put there, if no attachment lives and none is owed',
+    meaning:
+      "take away the executable in the runtime's plugin directory (default /opt/cni/bin), what install wrote beside it, and what calls left, if no attachment lives and none is owed",
     details: [
-      'It takes away the files that install wrote, as long as they are as install wrote them. While an attachment lives or is owed it refuses, because then nothing could remove that attachment.',
+      'A file that a person has changed since install wrote it is left and named. While an attachment lives or is owed nothing is removed, because without the executable nothing could remove that attachment.',
     ],
     options: ['force', 'ovsdb', 'json', 'data-dir'],
     example: 'userspace uninstall /opt/cni/bin',
@@ -265,9 +272,10 @@ export const commands = {
   sysdump: {
     words: [],
     meaning:
-      'write one archive for a bug report: versions, networks, journals, rows, logs, settings of the node; secrets are taken out',
+      "write one archive for a bug report: versions, networks, journals, rows of the switch's database, logs, settings of the node; secrets are taken out",
     details: [
-      'Tokens, keys, passwords and certificates are replaced by their kind and length. Read the archive before you send it all the same: it names pods, networks and addresses.',
+      'In the place of each token, key, password and certificate, and of each text under a key of a network that this plugin does not know, stands "[redacted]". Read the archive before you send it all the same: it names pods, networks and addresses.',
+      'A part that cannot be had is named, and the archive has the others.',
     ],
     options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb', 'json', 'data-dir'],
     example: 'userspace sysdump --since 2h --output /tmp',
@@ -275,9 +283,9 @@ export const commands = {
   agent: {
     words: [],
     meaning:
-      'stay and make the calls that ask for it: they take four fifths of the time, and need no agent; with --recover also recover when the node needs it',
+      "stay and make runtimes' calls in about four fifths of the time that they take alone; no call needs it; with --recover also recover when the node needs it",
     details: [
-      'A call asks the agent, and makes itself if none answers at once; so an agent may be killed, upgraded or missing at any time.',
+      "Each call's own process asks the agent, and makes the call itself if no agent answers at once. So an agent may be killed, upgraded or missing at any time.",
     ],
     options: ['recover', 'recover-every', 'events', 'metrics', 'workers', 'data-dir', 'ovsdb', 'kubeconfig'],
     example: 'userspace agent --recover --metrics 127.0.0.1:9468',
@@ -285,7 +293,10 @@ export const commands = {
   daemonset: {
     words: ['[DIR]', '[-- WORDS]'],
     meaning:
-      "in a pod of each node (deploy/kubernetes): install into DIR of the node, keep the plugin's kubeconfig fresh, and run the agent, which gets the WORDS",
+      'install the plugin on the node of this pod, keep its kubeconfig fresh, and run the agent; deploy/kubernetes runs it on each node',
+    details: [
+      "DIR is the node's plugin directory (default /opt/cni/bin). The WORDS behind -- are those of the agent. Everything is done in the node's mount namespace.",
+    ],
     options: ['uninstall', 'server', 'service-account', 'token-seconds', 'renew-after', 'host-process', 'health'],
     example: 'userspace daemonset /opt/cni/bin -- --recover',
   },
