@@ -21,10 +21,10 @@ import {
   type Terminal,
   type Words,
 } from './command-line.ts';
-import { type CommandName, commandNamed, commandNames, wordsOf, wordValues } from './commands.ts';
+import { type CommandName, commandNamed, commandNames, valuesOf, wordsOf, wordValues } from './commands.ts';
 import { findingsTable, type HealthFinding } from './findings.ts';
 import { help, widthOf } from './help.ts';
-import { nearestOf } from './nearest.ts';
+import { nearestOf, noSuch } from './nearest.ts';
 import { coloursOf } from './print.ts';
 import { recoverAlone } from './recovery.ts';
 
@@ -82,22 +82,39 @@ function noCommand(word: string): string {
   return `there is no command "${word}"${near ? ` (did you mean ${near}?)` : ''}`;
 }
 
-/** An option that a command ignores is refused, because its user would rely on it. */
-function misuseOf(command: CommandName, { positionals, tokens }: Words): string | undefined {
-  const { words, options } = wordsOf(command);
+const misuseOf = (command: CommandName, words: Words): string | undefined =>
+  wrongWord(command, words) ?? wrongOption(command, words);
+
+function wrongWord(command: CommandName, { positionals }: Words): string | undefined {
+  const { words } = wordsOf(command);
   const [, ...said] = positionals;
   if (said.length > words.length && !words.at(-1)?.endsWith('...'))
     return `"${command}" takes no word "${said[words.length]}"`;
   const missing = words.find((word, index) => !word.startsWith('[') && !said[index]);
   if (missing) return `"${command}" needs ${needed[missing] ?? missing}`;
   const wrong = words.find((word, index) => wordValues[word]?.includes(said[index] ?? '') === false);
-  if (wrong) return noValue(said[words.indexOf(wrong)] ?? '', wordValues[wrong] ?? []);
-  if (said.includes('')) return `"${command}" takes no empty word: name a directory, or leave it out`;
-  const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
+  if (wrong) return noSuch(wrong.toLowerCase(), said[words.indexOf(wrong)] ?? '', wordValues[wrong] ?? []);
+  return said.includes('') ? `"${command}" takes no empty word: name a directory, or leave it out` : undefined;
+}
+
+/** An option that a command ignores is refused, because its user would rely on it. */
+function wrongOption(command: CommandName, { tokens }: Words): string | undefined {
+  const said = tokens.filter((token) => token.kind === 'option');
+  const given = said.map(({ name }) => name);
+  const { options } = wordsOf(command);
   const strange = given.find((name) => !options.some((one) => one === name));
   if (strange) return `"${command}" takes no --${strange}`;
-  const empty = tokens.find((token) => token.kind === 'option' && places.includes(token.name) && token.value === '');
-  if (empty?.kind === 'option') return `--${empty.name} is empty: name one, or leave it out`;
+  const empty = said.find(({ name, value }) => places.includes(name) && value === '');
+  if (empty) return `--${empty.name} is empty: name one, or leave it out`;
+  for (const name of options) {
+    const values = valuesOf(command, name);
+    const other = said.find((one) => one.name === name && values?.includes(one.value ?? '') === false);
+    if (values && other) return noSuch(name, other.value ?? '', values);
+  }
+  return rivalOptions(command, given);
+}
+
+function rivalOptions(command: CommandName, given: readonly string[]): string | undefined {
   if (command === 'install' && given.includes('conf-dir') && !given.includes('conflist'))
     return '--conf-dir is where --conflist goes: say both';
   const rival = given.includes('forget') ? 'forget' : given.includes('dry-run') ? 'dry-run' : undefined;
@@ -111,12 +128,6 @@ const needed: { readonly [word: string]: string } = {
   SHELL: 'a shell: bash, zsh or fish',
   'FILE...': 'a file with a network',
 };
-
-/** Says which values there are instead of a wrong one. */
-function noValue(value: string, values: readonly string[]): string {
-  const near = nearestOf(value, values);
-  return `"${value}" is none of ${values.join(', ')}${near ? ` (did you mean ${near}?)` : ''}`;
-}
 
 async function recoverOrForget(call: CommandCall): Promise<number> {
   const { forget } = call.words.values;

@@ -28,6 +28,10 @@ export interface CommandWords {
   readonly details?: readonly string[];
   readonly options: readonly OptionName[];
   readonly example: string;
+  /** Values of options, where it takes fewer than others do. */
+  readonly values?: { readonly [option: string]: readonly string[] };
+  /** The meanings of its exit codes, where they say more than those of all commands. */
+  readonly exits?: { readonly [code: number]: string };
   /** The words that it prints, and where they stand. */
   readonly prints?: { readonly [place: string]: { readonly [word: string]: string } };
 }
@@ -187,6 +191,7 @@ export const commands = {
       'Lines fit the terminal, and ids are as short as they can be told apart. They are sorted by network, pod, container and interface. The exit code tells of the attachments that are shown.',
     ],
     options: ['network', 'pod', 'state', 'watch', 'format', 'no-live', 'json', 'data-dir'],
+    exits: { 3: 'an attachment that is shown is owed, or going' },
     example: 'userspace list --state owed -o wide',
     prints: { STATE: stateWords, LIVE: liveWords },
   },
@@ -197,6 +202,7 @@ export const commands = {
       'It reads the journal without its lock, and changes nothing: it may be run beside a call that is at work.',
     ],
     options: ['format', 'svg', 'json', 'data-dir'],
+    values: { format: ['wide', 'json'] },
     example: 'userspace show 0123456789ab net1 --svg net1.svg',
     prints: { RESULT: resultWords, 'Ends of a try': endingWords, Bars: barWords },
   },
@@ -209,6 +215,11 @@ export const commands = {
       'While its network namespace lives, an attachment is removed only if its ADD died before its end, or if its removal was begun. What cannot be judged is kept.',
     ],
     options: ['boot', 'events', 'forget', 'dry-run', 'ovsdb', 'kubeconfig', 'json', 'data-dir'],
+    exits: {
+      0: 'done, nothing is owed',
+      1: 'it could not look',
+      3: 'a removal or a put-back is owed, or a switch could not be asked for ports without a journal; with --dry-run, there is something to be done',
+    },
     example: 'userspace recover --dry-run',
     prints: { 'What is found': foundWords, 'What is done': fateWords },
   },
@@ -220,6 +231,11 @@ export const commands = {
       'It is for root: for another user, what only root can see is unknown.',
     ],
     options: ['config', 'ovsdb', 'json', 'data-dir'],
+    exits: {
+      0: 'healthy, nothing is owed',
+      1: 'sick: an ADD would fail, or what is attached suffers',
+      3: 'healthy, and something is owed',
+    },
     example: 'userspace status --config network.json',
     prints: { HEALTH: healthWords },
   },
@@ -231,6 +247,7 @@ export const commands = {
       'Nothing but the files is looked at: no switch, no directory, no program, no API server. status --config reads a file the same way, and looks at those too. CNI CHECK is another thing: the runtime calls it for an attachment.',
     ],
     options: ['json'],
+    exits: { 0: 'no fault, perhaps a warning', 1: 'a fault' },
     example: 'userspace check network.json',
   },
   explain: {
@@ -261,6 +278,11 @@ export const commands = {
       'A file that a person has changed since install wrote it is left and named. While an attachment lives or is owed nothing is removed, because without the executable nothing could remove that attachment.',
     ],
     options: ['force', 'ovsdb', 'json', 'data-dir'],
+    exits: {
+      0: 'done, except what was left with a reason',
+      1: 'something could not be removed',
+      3: 'an attachment lives or is owed: nothing was removed',
+    },
     example: 'userspace uninstall /opt/cni/bin',
   },
   completion: {
@@ -278,6 +300,7 @@ export const commands = {
       'A part that cannot be had is named, and the archive has the others.',
     ],
     options: ['output', 'conf-dir', 'config', 'log', 'since', 'ovsdb', 'json', 'data-dir'],
+    exits: { 3: 'done, and something could not be had: the archive says what' },
     example: 'userspace sysdump --since 2h --output /tmp',
   },
   agent: {
@@ -328,11 +351,17 @@ export function optionText(name: OptionName): string {
 /** The beginning of a meaning, for a list in which each has a line. */
 export const briefOf = (meaning: string): string => meaning.split(/[;:,]| \(/)[0] ?? '';
 
-export const exitMeanings: readonly string[] = [
-  '0 done, nothing left to do (status: healthy)',
-  '1 it failed (status: sick; check: a fault)',
-  '2 wrong words',
-  '3 something is owed (list: of what it shows; recover, status), there is something to be done (recover --dry-run), something lives (uninstall), or something could not be had (sysdump)',
-];
+/** The exit codes of a command: what each means. */
+export const exitsOf = (name: CommandName): (readonly [code: string, meaning: string])[] =>
+  Object.entries({ ...commonExits, ...wordsOf(name).exits });
+
+const commonExits: { readonly [code: number]: string } = { 0: 'done', 1: 'it failed', 2: 'wrong words' };
+
+export const exitMeanings =
+  '0 done, 1 failed, 2 wrong words, 3 something is left to do. The help of a command says what each means there.';
+
+/** The only values of an option of a command, if it takes no others. */
+export const valuesOf = (command: CommandName, option: OptionName): readonly string[] | undefined =>
+  wordsOf(command).values?.[option] ?? wordsOfOption(option).values;
 
 export const idMeaning = "ID is a container's id or the beginning of one, or the whole key as list --json has it.";

@@ -4,6 +4,7 @@ import {
   commandNamed,
   commandNames,
   exitMeanings,
+  exitsOf,
   idMeaning,
   type OptionName,
   optionText,
@@ -45,7 +46,7 @@ function generalPage(page: HelpPage): string[] {
     [...commandNames.map((name) => commandEntry(name, width)), ...others].join('\n'),
     wrap(idMeaning, width),
     wrap('userspace COMMAND --help has the options of one command, an example, and the words that it prints.', width),
-    exitParagraph(width),
+    wrap(`Exit codes: ${exitMeanings}`, width),
   ];
 }
 
@@ -60,14 +61,17 @@ function ownPage(command: CommandName, page: HelpPage): string[] {
     `Example: ${example}`,
     ...(takesId ? [wrap(idMeaning, width)] : []),
     ...Object.entries(prints).map(([place, words]) => explainWords(place, words, width)),
-    exitParagraph(width),
+    wrap(
+      `Exit codes: ${exitsOf(command)
+        .map((one) => one.join(' '))
+        .join('; ')}.`,
+      width,
+    ),
   ];
 }
 
 const optionLines = (options: readonly OptionName[], width: number): string =>
   options.map((name) => entry(optionText(name), wordsOfOption(name).meaning, width)).join('\n');
-
-const exitParagraph = (width: number): string => wrap(`Exit codes: ${exitMeanings.join('; ')}.`, width);
 
 const commandEntry = (name: CommandName, width: number): string =>
   entry(`userspace ${synopsisOf(name)}`, wordsOf(name).meaning, width);

@@ -1,5 +1,5 @@
 /** `install --manual`: the manual pages as man(1) formats them, and the completions as real shells find and use them. */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
@@ -20,6 +20,9 @@ case $1 in list) exec /opt/cni/bin/userspace "$@" ;; esac
 echo "WORDS:[$*]"
 `;
 
+/** The name of an interface that a shell could run. */
+const evil = '$(id>p)';
+
 /** Lines to type, a tabulator for each \\t, and the words that the program gets. */
 const typed: readonly (readonly [line: string, words: string])[] = [
   ['userspace comp\\tba\\t', 'completion bash'],
@@ -28,6 +31,8 @@ const typed: readonly (readonly [line: string, words: string])[] = [
   ['userspace show c0\\tne\\t', 'show c0ffee net1'],
   ['userspace recover --forget be\\t', 'recover --forget beef'],
   ['userspace show --data-dir /var/lib/other ca\\t', 'show --data-dir /var/lib/other cafe'],
+  ["userspace show --data-dir '/var/lib/other' ca\\t", 'show --data-dir /var/lib/other cafe'],
+  ['userspace show d0\\t\\t', `show d0d0 ${evil}`],
   ['userspace status --config /etc/netw\\t', 'status --config /etc/network.json'],
   ['userspace status --config=/etc/netw\\t', 'status --config=/etc/network.json'],
   ['userspace install /opt/cn\\t', 'install /opt/cni'],
@@ -40,7 +45,7 @@ async function installed() {
     const [program = '', ...rest] = [...places.under, ...words];
     const PATH = `/etc/bin:/opt/cni/bin:${process.env.PATH}`;
     const env = { PATH, HOME: '/etc', TERM: 'dumb', ...more };
-    return execa(program, rest, { input, extendEnv: false, env, reject: false });
+    return execa(program, rest, { input, extendEnv: false, env, cwd: places.outside('/etc'), reject: false });
   };
   const { exitCode, stderr } = await run([executable, 'install', '--manual']);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
@@ -54,6 +59,8 @@ async function installed() {
     ['/var/lib/other', 'cafe'],
   ] as const)
     await writeJournal(join(places.outside(directory), journalName(keyOf(id))), attached(keyOf(id)));
+  const key = { ...keyOf('d0d0'), ifName: evil };
+  await writeJournal(join(places.outside('/var/lib/cni/userspace'), journalName(key)), attached(key));
   return { places, run };
 }
 
@@ -78,12 +85,13 @@ describe.skipIf(lacking.length > 0)(lacking.length > 0 ? skippedTitle(title, lac
     ['bash', 'bash --norc -i', 'source /usr/share/bash-completion/bash_completion'],
     ['zsh', 'zsh -f -i', 'autoload -Uz compinit; compinit -u -D'],
   ])('%s finds the completion by itself, and completes what is typed', async (_, shell, setting) => {
-    const { run } = await installed();
+    const { places, run } = await installed();
     for (const [line, words] of typed) {
       const input = `${setting}\n${line.replaceAll('\\t', '\t')}\nexit\n`;
       const { stdout } = await run(['script', '-qec', shell, '/dev/null'], input);
       const given = /WORDS:\[(.*?)\/?\]/.exec(stdout)?.[1]?.trim();
       expect({ line, given }, stdout).toEqual({ line, given: words });
+      expect(existsSync(places.outside('/etc/p'))).toBe(false);
     }
   });
 

@@ -8,8 +8,8 @@ function replyOf(offer: Offer): string {
   return {
     file: '_userspace_reply -f',
     directory: '_userspace_reply -d',
-    id: `_userspace_reply -W "$(_userspace_keys | cut -d: -f2)"`,
-    interface: `_userspace_reply -W "$(_userspace_keys | grep -F ":\${words[1]}" | cut -d: -f3)"`,
+    id: '_userspace_ids',
+    interface: '_userspace_interfaces',
   }[offer];
 }
 
@@ -34,9 +34,31 @@ _userspace_reply() {
   mapfile -t COMPREPLY < <(compgen "$@" -- "$cur")
 }
 
+# Names that others chose are data: compgen -W would expand them, and so would the line that is typed.
+_userspace_offer() {
+  [[ $1 == "$cur"* ]] && COMPREPLY+=("$(printf %q "$1")")
+}
+
 # The keys of the attachments: network:container:interface.
 _userspace_keys() {
-  "$program" list -o name --no-live "\${directory[@]}" 2>/dev/null
+  mapfile -t keys < <("$program" list -o name --no-live "\${directory[@]}" 2>/dev/null)
+}
+
+_userspace_ids() {
+  local keys=() key id
+  _userspace_keys
+  for key in "\${keys[@]}"; do
+    id=\${key#*:}
+    _userspace_offer "\${id%:*}"
+  done
+}
+
+_userspace_interfaces() {
+  local keys=() key
+  _userspace_keys
+  for key in "\${keys[@]}"; do
+    [[ $key == *:"\${words[1]}"*:* ]] && _userspace_offer "\${key##*:}"
+  done
 }
 
 _userspace() {
@@ -55,7 +77,8 @@ _userspace() {
     ${valued().join('|')})
       [[ \${COMP_WORDS[i + 1]} == = ]] && ((i++))
       ((i++))
-      [[ $word == --data-dir ]] && directory=(--data-dir "\${COMP_WORDS[i]}")
+      # xargs takes the quotes away, and expands nothing.
+      [[ $word == --data-dir ]] && directory=(--data-dir "$(xargs printf %s <<<"\${COMP_WORDS[i]}" 2>/dev/null)")
       ;;
     -*) ;;
     *) words+=("$word") ;;

@@ -6,6 +6,7 @@ import {
   commandNames,
   type OptionName,
   optionNames,
+  valuesOf,
   wordsOf,
   wordsOfOption,
   wordValues,
@@ -49,8 +50,9 @@ const byName: { readonly [name: string]: Offer } = {
   KEY: { words: schemaKeys.map(({ path }) => path) },
 };
 
-function completedOption(name: OptionName): CompletedOption {
-  const { argument, short, values, meaning, isRepeatable = false } = wordsOfOption(name);
+function completedOption(name: OptionName, command?: CommandName): CompletedOption {
+  const { argument, short, meaning, isRepeatable = false } = wordsOfOption(name);
+  const values = command && valuesOf(command, name);
   return {
     name,
     spellings: [`--${name}`, ...(short ? [`-${short}`] : [])],
@@ -73,7 +75,7 @@ const completed = (name: CommandName): CompletedCommand => {
   return {
     name,
     meaning: briefOf(meaning),
-    options: [...options, 'help' as const].map(completedOption),
+    options: [...options, 'help' as const].map((option) => completedOption(option, name)),
     places: words.filter((word) => !word.includes('--')).map(placeOf),
   };
 };
@@ -88,4 +90,6 @@ export function completedCommands(): CompletedCommand[] {
 
 /** The options that take a value, of whatever command: they are told from flags before the command is known. */
 export const valued = (): string[] =>
-  optionNames.map(completedOption).flatMap(({ argument, spellings }) => (argument === undefined ? [] : spellings));
+  optionNames
+    .map((name) => completedOption(name))
+    .flatMap(({ argument, spellings }) => (argument === undefined ? [] : spellings));

@@ -39,8 +39,10 @@ export function zshCompletion(): string {
 
 # The keys of the attachments: network:container:interface.
 _userspace_keys() {
-  local directory=\${opt_args[--data-dir]}
-  keys=(\${(f)"$(_call_program keys \${(q)program} list -o name --no-live \${directory:+--data-dir $directory} 2>/dev/null)"})
+  # What was typed loses its quotes here, and is expanded nowhere.
+  local -a directory=()
+  [[ -n \${opt_args[--data-dir]} ]] && directory=(--data-dir "\${(Q)opt_args[--data-dir]}")
+  keys=("\${(@f)$("$program" list -o name --no-live "\${directory[@]}" 2>/dev/null)}")
 }
 
 _userspace_ids() {

@@ -1,6 +1,5 @@
 /** Which attachments `list` shows. Words of one option are alternatives, and the options have to agree. */
 import type { Attachment } from '../attachments.ts';
-import { noSuch } from '../nearest.ts';
 import { type AttachmentState, stateWords } from '../words.ts';
 
 export interface Wanted {
@@ -18,8 +17,6 @@ interface Said {
 
 /** @returns what is wrong with the words, as a text */
 export function wantedBy({ network = [], pod = [], state = [] }: Said): Wanted | string {
-  const strange = state.find((word) => !isState(word));
-  if (strange !== undefined) return noSuch('state', strange, Object.keys(stateWords));
   if ([...network, ...pod].includes('')) return '--network and --pod take no empty word: name one, or leave it out';
   return { networks: network, pods: pod, states: state.filter(isState) };
 }

@@ -4,7 +4,6 @@
  */
 import { isOwing, readAttachments } from '../attachments.ts';
 import { type CommandCall, exit, json, refuseWords } from '../command-line.ts';
-import { noSuch } from '../nearest.ts';
 import { unreachableLine } from '../print.ts';
 import { isWanted, wantedBy } from './filters.ts';
 import { type Listing, listFormats, nothingText, pageOf, withLive } from './listing.ts';
@@ -16,7 +15,6 @@ export async function runList(call: CommandCall): Promise<number> {
   if (typeof wanted === 'string') return refuseWords(call.terminal, wanted);
   const said = values.format;
   const format: Listing['format'] = listFormats.find((one) => one === said) ?? (values.json ? 'json' : 'table');
-  if (said !== undefined && said !== format) return refuseWords(call.terminal, noSuch('format', said, listFormats));
   if (values.json && format !== 'json') return refuseWords(call.terminal, `--json is -o json, and not -o ${said}`);
   const listing = { call, wanted, format };
   return values.watch ? await (await import('./watch.ts')).watchList(listing) : await listOnce(listing);

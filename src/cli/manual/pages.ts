@@ -5,6 +5,7 @@ import {
   type CommandName,
   commandNames,
   exitMeanings,
+  exitsOf,
   idMeaning,
   optionText,
   synopsisOf,
@@ -27,8 +28,6 @@ export const manualPages = (version: string): ManualPage[] => [
 ];
 
 const titleOf = (name: CommandName): string => `userspace-${name}`;
-
-const exitStatus = section('EXIT STATUS', terms(exitMeanings.map((one) => [bold(one.slice(0, 1)), one.slice(2)])));
 
 const seeAlso = (pages: readonly (readonly [name: string, section: number])[]): string =>
   section('SEE ALSO', pages.map(([name, number]) => `${bold(name)}(${number})`).join(',\n'));
@@ -75,7 +74,7 @@ function overview(version: string): string {
       letters('People call it with one of these commands.'),
     ),
     section('COMMANDS', terms(commandNames.map((name) => [typed(synopsisOf(name)), wordsOf(name).meaning]))),
-    exitStatus,
+    section('EXIT STATUS', letters(exitMeanings)),
     environment,
     files,
     seeAlso([...commandNames.map((name) => [titleOf(name), 1] as const), ['userspace.conf', 5]]),
@@ -99,7 +98,7 @@ function commandPage(name: CommandName, version: string): string {
     ...Object.entries(prints).map(([place, words]) =>
       section(place.toUpperCase(), terms(Object.entries(words).map(([word, said]) => [bold(word), said]))),
     ),
-    exitStatus,
+    section('EXIT STATUS', terms(exitsOf(name).map(([number, said]) => [bold(number), said]))),
     section('EXAMPLE', literal(example)),
     seeAlso([['userspace', 1]]),
   );

@@ -2,19 +2,14 @@
 import { resolve } from 'node:path';
 import { type Reading, readMatching } from '../attachments.ts';
 import { answer, type CommandCall, exit, json, refuseWords } from '../command-line.ts';
-import { noSuch } from '../nearest.ts';
 import { coloursOf } from '../print.ts';
 import { barsOf } from './bars.ts';
-
-const formats = ['wide', 'json'] as const;
 
 export async function runShow(call: CommandCall): Promise<number> {
   const { words, terminal, machine } = call;
   const { values, positionals } = words;
   const [, id = '', ifName] = positionals;
   const said = values.format;
-  if (said !== undefined && !formats.some((one) => one === said))
-    return refuseWords(terminal, noSuch('format', said, formats));
   if (values.json && said === 'wide') return refuseWords(terminal, '--json is -o json, and not -o wide');
   const dataDir = values['data-dir'];
   const found = readMatching({ disk: machine.disk, dataDir, now: machine.clock() }, id, ifName);
