@@ -1,8 +1,5 @@
 /**
- * The commands for people (commands.ts). A table or a timeline on a terminal, one JSON document with --json.
- *
- * Exit codes: 0 done and nothing left to do, 1 the command failed (status: the node is sick; check: a fault), 2 wrong arguments, 3 something is
- * owed (dry run: something is to be done; uninstall: something lives; sysdump: something could not be had).
+ * The commands for people: commands.ts says what each is and what its exit codes mean. Text on a terminal, one JSON document with --json.
  */
 import { resolve } from 'node:path';
 import { messageOf } from '../attachment.ts';

@@ -74,7 +74,9 @@ export const options = {
     isPlace: true,
     meaning: 'show writes the timeline as a picture into FILE, for a bug report',
   },
-  boot: { meaning: 'recover waits up to a minute for the switch first' },
+  boot: {
+    meaning: 'recover waits up to a minute for the switch first, and as long at the end for servers that were silent',
+  },
   events: {
     meaning:
       'recover also sends pods Kubernetes Events of what is owed for more than a minute, was put back or was released; so does agent with --recover',

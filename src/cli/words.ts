@@ -18,7 +18,7 @@ export const stateWords = {
 /** The answers of the switch's database about a port. */
 export const liveWords = {
   yes: 'the switch has its port',
-  no: 'the switch has not its port (recover puts back what a living sandbox lost)',
+  no: 'the switch does not have its port (recover puts back what a living sandbox lost)',
   unknown: 'the switch could not be asked',
   '-': 'its journal names no port',
 } as const;

@@ -9,7 +9,7 @@ export const foundWords = {
   interrupted: 'the process of its ADD is dead',
   rebooted: 'its journal is of another boot: no sandbox of that lives',
   abandoned: 'its network namespace is gone',
-  lost: 'its sandbox lives, and the switch has lost its port',
+  lost: 'its sandbox lives, and the switch has lost its port, or cannot use its socket',
   stale: 'the runtime that called GC does not list it',
   orphan: 'a port with our mark and no journal, or a bridge of ours that no port uses',
   empty: 'nothing was ever written to its journal',
