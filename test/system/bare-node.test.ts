@@ -78,6 +78,7 @@ onRealSwitch(
         '/opt/cni/bin/userspace',
         '/etc/systemd/system/userspace-agent.service',
         '/etc/cni/net.d/50-userspace.conflist',
+        '/usr/local/share/man/man1/userspace-recover.1',
       ])
         expect(of('install --units')).toContain(`${path}: installed`);
       expect(of('install --units')).toContain('systemctl enable --now userspace-agent.service');
@@ -96,6 +97,7 @@ onRealSwitch(
       expect(filesIn(places, '/opt/cni')).toEqual(['bin']);
       expect(filesIn(places, '/etc/cni')).toEqual(['net.d']);
       expect(filesIn(places, '/etc/systemd')).toEqual(['system']);
+      expect(filesIn(places, '/usr/local/share')).toEqual([]);
       expect(existsSync(places.outside('/run/userspace-cni'))).toBe(false);
       expect(filesIn(places, '/var/lib').filter((name) => /userspace|vhost/.test(name))).toEqual([]);
       expect((await readSwitch(theSwitch())).ports).toEqual([]);

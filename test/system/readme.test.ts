@@ -1,5 +1,5 @@
 /** README's examples as they stand there, with the default paths, which lead into a directory of the test's own. */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
@@ -60,11 +60,13 @@ onRealSwitch('README', (theSwitch) => {
       );
       expect(commands.map((command) => command.split(' ')[1])).toEqual([
         'status',
+        'check',
         'list',
         'show',
         'recover',
         'sysdump',
       ]);
+      writeFileSync(join(directory, 'network.json'), JSON.stringify(network));
       for (const command of commands) {
         const [, ...words] = command.split(' ');
         const [program = '', ...more] = [...under, executable, ...words];
