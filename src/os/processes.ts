@@ -152,10 +152,12 @@ const isPath = (link: string, path: string): boolean => link === path || link ==
 function holderOf(pid: number): HoldingProcess | undefined {
   const process = readProcess(pid);
   if (!process) return undefined;
-  const words = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ?? '';
+  const read = (name: string) => attempt(() => readFileSync(`/proc/${pid}/${name}`, 'utf8')) ?? '';
+  const words = read('cmdline').replaceAll('\0', ' ').trim();
   return {
     pid,
-    command: words.replaceAll('\0', ' ').trim(),
+    // A process that is ending has no command line any more; ps(1) shows its name in brackets.
+    command: words || `[${read('comm').trim()}]`,
     ageMs: Math.max(0, Math.round(sinceBootMs()) - process.start * tickMs),
   };
 }

@@ -32,6 +32,7 @@ const typed: readonly (readonly [line: string, words: string])[] = [
   ['userspace recover --forget be\\t', 'recover --forget beef'],
   ['userspace show --data-dir /var/lib/other ca\\t', 'show --data-dir /var/lib/other cafe'],
   ["userspace show --data-dir '/var/lib/other' ca\\t", 'show --data-dir /var/lib/other cafe'],
+  ['userspace show --data-dir /var/lib/o\\ \\$\\(id\\>p\\) fe\\t', `show --data-dir /var/lib/o ${evil} feed`],
   ['userspace show d0\\t\\t', `show d0d0 ${evil}`],
   ['userspace status --config /etc/netw\\t', 'status --config /etc/network.json'],
   ['userspace status --config=/etc/netw\\t', 'status --config=/etc/network.json'],
@@ -49,7 +50,7 @@ async function installed() {
   };
   const { exitCode, stderr } = await run([executable, 'install', '--manual']);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-  for (const path of ['/etc/bin', '/var/lib/other', '/var/lib/cni/userspace'])
+  for (const path of ['/etc/bin', '/var/lib/other', `/var/lib/o ${evil}`, '/var/lib/cni/userspace'])
     mkdirSync(places.outside(path), { recursive: true });
   writeFileSync(places.outside('/etc/bin/userspace'), teller, { mode: 0o755 });
   writeFileSync(places.outside('/etc/network.json'), '{}');
@@ -57,6 +58,7 @@ async function installed() {
     ['/var/lib/cni/userspace', 'c0ffee'],
     ['/var/lib/cni/userspace', 'beef'],
     ['/var/lib/other', 'cafe'],
+    [`/var/lib/o ${evil}`, 'feed'],
   ] as const)
     await writeJournal(join(places.outside(directory), journalName(keyOf(id))), attached(keyOf(id)));
   const key = { ...keyOf('d0d0'), ifName: evil };

@@ -62,7 +62,7 @@ _userspace_interfaces() {
 }
 
 _userspace() {
-  local program=$1 cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]}
+  local program=\${1/#\\~\\//$HOME/} cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]}
   local words=() directory=() word i
   COMPREPLY=()
   # In COMP_WORDS the "=" of --option=value is a word of its own.
@@ -77,8 +77,9 @@ _userspace() {
     ${valued().join('|')})
       [[ \${COMP_WORDS[i + 1]} == = ]] && ((i++))
       ((i++))
-      # xargs takes the quotes away, and expands nothing.
-      [[ $word == --data-dir ]] && directory=(--data-dir "$(xargs printf %s <<<"\${COMP_WORDS[i]}" 2>/dev/null)")
+      # xargs takes the quotes away, and runs nothing of what is typed.
+      word=$([[ $word == --data-dir ]] && xargs printf %s <<<"\${COMP_WORDS[i]}" 2>/dev/null)
+      [[ -n $word ]] && directory=(--data-dir "\${word/#\\~\\//$HOME/}")
       ;;
     -*) ;;
     *) words+=("$word") ;;

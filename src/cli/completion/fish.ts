@@ -71,11 +71,14 @@ end
 # The keys of the attachments: network:container:interface.
 function __userspace_keys
     set -l tokens (commandline -opc)
-    set -l directory
+    set -l directory (string match -r -- '^--data-dir=.*' $tokens)
     if set -l at (contains -i -- --data-dir $tokens)
-        set directory --data-dir $tokens[(math $at + 1)]
+        set directory --data-dir=$tokens[(math $at + 1)]
     end
-    $tokens[1] list -o name --no-live $directory 2>/dev/null
+    # What is typed is not expanded, but for the home directory.
+    set directory (string replace -r -- '=~/' "=$HOME/" $directory)
+    set -l program (string replace -r -- '^~/' "$HOME/" $tokens[1])
+    $program list -o name --no-live $directory 2>/dev/null
 end
 
 function __userspace_interfaces

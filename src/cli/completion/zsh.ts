@@ -41,7 +41,8 @@ export function zshCompletion(): string {
 _userspace_keys() {
   # What was typed loses its quotes here, and is expanded nowhere.
   local -a directory=()
-  [[ -n \${opt_args[--data-dir]} ]] && directory=(--data-dir "\${(Q)opt_args[--data-dir]}")
+  local typed=\${(Q)\${(Q)opt_args[--data-dir]}}
+  [[ -n $typed ]] && directory=(--data-dir "\${typed/#\\~\\//$HOME/}")
   keys=("\${(@f)$("$program" list -o name --no-live "\${directory[@]}" 2>/dev/null)}")
 }
 
@@ -60,7 +61,7 @@ _userspace_interfaces() {
 }
 
 _userspace() {
-  local program=$words[1]
+  local program=\${words[1]/#\\~\\//$HOME/}
   local -a commands=(
 ${commands.map(({ name, meaning }) => `    '${quoted(name)}:${quoted(meaning)}'`).join('\n')}
   )

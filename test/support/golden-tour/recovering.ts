@@ -36,9 +36,16 @@ async function killInIpam(ground: Ground, verb: 'ADD' | 'DEL', sandbox: Sandbox,
   child.kill('SIGKILL');
   if (parent !== child.pid) process.kill(parent, 'SIGKILL');
   if (!isLeft) process.kill(pid, 'SIGKILL');
+  if (!isLeft) await ended(pid);
   await ground.ended(`${verb} ${sandbox.name} net1: killed while its IPAM program hangs${isLeft ? ' on' : ''}`, child);
   await rm(on);
   return pid;
+}
+
+/** Waits until a process has closed its files: a lock that it inherited is seen until then. */
+async function ended(pid: number): Promise<void> {
+  const state = async () => /^State:\s+(\w)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''))?.[1];
+  for (let seen = await state(); seen !== undefined && seen !== 'Z'; seen = await state()) await delay(2);
 }
 
 async function written(path: string): Promise<number> {
