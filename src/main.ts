@@ -192,8 +192,10 @@ async function servePeople(): Promise<number> {
   const report = (recovery: RecoveryReport) => sendReport(process.env[agentVariable], recovery);
   const edges = { pid: process.pid, uid: process.geteuid?.() ?? 0, agentDir, report };
   const exitCode = await runCli(terminal, createCliNode(clock, edges, process.env.CNI_PATH));
-  for (const outlet of [out, err]) await outlet.finish(Number.POSITIVE_INFINITY);
-  return exitCode;
+  await out.finish(Number.POSITIVE_INFINITY);
+  if (out.fault) err.queue(`userspace: standard output cannot be written (${out.fault}): what it was to say is lost\n`);
+  await err.finish(Number.POSITIVE_INFINITY);
+  return out.fault ? exitCode || 1 : exitCode;
 }
 
 /** These two stay. Asked for help, they are like any other word of a person. */

@@ -25,9 +25,15 @@ export class Outlet {
   #channel: Channel | undefined;
   #waiting: Uint8Array = new Uint8Array(0);
   #isGone = false;
+  #fault: string | undefined;
 
   constructor(fd: number) {
     this.#fd = fd;
+  }
+
+  /** The error that a write ended with, if it was not that the reader has gone (EPIPE, or ENXIO of a pipe). */
+  get fault(): string | undefined {
+    return ['EPIPE', 'ENXIO'].includes(this.#fault ?? '') ? undefined : this.#fault;
   }
 
   /** Writes as much as the reader takes now, and drops the rest. */
@@ -67,6 +73,7 @@ export class Outlet {
       return mayWait && !isReady(fd, 'write') ? 0 : writeFrom(fd, piece);
     } catch (error) {
       this.#isGone = codeOf(error) !== 'EAGAIN';
+      if (this.#isGone) this.#fault = codeOf(error);
       return 0;
     }
   }

@@ -34,6 +34,16 @@ onRealSwitch('for people', (theSwitch) => {
     expect(stderr).toContain('dance');
   });
 
+  test('an output that is lost is exit code 1, and one that its reader did not want is not', async () => {
+    const sh = (script: string) => execa('bash', ['-c', script, 'bash', executable], { reject: false });
+    const lost = await sh('"$1" explain > /dev/full');
+    expect(lost).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('cannot be written (ENOSPC)') });
+    expect(await sh('set -o pipefail; "$1" explain --schema | head -1')).toMatchObject({
+      exitCode: 0,
+      stderr: '',
+    });
+  });
+
   test('check reads a pipe, and its exit code tells a fault from none', async () => {
     const check = (text: string) => execa(executable, ['check', '--json', '-'], { input: text, reject: false });
     const [readme = ''] = blocksOf('README.md', 'json');
