@@ -57,8 +57,8 @@ export const ofEvents: readonly Bug[] = [
     patches: [
       {
         file: 'src/cni/config/rules.ts',
-        search: 'described(issue.input)',
-        replace: 'shown(name, issue.input)',
+        search: 'described(value)}`;\n  return',
+        replace: 'shown(name, value)}`;\n  return',
       },
     ],
     suites: [unit('test/cni/config/refused-keys.test.ts', 'quoted nowhere')],

@@ -76,13 +76,14 @@ const withoutQuotation = (message: string): string => message.replace(/ ".*$/s, 
 const depthMax = 100;
 const valuesMax = 1_000_000;
 
-/** YAML's aliases make a circle, or much of little. */
+/** YAML's aliases make a circle, or much of little. A number such as 1e400 would be written as null. */
 function refuseMonster(whole: unknown): void {
   const waiting: [value: unknown, depth: number][] = [[whole, 0]];
   for (let seen = 0; ; seen++) {
     const [value, depth] = waiting.pop() ?? [undefined, -1];
     if (depth < 0) return;
     if (depth > depthMax) throw new Error(`is nested deeper than ${depthMax} levels`);
+    if (typeof value === 'number' && !Number.isFinite(value)) throw new Error('holds a number that is too large');
     if (seen + waiting.length > valuesMax) throw new Error(`has more than ${valuesMax} values`);
     if (typeof value !== 'object' || value === null) continue;
     for (const one of Object.values(value)) waiting.push([one, depth + 1]);

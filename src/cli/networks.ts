@@ -128,7 +128,11 @@ function itemOf(document: Document, file: string): Contents {
 /** Returns a broken definition's fault, because a throw would hide the other definitions. */
 function definitionOf({ metadata, spec }: { metadata?: Document; spec?: Document }, file: string): Contents {
   const { name, namespace } = metadata ?? {};
-  const said = `NetworkAttachmentDefinition "${typeof namespace === 'string' ? `${namespace}/` : ''}${name}"`;
+  const place = typeof namespace === 'string' ? `${namespace}/` : '';
+  const said =
+    typeof name === 'string'
+      ? `NetworkAttachmentDefinition "${place}${name}"`
+      : 'a NetworkAttachmentDefinition without a name';
   const text = spec?.config;
   const nothing = { networks: [], bad: [], asides: [], repeated: [] };
   if (text === undefined || text === null) {

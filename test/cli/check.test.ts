@@ -111,6 +111,7 @@ describe('userspace check', () => {
       [join(directory, 'fifo'), 'no regular file'],
       [join(directory, 'directory'), 'no regular file'],
       [file('', 'empty'), 'is empty'],
+      [file('{"type":"userspace","mtu":1e400}', 'large'), 'holds a number that is too large'],
       [file(' \n', 'blank'), 'is empty'],
       [file('\uFEFF{}', 'bom'), 'byte order mark'],
       [file(new Uint8Array([0x22, 0xff, 0x22]), 'latin'), 'is not UTF-8'],

@@ -22,7 +22,7 @@ import {
   integrationBridge,
 } from './defaults.ts';
 import { Bridge, isSet, logLevelOf, Network, path, type Raw, type Side, type Unset, Vhost } from './keys.ts';
-import { at, contradictionsOf, findUnsupported, remarksOn, shapeTrouble } from './rules.ts';
+import { at, contradictionsOf, findUnsupported, remarksOn, shapeTrouble, skippedKeys } from './rules.ts';
 
 /** The object that both readings read. */
 export const lenient = (raw: Json): Lenient => asGoReads(raw, Network);
@@ -88,6 +88,7 @@ export function parseConfig({ raw, remarks: ofReading }: Lenient, args: Args): P
   const faults = (shape.issues ?? []).map((issue) => v.getDotPath(issue) ?? '');
   const troubles = [
     ...(shape.issues ?? []).map(shapeTrouble),
+    ...skippedKeys(raw),
     ...findUnsupported(raw),
     // Rules over keys of the right shape can be checked, whatever else is wrong.
     ...contradictionsOf(shape.output as Raw, faults),

@@ -17,6 +17,7 @@ const neverQuoted = /^(kubeconfig|ipam|dns|args|args\.cni|runtimeConfig|prevResu
  * does not quote a list, an object, or a value that may be a secret.
  */
 export function shown(name: string, value: unknown): string {
+  if (typeof value === 'number' && !Number.isFinite(value)) return '(a number that is too large)';
   const isQuoted = !neverQuoted.test(name) && (typeof value !== 'object' || value === null);
   return isQuoted ? (JSON.stringify(value) ?? 'nothing').slice(0, 120) : described(value);
 }
@@ -67,19 +68,46 @@ export function findUnsupported(raw: Json): Trouble[] {
 /** The last leaf of a union's branches says more than "one of them". */
 export function shapeTrouble(issue: v.BaseIssue<unknown>): Trouble {
   const name = v.getDotPath(issue) ?? 'configuration';
-  if (issue.type === 'never') {
-    // CNI SPEC section 5 wants the value too. But nothing tells what the value of an unknown key is: a password, if the key is misplaced.
-    const message = `unsupported key "${name}" with value ${described(issue.input)}`;
-    return { code: code.unsupportedField, key: name, message };
-  }
+  if (issue.type === 'never') return unsupportedKey(name, issue.input);
   const leaf = issue.issues?.at(-1) ?? issue;
   const hasOwnWords = ['regex', 'custom', 'max_bytes'].includes(leaf.type);
-  const wanted = hasOwnWords ? leaf.message : (leaf.expected ?? leaf.message);
+  const wanted = hasOwnWords
+    ? leaf.message
+    : leaf.type === 'integer'
+      ? 'a whole number'
+      : (leaf.expected ?? leaf.message);
   return {
     code: code.invalidConfig,
     key: name,
     message: `"${name}" is ${shown(name, issue.input)}: expected ${wanted}`,
   };
+}
+
+/** The objects that take no other keys. */
+const closedObjects = [
+  'host',
+  'host.vhost',
+  'host.bridge',
+  'container',
+  'container.vhost',
+  'container.bridge',
+  'deadlines',
+];
+
+/** The schema's library skips these names, for fear of prototypes. */
+const skippedNames = ['__proto__', 'prototype', 'constructor'];
+
+export const skippedKeys = (raw: Json): Trouble[] =>
+  closedObjects.flatMap((path) => {
+    const value = memberAt(raw, path);
+    const names = isObject(value) ? skippedNames.filter((name) => Object.hasOwn(value, name)) : [];
+    return names.map((name) => unsupportedKey(`${path}.${name}`, at(value, name)));
+  });
+
+/** CNI SPEC section 5 wants the value too. But nothing tells what the value of an unknown key is: a password, if the key is misplaced. */
+function unsupportedKey(name: string, value: unknown): Trouble {
+  const message = `unsupported key "${name}" with value ${described(value)}`;
+  return { code: code.unsupportedField, key: name, message };
 }
 
 /** @param faults dotted paths of values that do not have their shape: rules over one of them are left out */
@@ -96,6 +124,9 @@ interface Contradiction {
   readonly of: readonly string[];
   readonly found: (raw: Raw) => readonly string[];
 }
+
+/** chown(2) takes the next one for "leave it". */
+const gidMax = 0xfffffffe;
 
 const contradictions: readonly Contradiction[] = [
   {
@@ -115,6 +146,13 @@ const contradictions: readonly Contradiction[] = [
     found: ({ host: { vhost: { socketfile } = {} } = {} }) =>
       socketfile?.startsWith('configData-')
         ? [`"host.vhost.socketfile" is "${socketfile}": "configData-" begins the name of a published file`]
+        : [],
+  },
+  {
+    of: ['host.vhost.group'],
+    found: ({ host: { vhost: { group = '' } = {} } = {} }) =>
+      /^\d+$/.test(group) && Number(group) > gidMax
+        ? [`"host.vhost.group" is "${group}": ${gidMax} is the greatest number of a group`]
         : [],
   },
   {

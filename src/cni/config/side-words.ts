@@ -22,7 +22,7 @@ const vhost: KeyTable = {
   },
   'host.vhost.socketfile': {
     title: 'name of the socket and of the port',
-    more: 'See [container ids that begin alike](#container-ids-that-begin-alike). A name that another attachment holds is refused.',
+    more: 'See [container ids that begin alike](#container-ids-that-begin-alike). A name that another attachment holds is refused, and so is one with which the path of the socket has more than 107 bytes.',
     whose: 'predecessor',
     absent: 'first 12 of the id, `-`, interface',
     example: 'vhost-blue',

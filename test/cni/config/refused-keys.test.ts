@@ -140,3 +140,28 @@ describe('an unknown key', () => {
     expect(warnings).toEqual(['unknown key "colour" is ignored']);
   });
 });
+
+describe('a key with a name of prototypes', () => {
+  it.each(['host', 'host.vhost', 'host.bridge', 'container', 'deadlines'])('is refused in %s, as any other', (path) => {
+    for (const name of ['constructor', 'prototype', '__proto__']) {
+      const inner = JSON.parse(`{ "${name}": "secret" }`);
+      const text = textOf(network(at(path, inner)));
+      const said = refusal(() => parseAdd(environment(), text));
+      expect(said).toMatchObject({ code: 2 });
+      expect(said?.message).toContain(`unsupported key "${path}.${name}" with value (a text of 6 characters)`);
+    }
+  });
+});
+
+describe('a number', () => {
+  it('of a group that chown(2) does not know is refused before anything is made', () => {
+    expect(refused(host({ vhost: { group: '4294967295' } }))).toMatchObject({ code: 7 });
+    expect(refused(host({ vhost: { group: '99999999999' } }))?.message).toContain('4294967294 is the greatest number');
+  });
+
+  it('that is too large is told as such', () => {
+    const text = textOf(network({ mtu: 1500 })).replace('1500', '1e400');
+    const said = refusal(() => parseAdd(environment(), text));
+    expect(said?.message).toContain('"mtu" is (a number that is too large): expected a whole number');
+  });
+});
