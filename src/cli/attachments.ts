@@ -2,7 +2,7 @@
  * The attachments that `list` and `show` print, read from their journals. Reads without the lock and changes nothing.
  */
 import { basename, join } from 'node:path';
-import { journalSuffix, keyOfJournalName, keyText } from '../attachment.ts';
+import { journalSuffix, keyOfJournalName, keyText, messageOf } from '../attachment.ts';
 import { type Entry, headerOf, isOfAnotherVersion, planOfHeader } from '../drive/entry.ts';
 import { fold, peekJournal } from '../drive/past.ts';
 import { leadsNowhere } from '../effects/files/room.ts';
@@ -124,9 +124,12 @@ export function readAttachment(disk: Disk, path: string, holder: LockHolder | un
     const journal = peekJournal(disk, path);
     return journal && readingOf(path, journal, holder);
   } catch (error) {
-    // A journal that cannot be read must not hide the others.
-    if (error instanceof JournalError) return unreadableReading(path, error.message);
-    throw error;
+    // A journal that cannot be read must not hide the others; nor must one whose checksums are right and whose records are none of ours.
+    const isKnown = error instanceof JournalError;
+    return unreadableReading(
+      path,
+      isKnown ? error.message : `its records are none of this release (${messageOf(error)})`,
+    );
   }
 }
 

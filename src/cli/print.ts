@@ -1,6 +1,7 @@
 /**
  * States, debts and fates as text, with colours where they are wanted.
  */
+import { triesToTell } from '../drive/due.ts';
 import type { KnownPort } from '../machines/protocol.ts';
 import type { LockHolder, Recovered, UnreachableSwitch } from '../recovery/options.ts';
 import type { Fate } from '../recovery/words.ts';
@@ -11,7 +12,7 @@ export type Colour = 'green' | 'yellow' | 'red' | 'dim';
 export type Paint = (colour: Colour, text: string) => string;
 
 /** Text of other programs without control characters, because these could move a terminal's cursor. */
-export const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');
+export const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 
 const codes: Record<Colour, number> = { green: 32, yellow: 33, red: 31, dim: 2 };
 
@@ -58,10 +59,16 @@ export function notes({ owed, tried, holder, state, strangeMode }: Attachment): 
     ...(state === 'damaged' || state === 'newer' ? [stateWords[state]] : []),
     ...(strangeMode ? [`the mode ${strangeMode} of its journal is none of ours, and means nothing`] : []),
     ...owed.map(({ step, message }) => `owed: ${step}: ${plain(message)}`),
-    ...(tried && tried.times > 1 ? [`tried ${tried.times} times, last ${tried.last}`] : []),
+    ...(tried && tried.times > 1 ? [triesText(tried)] : []),
     ...(holder ? [`held by ${processText(holder)}`] : []),
   ];
 }
+
+/** Later tries that do nothing new leave no record, so their times are not known. */
+const triesText = ({ times, last }: NonNullable<Attachment['tried']>): string =>
+  times < triesToTell
+    ? `tried ${times} times, last ${last}`
+    : `tried ${times} times or more, number ${times} at ${last}`;
 
 const processText = ({ pid, command, since }: LockHolder): string =>
   `process ${pid} (${plain(command)}) since ${since}`;

@@ -12,7 +12,7 @@ export const stateWords = {
   empty: 'nothing was ever written to its journal',
   damaged: 'its journal is corrupt or cut off: kept until DEL, which removes it by its marks',
   newer: 'its journal is of another format than this release writes: kept until DEL, which removes it by its marks',
-  unreadable: 'its journal cannot be opened',
+  unreadable: 'its journal cannot be read',
 } as const;
 
 /** The answers of the switch's database about a port. */

@@ -10,7 +10,7 @@ const pauseMs = 1_000;
 const pauseMsMax = 300_000;
 
 /** The number of tries that are recorded. Later ones that do nothing new would only fill the disk. */
-const triesToTell = 12;
+export const triesToTell = 12;
 
 const triesOf = (records: readonly Entry[]): number => records.filter(({ kind }) => kind === 'going').length;
 

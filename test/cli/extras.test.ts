@@ -139,6 +139,13 @@ describe('install, beside the executable', () => {
     expect(readRecord(machine.networkDir)).toEqual(record);
   });
 
+  it('a directory of manual pages that is a symlink to nowhere is told before anything is touched', async () => {
+    const { plan, machine, root } = node();
+    mkdirSync(join(machine.systemRoot, 'usr/local/share'), { recursive: true });
+    symlinkSync(join(root, 'nowhere'), join(machine.systemRoot, 'usr/local/share/man'));
+    await expect(plan({ manual: true })).rejects.toThrow(/share\/man" leads nowhere\): nothing was touched/);
+  });
+
   it('one of an earlier release, which no person has changed, is replaced (need N28)', async () => {
     const { place, unit, machine } = node();
     await place(all);

@@ -99,6 +99,26 @@ describe('the forms of list', () => {
     expect(keys).toEqual(['a:ffff:net1', 'net:bbbb:net9', 'net:bbbb:net10', 'net:aaaa:net1']);
   });
 
+  it('shows the others where the records of one are of no known shape', async () => {
+    const s = await cliScene();
+    const odd = { ...attached(keyOf('aaaa'))[2], outcome: { kind: 'ok', facts: { ips: [null] } } } as never;
+    await s.journal(keyOf('aaaa'), [...attached(keyOf('aaaa')).slice(0, 2), odd]);
+    await s.journal(keyOf('bbbb'), attached(keyOf('bbbb')));
+    const { exitCode, out, err } = await s.run('list', '--no-live');
+    expect({ exitCode, err }).toEqual({ exitCode: 3, err: '' });
+    expect(out).toContain('net      bbbb       net1    attached');
+    expect(out).toMatch(/aaaa {7}net1 {4}unreadable.*\n {4}owed: journal: its records are none of this release \(/);
+  });
+
+  it('leaves columns out on a narrow terminal, and keeps ids and states whole', async () => {
+    const s = await cliScene();
+    s.columns = 40;
+    await s.journal(keyOf('0123456789abcdef'), attached(keyOf('0123456789abcdef')));
+    const { out } = await s.run('list');
+    expect(out.split('\n')[0]).toBe('CONTAINER     IFNAME  STATE     LIVE');
+    expect(out).toContain('0123456789ab  net1    attached');
+  });
+
   it('fits 80 columns whatever is in it: long names, ids that differ late, and debts', async () => {
     const s = await cliScene();
     s.columns = 80;

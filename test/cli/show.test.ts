@@ -115,6 +115,16 @@ describe('show', () => {
     expect(JSON.parse(out)).toMatchObject({ key: 'net:aaaa:net1' });
   });
 
+  it('writes no picture over a file that is none, such as a journal', async () => {
+    const s = await cliScene();
+    const journal = await s.journal(keyOf('aaaa'), attached(keyOf('aaaa')));
+    const before = readFileSync(journal, 'utf8');
+    const { exitCode, err } = await s.run('show', 'aaaa', '--svg', journal);
+    expect(exitCode).toBe(1);
+    expect(err).toContain(`"${journal}" cannot be written (it is there, and is no picture)`);
+    expect(readFileSync(journal, 'utf8')).toBe(before);
+  });
+
   it.each(['directory', 'symlink', 'nowhere'])(
     'writes no picture over a thing that is no file, or nowhere: %s',
     async (what) => {

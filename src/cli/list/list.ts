@@ -4,7 +4,7 @@
  */
 import { isOwing, readAttachments } from '../attachments.ts';
 import { type CommandCall, exit, json, refuseWords } from '../command-line.ts';
-import { unreachableLine } from '../print.ts';
+import { plain, unreachableLine } from '../print.ts';
 import { isWanted, wantedBy } from './filters.ts';
 import { type Listing, listFormats, nothingText, pageOf, withLive } from './listing.ts';
 import { Table } from './table.ts';
@@ -29,7 +29,7 @@ async function listOnce(listing: Listing): Promise<number> {
   const { attachments, unreachable } = await withLive(shown, listing);
   const exitCode = attachments.some(isOwing) ? exit.owed : exit.done;
   if (format === 'json') terminal.stdout(json({ attachments, ...(!isUnasked && { unreachable }) }));
-  else if (format === 'name') terminal.stdout(attachments.map(({ key }) => `${key}\n`).join(''));
+  else if (format === 'name') terminal.stdout(attachments.map(({ key }) => `${plain(key)}\n`).join(''));
   else if (attachments.length === 0) terminal.stdout(nothingText(listing, readings.length));
   else {
     const unknown = unreachable.map((one) => unreachableLine(one, 'could not be asked whether its ports are there'));

@@ -29,6 +29,8 @@ interface Column {
   readonly colour?: (one: Listed) => Colour | undefined;
   /** Cut before the others if lines are too short; `-o wide` and `show` have everything. */
   readonly isCut?: true;
+  /** Left out where even cut columns are too wide, the greatest number first. */
+  readonly leaves?: number;
 }
 
 const liveColour: Record<Live, Colour> = { yes: 'green', no: 'red', unknown: 'yellow' };
@@ -36,14 +38,14 @@ const liveColour: Record<Live, Colour> = { yes: 'green', no: 'red', unknown: 'ye
 function columnsOf({ now, asksLive, isWide, letters }: TablePage): Column[] {
   const id = ({ containerId }: Listed): string => (isWide ? containerId : containerId.slice(0, letters));
   const live: Column[] = [
-    { head: 'LIVE', cell: ({ live }) => live ?? '-', colour: ({ live }) => live && liveColour[live] },
+    { head: 'LIVE', cell: ({ live }) => live ?? '-', colour: ({ live }) => live && liveColour[live], leaves: 1 },
   ];
   const places: Column[] = [
     { head: 'BRIDGE', cell: ({ bridge }) => bridge ?? '-' },
     { head: 'PORT', cell: ({ port }) => port ?? '-' },
   ];
   return [
-    { head: 'NETWORK', cell: ({ network, key }) => network || key, isCut: true },
+    { head: 'NETWORK', cell: ({ network, key }) => network || key, isCut: true, leaves: 2 },
     { head: 'CONTAINER', cell: id },
     { head: 'IFNAME', cell: ({ ifName }) => ifName },
     {
@@ -52,10 +54,10 @@ function columnsOf({ now, asksLive, isWide, letters }: TablePage): Column[] {
       colour: ({ state, isGone }) => (isGone ? 'dim' : stateColour[state]),
     },
     ...(asksLive ? live : []),
-    { head: 'AGE', cell: ({ since }) => ageOf(since, now) },
-    { head: 'POD', cell: ({ pod }) => pod ?? '-', isCut: true },
+    { head: 'AGE', cell: ({ since }) => ageOf(since, now), leaves: 3 },
+    { head: 'POD', cell: ({ pod }) => pod ?? '-', isCut: true, leaves: 4 },
     ...(isWide ? places : []),
-    { head: 'ADDRESSES', cell: ({ addresses }) => addresses.join(','), isCut: true },
+    { head: 'ADDRESSES', cell: ({ addresses }) => addresses.join(','), isCut: true, leaves: 5 },
   ];
 }
 
@@ -70,8 +72,10 @@ export class Table {
    */
   constructor(all: readonly Listed[], page: TablePage, before: readonly number[] = []) {
     this.#page = page;
-    this.#columns = columnsOf(page);
-    const heads = this.#columns.map(({ head }, index) => Math.max(head.length, before[index] ?? 0));
+    this.#columns = keptOf(columnsOf(page), all, page);
+    // The widths of other columns say nothing here.
+    const isSame = before.length === this.#columns.length;
+    const heads = this.#columns.map(({ head }, index) => Math.max(head.length, isSame ? (before[index] ?? 0) : 0));
     this.widths = widthsOf(this.#columns, { heads, all, most: page.isWide ? undefined : page.columns });
   }
 
@@ -108,6 +112,22 @@ export class Table {
     });
     return texts.join(gap).trimEnd();
   }
+}
+
+/** The columns for which there is room: an id or a state of two letters says nothing. */
+function keptOf(columns: readonly Column[], all: readonly Listed[], { columns: most, isWide }: TablePage): Column[] {
+  const kept = [...columns];
+  const least = ({ head, cell, isCut }: Column): number => {
+    const width = all.reduce((widest, one) => Math.max(widest, cell(one).length), head.length);
+    return isCut ? Math.min(width, Math.max(cutMin.first, head.length)) : width;
+  };
+  const total = () => kept.reduce((sum, column) => sum + least(column) + gap.length, -gap.length);
+  while (!isWide && most !== undefined && total() > most) {
+    const order = kept.map(({ leaves = 0 }) => leaves);
+    if (Math.max(...order) === 0) break;
+    kept.splice(order.indexOf(Math.max(...order)), 1);
+  }
+  return kept;
 }
 
 /** The least widths of a cut column: enough to tell two values apart, and less where nothing else helps. */

@@ -72,7 +72,10 @@ class Shown {
     if (!was) return [];
     this.#listed.delete(path);
     // One that is in another state than was asked for is shown in that state for the last time.
-    return [['gone', is ?? { ...was, isGone: true }]];
+    if (is) return [['gone', is]];
+    // Whether the switch has the port of an attachment that went is not asked.
+    const { live: _, ...rest } = was;
+    return [['gone', { ...rest, isGone: true }]];
   }
 
   #print(changes: readonly [Change, Listed][]): void {

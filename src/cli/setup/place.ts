@@ -86,8 +86,9 @@ export function expectPlaceable(path: string): void {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there && !there.isFile()) throw new Error(`"${path}" is no regular file: take it away; nothing was touched`);
   let directory = dirname(path);
-  while (!existsSync(directory)) directory = dirname(directory);
   try {
+    for (; !existsSync(directory); directory = dirname(directory))
+      if (lstatSync(directory, { throwIfNoEntry: false })) throw new Error(`"${directory}" leads nowhere`);
     if (!statSync(directory).isDirectory()) throw new Error(`"${directory}" is no directory`);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (cause) {

@@ -30,6 +30,10 @@ const ink = '#1f2328';
 /** The time in which a record before an effect was made durable. */
 const waitFill = '#afb8c1';
 
+/** The beginning of each picture. */
+export const pictureStart =
+  '<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title"';
+
 export function pictureOf(readings: readonly Reading[]): string {
   const sheet = new Sheet();
   for (const reading of readings) drawReading(sheet, reading);
@@ -103,8 +107,7 @@ class Sheet {
   textOf(title: string): string {
     const height = this.#y + size.margin;
     return [
-      '<?xml version="1.0" encoding="UTF-8"?>',
-      `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title" width="${size.width}" height="${height}" viewBox="0 0 ${size.width} ${height}" font-family="monospace" font-size="12">`,
+      `${pictureStart} width="${size.width}" height="${height}" viewBox="0 0 ${size.width} ${height}" font-family="monospace" font-size="12">`,
       `<title id="title">${escaped(title)}</title>`,
       `<rect width="${size.width}" height="${height}" fill="#ffffff"/>`,
       ...this.#parts,
