@@ -33,7 +33,7 @@ export function openLog(options: Options, stderr: (text: string) => void, clock:
   const file = logFile ? new LogFile(logFile, answerPath) : undefined;
   const saidBefore = new Set<string>();
   const write = (level: LogLevel) => (message: string) => {
-    const line = `${clock().toISOString()} [${level}] userspace: ${message.replaceAll('\n', ' ')}\n`;
+    const line = `${clock().toISOString()} [${level}] userspace: ${message.replace(/\p{Cc}+/gu, ' ')}\n`;
     // No file is written by default, but runtimes log a plugin's stderr.
     if (level !== 'info' && !saidBefore.has(message)) stderr(line);
     saidBefore.add(message);
