@@ -14,7 +14,7 @@ const vhost: KeyTable = {
   },
   'host.vhost.group': {
     title: 'group that may use the socket',
-    more: "A name or a number: it owns the socket's directory (0770) and a server-mode socket (0660). All interfaces that share a directory have the same.",
+    more: "A name or a number: it owns the socket's directory (0770) and a server-mode socket (0660). All interfaces that share a directory need the same group: another one is refused.",
     whose: 'predecessor',
     absent: 'no group is given access',
     example: 'hugetlbfs',
@@ -22,7 +22,7 @@ const vhost: KeyTable = {
   },
   'host.vhost.socketfile': {
     title: 'name of the socket and of the port',
-    more: 'See [container ids that begin alike](#container-ids-that-begin-alike). A name that another attachment holds is refused, and so is one with which the path of the socket has more than 107 bytes.',
+    more: "See [container ids that begin alike](#container-ids-that-begin-alike). A name that another attachment holds is refused, and so is one with which a client-mode socket's path has more than 107 bytes even through `shortDir`.",
     whose: 'predecessor',
     absent: 'first 12 of the id, `-`, interface',
     example: 'vhost-blue',
@@ -51,7 +51,7 @@ const bridge: KeyTable = {
   'host.bridge': { title: 'the bridge and the VLANs of the port', whose: 'predecessor', example: { vlanId: 100 } },
   'host.bridge.bridgeName': {
     title: 'bridge of the port',
-    more: 'Created with datapath netdev if there is none, and then deleted with its last port; an existing one is never changed. Of an OVN port it is `br-int` unless one is named, and none is created, whatever its name.',
+    more: 'A missing bridge is created with datapath netdev, and deleted with its last port. The settings of an existing one are never changed. A port of OVN (`OvnPort`) is on `br-int` unless a bridge is named, and its bridge is never created.',
     whose: 'predecessor',
     default: defaultBridge,
     example: 'br-dpdk',
@@ -112,7 +112,7 @@ export const hostWords: KeyTable = {
   ...bridge,
   'host.mtu': {
     title: 'MTU of the port',
-    more: "Column `mtu_request` of table Interface; `mtu` at the top says the same. One that the switch does not take is refused: by column `mtu`, which is 0 until an application has connected, and before that by what ovs-vswitchd's log says of the port (seen through its pid file). Where neither is seen, CHECK tells it once an application has connected.",
+    more: "Column `mtu_request` of table Interface; `mtu` at the top says the same. ADD refuses an MTU that the switch does not take: column `mtu` tells it, and as long as that is 0, because no application has connected, ovs-vswitchd's log (found by its pid file). Where neither tells it, CHECK does, once an application has connected.",
     whose: 'fork',
     absent: "the switch's own",
     example: 9000,
@@ -120,7 +120,7 @@ export const hostWords: KeyTable = {
   },
   'host.mac': {
     title: 'MAC address of the interface',
-    more: "After `runtimeConfig.mac`, `args.cni.mac` and `MAC` in CNI_ARGS. It goes into the result and the port's marks.",
+    more: "`runtimeConfig.mac`, `args.cni.mac` and `MAC` in CNI_ARGS come before it, in this order. It goes into the result and the port's marks.",
     whose: 'fork',
     absent: 'none is told',
     example: '02:00:00:00:00:01',
@@ -131,13 +131,13 @@ export const hostWords: KeyTable = {
 export const containerWords: KeyTable = {
   container: {
     title: "the application's side, published for it",
-    more: 'The keys of `host`, with the same types. They are published as they are, and change nothing on the switch.',
+    more: "It has the keys of `host`, with the same types, and changes nothing on the switch. Published as they are: `engine`, `iftype`, `netType`, `mtu`, `mac`, `memif`, all of `bridge`, and of `vhost` the keys `mode` and `group`. The socket's published name is that of the host's side. The other keys of `vhost` (`socketfile`, `ingressPolicing…`, `enable…`) have no effect, with a warning.",
     whose: 'predecessor',
-    absent: '`host`, turned around',
+    absent: 'the defaults of its keys',
     example: { engine: 'ovs-dpdk', vhost: { mode: 'server' } },
   },
   'container.engine': {
-    title: 'program of the application',
+    title: "the application's engine",
     whose: 'predecessor',
     absent: 'not published',
     example: 'ovs-dpdk',
@@ -153,12 +153,12 @@ export const containerWords: KeyTable = {
   'container.vhost': {
     title: 'the socket of vhost-user',
     whose: 'predecessor',
-    absent: 'only the mode is published',
+    absent: "the mode and the socket's name are published",
     example: { mode: 'server' },
   },
   'container.vhost.mode': {
     title: "the application's side of the socket",
-    more: 'One of the two sides is the client.',
+    more: 'One of the two sides has to be the client, the other one the server.',
     whose: 'predecessor',
     absent: "the other end of host's",
     example: 'server',
@@ -178,7 +178,7 @@ export const containerWords: KeyTable = {
   'container.memif': {
     title: "settings of the application's memif",
     whose: 'predecessor',
-    absent: 'not published',
+    absent: '`{}`',
     example: { role: 'slave' },
   },
 };

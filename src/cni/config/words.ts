@@ -21,7 +21,7 @@ import type { KeyTable } from './word-shape.ts';
 const protocol: KeyTable = {
   cniVersion: {
     title: 'version of the CNI specification',
-    more: 'A version that is not supported is refused, and so is one that cannot express the result: before 0.3.0 a network needs `ipam`. A runtime puts the version of the list here.',
+    more: "A version that is not supported is refused, and so is one that cannot express the result: before 0.3.0 a network needs `ipam`. In a plugin of a list, the list's version takes its place.",
     whose: 'CNI',
     absent: '0.1.0',
     example: '1.0.0',
@@ -29,18 +29,24 @@ const protocol: KeyTable = {
   },
   name: {
     title: 'name of the network',
-    more: "A part of each attachment's key: journals, locks and marks are named after it. Multus takes the name of the NetworkAttachmentDefinition if there is none.",
+    more: "A part of each attachment's key: journals, locks and marks are named after it. In a plugin of a list, the list's name takes its place. Multus takes the name of the NetworkAttachmentDefinition if there is none.",
     whose: 'CNI',
     absent: 'required',
     example: 'dpdk-net',
   },
-  type: { title: 'the plugin: "userspace"', whose: 'CNI', absent: 'required', example: 'userspace' },
+  type: {
+    title: 'the plugin: "userspace"',
+    more: 'The runtime finds the executable by it, and no call looks at it again. `check` and `status` read the networks of this type only.',
+    whose: 'CNI',
+    absent: 'required',
+    example: 'userspace',
+  },
 };
 
 const places: KeyTable = {
   sharedDir: {
     title: 'directory below which sockets are',
-    more: "Each sandbox gets a directory of its own below it, named by the first 12 characters of its id. It is created when missing, and never removed. With a `kubeconfig` the pod's volume `shared-dir` takes its place.",
+    more: "It is created when missing, and never removed. Each sandbox gets a directory of its own below it, named by the first 12 characters of its id, which goes with the last interface. With a `kubeconfig` the pod's volume `shared-dir` takes its place, if the pod has one.",
     whose: 'predecessor',
     default: defaultSharedDir,
     example: '/var/lib/vhost_sockets',
@@ -62,14 +68,14 @@ const places: KeyTable = {
   },
   shortDir: {
     title: 'directory of short links to sockets',
-    more: 'One link for each attachment whose own directory has too long a path for a socket (107 bytes).',
+    more: 'One link for each client-mode socket whose own path has more than 107 bytes, the most that a socket can have.',
     whose: 'ours',
     default: defaultShortDir,
     example: '/run/vhost',
   },
   grantAccess: {
-    title: 'let a switch that is not root in',
-    more: "Whether an ovs-vswitchd that is not root is let through the kubelet's directories and ours: [switch.md](switch.md#a-switch-that-is-not-root). With `false` an ADD that would need it is refused with the directory, the user and what to do.",
+    title: 'give a switch that is not root access',
+    more: "Whether an ovs-vswitchd that is not root is given the rights that it lacks on the kubelet's directories and ours: [switch.md](switch.md#a-switch-that-is-not-root). With `false` an ADD that would need it is refused with the directory, the user and what to do.",
     whose: 'ours',
     default: true,
     example: false,
@@ -78,10 +84,17 @@ const places: KeyTable = {
 };
 
 const others: KeyTable = {
-  mtu: { title: 'the same as host.mtu', whose: 'ours', absent: '`host.mtu`', example: 9000, codes: [7] },
+  mtu: {
+    title: 'the same as host.mtu',
+    more: 'Where both are there, they have to be equal.',
+    whose: 'ours',
+    absent: '`host.mtu`',
+    example: 9000,
+    codes: [7],
+  },
   ipam: {
-    title: 'address, by another plugin',
-    more: "The whole configuration is handed to that program. The address is released only after the port is gone. `{}` is none; anything in it needs `type`. The program's own keys are its own.",
+    title: 'address, from another plugin',
+    more: 'The whole configuration is handed to that program. The address is released only after the port is gone. `{}` means no address; with any key in it, `type` is required. Its other keys are read by that program alone.',
     whose: 'CNI',
     absent: 'no address',
     example: { type: 'host-local', ranges: [[{ subnet: '10.56.0.0/16' }]] },
@@ -104,21 +117,21 @@ const others: KeyTable = {
   },
   logFile: {
     title: 'file of the log',
-    more: "Errors and warnings always go to stderr too, each once. A log file that cannot be written, is slow, or is this call's stdout, neither fails nor delays a call.",
+    more: "Errors and warnings always go to stderr too, each once. A log file that cannot be written, or is this call's stdout, fails no call. A slow one delays the end of a call by half a second at most. A journal or another file of `dataDir` is refused.",
     whose: 'predecessor',
     absent: 'stderr alone',
     example: '/var/log/userspace-cni.log',
   },
   logLevel: {
-    title: 'least important lines of the log file',
-    more: 'Read in any case; an unknown level is a warning.',
+    title: 'least important level of the log file',
+    more: 'Read in any case of letters; for an unknown level the default is taken, with a warning.',
     whose: 'predecessor',
     default: defaultLogLevel,
     example: 'info',
   },
   dataDir: {
     title: 'directory of the journals',
-    more: 'On a disk that survives a reboot. ADD and DEL of an attachment go through the same one: through another they are refused while its port is there.',
+    more: 'On a disk that survives a reboot. ADD and DEL of an attachment have to name the same one: while its port is there, a call with another one is refused.',
     whose: 'ours',
     default: defaultDataDir,
     example: '/var/lib/cni/userspace-blue',
@@ -133,7 +146,7 @@ const others: KeyTable = {
   },
   predecessorDir: {
     title: "the predecessor's state files",
-    more: 'Of attachments that the predecessor made: their DEL removes port, socket, address and, with the last interface of a pod, the bind mount.',
+    more: 'By them a DEL of an attachment that the predecessor made removes its port, socket, address and, with the last interface of a pod, the bind mount.',
     whose: 'ours',
     default: defaultPredecessorDir,
     example: '/var/lib/cni/usrspcni/data',
@@ -183,14 +196,14 @@ const given: KeyTable = {
     example: { mac: '02:00:00:00:00:01' },
   },
   'runtimeConfig.mac': {
-    title: 'MAC address; before all others',
+    title: 'MAC address; comes before all others',
     whose: 'CNI',
     absent: '`args.cni.mac`',
     example: '02:00:00:00:00:01',
   },
   'runtimeConfig.CNIDeviceInfoFile': {
     title: 'file of device information',
-    more: 'Device Information Specification 1.1.0 is written there; a file of another attachment that lives is refused, and never removed.',
+    more: 'Device Information Specification 1.1.0 is written there; a file of another living attachment is refused, and never removed.',
     whose: 'Multus',
     absent: 'none is written',
     example: '/var/run/k8s.cni.cncf.io/devinfo/cni/dpdk-net-0123_net1',
@@ -204,7 +217,7 @@ const given: KeyTable = {
     example: { OvnPort: 'blue' },
   },
   'args.cni.mac': {
-    title: 'MAC address; before that of CNI_ARGS',
+    title: 'MAC address; comes before CNI_ARGS',
     whose: 'fork',
     absent: '`MAC` in CNI_ARGS',
     example: '02:00:00:00:00:01',
@@ -218,13 +231,13 @@ const given: KeyTable = {
     codes: [7],
   },
   prevResult: {
-    title: "result of the list's plugin before",
+    title: "result of the list's previous plugin",
     more: 'Written by the runtime. CHECK compares it.',
     whose: 'CNI',
   },
-  disableCheck: { title: "the list's: no CHECK is called", whose: 'CNI', example: true },
-  disableGC: { title: "the list's: no GC is called", whose: 'CNI', example: true },
-  loadOnlyInlinedPlugins: { title: "the list's: no plugins of a directory", whose: 'CNI', example: true },
+  disableCheck: { title: 'of a list: the runtime calls no CHECK', whose: 'CNI', example: true },
+  disableGC: { title: 'of a list: the runtime calls no GC', whose: 'CNI', example: true },
+  loadOnlyInlinedPlugins: { title: 'of a list: its plugins are all in it', whose: 'CNI', example: true },
   ipMasq: { title: 'accepted, and without effect', whose: 'CNI' },
   deviceID: { title: "Multus': accepted, and without effect", whose: 'Multus' },
   pciBusID: { title: "Multus': accepted, and without effect", whose: 'Multus' },
@@ -238,14 +251,14 @@ const variables: KeyTable = {
     example: 'IgnoreUnknown=1;MAC=02:00:00:00:00:01',
   },
   'CNI_ARGS.MAC': {
-    title: 'MAC address; before host.mac',
+    title: 'MAC address; comes before host.mac',
     whose: 'CNI',
     absent: '`host.mac`',
     example: '02:00:00:00:00:01',
     codes: [4],
   },
   'CNI_ARGS.OvnPort': {
-    title: "logical port in OVN, after args.cni's",
+    title: 'logical port in OVN, if args.cni has none',
     whose: 'fork',
     absent: 'no port of OVN',
     example: 'blue',
@@ -253,7 +266,7 @@ const variables: KeyTable = {
   'CNI_ARGS.IP': { title: 'for the IPAM program; not read here', whose: 'CNI', example: '10.56.0.9' },
   'CNI_ARGS.IgnoreUnknown': {
     title: '1 or true: unknown arguments are ignored',
-    more: 'Without it each argument that is not in this list is refused.',
+    more: 'Without it each argument that is no key of this reference is refused.',
     whose: 'CNI',
     default: 'false',
     example: '1',
