@@ -1,5 +1,5 @@
 /**
- * The face for another plugin that is written in TypeScript: journal, loop and machines, without anything of CNI or Open vSwitch.
+ * The exports for another plugin that is written in TypeScript: journal, loop and machines, which know neither CNI nor Open vSwitch.
  * docs/library.md shows how they are used. Nothing of the product imports this file.
  */
 export type { Trouble } from './attachment.ts';

@@ -1,7 +1,7 @@
 /**
- * `userspace check FILE...`: every fault of a network's file, as an ADD would find it, and the keys that an ADD takes without doing what
- * they say. It reads the files and nothing else: no switch, no API server, no directory. `status --config` reads them the same way, and
- * looks at the node too.
+ * `userspace check FILE...`: every fault of a network's file for which an ADD would refuse it, and every key that an ADD takes without
+ * doing what it says. It reads the files and nothing else: no switch, no API server, no directory. `status --config` reads them the same
+ * way, and looks at the node too.
  */
 import { schemaKeys } from '../cni/config/paths.ts';
 import { nearKey } from './near-key.ts';
@@ -12,7 +12,7 @@ import { readNetwork } from './read-network.ts';
 /** One fault or warning. */
 interface Said {
   readonly file: string;
-  /** The network's name, if it is about one. */
+  /** The network's name; absent for a fault of the file. */
   readonly network?: string;
   /** Dotted path. */
   readonly key?: string;

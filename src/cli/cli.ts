@@ -91,7 +91,7 @@ function wrongWord(command: CommandName, { positionals }: Words): string | undef
   if (missing) return `"${command}" needs ${needed[missing] ?? missing}`;
   const wrong = words.find((word, index) => wordValues[word]?.includes(said[index] ?? '') === false);
   if (wrong) return noSuch(wrong.toLowerCase(), said[words.indexOf(wrong)] ?? '', wordValues[wrong] ?? []);
-  return said.includes('') ? `"${command}" takes no empty word: name a directory, or leave it out` : undefined;
+  return said.includes('') ? `"${command}" takes no empty word: leave it out, or name one` : undefined;
 }
 
 /** An option that a command ignores is refused, because its user would rely on it. */

@@ -72,7 +72,7 @@ function tree(keys: readonly ConfigKey[], colours: Paint): string {
   return `${[colours('dim', head ?? ''), ...rest].join('\n')}\n`;
 }
 
-const foot = 'userspace explain KEY says all of one, such as host.vhost.mode.\n';
+const foot = 'userspace explain KEY says all of one key, such as host.vhost.mode.\n';
 
 export const keysTree = (colours: Paint): string => `${tree(configKeys(), colours)}\n${foot}`;
 

@@ -1,6 +1,6 @@
 /**
- * The words of `userspace list` and `userspace status`, each explained once: their --help prints it, and docs/recovery.md has them
- * all.
+ * The words of `userspace list`, `show` and `status`, each explained once: their --help prints the text. docs/recovery.md has the words
+ * of `list` and `status`, docs/screens.md the bars of `show`.
  */
 
 /** The states that a journal gives to its attachment. */

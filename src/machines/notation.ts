@@ -1,13 +1,13 @@
 /**
- * The notation of machines, which is xstate's, for any family of steps: the attachments' (steps.ts), or that of another plugin
- * (docs/library.md). It knows steps, verbs and outcomes, and not what they are about.
+ * The notation of machines, which is xstate's. The steps, facts and requests of a machine are those of its family: the attachments'
+ * (steps.ts), or that of another plugin (docs/library.md).
  */
 import type { Trouble } from '../attachment.ts';
 import { isMaking, type Outcome, type Verb } from './protocol.ts';
 
-/** The types of a family of machines. It has no value: a machine is written in its words, and the compiler checks them. */
+/** The types of a family of machines. There is no value of this type: it only lets the compiler check a machine's words. */
 export interface StepFamily {
-  /** The names of its steps. */
+  /** A union of the names of its steps. */
   readonly step: string;
   /** A fact that a step leaves for a later one, or for its removal. */
   readonly fact: unknown;
@@ -17,10 +17,11 @@ export interface StepFamily {
   readonly context: object;
   /** The members of a request beside its step and its verb. */
   readonly request: object;
-  /** An effect's surroundings, but for its time. */
+  /** The surroundings of an effect, beside its request and its deadline. */
   readonly call: object;
-  /** The names of conditions, and of changes of the memory. */
+  /** A union of the conditions of transitions. */
   readonly guard: unknown;
+  /** A union of the names of changes of the memory. */
   readonly change: string;
 }
 
@@ -36,6 +37,7 @@ export type StepEvent<S extends string, Fact> =
   | {
       readonly type: `${S}.refused`;
       readonly trouble: Trouble;
+      /** As in the outcome (protocol.ts). Absent: the step may have made something. */
       readonly made?: 'nothing' | 'doubtful';
       readonly facts?: Fact;
     }

@@ -1,6 +1,6 @@
 /**
- * The words in which recovery says what it found and what it did. Each is explained here once. `userspace recover --help` prints
- * the text, and docs/recovery.md has a row for each.
+ * The words in which recovery says what it found and what it did. Each is explained here once, and `userspace recover --help` prints
+ * the text. docs/recovery.md has a row for each finding.
  */
 
 /** The state of an attachment by its journal and its node. */
@@ -23,7 +23,7 @@ export const foundWords = {
 
 export type Found = keyof typeof foundWords;
 
-/** The thing that was done with the attachment; in a dry run, that would be done. */
+/** The result for the attachment; in a dry run, the one that there would be. */
 export const fateWords = {
   removed: 'all of it is gone',
   restored: 'its port was put back',

@@ -15,9 +15,9 @@ interface Said {
   readonly state?: readonly string[] | undefined;
 }
 
-/** @returns what is wrong with the words, as a text */
+/** @returns a text that says what is wrong, if a word is */
 export function wantedBy({ network = [], pod = [], state = [] }: Said): Wanted | string {
-  if ([...network, ...pod].includes('')) return '--network and --pod take no empty word: name one, or leave it out';
+  if ([...network, ...pod].includes('')) return '--network and --pod take no empty word: leave it out, or name one';
   return { networks: network, pods: pod, states: state.filter(isState) };
 }
 
@@ -32,7 +32,7 @@ export const isWanted =
 
 const among = <Word>(words: readonly Word[], word: Word): boolean => words.length === 0 || words.includes(word);
 
-/** The options again, for a list that is empty because of them. */
+/** The options as they were typed, for the message that nothing fits them. */
 export const wantedText = ({ networks, pods, states }: Wanted): string =>
   [
     ...networks.map((one) => `--network ${one}`),

@@ -1,4 +1,4 @@
-/** The common part of `list` and `list --watch`: the words of the call, the switches' words, and the page of the table. */
+/** The common part of `list` and `list --watch`: the call's options, the switches' answers, and the page of the table. */
 import { now } from '../../deadlines.ts';
 import { nothingIn, type Reading } from '../attachments.ts';
 import type { CliNode, CommandCall } from '../command-line.ts';
@@ -15,7 +15,7 @@ export interface Listing {
   readonly format: (typeof listFormats)[number] | 'table';
 }
 
-/** Says whether the words that were asked for are the reason. @param count the attachments that there are */
+/** The message of an empty list: is there no attachment, or none that fits the options? @param count of all attachments */
 export function nothingText({ call, wanted }: Listing, count: number): string {
   const dataDir = call.words.values['data-dir'];
   if (count === 0) return nothingIn(dataDir, call.machine.disk);
@@ -36,10 +36,10 @@ export function pageOf({ call, format }: Listing, readings: readonly Reading[]):
   };
 }
 
-/** The attachments with the switches' words about their ports, unless nothing prints these. */
+/** The attachments with the switches' answers about their ports. No switch is asked if no answer would be printed. */
 export async function withLive(readings: readonly Reading[], { call, format }: Listing) {
-  const asked = readings.length === 0 || call.words.values['no-live'] || format === 'name';
-  const { live, unreachable } = asked
+  const isUnasked = readings.length === 0 || call.words.values['no-live'] || format === 'name';
+  const { live, unreachable } = isUnasked
     ? nothingAsked
     : await askAll(readings, call.machine, call.words.values['data-dir']);
   const attachments = readings.map(({ attachment, path }): Listed => {

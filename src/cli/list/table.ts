@@ -27,9 +27,9 @@ interface Column {
   readonly head: string;
   readonly cell: (one: Listed) => string;
   readonly colour?: (one: Listed) => Colour | undefined;
-  /** Cut before the others if lines are too short; `-o wide` and `show` have everything. */
+  /** Cut before the others if the page is too narrow; `-o wide` and `show` have everything. */
   readonly isCut?: true;
-  /** Left out where even cut columns are too wide, the greatest number first. */
+  /** Where even cut columns are too wide, columns with this number are left out, the greatest number first. */
   readonly leaves?: number;
 }
 
@@ -114,7 +114,7 @@ export class Table {
   }
 }
 
-/** The columns for which there is room: an id or a state of two letters says nothing. */
+/** The columns for which there is room. The others are left out, because an id or a state cut to two letters says nothing. */
 function keptOf(columns: readonly Column[], all: readonly Listed[], { columns: most, isWide }: TablePage): Column[] {
   const kept = [...columns];
   const least = ({ head, cell, isCut }: Column): number => {
@@ -130,7 +130,7 @@ function keptOf(columns: readonly Column[], all: readonly Listed[], { columns: m
   return kept;
 }
 
-/** The least widths of a cut column: enough to tell two values apart, and less where nothing else helps. */
+/** The widths down to which a column is cut: `first` still tells two values apart; `last` is for where that is not enough. */
 const cutMin = { first: 8, last: 3 } as const;
 
 interface Cells {

@@ -71,7 +71,7 @@ class Shown {
     }
     if (!was) return [];
     this.#listed.delete(path);
-    // One that is in another state than was asked for is shown in that state for the last time.
+    // One that no longer has a state of --state is shown once more, in its new state.
     if (is) return [['gone', is]];
     // Whether the switch has the port of an attachment that went is not asked.
     const { live: _, ...rest } = was;
@@ -104,7 +104,7 @@ function documentOf([change, { isGone: _, ...attachment }]: [Change, Listed]): s
 
 const namesOf = (changes: readonly [Change, Listed][]): string[] => changes.map(([, { key }]) => key);
 
-/** The journals that names in the directory tell of: a damaged one has a copy beside it. */
+/** The journals to which the changed files belong: a damaged journal has a copy beside it (`.corrupt`). */
 const pathsOf = (names: ReadonlySet<string>, dataDir: string): string[] => [
   ...new Set(
     [...names]

@@ -30,7 +30,7 @@ export interface BarPage {
 
 /** Bars are read across, so wider ones help no more. */
 const columnsMax = 140;
-/** Names, times and results have to be whole. */
+/** On a narrower terminal lines go over its edge, because names, times and results have to be whole. */
 const columnsMin = 64;
 const columnsUsual = 80;
 

@@ -246,7 +246,7 @@ function waitedForBy(step: Step, plan: Plan | undefined): string {
 
 // ---- the axis
 
-/** No call of ours lives longer between two records than its effect takes, and an fsync on a slow disk. */
+/** Between two records of one call there is its effect, and at most a slow disk's fsync, which ends well within this. */
 const unexplainedMsMax = 60_000;
 
 class Axis {
@@ -283,6 +283,6 @@ function jumpText(passed: number, ms: number): string | undefined {
   if (passed < 0) return `the clock was set back by ${-passed} ms before this record`;
   const more = Math.round(passed - ms);
   return more > unexplainedMsMax
-    ? `${more} ms before this record are not told of: the clock was set, or the machine slept; the axis leaves them out`
+    ? `${more} ms before this record are unexplained: the clock was set, or the machine slept; the axis leaves them out`
     : undefined;
 }

@@ -5,7 +5,7 @@ import { ageText, type Colour, notes } from '../print.ts';
 import type { resultWords } from '../words.ts';
 import type { EffectResult, Episode, EpisodeEnding, EpisodeRow } from './episodes.ts';
 
-/** The digits of a minute and a half. */
+/** From here on a time is told in whole seconds. */
 const exactMsMax = 100_000;
 
 /** As a journal has it, in tenths of a millisecond; a longer time in seconds. */
@@ -20,7 +20,7 @@ export function titleOf({ what, by, tryNumber }: Episode): string {
 /** A shorter pause is not worth a word. */
 const pauseMsMin = 1_000;
 
-/** How long after the episode before it began. */
+/** How long after the end of the episode before it this one began. */
 export function pauseText({ pauseMs = 0 }: Episode): string | undefined {
   if (pauseMs < 0) return `clock set back ${ageText(-pauseMs)}`;
   return pauseMs < pauseMsMin ? undefined : `${ageText(pauseMs)} later`;

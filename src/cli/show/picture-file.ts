@@ -14,7 +14,7 @@ export async function writePicture(path: string, readings: readonly Reading[]): 
     await writeFileAtomic(path, pictureOf(readings), { mode: 0o644 });
   } catch (cause) {
     throw new Error(
-      `"${path}" cannot be written (${messageOf(cause)}): name a file in a directory that is there and takes one`,
+      `"${path}" cannot be written (${messageOf(cause)}): name a file that is not there yet, in a directory that can be written`,
       { cause },
     );
   }
