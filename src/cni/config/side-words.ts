@@ -6,7 +6,7 @@ const vhost: KeyTable = {
   'host.vhost': { title: 'the socket of vhost-user', whose: 'predecessor', example: { mode: 'client' } },
   'host.vhost.mode': {
     title: "the switch's side of the socket",
-    more: "`client` connects to the application's socket, `server` creates it. `client` is recommended: a switch that restarts connects again. `server` needs `sharedDir` on the file system of the switch's run directory: the defaults of both fail where `/run` is a tmpfs, as on most distributions; say `client` there.",
+    more: "`client` connects to the application's socket, `server` creates it. `client` is recommended: a switch that restarts connects again. `server` needs `sharedDir` on the file system of the switch's run directory. The default `sharedDir` is on another one where `/run` is a tmpfs, as on most distributions: say `client` there.",
     whose: 'predecessor',
     default: 'server',
     example: 'client',

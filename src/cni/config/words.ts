@@ -36,7 +36,7 @@ const protocol: KeyTable = {
   },
   type: {
     title: 'the plugin: "userspace"',
-    more: 'The runtime finds the executable by it, and no call looks at it again. `check` and `status` read the networks of this type only.',
+    more: 'The runtime finds the executable by it, and an ADD takes any text here. `check` and `status` read the networks of this type only.',
     whose: 'CNI',
     absent: 'required',
     example: 'userspace',
