@@ -193,7 +193,7 @@ export const commands = {
       'Lines fit the terminal, and ids are as short as they can be told apart. They are sorted by network, pod, container and interface. The exit code tells of the attachments that are shown.',
     ],
     options: ['network', 'pod', 'state', 'watch', 'format', 'no-live', 'json', 'data-dir'],
-    exits: { 3: 'an attachment that is shown is owed, or going' },
+    exits: { 3: 'an attachment that is shown is owed or going, or its journal cannot be read' },
     example: 'userspace list --state owed -o wide',
     prints: { STATE: stateWords, LIVE: liveWords },
   },

@@ -17,7 +17,7 @@ export const foundWords = {
   unjudged: 'its network namespace cannot be judged from here',
   damaged: 'its journal is corrupt, cut off or a copy',
   newer: 'its journal is of another format than this release writes',
-  unreadable: 'its journal cannot be opened',
+  unreadable: 'its journal cannot be read',
   held: 'another process has its lock, and nothing was judged',
 } as const;
 
