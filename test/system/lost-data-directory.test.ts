@@ -209,7 +209,7 @@ onRealSwitch('the data directory, lost or spoilt', (theSwitch) => {
       const pod = await node().pod();
       expect(await pod.add()).toMatchObject(ok);
       mkdirSync(join(node().dataDir, 'd:e:f.journal'));
-      expect(await run(['list', '--data-dir', node().dataDir])).toMatchObject({
+      expect(await run(['list', '-o', 'wide', '--data-dir', node().dataDir])).toMatchObject({
         // A journal that cannot be read may owe a removal.
         exitCode: 3,
         stdout: expect.stringContaining(pod.portName()),
