@@ -1,4 +1,4 @@
-/** A socket's way as a graph in Graphviz' language (dot), by the names of a plan: who makes it, who listens, who connects. Pure. */
+/** A socket's way as a graph in Graphviz' language (dot), by the names of a plan: which side makes it and listens, and which connects. Pure. */
 import { join } from 'node:path';
 import { socketPathBytesMax } from '../../src/attachment.ts';
 import { interfaceType, switchPathOf } from '../../src/effects/ovs/columns.ts';

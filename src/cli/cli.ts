@@ -36,8 +36,8 @@ const runs: { readonly [command in CommandName]?: Run } = {
   status: reportStatus,
   check: checkNetworks,
   explain: explainKeys,
-  install: (call) => installHere(call),
-  uninstall: (call) => uninstallHere(call),
+  install: async (call) => (await import('./setup/commands.ts')).runInstall(call),
+  uninstall: async (call) => (await import('./setup/commands.ts')).runUninstall(call),
   completion: printCompletion,
   sysdump: dumpSystem,
 };
@@ -136,9 +136,6 @@ async function tellVersion({ values }: Words, terminal: Terminal): Promise<numbe
   const identity = readIdentity(terminal.version);
   return answer(terminal, values.json ? json(identity) : `${identityText(identity)}\n`);
 }
-
-const installHere = async (call: CommandCall) => (await import('./setup/commands.ts')).runInstall(call);
-const uninstallHere = async (call: CommandCall) => (await import('./setup/commands.ts')).runUninstall(call);
 
 async function printCompletion({ words: { positionals }, terminal }: CommandCall): Promise<number> {
   const { completions } = await import('./completion/completion.ts');

@@ -182,7 +182,9 @@ const ownOptions = {
 
 export type OptionName = keyof typeof options | keyof typeof ownOptions;
 
-export const wordsOfOption = (name: OptionName): OptionWords => ({ ...ownOptions, ...options })[name];
+const allOptions: { readonly [name in OptionName]: OptionWords } = { ...ownOptions, ...options };
+
+export const wordsOfOption = (name: OptionName): OptionWords => allOptions[name];
 
 export const commands = {
   list: {
@@ -330,7 +332,7 @@ export const commands = {
 export type CommandName = keyof typeof commands;
 
 export const commandNames = Object.keys(commands) as readonly CommandName[];
-export const optionNames = Object.keys({ ...ownOptions, ...options }) as readonly OptionName[];
+export const optionNames = Object.keys(allOptions) as readonly OptionName[];
 
 /** A word that a person typed, as a command. */
 export const commandNamed = (word: string): CommandName | undefined =>

@@ -62,7 +62,7 @@ function renamed(raw: Json, shape: Shape, path: string, remarks: Remark[]): Json
 }
 
 /** The object's shape below its wrappers; undefined if its keys are not known. */
-function objectIn(schema: unknown): Shape | undefined {
+export function objectIn(schema: unknown): Shape | undefined {
   const { entries, pipe, wrapped } = (schema ?? {}) as Shape;
   if (entries !== undefined) return schema as Shape;
   if (wrapped !== undefined) return objectIn(wrapped);

@@ -2,12 +2,13 @@
 import { now } from '../../deadlines.ts';
 import { nothingIn, type Reading } from '../attachments.ts';
 import type { CliNode, CommandCall } from '../command-line.ts';
+import { options } from '../commands.ts';
 import { askSwitches, liveMs } from '../live.ts';
 import { coloursOf } from '../print.ts';
 import { lettersOf, type Wanted, wantedText } from './filters.ts';
 import type { Listed, TablePage } from './table.ts';
 
-export const listFormats = ['wide', 'json', 'name'] as const;
+export const listFormats = options.format.values;
 
 export interface Listing {
   readonly call: CommandCall;
