@@ -3,6 +3,7 @@
  *
  * Each episode has its own axis, whose length stands above its bars. No line is wider than asked for.
  */
+import { textWidth } from '../../os/native.ts';
 import type { Reading } from '../attachments.ts';
 import { ageOf, type Colour, gap, type Paint, plain, stateColour } from '../print.ts';
 import { type Charset, cutTo, fitting, padTo, wrapped } from '../text.ts';
@@ -125,9 +126,10 @@ class Paper {
 
   /** The ending stands at the end of its line, or on the next one if there is no room. */
   heading(text: string, colour: Colour, ending: string): void {
-    const isRoom = text.length + gap.length + ending.length <= this.#width;
+    const fit = fitting(text, this.#page.charset);
+    const isRoom = textWidth(fit) + gap.length + ending.length <= this.#width;
     if (!isRoom) this.line(text);
-    const before = isRoom ? fitting(text, this.#page.charset) + gap : indent;
+    const before = isRoom ? fit + gap : indent;
     this.#wrap(ending, isRoom ? '' : indent, (line) => this.#page.colours(colour, line), before);
   }
 
