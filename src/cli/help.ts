@@ -12,6 +12,7 @@ import {
   wordsOf,
   wordsOfOption,
 } from './commands.ts';
+import { wrapped } from './text.ts';
 
 export interface HelpPage {
   readonly version: string;
@@ -93,12 +94,4 @@ function explainWords(place: string, words: { readonly [word: string]: string },
 }
 
 /** Breaks a text at its spaces. A longer word stands alone. */
-export function wrap(text: string, width: number): string {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines.join('\n');
-}
+export const wrap = (text: string, width: number): string => wrapped(text, width, 'whole').join('\n');

@@ -37,8 +37,11 @@ function headOf(text: string, width: number): string {
 
 export const padTo = (width: number, text: string): string => text + ' '.repeat(Math.max(0, width - textWidth(text)));
 
-/** A text in lines of a width, broken at spaces; a longer word is broken anywhere. */
-export function wrapped(text: string, width: number): string[] {
+/**
+ * A text in lines of a width, broken at spaces.
+ * @param longer what becomes of a longer word: broken anywhere, or a line of its own, so that it can be copied
+ */
+export function wrapped(text: string, width: number, longer: 'broken' | 'whole' = 'broken'): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {
@@ -47,7 +50,7 @@ export function wrapped(text: string, width: number): string[] {
       line = '';
     }
     line = line === '' ? word : `${line} ${word}`;
-    while (textWidth(line) > width) {
+    while (longer === 'broken' && textWidth(line) > width) {
       // At least one letter, or a narrow line would never end.
       const head = headOf(line, width) || [...line][0] || '';
       lines.push(head);
